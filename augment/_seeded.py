@@ -17,17 +17,10 @@ from twinset.core.errors import ParameterError
 
 @dataclass(frozen=True, kw_only=True)
 class Seeded(Augmenter):
-    """An augmenter whose rows each depend on their parent and one seed, and on nothing else.
+    """An augmenter whose rows each depend on their parent and one seed, and on nothing else."""
 
-    Class attributes
-    ----------------
-    use : str
-        Its name in recipes.
-    libraries : tuple of str
-        Packages whose release may decide a row.
-    """
-
-    use: ClassVar[str]
+    use: ClassVar[str]  # Its name in recipes
+    # Packages whose release may decide a row
     libraries: ClassVar[tuple[str, ...]] = ("numpy", "twinset")
 
     def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:
@@ -45,13 +38,7 @@ class Seeded(Augmenter):
 
     @classmethod
     def replay(cls, record: Mapping[str, Any], row: Dataset) -> Dataset:
-        """Return the one row that `record` tells of, made again from its parent row.
-
-        Raises
-        ------
-        ParameterError
-            The record is of another component, or there is not exactly one row.
-        """
+        """Return the one row that `record` tells of, made again from its parent row."""
         if record["use"] != cls.use or len(row) != 1:
             raise ParameterError(
                 "a record cannot be replayed",

@@ -8,12 +8,14 @@ import importlib
 import inspect
 import io
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 
 from twinset.registry import (
     KINDS,
+    ComponentKind,
     component_class,
     component_names,
     documented_settings,
@@ -24,7 +26,6 @@ from twinset.registry import (
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("twinset", "generators", "augment", "evaluation")
 FILES = sorted(path for top in FOLDERS for path in (ROOT / top).rglob("*.py"))
-COMPONENTS = [(kind, name) for kind in KINDS for name in component_names(kind)]
 
 
 def module_name(file: Path) -> str:
@@ -37,17 +38,31 @@ def has_example(file: Path) -> bool:
     return ">>> " in file.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("file", [f for f in FILES if has_example(f)], ids=module_name)
-def test_examples_run(file: Path) -> None:
+def package(file: Path) -> str:
+    return "/".join(file.relative_to(ROOT).parts[:2])
+
+
+EXAMPLES = {place: list(files) for place, files in groupby(filter(has_example, FILES), key=package)}
+
+
+def run_examples(file: Path) -> str:
+    """Return the report of the failed examples of a module, empty if none failed."""
     module = importlib.import_module(module_name(file))
-    said = io.StringIO()
+    report = io.StringIO()
     runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS)
     examples = [found for found in doctest.DocTestFinder().find(module) if found.examples]
-    assert examples, "the examples are where doctest does not see them"
-    failed = sum(runner.run(example, out=said.write).failed for example in examples)
-    if "MissingExtraError" in said.getvalue():
-        pytest.skip(said.getvalue().strip().splitlines()[-1])
-    assert failed == 0, said.getvalue()
+    assert examples, f"{file}: the examples are where doctest does not see them"
+    failed = sum(runner.run(example, out=report.write).failed for example in examples)
+    return report.getvalue() if failed else ""
+
+
+@pytest.mark.parametrize("place", EXAMPLES)
+def test_examples_run(place: str) -> None:
+    reports = [report for file in EXAMPLES[place] if (report := run_examples(file))]
+    missing = [report for report in reports if "MissingExtraError" in report]
+    assert [report for report in reports if report not in missing] == []
+    if missing:
+        pytest.skip("; ".join(report.strip().splitlines()[-1] for report in missing))
 
 
 def public_things(file: Path) -> Iterator[tuple[str, str | None]]:
@@ -80,20 +95,20 @@ def test_public_things_say_what_they_are(top: str) -> None:
     assert not lacking, "\n".join(lacking)
 
 
-@pytest.mark.parametrize(("kind", "name"), COMPONENTS, ids=lambda value: str(value))
-def test_a_component_documents_its_settings_and_no_others(kind: str, name: str) -> None:
-    settings = parameters(kind, name)
-    silent = [setting.name for setting in settings if not setting.help]
-    assert not silent
-    documented = documented_settings(component_class(kind, name))
-    assert set(documented) <= {setting.name for setting in settings}
+@pytest.mark.parametrize("kind", KINDS)
+def test_components_document_their_settings_and_no_others(kind: ComponentKind) -> None:
+    for name in component_names(kind):
+        settings = parameters(kind, name)
+        assert [f"{name}: {s.name}" for s in settings if not s.help] == []
+        documented = documented_settings(component_class(kind, name))
+        assert set(documented) <= {setting.name for setting in settings}, name
 
 
-@pytest.mark.parametrize(("kind", "name"), COMPONENTS, ids=lambda value: str(value))
-def test_a_component_has_an_example_and_a_text(kind: str, name: str) -> None:
-    file = inspect.getsourcefile(component_class(kind, name))
-    assert file is not None
-    assert has_example(Path(file)), "one runnable example is asked for"
-    texts = {info.name: info.text for info in list_components(kind)}
-    assert texts[name].endswith((".", ":"))
-    assert len(texts[name]) <= 100
+@pytest.mark.parametrize("kind", KINDS)
+def test_components_have_an_example_and_a_text(kind: ComponentKind) -> None:
+    for info in list_components(kind):
+        file = inspect.getsourcefile(component_class(kind, info.name))
+        assert file is not None
+        assert has_example(Path(file)), f"{info.name}: one runnable example is required"
+        assert info.text.endswith((".", ":")), info.name
+        assert len(info.text) <= 100, info.name

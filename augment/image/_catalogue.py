@@ -26,10 +26,10 @@ PLANE = frozenset(
         "ShiftScaleRotate", "SmallestMaxSize", "SquareSymmetry", "Transpose", "VerticalFlip",
     }
 )  # fmt: skip
-"""They move the picture as one plane: straight lines stay straight."""
+"""They move the image as one plane: straight lines stay straight."""
 
 WARP = frozenset({"ElasticTransform", "GridDistortion"})
-"""They bend the picture: right for id maps and keypoints, not for labels that are boxes alone."""
+"""They bend the image: right for id maps and keypoints, not for labels that are boxes alone."""
 
 SAFE = tuple(sorted(PHOTOMETRIC | PLANE | WARP))
 
@@ -46,13 +46,13 @@ REFUSED: Mapping[str, str] = {
     "MaskDropout": _HIDES,
     "Morphological": "it lets objects grow into one another, so that their boxes merge",
     "Mosaic": "it needs other images; use image.mosaic",
-    "OpticalDistortion": "its masks and points lie up to 0.7 pixels beside the picture",
+    "OpticalDistortion": "its masks and points lie up to 0.7 pixels beside the image",
     "PiecewiseAffine": _DRIFTS,
     "PixelDropout": _HIDES,
     "RandomGridShuffle": _TEARS,
     "ThinPlateSpline": _DRIFTS,
     "XYMasking": _HIDES,
-    "Blur": "a box blur of even width shifts the picture against its labels; use GaussianBlur",
+    "Blur": "a box blur of even width shifts the image against its labels; use GaussianBlur",
     "ChromaticAberration": "it bends the colours away from the labels",
     "GlassBlur": "it moves single pixels away from their labels",
     "ZoomBlur": "it smears objects away from their labels",

@@ -17,7 +17,7 @@ from ._motion import Moves, Points
 
 Objects = Sequence[ObjectLabel]
 
-_N_CORNERS = 64
+_N_CORNERS = 64  # of a polygon in place of an ellipse: its box is exact to 0.1 % of the size
 _APPROXIMATE = "approximate"
 
 
@@ -26,17 +26,8 @@ def objects_from_map(
 ) -> list[ObjectLabel]:
     """Return the labels that the transformed id map shows; categories are the parents'.
 
-    An object whose pixel count changed and which touches the frame counts as truncated, and its
-    visible fraction is unknown (None), because what left the frame can no longer be counted.
-
-    Parameters
-    ----------
-    ids : numpy.ndarray of integers, shape (h, w)
-        The map after the pipeline.
-    parents : sequence of ObjectLabel
-        Labels before it.
-    motion : Moves, optional
-        Where points went; None when no pixel moved.
+    An object whose pixel count changed and which touches the edge of the image counts as truncated, and its
+    visible fraction is unknown (None), because what left the image can no longer be counted.
     """
     before = {parent["id"]: parent for parent in parents}
     found = objects_from_ids(ids, {i: parent["category"] for i, parent in before.items()})
@@ -48,20 +39,15 @@ def objects_from_outlines(
 ) -> list[ObjectLabel]:
     """Return labels moved by their outlines, or by their boxes where they have no outline.
 
-    An outline is moved corner by corner and cut at the frame: its box is exact. A box alone stays exact
-    while upright boxes stay upright (flips, crops, scaling). Otherwise nothing tells what fills it; it
-    is then bounded through the ellipse that it holds, and the label is flagged "approximate".
-
-    Raises
-    ------
-    DataError
-        The motion bends the picture, which boxes and outlines cannot follow.
+    An outline is moved corner by corner and cut at the edge of the image: its box is exact. A box
+    alone stays exact while upright boxes stay upright (flips, crops, scaling). Otherwise it is bounded
+    by the ellipse inside it, and the label is flagged "approximate".
     """
     if motion is None:
         return [_copy(parent) for parent in parents]
     if not motion.is_plane and parents:
         raise DataError(
-            "a transform bends the picture, which boxes and outlines cannot follow",
+            "a transform bends the image, which boxes and outlines cannot follow",
             allowed="bending transforms where every row has an id map",
             todo="leave ElasticTransform and GridDistortion out, or give id maps",
         )
@@ -117,7 +103,7 @@ def _rings(parent: ObjectLabel, motion: Moves) -> tuple[list[Points], bool]:
 def _inherit(
     label: ObjectLabel, parent: ObjectLabel, shape: tuple[int, ...], motion: Moves | None
 ) -> ObjectLabel:
-    """Carry over what the frame does not change: how much of the object others hide."""
+    """Return a label with what the edge of the image does not change, e.g. the share that others hide."""
     left, top, right, bottom = label["box"]
     at_frame = left <= 0 or top <= 0 or right >= shape[1] or bottom >= shape[0]
     changed = abs(label["area"] - (parent["area"] or 0.0)) > 1e-3 * label["area"]

@@ -13,10 +13,11 @@ Points = npt.NDArray[np.float64]
 """Shape (k, 2), x and y in pixels from the upper left corner; pixel centres lie at +0.5."""
 Planes = npt.NDArray[np.uint16]
 
-_N_FITTED = 1600
+_N_FITTED = 1600  # points of the fit: 40 by 40 average out the rounding of each
+# Nearest sampling rounds coordinates: an error of 1 / sqrt(12) = 0.29 pixels, root mean square. A
+# larger one shows that the map is no affine one.
 _ROUNDING = 0.32
-"""Nearest sampling rounds coordinates: an error of 1 / sqrt(12) = 0.29 pixels, root mean square."""
-_WINDOW = 5
+_WINDOW = 5  # pixels each way that refine the place of a point: 121 average out the rounding
 
 
 @lru_cache(maxsize=8)
@@ -68,24 +69,15 @@ class Shift:
 
 @dataclass(frozen=True)
 class Motion:
-    """How a pipeline moved one image.
+    """How a pipeline moved one image."""
 
-    Parameters
-    ----------
-    planes : numpy.ndarray, shape (h, w, 2)
-        What became of the first two planes of `coordinates`.
-    plane : numpy.ndarray, shape (3, 3), optional
-        The map from the old to the new picture, where straight lines stayed straight.
-    is_mirrored : bool
-        Whether left and right changed places.
-    """
-
-    planes: Planes
+    planes: Planes  # What became of the first two planes of `coordinates`, shape (h, w, 2)
+    # The map from the old to the new image, where straight lines stayed straight, shape (3, 3)
     plane: npt.NDArray[np.float64] | None
-    is_mirrored: bool
+    is_mirrored: bool  # Whether left and right changed places
 
     @classmethod
-    def of(cls, planes: Planes, *, is_plane: bool) -> Motion:
+    def from_planes(cls, planes: Planes, *, is_plane: bool) -> Motion:
         """Return the motion that `planes` shows; `is_plane` says that straight lines stayed straight."""
         planes = planes[..., :2]
         plane = _fit_plane(planes)
@@ -116,7 +108,7 @@ class Motion:
 
 
 def _fit_plane(planes: Planes) -> npt.NDArray[np.float64] | None:
-    """Return the 3 x 3 map from the old to the new picture; None when nothing is left of the old one."""
+    """Return the 3 x 3 map from the old to the new image; None when nothing is left of the old one."""
     step = max(1, int((planes.shape[0] * planes.shape[1] / _N_FITTED) ** 0.5))
     coarse = planes[::step, ::step]
     rows, columns = np.nonzero(coarse[..., 0] != 0)
@@ -175,7 +167,7 @@ def _project(plane: npt.NDArray[np.float64], points: Points) -> Points:
 
 
 def _find(planes: Planes, point: Points) -> Points:
-    """Return where a bent picture shows the old `point`: its nearest pixel, refined by those about it."""
+    """Return where a bent image shows the old `point`: its nearest pixel, refined by those about it."""
     known = planes[..., 0] > 0
     old = planes.astype(np.float64) - 0.5
     distances = np.where(known, ((old - point) ** 2).sum(axis=2), np.inf)

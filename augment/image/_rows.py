@@ -1,13 +1,11 @@
-"""Vary the images of a table row by row: columns that go together, one seed a row, replay of one row."""
+"""Rows of images, id maps and labels: read, varied by one seed a row, and written back."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
@@ -18,12 +16,10 @@ from twinset.core.image.codec import decode_ids, decode_pixels, encode_lossless
 
 from .._seeded import Seeded, with_parents
 from ._labels import Objects
+from ._pixels import Pixels
 
-Pixels = npt.NDArray[Any]
 Row = tuple[Pixels, Pixels | None, Objects | None]
 """Image, id map and labels of one row."""
-Change = Callable[[Pixels, Pixels | None, Objects | None, int], Row]
-"""Takes a row and its seed, and returns the varied row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,38 +30,31 @@ class SeededImages(Seeded):
     chunk_rows: ClassVar[int] = 64
     extra: ClassVar[str | None] = "image"
     libraries: ClassVar[tuple[str, ...]] = (
-        "numpy",
-        "opencv-python-headless",
-        "albumentations",
-        "twinset",
-    )
+        "numpy", "opencv-python-headless", "albumentations", "twinset",
+    )  # fmt: skip
 
-    @abstractmethod
-    def change(self) -> Change:
-        """Return what is done to a row: takes image, id map, labels, seed; returns the first three."""
+    def prepare(self) -> Callable[[Row, int], Row]:
+        """Return the function that varies a row by its seed; threads do not share it."""
+        return self._vary
+
+    def _vary(self, row: Row, seed: int) -> Row:
+        raise NotImplementedError
 
     def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
-        """Return the varied rows, in order; the same seeds give the same bytes.
-
-        Raises
-        ------
-        SchemaError
-            There is not exactly one image column, or more than one id map or boxes column.
-        DataError
-            An image cannot be decoded, or its labels cannot follow.
-        """
-        columns = AugmentColumns.of(dataset.schema)
-        change = self.change()
-        varied: dict[str, list[Any]] = {name: [] for name in columns.names}
-        for row, seed in zip(dataset.records.select(columns.names).to_pylist(), params["seed"]):
-            for name, value in _vary(row, int(seed), change, columns).items():
-                varied[name].append(value)
-        return with_parents(put_columns(dataset, varied), params["seed"])
+        """Return the varied rows, in order; the same seeds give the same bytes."""
+        columns = AugmentColumns.from_schema(dataset.schema)
+        cells = dataset.records.select(columns.names).to_pylist()
+        vary = self.prepare()
+        for k, (row, seed) in enumerate(zip(cells, params["seed"])):
+            decoded = columns.read(row)
+            if decoded is not None:
+                cells[k] = columns.write(row, vary(decoded, int(seed)))
+        return with_parents(columns.put(dataset, cells), params["seed"])
 
 
 @dataclass(frozen=True)
 class AugmentColumns:
-    """Names of the columns that go together."""
+    """Names of the columns of images, id maps and objects; reads and writes their cells."""
 
     image: str
     mask: str | None
@@ -77,17 +66,9 @@ class AugmentColumns:
         return [name for name in (self.image, self.mask, self.boxes) if name is not None]
 
     @classmethod
-    def of(cls, schema: Schema) -> AugmentColumns:
-        """Return the columns of a schema.
-
-        Raises
-        ------
-        SchemaError
-            There is not exactly one image column, or more than one id map or boxes column.
-        """
-        found = {
-            kind: [f.name for f in schema.of_kind(kind)] for kind in ("image", "mask", "boxes")
-        }
+    def from_schema(cls, schema: Schema) -> AugmentColumns:
+        """Return the columns of a schema."""
+        found = {k: [f.name for f in schema.of_kind(k)] for k in ("image", "mask", "boxes")}
         if len(found["image"]) != 1:
             raise SchemaError(
                 "varying images needs exactly one image column",
@@ -98,73 +79,44 @@ class AugmentColumns:
                 raise SchemaError(f"more than one {noun}", got=", ".join(found[kind]))
         return cls(found["image"][0], *(next(iter(found[k]), None) for k in ("mask", "boxes")))
 
-
-def read_row(row: Mapping[str, Any], columns: AugmentColumns) -> Row | None:
-    """Return the decoded cells of a row; None when it has no image.
-
-    Raises
-    ------
-    DataError
-        A file cannot be decoded, the map has another size, or the row lacks the map that others have.
-    """
-    data, map_data = _bytes_in(row, columns.image), _bytes_in(row, columns.mask)
-    if data is None:
-        return None
-    objects: Objects | None = row[columns.boxes] if columns.boxes else None
-    if map_data is None and objects and columns.mask is not None:
-        raise DataError(
-            "a row has objects but no id map, while the set has a column of id maps",
-            todo="give every row its id map, or leave the column out",
+    def read(self, row: Mapping[str, Any]) -> Row | None:
+        """Return the decoded cells of a row; None when it has no image."""
+        data, map_data = (
+            row[name] and row[name]["bytes"] if name else None for name in (self.image, self.mask)
         )
-    image = decode_pixels(data)
-    ids = decode_ids(map_data) if map_data is not None else None
-    if ids is not None and ids.shape != image.shape[:2]:
-        raise DataError(
-            "an id map is of another size than its image",
-            got=f"{ids.shape[1]} x {ids.shape[0]} for an image of {image.shape[1]} x {image.shape[0]}",
-            todo="give every image a map of its own size",
-        )
-    return image, ids, objects
+        if data is None:
+            return None
+        objects: Objects | None = row[self.boxes] if self.boxes else None
+        if map_data is None and objects and self.mask is not None:
+            raise DataError(
+                "a row has objects but no id map, while the set has a column of id maps",
+                todo="give every row its id map, or leave the column out",
+            )
+        image = decode_pixels(data)
+        ids = decode_ids(map_data) if map_data is not None else None
+        if ids is not None and ids.shape != image.shape[:2]:
+            height, width = image.shape[:2]
+            raise DataError(
+                "an id map is of another size than its image",
+                got=f"{ids.shape[1]} x {ids.shape[0]} for an image of {width} x {height}",
+                todo="give every image a map of its own size",
+            )
+        return image, ids, objects
 
+    def write(self, cells: Mapping[str, Any], row: Row) -> dict[str, Any]:
+        """Return the cells of a row with the changed ones encoded."""
+        image, ids, objects = row
+        changed = {**cells, self.image: {"bytes": encode_lossless(image), "path": None}}
+        if ids is not None and self.mask is not None:
+            changed[self.mask] = {"bytes": encode_lossless(ids), "path": None}
+        if self.boxes is not None:
+            changed[self.boxes] = objects
+        return changed
 
-def compact(ids: Pixels) -> tuple[Pixels, Pixels]:
-    """Return a map that OpenCV can move, and the ids that its numbers mean (empty: the same)."""
-    if ids.dtype in (np.uint8, np.uint16):
-        return ids, np.empty(0, ids.dtype)
-    seen, small = np.unique(ids, return_inverse=True)
-    if seen[0] != 0:  # what comes into the picture at its edges is ground, number 0
-        seen, small = np.concatenate([[0], seen]), small + 1
-    return small.reshape(ids.shape).astype(np.uint16), seen
-
-
-def write_row(row: Mapping[str, Any], made: Row, columns: AugmentColumns) -> dict[str, Any]:
-    """Return the cells of a row with the changed ones encoded."""
-    image, ids, objects = made
-    cells = dict(row)
-    cells[columns.image] = {"bytes": encode_lossless(image), "path": None}
-    if ids is not None and columns.mask is not None:
-        cells[columns.mask] = {"bytes": encode_lossless(ids), "path": None}
-    if columns.boxes is not None:
-        cells[columns.boxes] = objects
-    return cells
-
-
-def put_columns(dataset: Dataset, varied: Mapping[str, list[Any]]) -> Dataset:
-    """Return the set with these columns replaced."""
-    records = dataset.records
-    for name, values in varied.items():
-        column = pa.array(values, dataset.schema[name].arrow_type)
-        records = records.set_column(records.schema.get_field_index(name), name, column)
-    return replace(dataset, records=records)
-
-
-def _vary(
-    row: Mapping[str, Any], seed: int, change: Change, columns: AugmentColumns
-) -> Mapping[str, Any]:
-    given = read_row(row, columns)
-    return row if given is None else write_row(row, change(*given, seed), columns)
-
-
-def _bytes_in(row: Mapping[str, Any], name: str | None) -> bytes | None:
-    cell = row[name] if name is not None else None
-    return cell["bytes"] if cell is not None else None
+    def put(self, dataset: Dataset, cells: Sequence[Mapping[str, Any]]) -> Dataset:
+        """Return the set with these cells in the columns."""
+        records = dataset.records
+        for name in self.names:
+            column = pa.array([row[name] for row in cells], dataset.schema[name].arrow_type)
+            records = records.set_column(records.schema.get_field_index(name), name, column)
+        return replace(dataset, records=records)

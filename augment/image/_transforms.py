@@ -1,20 +1,28 @@
-"""Which transforms of albumentations may be used, and the pipeline that is built from them."""
+"""Transforms of albumentations that may be used, and a pipeline of them that moves labels along."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import inspect
 import os
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from twinset.core.errors import MissingExtraError, ParameterError, UnknownNameError, did_you_mean
 
 from ._catalogue import PHOTOMETRIC, PLANE, REFUSED, SAFE
+from ._labels import Objects, objects_from_map, objects_from_outlines
+from ._motion import Motion, coordinates
+from ._pixels import Pixels, compact, from_working, to_working
+from ._rows import Row
 
 Transforms = Sequence[Mapping[str, Mapping[str, object] | None]]
 
+# Mild by choice: an object stays what it is, and labels lose little at the edge of the image.
 DEFAULT: Transforms = (
     {"HorizontalFlip": {"p": 0.5}},
     {"Affine": {"scale": [0.9, 1.1], "rotate": [-15, 15], "translate_percent": 0.05, "p": 0.7}},
@@ -39,16 +47,7 @@ _RESIZERS = frozenset(
 
 
 def check_names(transforms: Transforms) -> None:
-    """Raise for an entry that is no ``{name: settings}`` pair with a known name.
-
-    Raises
-    ------
-    UnknownNameError
-        The transform is not on the safe list.
-    ParameterError
-        The list is empty, an entry has another shape, a transform is refused because labels would be
-        wrong after it, or a setting is one that twinset fixes.
-    """
+    """Raise for an entry that is no ``{name: settings}`` pair with a known name."""
     if isinstance(transforms, str) or not transforms:
         raise ParameterError(
             "'transforms' holds no transform", allowed="[{HorizontalFlip: {p: 0.5}}]"
@@ -84,36 +83,16 @@ def check_names(transforms: Transforms) -> None:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The library's pipeline, and what its transforms do to labels.
+    """The library's pipeline, and what its transforms do to labels."""
 
-    Parameters
-    ----------
-    compose : albumentations.Compose
-        Takes ``image``, ``mask`` (the id map) and ``places`` (the map of coordinates).
-    moves : bool
-        Whether a transform moves pixels.
-    bends : bool
-        Whether one of them bends straight lines.
-    colours : bool
-        Whether one of them changes colours.
-    """
-
-    compose: Any
-    moves: bool
-    bends: bool
-    colours: bool
+    compose: Any  # Takes ``image``, ``mask`` (the id map) and ``places`` (the map of coordinates)
+    moves: bool  # Whether a transform moves pixels
+    bends: bool  # Whether one of them bends straight lines
+    colours: bool  # Whether one of them changes colours
 
 
 def build_pipeline(transforms: Transforms) -> Pipeline:
-    """Return the pipeline of `transforms`, which `check_names` has passed.
-
-    Raises
-    ------
-    ParameterError
-        A transform does not know a setting, or refuses its value.
-    MissingExtraError
-        The library is absent, or another one took its name.
-    """
+    """Return the pipeline of `transforms`, which `check_names` has passed."""
     library = _import_library()
     names = {next(iter(entry)) for entry in transforms}
     steps = [_build_one(library, *next(iter(entry.items()))) for entry in transforms]
@@ -125,7 +104,7 @@ def build_pipeline(transforms: Transforms) -> Pipeline:
     )
 
 
-def refusals() -> tuple[type[Exception], ...]:
+def _refusals() -> tuple[type[Exception], ...]:
     """Return the errors by which the library says that a transform does not fit an image."""
     import cv2
     from albumentations.augmentations.crops.transforms import CropSizeError
@@ -183,3 +162,47 @@ def _import_library() -> Any:
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[1:3]) if len(lines) > 2 else " ".join(lines)
+
+
+def vary_image(pipeline: Pipeline, row: Row, seed: int) -> Row:
+    """Return a row after the pipeline; equal seeds give equal results."""
+    image, ids, objects = row
+    given: dict[str, Any] = {"image": to_working(image, colours=pipeline.colours)}
+    names = None
+    if ids is not None:
+        small, names = compact(ids)
+        given["mask"] = small
+    if pipeline.moves and objects and _need_motion(ids, objects):
+        given["places"] = coordinates(*image.shape[:2])
+    made = _run(pipeline, given, seed)
+    moved = from_working(made["image"], image)
+    motion = None
+    if "places" in given:
+        motion = Motion.from_planes(made["places"], is_plane=not pipeline.bends)
+        if not pipeline.bends and not motion.is_plane:
+            objects = []  # nothing of the old image is left
+    if ids is None or names is None:
+        labels = None if objects is None else objects_from_outlines(objects, motion, moved.shape)
+        return moved, None, labels
+    new_ids = made["mask"] if names.size == 0 else names[made["mask"]].astype(ids.dtype)
+    labels = None if objects is None else objects_from_map(new_ids, objects, motion)
+    return moved, new_ids, labels
+
+
+def _need_motion(ids: Pixels | None, objects: Objects) -> bool:
+    """Return whether a label must be moved by points, not by pixels."""
+    return ids is None or any(o["keypoints"] or o.get("amodal_box") for o in objects)
+
+
+def _run(pipeline: Pipeline, given: dict[str, Any], seed: int) -> dict[str, Any]:
+    # One shared state: `Compose.set_random_seed` would give every transform the same stream, so
+    # that all transforms of equal p happen together or not at all.
+    pipeline.compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
+    try:
+        made: dict[str, Any] = pipeline.compose(**given)
+    except _refusals() as error:
+        raise ParameterError(
+            "the transforms cannot be applied to an image",
+            got=f"an image of shape {given['image'].shape} and: {str(error).splitlines()[0]}",
+        ) from error
+    return made

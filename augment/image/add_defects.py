@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.errors import DataError, ParameterError, SchemaError, UnknownNameError
+from twinset.core.errors import DataError, SchemaError
 from twinset.core.image.instance_maps import extents_of, objects_from_ids
 from twinset.core.image.keypoints import SEEN, in_frame, keypoints_from_ids
 from twinset.core.image.surface_defects import DEFECTS, marked
+from twinset.core.parameters import Ascending, Each, Interval, read_weights
 
-from ._depth import from_working, to_working
 from ._labels import Objects
-from ._rows import Change, Pixels, Row, SeededImages
+from ._pixels import Pixels, from_fractions, to_working
+from ._rows import Row, SeededImages
 
 _HIGHEST_ID = 2**31 - 1  # labels hold ids of 32 bits with a sign
 
@@ -35,18 +36,18 @@ class AddDefects(SeededImages):
     kinds_of_defect : sequence of str, or mapping of str to float
         Kinds, with weights when a mapping: scratch, crack, dent, stain, hole, blot, patch.
     n_defects_range : tuple of int
-        Fewest and most defects on an image, 1 to 20.
+        Smallest and largest number of defects on an image, 1 to 20.
     side_range : tuple of float
-        Longer side of a defect over that of the image, least and greatest, 0.02 to 0.8.
+        Longer side of a defect over that of the image, smallest and largest, 0.02 to 0.8.
     amount_range : tuple of float
-        How glaring defects are, 0 (hardly to be seen) to 1.
+        Contrast of defects, smallest and largest, 0 (hardly visible) to 1.
 
     Raises
     ------
     ParameterError
         A number is out of its range, or no kind has a weight above 0.
     UnknownNameError
-        A kind of defect is none of those there are.
+        A kind of defect is unknown.
 
     Examples
     --------
@@ -62,36 +63,26 @@ class AddDefects(SeededImages):
     use: ClassVar[str] = "image.add_defects"
 
     kinds_of_defect: Sequence[str] | Mapping[str, float] = tuple(DEFECTS)
-    n_defects_range: tuple[int, int] = (1, 2)
-    side_range: tuple[float, float] = (0.1, 0.35)
-    amount_range: tuple[float, float] = (0.3, 0.9)
+    n_defects_range: Annotated[tuple[int, int], Each(Interval(ge=1, le=20)), Ascending()] = (1, 2)
+    side_range: Annotated[tuple[float, float], Each(Interval(ge=0.02, le=0.8)), Ascending()] = (
+        0.1,
+        0.35,
+    )
+    amount_range: Annotated[tuple[float, float], Each(Interval(ge=0, le=1)), Ascending()] = (
+        0.3,
+        0.9,
+    )
 
     def __post_init__(self) -> None:
-        for name in self.kinds_of_defect:
-            if name not in DEFECTS:
-                raise UnknownNameError.of("kind of defect", name, DEFECTS)
-        self._weights()
-        for field, least, most in (
-            ("n_defects_range", 1, 20), ("side_range", 0.02, 0.8), ("amount_range", 0, 1),
-        ):  # fmt: skip
-            low, high = getattr(self, field)
-            if not least <= low <= high <= most:
-                raise ParameterError(
-                    f"'{field}' is out of its range",
-                    got=f"{low} to {high}",
-                    allowed=f"{least} to {most}, low end first",
-                )
+        super().__post_init__()
+        self._weights  # noqa: B018 - checks the kinds
+
+    @property
+    def _weights(self) -> dict[str, float]:
+        return read_weights(self.kinds_of_defect, DEFECTS, "kinds_of_defect", "kind of defect")
 
     def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
-        """Return the rows with defects, in order; the same seeds give the same bytes.
-
-        Raises
-        ------
-        SchemaError
-            There is no column of id maps or of objects, or the list of labels lacks a defect.
-        DataError
-            An image cannot be decoded, has no id map, or its ids leave no number for a defect.
-        """
+        """Return the rows with defects, in order; the same seeds give the same bytes."""
         boxes = dataset.schema.of_kind("boxes")
         if not boxes or not dataset.schema.of_kind("mask"):
             raise SchemaError(
@@ -102,60 +93,32 @@ class AddDefects(SeededImages):
             boxes[0].taxonomy.check(self.kinds_of_defect, "kinds_of_defect")
         return super().apply(dataset, params)
 
-    def change(self) -> Change:
-        """Return what is done to a row: takes image, id map, labels and seed."""
-        weights = self._weights()
-        names = list(weights)
-        shares = np.array(list(weights.values()), float)
-        shares /= shares.sum()
-
-        def vary(image: Pixels, ids: Pixels | None, objects: Objects | None, seed: int) -> Row:
-            if ids is None:
-                raise DataError(
-                    "a row has no id map to draw its defects in", todo="give it an empty one"
-                )
-            rng = np.random.default_rng(seed)
-            working = to_working(image, colours=True).astype(np.float32)
-            canvas = working if working.ndim == 3 else working[..., None]
-            canvas = canvas / np.float32(255) if image.dtype == np.uint8 else canvas
-            owners = ids.astype(np.int64)
-            categories = {item["id"]: item["category"] for item in objects or ()}
-            low, high = self.n_defects_range
-            for _ in range(int(rng.integers(low, high + 1))):
-                name = names[int(rng.choice(len(names), p=shares))]
-                side = float(rng.uniform(*self.side_range)) * max(ids.shape)
-                canvas, mask = marked(
-                    name, canvas, side, float(rng.uniform(*self.amount_range)), rng
-                )
-                number = int(max(owners.max(initial=0), *categories, 0)) + 1
-                _check_id(number)
-                owners[mask] = number
-                categories[number] = name
-            made = _in_depth(canvas.reshape(image.shape), image)
-            covered = owners != ids
-            labels = _labels(owners, covered, categories, objects or ())
-            return made, owners.astype(_type_for(owners, ids)), labels
-
-        return vary
-
-    def _weights(self) -> dict[str, float]:
-        given = self.kinds_of_defect
-        weights = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
-        for name, weight in weights.items():
-            if not 0 <= weight < float("inf"):
-                raise ParameterError(
-                    f"the weight of '{name}' in 'kinds_of_defect' is out of its range",
-                    got=str(weight),
-                    allowed="0 or more",
-                )
-        if not sum(weights.values()):
-            raise ParameterError(
-                "'kinds_of_defect' gives nothing a weight above 0",
-                got=str(given),
-                allowed=", ".join(DEFECTS),
-                todo="name a kind, or raise a weight",
+    def _vary(self, row: Row, seed: int) -> Row:
+        image, ids, objects = row
+        if ids is None:
+            raise DataError(
+                "a row has no id map to draw its defects in", todo="give it an empty one"
             )
-        return weights
+        names, rng = list(self._weights), np.random.default_rng(seed)
+        shares = np.array(list(self._weights.values()))
+        shares /= shares.sum()
+        working = to_working(image, colours=True).astype(np.float32)
+        canvas = working if working.ndim == 3 else working[..., None]
+        canvas = canvas / np.float32(255) if image.dtype == np.uint8 else canvas
+        owners = ids.astype(np.int64)
+        categories = {item["id"]: item["category"] for item in objects or ()}
+        low, high = self.n_defects_range
+        for _ in range(int(rng.integers(low, high + 1))):
+            name = names[int(rng.choice(len(names), p=shares))]
+            side = float(rng.uniform(*self.side_range)) * max(ids.shape)
+            amount = float(rng.uniform(*self.amount_range))
+            canvas, mask = marked(name, canvas, side, amount, rng)
+            number = int(max(owners.max(initial=0), *categories, 0)) + 1
+            _check_id(number)
+            owners[mask] = number
+            categories[number] = name
+        labels = _labels(owners, owners != ids, categories, objects or ())
+        return from_fractions(canvas, image), owners.astype(_type_for(owners, ids)), labels
 
 
 def _check_id(number: int) -> None:
@@ -174,12 +137,6 @@ def _type_for(owners: Pixels, before: Pixels) -> npt.DTypeLike:
     if before.dtype.kind in "ui" and np.can_cast(least, before.dtype):
         return before.dtype
     return np.promote_types(least, np.uint16)
-
-
-def _in_depth(canvas: Pixels, image: Pixels) -> Pixels:
-    if image.dtype != np.uint8:
-        return from_working(np.asarray(canvas, np.float32), image)
-    return np.rint(np.clip(canvas, 0, 1) * np.float32(255)).astype(np.uint8)
 
 
 def _labels(

@@ -1,15 +1,14 @@
-"""Vary images by one albumentations pipeline; boxes are derived anew from the id map."""
+"""Vary images by one albumentations pipeline; boxes are derived from the transformed id map."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
-from ._labels import Objects
-from ._rows import Change, Pixels, Row, SeededImages
-from ._running import vary_image
-from ._transforms import DEFAULT, build_pipeline, check_names
+from ._rows import Row, SeededImages
+from ._transforms import DEFAULT, build_pipeline, check_names, vary_image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +61,9 @@ class Albumentations(SeededImages):
     transforms: Sequence[Mapping[str, Mapping[str, object] | None]] = DEFAULT
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_names(self.transforms)
 
-    def change(self) -> Change:
-        """Return what is done to a row: takes image, id map, labels and seed."""
-        pipeline = build_pipeline(self.transforms)
-
-        def vary(image: Pixels, ids: Pixels | None, objects: Objects | None, seed: int) -> Row:
-            return vary_image(pipeline, image, ids, objects, seed)
-
-        return vary
+    def prepare(self) -> Callable[[Row, int], Row]:
+        """Return the function that varies a row by its seed; threads do not share it."""
+        return partial(vary_image, build_pipeline(self.transforms))

@@ -1,17 +1,17 @@
-"""Cover a part of each image by the same part of another one; labels say what is still to be seen."""
+"""Cover a part of each image by a part of another one; labels show what remains visible."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated
 
 import numpy as np
 
-from twinset.core.data.schema import KINDS
 from twinset.core.errors import DataError
+from twinset.core.parameters import Ascending, Each, Interval
 
 from ._labels import objects_from_map
-from ._mixing import Canvas, Mixing, check_most_ids, check_range, corner, covering_scale
+from ._mixing import Canvas, Mixing, check_max_id, window_of
 from ._motion import Shift
 from ._rows import Row
 
@@ -27,7 +27,7 @@ class Cutmix(Mixing):
     Parameters
     ----------
     area_range : tuple of float
-        Share of the image that is covered, least and greatest, 0.01 to 0.5.
+        Share of the image that is covered, smallest and largest, 0.01 to 0.5.
 
     Raises
     ------
@@ -53,12 +53,10 @@ class Cutmix(Mixing):
     25
     """
 
-    kinds: ClassVar[frozenset[str]] = frozenset(KINDS)
-
-    area_range: tuple[float, float] = (0.1, 0.4)
-
-    def __post_init__(self) -> None:
-        check_range("area_range", self.area_range, 0.01, 0.5)
+    area_range: Annotated[tuple[float, float], Each(Interval(ge=0.01, le=0.5)), Ascending()] = (
+        0.1,
+        0.4,
+    )
 
     def _mix(self, own: Row, others: list[Row], rng: np.random.Generator) -> Row:
         image, ids, objects = own
@@ -75,9 +73,8 @@ class Cutmix(Mixing):
         canvas.image[...] = image
         if ids is not None:
             self._keep(canvas, own, (slice(y, y + h), slice(x, x + w)))
-        other = others[0]
-        scale = covering_scale(other[0], w, h, 1.0)
-        canvas.put(other, (x, y, x + w, y + h), scale, corner(other[0], scale, w, h, rng))
+        scale, corner = window_of(others[0][0], w, h, 1.0, rng)
+        canvas.put(others[0], (x, y, x + w, y + h), scale, corner)
         return canvas.image, canvas.ids, canvas.objects
 
     def _keep(self, canvas: Canvas, own: Row, hole: tuple[slice, slice]) -> None:
@@ -87,7 +84,7 @@ class Cutmix(Mixing):
         assert canvas.ids is not None
         left = ids.copy()
         left[hole] = 0
-        check_most_ids(int(left.max(initial=0)))
+        check_max_id(int(left.max(initial=0)))
         canvas.ids[...] = left
         if objects is None or canvas.objects is None:
             return
@@ -98,11 +95,9 @@ class Cutmix(Mixing):
             seen = parent["visible_fraction"]
             label["visible_fraction"] = None if seen is None else seen * share
             label["truncated"] = bool(parent["truncated"])
+            rows, columns = hole
             for point in label["keypoints"]:
-                rows, columns = hole
-                hidden = (
-                    columns.start <= point["x"] < columns.stop
-                    and rows.start <= point["y"] < rows.stop
-                )
-                point["v"] = min(point["v"], 1) if hidden else point["v"]
+                is_beside = columns.start <= point["x"] < columns.stop
+                if is_beside and rows.start <= point["y"] < rows.stop:
+                    point["v"] = min(point["v"], 1)
             canvas.objects.append(label)

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.errors import DataError, ParameterError
+from twinset.core.errors import DataError
+from twinset.core.parameters import Interval
 
-from ._depth import from_working, to_working
-from ._labels import Objects, objects_from_map
+from ._labels import objects_from_map
 from ._motion import Points
-from ._rows import Change, Pixels, Row, SeededImages, compact
+from ._pixels import Pixels, compact, from_working, map_channels, to_working
+from ._rows import Row, SeededImages
 
 Field = npt.NDArray[np.float32]
 
-_STEEPEST = 0.7
-"""The field never changes faster than this, pixel for pixel: below 1 nothing can fold over."""
-_MOST_STEPS, _NEAR = 40, 1e-3
+_MAX_SLOPE = 0.7  # change of the field per pixel; below 1 nothing folds over
+# Steps of the fixed-point search and its precision in pixels: errors fall by _MAX_SLOPE each step.
+_MAX_STEPS, _PRECISION = 40, 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class Elastic(SeededImages):
     """Bend images by a smooth random field; id maps, boxes and keypoints bend with them exactly.
 
     A coarse grid of random shifts is enlarged to the image's size, so that it takes little time, and
-    made gentle enough that no part of the picture folds over another. Objects need an id map: a box
+    made gentle enough that no part of the image folds over another. Objects need an id map: a box
     alone cannot tell what fills it.
 
     Parameters
@@ -63,37 +64,23 @@ class Elastic(SeededImages):
 
     use: ClassVar[str] = "image.elastic"
 
-    shift: float = 0.02
-    n_cells: int = 6
+    shift: Annotated[float, Interval(gt=0, le=0.1)] = 0.02
+    n_cells: Annotated[int, Interval(ge=2, le=32)] = 6
 
-    def __post_init__(self) -> None:
-        if not 0 < self.shift <= 0.1:
-            raise ParameterError(
-                "'shift' is out of its range", got=str(self.shift), allowed="above 0, at most 0.1"
+    def _vary(self, row: Row, seed: int) -> Row:
+        image, ids, objects = row
+        if ids is None and objects:
+            raise DataError(
+                "a bent image needs id maps: a box alone cannot tell what fills it",
+                todo="give id maps, or leave out image.elastic",
             )
-        if not 2 <= self.n_cells <= 32:
-            raise ParameterError(
-                "'n_cells' is out of its range", got=str(self.n_cells), allowed="2 to 32"
-            )
-
-    def change(self) -> Change:
-        """Return what is done to a row: takes image, id map, labels and seed."""
-
-        def vary(image: Pixels, ids: Pixels | None, objects: Objects | None, seed: int) -> Row:
-            if ids is None and objects:
-                raise DataError(
-                    "a bent picture needs id maps: a box alone cannot tell what fills it",
-                    todo="give id maps, or leave out image.elastic",
-                )
-            field = self._field(image.shape, np.random.default_rng(seed))
-            made = from_working(_bend(to_working(image, colours=False), field, smooth=True), image)
-            if ids is None:
-                return made, None, objects
-            bent = _bend(ids, field, smooth=False)
-            labels = None if objects is None else objects_from_map(bent, objects, _Bend(field))
-            return made, bent, labels
-
-        return vary
+        field = self._field(image.shape, np.random.default_rng(seed))
+        bent = from_working(_bend(to_working(image, colours=False), field, smooth=True), image)
+        if ids is None:
+            return bent, None, objects
+        bent_ids = _bend(ids, field, smooth=False)
+        labels = None if objects is None else objects_from_map(bent_ids, objects, _Bend(field))
+        return bent, bent_ids, labels
 
     def _field(self, shape: tuple[int, ...], rng: np.random.Generator) -> Field:
         """Return where each new pixel comes from, as shifts in pixels, shape (2, h, w)."""
@@ -113,8 +100,8 @@ class Elastic(SeededImages):
         # Every fourth pixel: the field is smooth.
         coarse = field[:, ::4, ::4]
         steepest = max(float(np.abs(np.diff(coarse, axis=k)).max(initial=0)) / 4 for k in (1, 2))
-        if steepest > _STEEPEST / 2:  # two shifts may add up
-            field *= np.float32(_STEEPEST / 2 / steepest)
+        if steepest > _MAX_SLOPE / 2:  # two shifts may add up
+            field *= np.float32(_MAX_SLOPE / 2 / steepest)
         return field
 
 
@@ -130,9 +117,9 @@ class _Bend:
     def __call__(self, points: Points) -> Points:
         """Return where points went, shape (k, 2)."""
         moved = points.copy()
-        for _ in range(_MOST_STEPS):  # a contraction, as the field is gentle
+        for _ in range(_MAX_STEPS):  # a contraction, as the field is gentle
             before, moved = moved, points - self._shift_at(moved)
-            if np.abs(moved - before).max(initial=0) < _NEAR:
+            if np.abs(moved - before).max(initial=0) < _PRECISION:
                 break
         return moved
 
@@ -140,10 +127,8 @@ class _Bend:
         height, width = self.field.shape[1:]
         x = np.clip(points[:, 0] - 0.5, 0, width - 1)
         y = np.clip(points[:, 1] - 0.5, 0, height - 1)
-        left, top = (
-            np.minimum(x.astype(int), max(width - 2, 0)),
-            np.minimum(y.astype(int), max(height - 2, 0)),
-        )
+        left = np.minimum(x.astype(int), max(width - 2, 0))
+        top = np.minimum(y.astype(int), max(height - 2, 0))
         right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
         u, v = x - left, y - top
         corner = self.field[:, top, left] * (1 - u) + self.field[:, top, right] * u
@@ -165,12 +150,5 @@ def _bend(pixels: Pixels, field: Field, *, smooth: bool) -> Pixels:
             small, np.rint(x), np.rint(y), cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT
         )
         return moved if names.size == 0 else np.asarray(names[moved].astype(pixels.dtype))
-    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-    planes = pixels.reshape(height, width, channels)
-    pieces = [
-        cv2.remap(planes[..., k : k + 4], x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        for k in range(0, channels, 4)
-    ]
-    return np.concatenate([p.reshape(height, width, -1) for p in pieces], axis=2).reshape(
-        pixels.shape
-    )
+    border = cv2.BORDER_CONSTANT
+    return map_channels(pixels, lambda p: cv2.remap(p, x, y, cv2.INTER_LINEAR, borderMode=border))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from twinset.core.data.schema import KINDS
 from twinset.core.errors import DataError
+from twinset.core.parameters import Ascending, Each, Interval
 
-from ._mixing import Mixing, check_range, resized
+from ._mixing import Mixing, resized
 from ._rows import Row
 
 
@@ -25,7 +26,7 @@ class Mixup(Mixing):
     Parameters
     ----------
     share_range : tuple of float
-        Share of the second image, least and greatest, 0 to 0.5.
+        Share of the second image, smallest and largest, 0 to 0.5.
 
     Raises
     ------
@@ -51,10 +52,10 @@ class Mixup(Mixing):
 
     kinds: ClassVar[frozenset[str]] = frozenset(KINDS) - {"mask", "boxes"}
 
-    share_range: tuple[float, float] = (0.1, 0.4)
-
-    def __post_init__(self) -> None:
-        check_range("share_range", self.share_range, 0, 0.5)
+    share_range: Annotated[tuple[float, float], Each(Interval(ge=0, le=0.5)), Ascending()] = (
+        0.1,
+        0.4,
+    )
 
     def _mix(self, own: Row, others: list[Row], rng: np.random.Generator) -> Row:
         image, ids, objects = own

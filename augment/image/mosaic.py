@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from twinset.core.data.schema import KINDS
+from twinset.core.parameters import Ascending, Each, Interval
 
-from ._mixing import Canvas, Mixing, check_range, corner, covering_scale
+from ._mixing import Canvas, Mixing, window_of
 from ._rows import Row
 
 
@@ -25,7 +25,7 @@ class Mosaic(Mixing):
     Parameters
     ----------
     scale_range : tuple of float
-        Scale of the parts, least and greatest, 0.1 to 4; raised where a part would not fill its place.
+        Scale of the parts, smallest and largest, 0.1 to 4; raised where a part would not fill its place.
     centre_range : tuple of float
         Where the cutting point may lie, as shares of width and height, 0.1 to 0.9.
 
@@ -52,15 +52,16 @@ class Mosaic(Mixing):
     True
     """
 
-    kinds: ClassVar[frozenset[str]] = frozenset(KINDS)
     n_partners: ClassVar[int] = 3
 
-    scale_range: tuple[float, float] = (0.6, 1.2)
-    centre_range: tuple[float, float] = (0.3, 0.7)
-
-    def __post_init__(self) -> None:
-        check_range("scale_range", self.scale_range, 0.1, 4)
-        check_range("centre_range", self.centre_range, 0.1, 0.9)
+    scale_range: Annotated[tuple[float, float], Each(Interval(ge=0.1, le=4)), Ascending()] = (
+        0.6,
+        1.2,
+    )
+    centre_range: Annotated[tuple[float, float], Each(Interval(ge=0.1, le=0.9)), Ascending()] = (
+        0.3,
+        0.7,
+    )
 
     def _mix(self, own: Row, others: list[Row], rng: np.random.Generator) -> Row:
         canvas = Canvas.like(own)
@@ -73,7 +74,7 @@ class Mosaic(Mixing):
             x0, y0, x1, y1 = place
             if x0 >= x1 or y0 >= y1:
                 continue
-            least = float(rng.uniform(*self.scale_range))
-            scale = covering_scale(row[0], x1 - x0, y1 - y0, least)
-            canvas.put(row, place, scale, corner(row[0], scale, x1 - x0, y1 - y0, rng))
+            min_scale = float(rng.uniform(*self.scale_range))
+            scale, corner = window_of(row[0], x1 - x0, y1 - y0, min_scale, rng)
+            canvas.put(row, place, scale, corner)
         return canvas.image, canvas.ids, canvas.objects

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from twinset.core.errors import ParameterError, UnknownNameError
 from twinset.core.image.effects import CAMERA, WEATHER
+from twinset.core.parameters import Ascending, Each, Fraction, Interval, read_weights
 
-from ._depth import from_working, to_working
-from ._labels import Objects
-from ._rows import Change, Pixels, Row, SeededImages
+from ._pixels import Pixels, from_fractions, to_working
+from ._rows import Row, SeededImages
 
 EFFECTS = {**WEATHER, **CAMERA}
 
@@ -32,7 +31,7 @@ class Weather(SeededImages):
         Kinds, with their weights when a mapping: fog, rain, snow, night, glare; also motion_blur,
         defocus, noise, jpeg, dirt. The five kinds of weather equally by default.
     amount_range : tuple of float
-        How much of it, least and greatest, 0 (nothing) to 1 (as much as there can be).
+        Strength of the effect, smallest and largest, 0 (nothing) to 1 (strongest).
     fraction : float
         Share of images that are changed, 0 to 1.
 
@@ -60,75 +59,41 @@ class Weather(SeededImages):
     use: ClassVar[str] = "image.weather"
 
     kinds_of_weather: Sequence[str] | Mapping[str, float] = tuple(WEATHER)
-    amount_range: tuple[float, float] = (0.2, 0.7)
-    fraction: float = 1.0
+    amount_range: Annotated[tuple[float, float], Each(Interval(ge=0, le=1)), Ascending()] = (
+        0.2,
+        0.7,
+    )
+    fraction: Fraction = 1.0
 
     def __post_init__(self) -> None:
-        for name in self.kinds_of_weather:
-            if name not in EFFECTS:
-                raise UnknownNameError.of("kind of weather", name, EFFECTS)
-        low, high = self.amount_range
-        if not 0 <= low <= high <= 1:
-            raise ParameterError(
-                "'amount_range' is out of its range",
-                got=f"{low} to {high}",
-                allowed="0 to 1, low end first",
-            )
-        if not 0 <= self.fraction <= 1:
-            raise ParameterError(
-                "'fraction' is out of its range", got=str(self.fraction), allowed="0 to 1"
-            )
-        if any(weight < 0 for weight in self._weights.values()) or not sum(self._weights.values()):
-            raise ParameterError(
-                "the weights of 'kinds_of_weather' cannot be used",
-                got=str(dict(self._weights)),
-                allowed="numbers of 0 or more, one of them above 0",
-            )
+        super().__post_init__()
+        self._weights  # noqa: B018 - checks the kinds
 
     @property
-    def _weights(self) -> Mapping[str, float]:
-        given = self.kinds_of_weather
-        return given if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
+    def _weights(self) -> dict[str, float]:
+        return read_weights(self.kinds_of_weather, EFFECTS, "kinds_of_weather", "kind of weather")
 
-    def change(self) -> Change:
-        """Return what is done to a row: takes image, id map, labels and seed."""
-        names = list(self._weights)
-        shares = np.array([self._weights[name] for name in names], float)
+    def _vary(self, row: Row, seed: int) -> Row:
+        image, ids, objects = row
+        shares = np.array(list(self._weights.values()))
         shares /= shares.sum()
-
-        def vary(image: Pixels, ids: Pixels | None, objects: Objects | None, seed: int) -> Row:
-            rng = np.random.default_rng(seed)
-            is_changed = rng.random() < self.fraction
-            name = names[int(rng.choice(len(names), p=shares))]
-            amount = float(rng.uniform(*self.amount_range))
-            made = put_effect(image, name, amount, rng) if is_changed else image
-            return made, ids, objects
-
-        return vary
+        rng = np.random.default_rng(seed)
+        is_changed = rng.random() < self.fraction
+        name = list(self._weights)[int(rng.choice(len(shares), p=shares))]
+        amount = float(rng.uniform(*self.amount_range))
+        return put_effect(image, name, amount, rng) if is_changed else image, ids, objects
 
 
 def put_effect(image: Pixels, name: str, amount: float, rng: np.random.Generator) -> Pixels:
     """Return an image of any depth with one effect over it, in its own depth.
 
-    Parameters
-    ----------
-    image : numpy.ndarray
-        uint8, uint16 or float32 (fractions of 1), shape (h, w) or (h, w, channels).
-    name : str
-        A key of `EFFECTS`.
-    amount : float
-        0 to 1.
-    rng : numpy.random.Generator
-        Draws where drops and flakes fall.
+    The image is uint8, uint16 or float32 (fractions of 1), shape (h, w) or (h, w, channels); `name` is
+    a key of `EFFECTS`, and `amount` is 0 to 1.
     """
     working = to_working(image, colours=True)
     if working.dtype == np.uint8:
         working = working.astype(np.float32)
         working *= np.float32(1 / 255)
     flat = working if working.ndim == 3 else working[..., None]
-    made = EFFECTS[name](flat, amount, rng).reshape(working.shape)
-    if image.dtype == np.uint8:
-        made *= np.float32(255)
-        np.rint(made, out=made)
-        return np.clip(made, 0, 255, out=made).astype(np.uint8)
-    return from_working(made, image)
+    made = EFFECTS[name](flat, amount, rng)
+    return from_fractions(made, image)

@@ -62,7 +62,7 @@ class Jitter(Augmenter):
         params: dict[str, npt.NDArray[Any]] = {}
         for field in _varied(dataset):
             present = np.flatnonzero(~dataset.is_null(field.name))
-            if field.kind in ("number", "integer"):
+            if field.is_numeric:
                 shift = np.zeros(len(dataset))
                 if len(present):
                     values = dataset.values(field.name)[present]
@@ -117,6 +117,6 @@ def _varied(dataset: Dataset) -> list[Field]:
 
 
 def _step(field: Field) -> float | None:
-    if field.kind == "integer":
+    if field.is_whole:
         return 1.0
     return None if field.decimals is None else 10.0**-field.decimals

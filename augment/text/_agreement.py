@@ -40,19 +40,7 @@ def in_case_of_place(word: str, text: str, start: int, old: str) -> str:
 def article_edit(
     marked: AnnotatedTexts, text: str, first: int, start: int, new: str
 ) -> list[tuple[int, int, str]]:
-    """Return the edit, if one is needed, that makes "a" or "an" before a value agree with it.
-
-    Parameters
-    ----------
-    marked : MarkedTexts
-        Where the text stands.
-    text : str
-        The text.
-    first, start : int
-        Where the value begins, in `marked` and in its text.
-    new : str
-        The value that comes there.
-    """
+    """Return the edit, if one is needed, that makes "a" or "an" before a value agree with it."""
     found = _ARTICLE.search(text[:start])
     if not found or not new[:1].isalpha():
         return []

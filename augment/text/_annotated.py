@@ -21,22 +21,14 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Edits:
-    """Replacements in order of place; an empty place is an insertion, no code points a deletion.
+    """Replacements in order of place; an empty place is an insertion, no code points a deletion."""
 
-    Parameters
-    ----------
-    starts, ends : numpy.ndarray of int, shape (e,)
-        Places in the code points of `MarkedTexts`, half-open.
-    letters : numpy.ndarray of uint32, shape (sum of sizes,)
-        The code points that come there, one edit after the other.
-    sizes : numpy.ndarray of int, shape (e,)
-        How many of them belong to each edit.
-    """
-
+    # Places in the code points of `MarkedTexts`, half-open, shape (e,)
     starts: Ints
     ends: Ints
+    # The code points that come there, one edit after the other, shape (sum of sizes,)
     letters: Codes
-    sizes: Ints
+    sizes: Ints  # How many of them belong to each edit, shape (e,)
 
     @classmethod
     def from_texts(cls, starts: Ints, ends: Ints, texts: Sequence[str]) -> Edits:
@@ -134,17 +126,6 @@ _END = "\0"
 class AnnotatedTexts:
     """Texts, one after the other, and the places that are marked in them; build them with `of`.
 
-    Parameters
-    ----------
-    codes : numpy.ndarray of uint32, shape (c,)
-        Code points of all texts, a zero behind each.
-    bounds : numpy.ndarray of int, shape (n + 1,)
-        Text i is ``codes[bounds[i] : bounds[i + 1] - 1]``.
-    starts, ends : numpy.ndarray of int, shape (s,)
-        Marked places in `codes`, half-open; they may be nested.
-    owners : numpy.ndarray of int, shape (s,)
-        Which text each mark is in.
-
     Examples
     --------
     >>> call = AnnotatedTexts.from_texts(["Call Zoë!"], starts=[5], ends=[8], owners=[0])
@@ -154,11 +135,12 @@ class AnnotatedTexts:
     (['Please call our Zoe!'], ['Zoe'])
     """
 
-    codes: Codes
-    bounds: Ints
+    codes: Codes  # Code points of all texts, a zero behind each, shape (c,)
+    bounds: Ints  # Text i is ``codes[bounds[i] : bounds[i + 1] - 1]``, shape (n + 1,)
+    # Marked places in `codes`, half-open; they may be nested, shape (s,)
     starts: Ints
     ends: Ints
-    owners: Ints
+    owners: Ints  # Which text each mark is in, shape (s,)
 
     @classmethod
     def from_texts(
@@ -168,13 +150,7 @@ class AnnotatedTexts:
         ends: Sequence[int] | Ints = (),
         owners: Sequence[int] | Ints = (),
     ) -> AnnotatedTexts:
-        """Return texts with marks, each given by its place in its own text, in code points.
-
-        Raises
-        ------
-        DataError
-            A mark is empty or does not lie in its text.
-        """
+        """Return texts with marks, each given by its place in its own text, in code points."""
         sizes = np.fromiter((len(text) for text in texts), np.int64, len(texts))
         bounds = np.concatenate([[0], np.cumsum(sizes + 1)])
         first, last, own = (np.asarray(given, np.int64) for given in (starts, ends, owners))
@@ -237,12 +213,6 @@ class AnnotatedTexts:
 
         An insertion at the border of a mark stays outside it. A replacement lies inside a mark (which may
         be all of it) or outside, never across its border.
-
-        Raises
-        ------
-        DataError
-            Two edits overlap, or one leaves its text, splits a grapheme cluster, crosses the border of a
-            mark, or takes all of a mark away.
         """
         if not len(edits):
             return self

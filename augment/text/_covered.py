@@ -17,7 +17,7 @@ ReportTouched = Callable[[str, Ints], None]
 """Called with a kind of noise and the rows that it touched."""
 
 _NAMED = ("category", "boolean")
-_MAX_NAMED = 30
+_MAX_NAMED = 30  # groups of missing pairs on the card, which stays readable
 _NONE = "(none)"
 
 
@@ -26,32 +26,18 @@ class NoiseAccount:
     """Which values of a column have come with which kinds of noise, over all chunks of a step.
 
     Chunks are drawn and applied in the order of the rows: turns go on where the chunk before ended.
-
-    Parameters
-    ----------
-    column : str
-        Its values are counted, e.g. the template of a text.
-    kinds : tuple of str
-        Kinds of noise that are switched on.
-    write : callable
-        Writes rows with noise, and reports the rows that each kind touched.
     """
 
-    column: str
-    kinds: tuple[str, ...]
+    column: str  # Its values are counted, e.g. the template of a text
+    kinds: tuple[str, ...]  # Kinds of noise that are switched on
+    # Writes rows with noise, and reports the rows that each kind touched
     write: Callable[[Dataset, Mapping[str, npt.NDArray[Any]], ReportTouched], Dataset]
     _next_kinds: dict[str, int] = field(default_factory=dict)
     _came: dict[str, Ints] = field(default_factory=dict)
     _tried: dict[str, Ints] = field(default_factory=dict)
 
     def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:
-        """Return one seed per row; its remainder by the number of kinds says whose turn it is.
-
-        Raises
-        ------
-        SchemaError
-            There is no such column, or it holds no categories.
-        """
+        """Return one seed per row; its remainder by the number of kinds says whose turn it is."""
         seeds = rng.integers(0, 2**31 - 1, size=len(dataset), dtype=np.int64)
         values, n = self._values(dataset), len(self.kinds)
         if n:

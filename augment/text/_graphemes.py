@@ -13,9 +13,8 @@ import numpy.typing as npt
 Codes = npt.NDArray[np.uint32]
 Mask = npt.NDArray[np.bool_]
 
-_BMP = 0x10000
-_PLAIN = 0x300
-"""Below this code point nothing joins what stands before it, but LF a CR."""
+_BMP = 0x10000  # end of the plane that tables cover; rarer code points are looked up one by one
+_PLAIN = 0x300  # below this code point nothing joins the one before it, but LF a CR
 
 (_OTHER, _CONTROL, _CR, _LF, _EXTEND, _ZWJ, _FLAG, _PREPEND, _L, _V, _T, _LV, _LVT, _LINKER, _LETTER,
  _SPACE) = range(16)  # fmt: skip
@@ -45,11 +44,6 @@ def cluster_starts(codes: Codes) -> Mask:
     Hangul syllables, emoji joined by ZWJ, skin tones and keycaps stay whole. It is coarser in one
     respect: whatever follows a ZWJ, other than a blank, belongs to it.
 
-    Parameters
-    ----------
-    codes : numpy.ndarray of uint32, shape (n,)
-        Code points.
-
     References
     ----------
     Unicode Standard Annex 29, "Unicode text segmentation".
@@ -77,15 +71,7 @@ def cluster_starts(codes: Codes) -> Mask:
 
 
 def by_character(codes: Codes, number_of: Callable[[str], int]) -> npt.NDArray[Any]:
-    """Return a number per code point, shape (n,): `number_of` is called once per character.
-
-    Parameters
-    ----------
-    codes : numpy.ndarray of uint32, shape (n,)
-        Code points.
-    number_of : callable
-        Takes a character and returns a number of 32 bits; a function of a module, as its table is cached.
-    """
+    """Return a number per code point, shape (n,): `number_of` is called once per character."""
     table = _table(number_of)
     if int(codes.max(initial=0)) < _BMP:
         return np.asarray(table[codes])

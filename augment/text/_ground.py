@@ -23,28 +23,17 @@ LETTER, SCRIPT, MARK, DIGIT, PUNCTUATION, BLANK = range(1, 7)
 
 _JOINERS = tuple(ord(mark) for mark in "'’-‐")
 """Part of a word between two letters: apostrophes and hyphens."""
-_SPACE = 0x20
 
 
 @dataclass(frozen=True)
 class Ground:
-    """Texts as one kind of noise finds them.
-
-    Parameters
-    ----------
-    marked : MarkedTexts
-        The texts.
-    keys : numpy.ndarray of uint64, shape (n,)
-        A number of each text, from which all its chance comes.
-    protect : {"entities", "values", "none"}
-        What of the marks must stay.
-    sure : numpy.ndarray of bool, shape (n,), optional
-        Texts in which one unit is touched whatever the rate, where they have any.
-    """
+    """Texts as one kind of noise finds them."""
 
     marked: AnnotatedTexts
+    # A number of each text, from which all its chance comes, shape (n,)
     keys: npt.NDArray[np.uint64]
-    protect: Protect
+    protect: Protect  # What of the marks must stay
+    # Texts in which one unit is touched whatever the rate, where they have any, shape (n,)
     sure: Mask | None = None
 
     @property

@@ -21,11 +21,9 @@ _ROWS: dict[Keyboard, tuple[str, str, str]] = {
     "qwertz": ("qwertzuiopü", "asdfghjklöä", "yxcvbnm"),
 }
 KEYBOARDS: tuple[str, ...] = tuple(_ROWS)
-_INDENTS = (0.0, 0.25, 0.75)
-"""How far each row stands to the right of the first one, in keys."""
-_REACH = 1.3
-"""Greatest distance of keys that a finger takes for one another, in keys."""
-_MAX_KEYS, _CODES = 8, 0x100
+_INDENTS = (0.0, 0.25, 0.75)  # offset of each row to the right of the first one, in keys
+_REACH = 1.3  # largest distance of confused keys, in keys: those that touch, straight or diagonally
+_MAX_KEYS, _CODES = 8, 0x100  # a key touches at most 8 others; all letters of keyboards are Latin-1
 
 CONFUSED: dict[str, tuple[str, ...]] = {
     "0": ("O", "o"), "1": ("l", "I"), "2": ("Z",), "5": ("S",), "6": ("G", "b"), "8": ("B",),

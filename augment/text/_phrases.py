@@ -14,6 +14,8 @@ from ._annotated import Codes, Edits, Ints, Mask, codes_of, text_of
 from ._graphemes import by_character
 from ._ground import DIGIT, Ground
 
+# Odd, so that it has an inverse modulo 2^64: rolling hashes can drop words at their start. The
+# multiplier of Knuth's MMIX generator, whose bits are well mixed.
 _STEP = 0x5851F42D4C957F2D
 _BACK = pow(_STEP, -1, 1 << 64)
 _CURLY, _STRAIGHT, _SPACE = 0x2019, 0x27, 0x20
@@ -25,14 +27,9 @@ _LOWER_SHARE, _UPPER_SHARE = 0.6, 0.25
 
 @dataclass(frozen=True)
 class PhraseLexicon:
-    """Other ways to write words and phrases.
+    """Other ways to write words and phrases."""
 
-    Parameters
-    ----------
-    entries : mapping of str to sequence of str
-        A word, or words with single blanks between them, in lowercase -> what may come instead.
-    """
-
+    # A word, or words with single blanks between them, in lowercase -> what may come instead
     entries: Mapping[str, Sequence[str]]
 
     @cached_property

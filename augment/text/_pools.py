@@ -14,21 +14,11 @@ from ._rows import TextRows
 
 @dataclass(frozen=True)
 class EntityPool:
-    """Values of one label, no two alike but for case.
+    """Values of one label, no two alike but for case."""
 
-    Parameters
-    ----------
-    positions : mapping of str to int
-        Value in lowercase -> its position.
-    donors : tuple of int
-        Donor number of each value.
-    before : numpy.ndarray of float, shape (m + 1,)
-        Weight of all values before each.
-    """
-
-    positions: Mapping[str, int]
-    donors: tuple[int, ...]
-    before: npt.NDArray[np.float64]
+    positions: Mapping[str, int]  # Value in lowercase -> its position
+    donors: tuple[int, ...]  # Donor number of each value
+    before: npt.NDArray[np.float64]  # Weight of all values before each, shape (m + 1,)
 
     @classmethod
     def from_entries(cls, entries: Iterable[tuple[str, int, float]]) -> Self:

@@ -26,20 +26,7 @@ Facts = list[dict[str, Any]]
 
 
 def read_facts(dataset: Dataset, counts: Ints) -> Facts | None:
-    """Return an entry for each span of a set, counted through; None: the set has no such column.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The set.
-    counts : numpy.ndarray of int, shape (n,)
-        Spans of each row.
-
-    Raises
-    ------
-    DataError
-        A row does not list one entry for each of its spans.
-    """
+    """Return an entry for each span of a set, counted through; None: the set has no such column."""
     if COLUMN not in dataset.schema.names:
         return None
     found: Facts = []
@@ -96,38 +83,20 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class TextRows:
-    """A set's first column of texts with its first column of spans, ready to be edited.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Where they come from.
-    text, spans : str, str or None
-        Names of the two columns.
-    marked : MarkedTexts
-        The texts, empty where missing, and the places of the spans.
-    labels, values : list
-        Label and value of each span, as the set has them.
-    """
+    """A set's first column of texts with its first column of spans, ready to be edited."""
 
     dataset: Dataset
+    # Names of the two columns
     text: str
     spans: str | None
-    marked: AnnotatedTexts
+    marked: AnnotatedTexts  # The texts, empty where missing, and the places of the spans
+    # Label and value of each span, as the set has them
     labels: list[str | None]
     values: list[str | None]
 
     @classmethod
     def from_dataset(cls, dataset: Dataset) -> TextRows:
-        """Return the texts of a set.
-
-        Raises
-        ------
-        SchemaError
-            There is no column of texts.
-        DataError
-            A span is empty, or does not lie in its text.
-        """
+        """Return the texts of a set."""
         texts = dataset.schema.of_kind("text")
         marks = dataset.schema.of_kind("spans")
         if not texts:
@@ -149,13 +118,7 @@ class TextRows:
 
     @cached_property
     def facts(self) -> Facts | None:
-        """What the set tells of each span in a column of its own; None: it has no such column.
-
-        Raises
-        ------
-        DataError
-            The column does not fit the spans.
-        """
+        """What the set tells of each span in a column of its own; None: it has no such column."""
         counts = np.bincount(self.marked.owners, minlength=len(self.marked))
         return read_facts(self.dataset, counts)
 

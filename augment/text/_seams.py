@@ -16,18 +16,10 @@ _WORDS = re.compile(r"\w+")
 
 @dataclass(frozen=True)
 class WordIndex:
-    """Which texts hold which words.
+    """Which texts hold which words."""
 
-    Parameters
-    ----------
-    holders : mapping of str to numpy.ndarray of int
-        Word in lowercase -> texts that hold it.
-    sizes : numpy.ndarray of int, shape (n,)
-        Different words of each text.
-    """
-
-    holders: dict[str, npt.NDArray[np.int64]]
-    sizes: npt.NDArray[np.int64]
+    holders: dict[str, npt.NDArray[np.int64]]  # Word in lowercase -> texts that hold it
+    sizes: npt.NDArray[np.int64]  # Different words of each text, shape (n,)
 
     @classmethod
     def from_texts(cls, texts: Sequence[str]) -> WordIndex:
@@ -67,17 +59,11 @@ _WORD = re.compile(r"\w")
 
 @dataclass(frozen=True)
 class Seams:
-    """The places at which texts may be cut, by what they are.
+    """The places at which texts may be cut, by what they are."""
 
-    Parameters
-    ----------
-    of_row : list of list of (int, key)
-        By text: places in code points, each with the kind of its seam.
-    by_key : mapping of key to list of (int, int)
-        Kind of a seam, class of the texts included -> texts and places.
-    """
-
+    # By text: places in code points, each with the kind of its seam
     of_row: list[list[tuple[int, Hashable]]]
+    # Kind of a seam, class of the texts included -> texts and places
     by_key: dict[Hashable, list[tuple[int, int]]]
 
     @classmethod

@@ -25,9 +25,8 @@ from ._rows import TextRows
 
 Ints = npt.NDArray[np.int64]
 
-_STAYS = -1
-_FIRST_OF_LEXICON = -2
-"""Donors count down from here through the entries of the label's lexicon."""
+_STAYS = -1  # donor of a span that keeps its value; spans count from 0
+_FIRST_OF_LEXICON = -2  # donors count down from here through the entries of the label's lexicon
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,15 +152,7 @@ class EntitySwap(Augmenter):
         return _STAYS if found is None or chance[0] >= self.rate else found
 
     def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
-        """Return the texts with their new values, in order; the same parameters give the same bytes.
-
-        Raises
-        ------
-        SchemaError
-            There is no column of texts.
-        DataError
-            A span is empty, or does not lie in its text.
-        """
+        """Return the texts with their new values, in order; the same parameters give the same bytes."""
         rows = TextRows.from_dataset(dataset)
         made = self.replaced(rows, params["donors"])
         others = donor_ids(rows, params["donors"], rows.marked.owners)

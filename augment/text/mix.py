@@ -24,7 +24,7 @@ from .entity_swap import EntitySwap, donor_ids
 
 Ints = npt.NDArray[np.int64]
 
-_NOBODY = -1
+_NOBODY = -1  # partner of a text that is not mixed; rows count from 0
 _FACTS = "facts"
 
 
@@ -117,15 +117,7 @@ class Mix(Augmenter):
         return dict(zip(("partner", "cut", "partner_cut"), found.T))
 
     def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
-        """Return the texts put together, in order; the same parameters give the same bytes.
-
-        Raises
-        ------
-        SchemaError
-            There is no column of texts.
-        DataError
-            A span is empty, or does not lie in its text.
-        """
+        """Return the texts put together, in order; the same parameters give the same bytes."""
         partners = params["partner"]
         alone = int((partners == _NOBODY).sum())
         if alone:
@@ -174,7 +166,7 @@ def _classes(rows: TextRows) -> Ints:
     """Return a number for each row, equal where two may be mixed: of one label, both with spans or not."""
     dataset, target = rows.dataset, rows.dataset.schema.target
     classes = np.zeros(len(dataset), np.int64)
-    if target is not None and target.kind in ("category", "boolean"):
+    if target is not None and target.has_levels:
         classes += 2 * dataset.codes(target.name)[0].astype(np.int64)
     return classes + dataset.is_null(rows.spans) if rows.spans else classes
 

@@ -169,26 +169,12 @@ class Noise(Seeded):
         )
 
     def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:
-        """Return one seed per row, ``{"seed": (n,) int64}``; it says whose turn it is, too.
-
-        Raises
-        ------
-        SchemaError
-            There is no column to cover, or it holds no categories.
-        """
+        """Return one seed per row, ``{"seed": (n,) int64}``; it says whose turn it is, too."""
         account = self.open_account()
         return super().draw(dataset, rng) if account is None else account.draw(dataset, rng)
 
     def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
-        """Return the noisy rows, in order; a row depends on its seed alone, not on the rows beside it.
-
-        Raises
-        ------
-        SchemaError
-            There is no column of texts.
-        DataError
-            A span is empty, or does not lie in its text.
-        """
+        """Return the noisy rows, in order; a row depends on its seed alone, not on the rows beside it."""
         return self._written(dataset, params)
 
     def _written(

@@ -11,9 +11,8 @@ import pandas as pd
 from pandas import DataFrame as Frame
 
 from benchmarks.tabular.sets import load
-from twinset.core.data.arrow_input import to_table
+from twinset.core.data.arrow_tables import infer_schema, to_table
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.inference import infer_schema
 from twinset.core.data.schema import Schema
 
 Rng = np.random.Generator

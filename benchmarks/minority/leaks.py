@@ -18,7 +18,7 @@ from benchmarks.minority.planted_leaks import CLEAN, KINDS, plant
 from benchmarks.minority.real_sets import RealSet, real_sets
 from benchmarks.results import Row, grouped
 from benchmarks.runner import Benchmark, Settings
-from twinset.measurement.leakage import check
+from twinset.measurement.leakage import find_leakage
 
 HERE = Path(__file__).parent
 PLANTED_SETS = (
@@ -52,7 +52,9 @@ def measure(job: Row) -> Row:
     if planted is None:
         return row
     started = time.process_time()
-    found = check(planted.train, planted.holdout, planted.synthetic, split_by=planted.split_by)
+    found = find_leakage(
+        planted.train, planted.holdout, planted.synthetic, split_by=planted.split_by
+    )
     return row | {
         "refused": not found.is_clean,
         "found": [leak.to_json() for leak in found.leaks],

@@ -37,9 +37,9 @@ def mode_names(rows: Dataset, mode: npt.NDArray[np.int64], n_modes: int) -> tupl
     told: list[list[tuple[float, str]]] = [[] for _ in range(n_modes)]
     sizes = np.maximum(np.bincount(mode, minlength=n_modes), 1)
     for field in rows.schema.fields:
-        if field.kind in ("category", "boolean"):
+        if field.has_levels:
             _tell_levels(rows, field.name, mode, sizes, told)
-        elif field.kind in ("number", "integer", "datetime"):
+        elif field.has_order:
             _tell_numbers(rows, field.name, mode, n_modes, told)
     names: list[str] = []
     for number, words in enumerate(told):

@@ -127,7 +127,7 @@ def audited_columns(comparison: Comparison, asked: Sequence[str], most: int) -> 
         return tuple(name for name in named if name != comparison.target)
     found = []
     for place, field in enumerate(schema.fields):
-        if field.kind in ("category", "boolean") and field.name != comparison.target:
+        if field.has_levels and field.name != comparison.target:
             n_levels = len(comparison.reference.codes(field.name)[1])
             if 2 <= n_levels <= _MOST_LEVELS:
                 found.append((n_levels, place, field.name))

@@ -51,7 +51,7 @@ class TargetOutcome:
             raise NotMeasurable(f"the target '{target}' is not among the columns of both sets")
         if comparison.positive is not None:
             return cls(target, ("", comparison.positive))
-        if train.schema[target].kind in ("number", "integer"):
+        if train.schema[target].is_numeric:
             values = train.values(target)
             values = values[~np.isnan(values)]
             if not len(values) or values.std() == 0:

@@ -264,7 +264,7 @@ def _factors(
 
 
 def _able(train: Dataset, names: Sequence[str]) -> list[str]:
-    return [name for name in names if train.schema[name].kind in TABULAR_KINDS]
+    return [name for name in names if train.schema[name].is_tabular]
 
 
 def _coded(dataset: Dataset, factors: Sequence[Factor]) -> Codes:

@@ -1,1 +1,1 @@
-"""How far from real?"""
+"""Metrics of the gap: how synthetic rows differ from real ones."""

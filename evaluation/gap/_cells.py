@@ -1,46 +1,61 @@
-"""Columns cut into a few cells, by edges and levels of the real train part alone."""
+"""Columns cut into a few cells: the most frequent levels, or quantile bins of real rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 
-from ._labels import labeller
+Cells = npt.NDArray[np.int64]
+CellCoder = Callable[[Dataset], tuple[Cells, int]]
+"""Set -> cell of each row, shape (n,), and the number of cells."""
 
-Codes = npt.NDArray[np.int64]
+# Classes of a forest: coarser bins hide weak dependence, finer ones leave too few rows for each.
+_N_CELLS = 8
 
 
-def column_cells(
-    train: Dataset, sets: Sequence[Dataset], name: str, *, n_bins: int, n_levels: int
-) -> tuple[list[Codes], int]:
-    """Return the cell of every row, once a set, and how many cells there are.
+def fit_cells(
+    real: Dataset, name: str, *, n_bins: int = _N_CELLS, n_levels: int = _N_CELLS
+) -> CellCoder:
+    """Return a function that gives the cells of a column of any set, as the real rows cut it.
 
-    Numbers and datetimes are cut at the quantiles of train; of a category the commonest levels of
-    train have a cell each. All other levels share one cell, and missing is the last cell. Train cuts,
-    not one of the compared sets, so that both of them meet the same edges by the same chance.
-
-    Parameters
-    ----------
-    train : Dataset
-        The real rows that decide edges and levels.
-    sets : sequence of Dataset
-        Sets to cut.
-    name : str
-        The column.
-    n_bins, n_levels : int
-        Most cells of a number, and of a category, not counting the last two.
+    A category or boolean has a cell for each of its `n_levels` most frequent real levels, one for all
+    others, and one for missing. A number, integer or datetime is cut at the quantiles of the real rows
+    into `n_bins` bins, and missing is the last cell.
 
     Examples
     --------
     >>> import pyarrow as pa
     >>> real = Dataset.from_arrow(pa.table({"x": [1.5, 2.5, 3.5, 4.5]}))
-    >>> column_cells(real, [real], "x", n_bins=2, n_levels=2)[0][0].tolist()
-    [0, 0, 1, 1]
+    >>> cells, n = fit_cells(real, "x", n_bins=2)(real)
+    >>> cells.tolist(), n
+    ([0, 0, 1, 1], 3)
     """
-    cut = labeller(train, name, n_bins=n_bins, n_levels=n_levels)
-    found = [cut(part) for part in sets]
-    return [codes for codes, _ in found], found[0][1]
+    if real.schema[name].kind in ("category", "boolean"):
+        codes, levels = real.codes(name)
+        counts = np.bincount(codes[codes >= 0], minlength=len(levels))
+        common = [levels[i] for i in np.argsort(-counts, kind="stable")[:n_levels]]
+        place = {level: i for i, level in enumerate(common)}
+
+        def code_levels(dataset: Dataset) -> tuple[Cells, int]:
+            codes, levels = dataset.codes(name)
+            cells = [*[place.get(level, len(common)) for level in levels], len(common) + 1]
+            return np.array(cells, dtype=np.int64)[codes], len(common) + 2
+
+        return code_levels
+    values = real.values(name)
+    present = values[np.isfinite(values)]
+    edges = np.zeros(0)
+    if len(present):
+        inner = np.linspace(0, 1, n_bins + 1)[1:-1]
+        edges = np.unique(np.quantile(present, inner, method="inverted_cdf"))
+
+    def code_numbers(dataset: Dataset) -> tuple[Cells, int]:
+        values = dataset.values(name)
+        place = np.searchsorted(edges, values, side="left")
+        return np.where(np.isnan(values), len(edges) + 1, place), len(edges) + 2
+
+    return code_numbers

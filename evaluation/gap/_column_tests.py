@@ -1,48 +1,58 @@
-"""Whether one column differs between two sets beyond chance: in its shape, its values, its roundness."""
+"""Tests and distances of one column of two sets: shape, frequent values, roundness."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from ._pooled import PooledColumn, quantile_places
+from ._columns import PooledColumn, quantile_places
 from ._rounding import compute_value_roundness
-from ._two_sample import chi_square_p, kolmogorov_p
 
 Floats = npt.NDArray[np.float64]
 
-_CELLS = 100
+# About the cells of the chi-square test of a number: it sees ties on about 1 % of the rows. More
+# cells would see smaller ones but have less power for wide differences.
+_N_CELLS = 100
+_MIN_EXPECTED = 5.0  # rows a cell: the usual least for the chi-square approximation (Cochran 1954)
+_MIN_SPREAD = 1e-12  # of the largest value: a smaller standard deviation is rounding error
 
 
 def column_p(column: PooledColumn) -> float:
-    """Return the p-value of a test that a column follows one law in both sets.
+    """Return the p-value of a test that a column has one distribution in both sets.
 
     A category: Pearson's chi-square test over its levels and missing. A number or datetime: three
-    tests, and three times the least p-value. Kolmogorov-Smirnov sees shifts; chi-square over about
-    100 cells, in which a value that is often taken has one for itself, sees heaps and gaps; and
-    chi-square over how round the values are sees rounding. All three hold their level with ties.
+    tests, and three times the smallest p-value (Bonferroni). Kolmogorov-Smirnov sees shifts;
+    chi-square over about 100 cells, in which a frequent value has a cell of its own, sees ties and
+    gaps; and chi-square over the roundness of the values sees rounding. All three keep their level
+    with ties.
 
     Examples
     --------
     >>> import pyarrow as pa
     >>> from twinset.core.data.dataset import Dataset
     >>> real = Dataset.from_arrow(pa.table({"x": [0.5 + i for i in range(200)]}))
-    >>> column_p(PooledColumn.of(real, real, "x"))
+    >>> column_p(PooledColumn.from_sets(real, real, "x"))
     1.0
     """
+    sets = (column.synthetic, column.reference)
     if not column.is_number:
-        return chi_square_p(column.made, column.real)
+        return chi_square_p(*sets)
     if not len(column.values):
         return 1.0
-    n_made, n_real = int(column.made.sum()), int(column.real.sum())
-    p = [kolmogorov_p(ks_distance(column), n_made, n_real), chi_square_p(*_heaps(column))]
-    if (grain := compute_value_roundness(column)) is not None:
-        p.append(chi_square_p(*(_by_grain(grain, held) for held in (column.made, column.real))))
+    sizes = [int(counts.sum()) for counts in sets]
+    cells = _quantile_cells(column)
+    p = [
+        kolmogorov_p(ks_distance(column), *sizes),
+        chi_square_p(*(_count_cells(cells, counts) for counts in sets)),
+    ]
+    if (roundness := compute_value_roundness(column)) is not None:
+        steps = np.append(1 + roundness, 0).astype(np.int64)  # missing is the first cell
+        p.append(chi_square_p(*(_count_cells(steps, counts) for counts in sets)))
     return min(1.0, len(p) * min(p))
 
 
 def ks_distance(column: PooledColumn) -> float:
-    """Return the largest gap between two empirical distribution functions, in [0, 1].
+    """Return the Kolmogorov-Smirnov distance sup_x |F_synthetic(x) - F_reference(x)|, in [0, 1].
 
     A missing value counts as below all numbers.
 
@@ -50,64 +60,130 @@ def ks_distance(column: PooledColumn) -> float:
     --------
     >>> import pyarrow as pa
     >>> from twinset.core.data.dataset import Dataset
-    >>> sides = [[1.5, 2.5], [2.5, None, 3.5, 4.5]]
-    >>> made, real = (Dataset.from_arrow(pa.table({"x": side})) for side in sides)
-    >>> ks_distance(PooledColumn.of(made, real, "x"))
+    >>> sets = [[1.5, 2.5], [2.5, None, 3.5, 4.5]]
+    >>> one, other = (Dataset.from_arrow(pa.table({"x": x})) for x in sets)
+    >>> ks_distance(PooledColumn.from_sets(one, other, "x"))
     0.5
     """
-    below = [np.cumsum(np.roll(held, 1)) / held.sum() for held in (column.made, column.real)]
+    below = [
+        np.cumsum(np.roll(counts, 1)) / counts.sum()
+        for counts in (column.synthetic, column.reference)
+    ]
     return float(np.abs(below[0] - below[1]).max())
 
 
 def wasserstein_distance(column: PooledColumn) -> float:
-    """Return the mean distance that the synthetic values must be moved, in spreads of the real ones.
+    """Return the Wasserstein-1 distance of the finite values in real standard deviations.
 
-    The Wasserstein-1 distance of the finite values, divided by the real standard deviation, or by 1
-    where that is 0. It says how far off values are, which the Kolmogorov-Smirnov distance does not.
-    Where a side has no number, 0.
+    Unlike the Kolmogorov-Smirnov distance it measures how far values are off. It is not divided where
+    the real values are constant, and 0 where a set has no number.
 
     Examples
     --------
     >>> import pyarrow as pa
     >>> from twinset.core.data.dataset import Dataset
-    >>> made, real = (Dataset.from_arrow(pa.table({"x": x})) for x in ([1.5, 3.5], [2.5, 4.5]))
-    >>> wasserstein_distance(PooledColumn.of(made, real, "x"))
+    >>> one, other = (Dataset.from_arrow(pa.table({"x": x})) for x in ([1.5, 3.5], [2.5, 4.5]))
+    >>> wasserstein_distance(PooledColumn.from_sets(one, other, "x"))
     1.0
     """
-    values, made, real = column.values, column.made[:-1], column.real[:-1]
-    n_made, n_real = made.sum(), real.sum()
-    if not n_made or not n_real:
+    values, synthetic, real = column.values, column.synthetic[:-1], column.reference[:-1]
+    n_synthetic, n_real = synthetic.sum(), real.sum()
+    if not n_synthetic or not n_real:
         return 0.0
-    gap = np.cumsum(made)[:-1] / n_made - np.cumsum(real)[:-1] / n_real
-    moved = float(np.abs(gap) @ np.diff(values))
-    there = real > 0
-    middle = float(real[there] @ values[there]) / n_real
-    spread = float(np.sqrt(real[there] @ (values[there] - middle) ** 2 / n_real))
-    largest = float(np.abs(values[there]).max())
-    return moved / spread if spread > 1e-12 * max(1.0, largest) else moved
+    gap = np.cumsum(synthetic)[:-1] / n_synthetic - np.cumsum(real)[:-1] / n_real
+    distance = float(np.abs(gap) @ np.diff(values))
+    occurs = real > 0
+    mean = float(real[occurs] @ values[occurs]) / n_real
+    spread = float(np.sqrt(real[occurs] @ (values[occurs] - mean) ** 2 / n_real))
+    largest = float(np.abs(values[occurs]).max())
+    return distance / spread if spread > _MIN_SPREAD * max(1.0, largest) else distance
 
 
-def _heaps(column: PooledColumn) -> tuple[Floats, Floats]:
-    """Return the counts of both samples in about 100 cells of the pooled values, missing last.
+def chi_square_p(counts_x: Floats, counts_y: Floats) -> float:
+    """Return the p-value of Pearson's test that two samples have the same shares of cells.
 
-    A value between two edges that are equal to it has a cell of its own.
+    Cells too rare for the chi-square approximation are pooled. With fewer than two cells left nothing
+    can differ, and the p-value is 1.
+
+    Parameters
+    ----------
+    counts_x, counts_y : numpy.ndarray, shape (k,)
+        Rows of each sample in each cell.
+
+    Examples
+    --------
+    >>> round(chi_square_p(np.array([30.0, 70.0]), np.array([50.0, 50.0])), 4)
+    0.0039
+    """
+    from scipy.special import chdtrc
+
+    n_x, n_y = counts_x.sum(), counts_y.sum()
+    if not n_x or not n_y:
+        return 1.0
+    pooled = counts_x + counts_y
+    common = pooled * min(n_x, n_y) / (n_x + n_y) >= _MIN_EXPECTED
+    x = np.append(counts_x[common], counts_x[~common].sum())
+    y = np.append(counts_y[common], counts_y[~common].sum())
+    expected_rest = (x[-1] + y[-1]) * min(n_x, n_y) / (n_x + n_y)
+    if expected_rest < _MIN_EXPECTED and len(x) > 1:
+        # A rest that is too rare even together joins the rarest of the common cells.
+        rarest = int(np.argmin(x[:-1] + y[:-1]))
+        x[rarest], y[rarest] = x[rarest] + x[-1], y[rarest] + y[-1]
+        x, y = x[:-1], y[:-1]
+    if len(x) < 2:
+        return 1.0
+    share = (x + y) / (n_x + n_y)
+    statistic = ((x - n_x * share) ** 2 / (n_x * share)).sum()
+    statistic += ((y - n_y * share) ** 2 / (n_y * share)).sum()
+    return float(chdtrc(len(x) - 1, statistic))
+
+
+def kolmogorov_p(distance: float, n_x: int, n_y: int) -> float:
+    """Return the asymptotic p-value of a Kolmogorov-Smirnov distance of two samples.
+
+    With ties the true p-value is smaller: the test is conservative.
+
+    Examples
+    --------
+    >>> round(kolmogorov_p(0.1, 500, 500), 4)
+    0.0135
+    """
+    from scipy.special import kolmogorov
+
+    return float(kolmogorov(distance * np.sqrt(n_x * n_y / (n_x + n_y))))
+
+
+def chance_distance(counts_x: Floats, counts_y: Floats) -> float:
+    """Return the expected total variation distance of two samples of one distribution.
+
+    The distribution is taken to be that of both samples together. A cell's difference counts as
+    normal, whose mean absolute value is sqrt(2 / pi) standard deviations; that of a cell which hardly
+    ever occurs is a Poisson count, whose mean difference is at most its mean.
+
+    Examples
+    --------
+    >>> round(chance_distance(np.array([50.0, 50.0]), np.array([50.0, 50.0])), 3)
+    0.056
+    """
+    n_x, n_y = counts_x.sum(), counts_y.sum()
+    share = (counts_x + counts_y) / (n_x + n_y)
+    spread = np.sqrt(share * (1 - share) * (1 / n_x + 1 / n_y))
+    return float(0.5 * np.minimum(np.sqrt(2 / np.pi) * spread, 2 * share).sum())
+
+
+def _quantile_cells(column: PooledColumn) -> npt.NDArray[np.int64]:
+    """Return a cell for each distinct value, shape (k + 1,), missing last.
+
+    A value that several quantiles of the pooled rows are equal to has a cell of its own.
     """
     k = len(column.values)
-    edges = quantile_places(
-        column.made[:-1] + column.real[:-1], np.linspace(0, 1, _CELLS + 1)[1:-1]
-    )
+    pooled = column.synthetic[:-1] + column.reference[:-1]
+    edges = quantile_places(pooled, np.linspace(0, 1, _N_CELLS + 1)[1:-1])
     once, times = np.unique(edges, return_counts=True)
-    cell = np.empty(k + 1, dtype=np.int64)
-    cell[:-1] = 2 * np.searchsorted(once, np.arange(k), side="left")
-    cell[once[times > 1]] += 1
-    cell[-1] = 2 * len(once) + 2
-    width = 2 * len(once) + 3
-    made, real = (np.bincount(cell, held, width) for held in (column.made, column.real))
-    return made.astype(np.float64), real.astype(np.float64)
+    cells = 2 * np.searchsorted(once, np.arange(k), side="left")
+    cells[once[times > 1]] += 1
+    return np.append(cells, 2 * len(once) + 2)
 
 
-def _by_grain(grain: Floats, held: Floats) -> Floats:
-    """Return how many rows have each roundness, missing first."""
-    counts = np.bincount(1 + grain.astype(np.int64), held[:-1], minlength=20).astype(np.float64)
-    counts[0] = held[-1]
-    return counts
+def _count_cells(cells: npt.NDArray[np.int64], counts: Floats) -> Floats:
+    return np.bincount(cells, counts).astype(np.float64)

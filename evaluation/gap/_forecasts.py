@@ -1,195 +1,250 @@
-"""What forests of real rows forecast of each column from all others, and how many values stray from it."""
+"""Forecasts of labels by models of real rows, and the share of values that stray from them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
+from twinset.core.stats.bootstrap import Groups
 
-from ._labels import Labels, labeller
+from ._cells import CellCoder, fit_cells
 
 Floats = npt.NDArray[np.float64]
-Coder = Callable[[Dataset], Floats]
+Labels = npt.NDArray[np.int64]
 
-_TREES, _MIN_LEAF, _OF_COLUMNS = 24, 5, 0.8
-_SHARPENED_ON = 4_000
-_POWERS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 9.0)
-_LEAST_STRAY = 0.05
-"""Forests are less sure than they may be. They are sharpened until so many real values stray: none
-strays less than never, and where real ones never do, those that stray a little cannot be told."""
-_OF_SHARES = 0.02
-"""How much of every forecast is the column's own shares: no value is ever impossible."""
-_HALVINGS = 30
+MISSING, UNKNOWN = -1, -2
+"""Labels of a row without a value, and of a row with a level that the model was not fitted on."""
+
+_N_TREES = 24  # more trees hardly change the fractions, and time grows with them
+_MIN_LEAF = 5  # rows: smaller leaves make forecasts of 0 and 1 that unseen rows contradict
+_FEATURE_SHARE = 0.8  # of the columns at each split: trees must differ, and must see what decides
+_SHARPENED_ROWS = 4_000  # rows that choose the power: enough for a share of 5 %
+_FOREST_POWERS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 9.0)  # from as fitted to nearly certain
+# Share of real values that must stray once forecasts are sharpened. With none straying, a synthetic
+# set in which few values stray would look like a real one.
+_MIN_FOREST_STRAY = 0.05
+_CHANCE_WEIGHT = 0.02  # of the column's own shares in every forecast: no value is impossible
+_HALVINGS = 30  # of the interval [0, 1]: a fraction is exact to 1e-9
+_MIN_CURVATURE = 1e-12  # below it neither the forecast nor chance says anything about the column
+# Fractions of replicates may fall below 0 by this much: where the fraction of all rows is 0, their
+# spread shows how sure that is.
+_MIN_DRAWN = -0.05
 
 
 @dataclass(frozen=True)
-class Forest:
-    """A forest that forecasts the labels of one column.
+class Forecaster:
+    """A classifier of one column whose probabilities are raised to a power.
+
+    Models are less sure than they could be. Probabilities are sharpened, p_k^a / sum_j p_j^a, with
+    the smallest power a at which enough unseen real values stray.
 
     Parameters
     ----------
     model : object
-        The fitted classifier.
+        The fitted classifier; its classes are positions in `shares`.
     shares : numpy.ndarray, shape (k,)
         Share of each label among the real rows.
     power : float
-        To which power its forecasts are taken.
+        The power a.
     """
 
     model: Any
     shares: Floats
-    power: float
+    power: float = 1.0
 
     @classmethod
-    def grow(cls, features: Floats, labels: Labels, n_labels: int, seed: int) -> Forest:
-        """Return a forest of the rows, sharpened by what each tree says of rows it has not seen."""
-        from sklearn.ensemble import RandomForestClassifier
+    def sharpen(
+        cls,
+        model: Any,
+        shares: Floats,
+        probabilities: Floats,
+        labels: Labels,
+        powers: Sequence[float],
+        min_stray: float,
+    ) -> Forecaster:
+        """Return the forecaster with the first power at which `min_stray` of unseen labels stray.
 
-        model = RandomForestClassifier(
-            n_estimators=_TREES,
-            min_samples_leaf=_MIN_LEAF,
-            max_features=_OF_COLUMNS,
-            random_state=seed,
-        ).fit(features, labels)
-        counts = np.bincount(labels, minlength=n_labels) + 0.5
-        grown = cls(model, counts / counts.sum(), 1.0)
-        rows, unseen = _out_of_bag(model, features)
-        for power in _POWERS:
-            grown = replace(grown, power=power)
-            told, by_chance = grown._told(unseen, labels[rows])
-            if stray_fractions(told[:, None], by_chance[:, None])[0] >= _LEAST_STRAY:
+        Parameters
+        ----------
+        model, shares : object, numpy.ndarray
+            As in the class.
+        probabilities : numpy.ndarray, shape (n, classes)
+            Of real rows that the model was not fitted on.
+        labels : numpy.ndarray of int, shape (n,)
+            Their labels.
+        powers : sequence of float
+            Powers to try, ascending; the last one is taken where none is enough.
+        min_stray : float
+            The share, in (0, 1).
+        """
+        for power in powers:
+            found = cls(model, shares, power)
+            forecast, chance = found.forecast(probabilities, labels)
+            if stray_fractions(forecast[:, None], chance[:, None])[0] >= min_stray:
                 break
-        return grown
+        return found
 
-    def told(self, features: Floats, labels: Labels) -> tuple[Floats, Floats]:
-        """Return the forecast of each row's label, and the share of that label, shapes (n,)."""
-        return self._told(self.model.predict_proba(features), labels)
+    def forecast(self, probabilities: Floats, labels: Labels) -> tuple[Floats, Floats]:
+        """Return the forecast of each row's label and the real share of that label, shapes (n,).
 
-    def _told(self, seen: Floats, labels: Labels) -> tuple[Floats, Floats]:
-        forecast = np.zeros((len(labels), len(self.shares)))
-        forecast[:, self.model.classes_] = seen**self.power
-        own = forecast[np.arange(len(labels)), labels] / np.maximum(forecast.sum(axis=1), 1e-300)
-        by_chance = self.shares[labels]
-        return (1 - _OF_SHARES) * own + _OF_SHARES * by_chance, by_chance
+        An unknown label has forecast 0; a missing one has 1 and 1, so that it decides nothing.
+        """
+        powered = np.zeros((len(labels), len(self.shares)))
+        powered[:, self.model.classes_] = probabilities**self.power
+        place = np.maximum(labels, 0)
+        own = powered[np.arange(len(labels)), place] / np.maximum(powered.sum(axis=1), 1e-300)
+        chance = np.where(labels == UNKNOWN, self.shares.min(), self.shares[place])
+        own, chance = (
+            np.where(labels == MISSING, 1.0, part)
+            for part in (np.where(labels == UNKNOWN, 0.0, own), chance)
+        )
+        return (1 - _CHANCE_WEIGHT) * own + _CHANCE_WEIGHT * chance, chance
 
 
 @dataclass(frozen=True)
-class Forecasts:
-    """Forests that forecast every column from all others, grown from one set of real rows."""
+class ColumnForecasts:
+    """Random forests that forecast each column from all others, fitted on one set of real rows."""
 
-    names: tuple[str, ...]
-    coders: dict[str, Coder]
-    labellers: dict[str, Callable[[Dataset], tuple[Labels, int]]]
-    forests: dict[str, Forest]
+    features: dict[str, Callable[[Dataset], Floats]]
+    cells: dict[str, CellCoder]
+    forests: dict[str, Forecaster]
 
     @classmethod
-    def of(cls, real: Dataset, names: Sequence[str], seed: int) -> Forecasts:
-        """Return the forests of `names`, two columns or more."""
-        coders = {name: coder(real, name) for name in names}
-        labellers = {name: labeller(real, name) for name in names}
-        coded = np.column_stack([coders[name](real) for name in names])
+    def fit(cls, real: Dataset, names: Sequence[str], seed: int) -> ColumnForecasts:
+        """Return the forests of two columns or more."""
+        features = {name: fit_tree_feature(real, name) for name in names}
+        cells = {name: fit_cells(real, name) for name in names}
+        x = np.column_stack([features[name](real) for name in names])
         forests = {
-            name: Forest.grow(np.delete(coded, i, axis=1), *labellers[name](real), seed)
+            name: _fit_forest(np.delete(x, i, axis=1), *cells[name](real), seed)
             for i, name in enumerate(names)
         }
-        return cls(tuple(names), coders, labellers, forests)
+        return cls(features, cells, forests)
 
-    def told(self, rows: Dataset) -> tuple[Floats, Floats]:
-        """Return the forecast of what each row has, and the real share of that, shapes (n, columns)."""
-        coded = np.column_stack([self.coders[name](rows) for name in self.names])
-        found = [
-            self.forests[name].told(np.delete(coded, i, axis=1), self.labellers[name](rows)[0])
-            for i, name in enumerate(self.names)
-        ]
-        return np.column_stack([told for told, _ in found]), np.column_stack([p for _, p in found])
-
-
-def _out_of_bag(model: Any, features: Floats) -> tuple[Labels, Floats]:
-    """Return rows that some trees have not seen, and what these say of them, shapes (r,), (r, k)."""
-    # Evenly spaced, so that the rows of a sorted table are looked at from all its parts.
-    looked_at = np.linspace(0, len(features) - 1, min(len(features), _SHARPENED_ON)).astype(int)
-    total, times = np.zeros((len(looked_at), len(model.classes_))), np.zeros((len(looked_at), 1))
-    for tree, seen in zip(model.estimators_, model.estimators_samples_):
-        unseen = np.flatnonzero(~np.isin(looked_at, seen))
-        total[unseen] += tree.predict_proba(features[looked_at[unseen]].astype(np.float32))
-        times[unseen] += 1
-    told = np.flatnonzero(times)
-    return looked_at[told], total[told] / times[told]
+    def forecast(self, rows: Dataset) -> tuple[Floats, Floats]:
+        """Return the forecast of each value and its real share, shapes (n, columns)."""
+        x = np.column_stack([feature(rows) for feature in self.features.values()])
+        found = []
+        for i, (name, forest) in enumerate(self.forests.items()):
+            probabilities = forest.model.predict_proba(np.delete(x, i, axis=1))
+            found.append(forest.forecast(probabilities, self.cells[name](rows)[0]))
+        forecasts, chances = (np.column_stack(part) for part in zip(*found))
+        return forecasts, chances
 
 
-def coder(real: Dataset, name: str) -> Coder:
-    """Return what turns a column of any set into numbers for a tree, as the real rows order it.
+def _fit_forest(x: Floats, labels: Labels, n_labels: int, seed: int) -> Forecaster:
+    """Return a forest, sharpened by its out-of-bag predictions."""
+    from sklearn.ensemble import RandomForestClassifier
 
-    A number becomes its place among the distinct real ones, half a step where it lies between two.
-    Of a category the levels are numbered by falling frequency; those that real rows lack come last.
-    Missing is -1.
+    model = RandomForestClassifier(
+        n_estimators=_N_TREES,
+        min_samples_leaf=_MIN_LEAF,
+        max_features=_FEATURE_SHARE,
+        random_state=seed,
+    ).fit(x, labels)
+    counts = np.bincount(labels, minlength=n_labels) + 0.5
+    rows, probabilities = _predict_out_of_bag(model, x)
+    return Forecaster.sharpen(
+        model,
+        counts / counts.sum(),
+        probabilities,
+        labels[rows],
+        _FOREST_POWERS,
+        _MIN_FOREST_STRAY,
+    )
+
+
+def _predict_out_of_bag(model: Any, x: Floats) -> tuple[Labels, Floats]:
+    """Return rows that some trees were not fitted on, and the mean prediction of these, (r,), (r, k)."""
+    # Evenly spaced, so that all parts of a sorted table are used.
+    rows = np.linspace(0, len(x) - 1, min(len(x), _SHARPENED_ROWS)).astype(int)
+    total, n_trees = np.zeros((len(rows), len(model.classes_))), np.zeros((len(rows), 1))
+    for tree, fitted in zip(model.estimators_, model.estimators_samples_):
+        unseen = np.flatnonzero(~np.isin(rows, fitted))
+        total[unseen] += tree.predict_proba(x[rows[unseen]].astype(np.float32))
+        n_trees[unseen] += 1
+    known = np.flatnonzero(n_trees)
+    return rows[known], total[known] / n_trees[known]
+
+
+def fit_tree_feature(real: Dataset, name: str) -> Callable[[Dataset], Floats]:
+    """Return a function that turns a column of any set into numbers for a tree.
+
+    A number becomes its position among the distinct real ones, half a step where it lies between two.
+    The levels of a category are numbered by falling real frequency; unknown ones come last. Missing
+    is -1.
 
     Examples
     --------
     >>> import pyarrow as pa
     >>> real = Dataset.from_arrow(pa.table({"x": [2.5, 4.5, 2.5]}))
-    >>> made = Dataset.from_arrow(pa.table({"x": [4.5, 3.5, None]}))
-    >>> coder(real, "x")(made).tolist()
+    >>> other = Dataset.from_arrow(pa.table({"x": [4.5, 3.5, None]}))
+    >>> fit_tree_feature(real, "x")(other).tolist()
     [1.5, 1.0, -1.0]
     """
-    if real.schema[name].kind in ("category", "boolean"):
+    if real.schema[name].has_levels:
         codes, levels = real.codes(name)
         counts = np.bincount(codes[codes >= 0], minlength=len(levels))
         order = np.argsort(-counts, kind="stable")
         place = {levels[i]: float(rank) for rank, i in enumerate(order)}
 
-        def of_levels(rows: Dataset) -> Floats:
+        def code_levels(rows: Dataset) -> Floats:
             codes, levels = rows.codes(name)
             return np.array([*[place.get(v, float(len(place))) for v in levels], -1.0])[codes]
 
-        return of_levels
+        return code_levels
     values = real.values(name)
     known = np.unique(values[~np.isnan(values)])
 
-    def of_numbers(rows: Dataset) -> Floats:
+    def code_numbers(rows: Dataset) -> Floats:
         values = rows.values(name)
-        sides = (np.searchsorted(known, values, side=side) for side in ("left", "right"))
-        return np.where(np.isnan(values), -1.0, sum(sides) / 2)
+        low, high = (np.searchsorted(known, values, side=side) for side in ("left", "right"))
+        return np.where(np.isnan(values), -1.0, (low + high) / 2)
 
-    return of_numbers
+    return code_numbers
 
 
-def stray_fractions(told: Floats, by_chance: Floats) -> Floats:
-    """Return for each column the share of its values that look drawn at random, shape (d,), in [0, 1].
+def stray_fractions(forecast: Floats, chance: Floats) -> Floats:
+    """Return the share of values of each column that look drawn at random, shape (d,), in [0, 1].
 
-    A value is taken to come from the forecast or, with the probability sought, from the column's own
-    shares, whatever the rest of the row says. The most likely such probability is returned.
+    A value comes from the forecast f or, with probability w, from the column's own shares c, whatever
+    the rest of the row is. The fraction is the w that maximises sum_i log((1 - w) f_i + w c_i).
 
     Parameters
     ----------
-    told, by_chance : numpy.ndarray, shape (n, d)
+    forecast, chance : numpy.ndarray, shape (n, d)
         Probability of each value by the forecast and by the shares of its column, above 0.
 
     Examples
     --------
-    >>> told = np.array([[0.9], [0.9], [0.9], [0.1]])
-    >>> stray_fractions(told, np.full((4, 1), 0.5)).round(3).tolist()
+    >>> forecast = np.array([[0.9], [0.9], [0.9], [0.1]])
+    >>> stray_fractions(forecast, np.full((4, 1), 0.5)).round(3).tolist()
     [0.375]
     """
-    apart = by_chance - told
-    low, high = np.zeros(told.shape[1]), np.ones(told.shape[1])
+    gap = chance - forecast
+    low, high = np.zeros(forecast.shape[1]), np.ones(forecast.shape[1])
     # The likelihood is concave: its slope falls, and is 0 where it is largest.
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        rises = (apart / (told + middle * apart)).sum(axis=0) > 0
+        rises = (gap / (forecast + middle * gap)).sum(axis=0) > 0
         low, high = np.where(rises, middle, low), np.where(rises, high, middle)
     return np.asarray((low + high) / 2)
 
 
-def stray_slopes(told: Floats, by_chance: Floats, fractions: Floats) -> Floats:
-    """Return the slope of each value's log likelihood at the fractions, shape (n, d).
+def resample_fractions(
+    forecast: Floats, chance: Floats, fractions: Floats, groups: Groups
+) -> Floats:
+    """Return bootstrap replicates of the fractions, shape (b, d): one Newton step from those of all rows.
 
-    The second derivative is minus its square: one Newton step leads to the fraction of a resample.
+    The second derivative of a row's log likelihood is minus the square of its slope.
     """
-    apart = by_chance - told
-    return np.asarray(apart / (told + fractions * apart))
+    gap = chance - forecast
+    slopes = gap / (forecast + fractions * gap)
+    first, second = groups.means(slopes)[1], groups.means(slopes**2)[1]
+    step = np.divide(first, second, out=np.zeros_like(first), where=second > _MIN_CURVATURE)
+    return np.asarray(np.maximum(fractions + step, _MIN_DRAWN))

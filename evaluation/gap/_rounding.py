@@ -1,4 +1,4 @@
-"""How round numbers are: the coarsest step, of a chain of steps, that each of them is a multiple of."""
+"""Roundness of numbers: how many steps of a chain, e.g. 1, 5, 10, 50, divide each of them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 
-from ._pooled import PooledColumn, places_of
+from ._columns import NUMERIC, PooledColumn
 
 Floats = npt.NDArray[np.float64]
 
-_DIGITS = 5
-_OF_A_STEP = 0.01
-_TIME_STEPS = np.array([1e3, 1e6, 6e7, 3.6e9, 8.64e10])
+_DIGITS = 5  # below this many digits of a typical value, rounding error of measurement hides steps
+_STEP_TOLERANCE = 0.01  # of a step: decimals have no exact binary form
+_TIME_STEPS = np.array([1e3, 1e6, 6e7, 3.6e9, 8.64e10])  # 1 ms, 1 s, 1 min, 1 h, 1 day in us
 
 
 def compute_roundness(reference: Dataset, others: list[Dataset], name: str) -> list[Floats] | None:
-    """Return how round each value of a column is, once a set: the reference, then the others.
+    """Return the roundness of each value of a column: of the reference, then of the other sets.
 
-    Rounding to tens, to half hours or to whole days moves a distribution by almost nothing, and yet
-    gives every row away. None where the column holds no numbers or all of them are equally round.
+    Rounding to tens, half hours or whole days hardly moves a distribution, yet it reveals every row.
+    None where the column holds no numbers, or all of them are equally round.
 
     Examples
     --------
@@ -30,18 +30,33 @@ def compute_roundness(reference: Dataset, others: list[Dataset], name: str) -> l
     >>> (found[0] - found[0].min()).tolist()
     [0.0, 1.0, 0.0, 2.0, 0.0]
     """
-    kind = reference.schema[name].kind
-    if kind not in ("number", "integer", "datetime"):
+    if reference.schema[name].kind not in NUMERIC:
         return None
     steps = choose_rounding_steps(reference, name)
     found = [count_rounding_steps(part.values(name), steps) for part in (reference, *others)]
-    present = np.concatenate(found)
-    present = present[~np.isnan(present)]
-    return found if len(present) and present.min() < present.max() else None
+    return found if _varies(np.concatenate(found)) else None
+
+
+def compute_value_roundness(column: PooledColumn) -> Floats | None:
+    """Return the roundness of each distinct value, shape (k,); None as in `compute_roundness`.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> real = Dataset.from_arrow(pa.table({"x": [12.0, 35.0, 21.0, 40.0, 18.0]}))
+    >>> found = compute_value_roundness(PooledColumn.from_sets(real, real, "x"))
+    >>> (found - found.min()).tolist()  # of 12, 18, 21, 35 and 40
+    [0.0, 0.0, 0.0, 1.0, 2.0]
+    """
+    if not column.is_number:
+        return None
+    real = np.repeat(column.values, column.reference[:-1].astype(np.int64))
+    found = count_rounding_steps(column.values, _choose_steps(column.kind, real))
+    return found if _varies(found) else None
 
 
 def choose_rounding_steps(reference: Dataset, name: str) -> Floats:
-    """Return the rising steps that roundness is told in: of a datetime 1 ms to 1 day, else decimal ones.
+    """Return ascending steps: 1 ms to 1 day for a datetime, decimal steps for other numbers.
 
     Examples
     --------
@@ -50,76 +65,43 @@ def choose_rounding_steps(reference: Dataset, name: str) -> Floats:
     >>> choose_rounding_steps(real, "x")[-4:].tolist()
     [10.0, 50.0, 100.0, 500.0]
     """
-    if reference.schema[name].kind == "datetime":
-        return _TIME_STEPS
-    return _decimal_steps(_median_size(reference.values(name)))
-
-
-def compute_value_roundness(column: PooledColumn) -> Floats | None:
-    """Return how round each distinct value of a column is, shape (k,); None as in `compute_roundness`.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> real = Dataset.from_arrow(pa.table({"x": [12.0, 35.0, 21.0, 40.0, 18.0]}))
-    >>> found = compute_value_roundness(PooledColumn.of(real, real, "x"))  # of 12, 18, 21, 35 and 40
-    >>> (found - found.min()).tolist()
-    [0.0, 0.0, 0.0, 1.0, 2.0]
-    """
-    if not column.is_number:
-        return None
-    is_time = column.kind == "datetime"
-    steps = _TIME_STEPS if is_time else _decimal_steps(_usual_size(column))
-    found = count_rounding_steps(column.values, steps)
-    return found if len(found) and found.min() < found.max() else None
+    return _choose_steps(reference.schema[name].kind, reference.values(name))
 
 
 def count_rounding_steps(values: Floats, steps: Floats) -> Floats:
-    """Return of how many of the `steps` each value is a multiple, shape (n,); NaN where missing.
+    """Return how many of the `steps` divide each value, shape (n,); NaN where missing.
 
     Parameters
     ----------
     values : numpy.ndarray, shape (n,)
         Numbers.
     steps : numpy.ndarray, shape (k,)
-        Rising steps, each a multiple of the one before.
+        Ascending steps, each a multiple of the one before.
 
     Examples
     --------
     >>> count_rounding_steps(np.array([12.0, 35.0, 40.0]), np.array([1.0, 5.0, 10.0])).tolist()
     [1.0, 2.0, 3.0]
     """
-    out = np.zeros(len(values))
+    out = np.where(np.isfinite(values), 0.0, np.nan)
     left = np.flatnonzero(np.isfinite(values))
     for step in steps:
         parts = values[left] / step
-        # Decimals have no exact binary form: a hundredth of a step still counts as none.
-        left = left[np.abs(parts - np.rint(parts)) < _OF_A_STEP]
+        left = left[np.abs(parts - np.rint(parts)) < _STEP_TOLERANCE]
         out[left] += 1
-    out[~np.isfinite(values)] = np.nan
     return out
 
 
-def _decimal_steps(usual: float) -> Floats:
-    """Return 1, 5, 10, 50, ... times a step five digits below the usual size of the values."""
-    top = int(np.ceil(np.log10(usual)))
+def _choose_steps(kind: str, real: Floats) -> Floats:
+    """Return 1, 5, 10, 50, ... times a step five digits below the median size of the real values."""
+    if kind == "datetime":
+        return _TIME_STEPS
+    sizes = np.abs(real[np.isfinite(real) & (real != 0)])
+    top = int(np.ceil(np.log10(np.median(sizes)))) if len(sizes) else 0
     powers = 10.0 ** np.arange(top - _DIGITS, top + 1)
     return np.sort(np.concatenate([powers, 5 * powers]))
 
 
-def _median_size(values: Floats) -> float:
-    """Return the median size of the values other than 0; 1 without any."""
-    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
-    return float(np.median(sizes)) if len(sizes) else 1.0
-
-
-def _usual_size(column: PooledColumn) -> float:
-    """Return what `_median_size` says of the real rows."""
-    counts = np.where(column.values != 0, column.real[:-1], 0.0)
-    sizes = np.abs(column.values)
-    order = np.argsort(sizes, kind="stable")
-    n = counts.sum()
-    if not n:
-        return 1.0
-    middle = places_of(counts[order], np.array([(n - 1) // 2, n // 2]))
-    return float(sizes[order][middle].mean())
+def _varies(roundness: Floats) -> bool:
+    present = roundness[~np.isnan(roundness)]
+    return bool(len(present) and present.min() < present.max())

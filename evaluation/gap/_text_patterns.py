@@ -1,4 +1,4 @@
-"""Patterns of texts: what they are cut into, how often each piece is used, how far sides are apart."""
+"""Patterns of texts and of their spans: pieces, how often each is used, and distances of that."""
 
 from __future__ import annotations
 
@@ -7,201 +7,104 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.stats.bootstrap import Groups, total_variation
+from twinset.core.stats.bootstrap import Groups
 
-from ._near_repeats import near_repeats
+from .._results import Shares, share_distance
 
 Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 Pattern = tuple[str, float, Floats]
 """Title, distance of all rows, and its replicates, shape (b,)."""
+PieceSplitter = Callable[[str], Sequence[str]]
+Spans = Sequence[Mapping[str, Any]]
 
-_COMMON = 200
+MAX_PIECES = 2_000  # most frequent pieces with a cell of their own: of more, rare ones are chance
+_MIN_USES = 10  # in real texts: the share of a rarer piece is mostly chance
+_COMMON_WORDS = 200  # that keep their spelling in the order of words: mostly function words
+_MIN_REPEAT_WORDS = 5  # shorter texts often differ by one word only: "play jazz", "play rock"
+_N_MIXTURES = 25  # points of the divergence frontier, as in MAUVE
+_DIVERGENCE_SCALE = 5.0  # the constant c of MAUVE
 _WORD = re.compile(r"\w+|[^\w\s]")
 _NUMBER = re.compile(r"\d+")
 
 
-def words_of(text: str) -> list[str]:
-    """Return the words and the marks of a text, in small letters.
+def text_values(rows: Dataset, name: str) -> list[str]:
+    """Return the texts of a column; a missing one is empty."""
+    return [text or "" for text in rows.records.column(name).to_pylist()]
+
+
+def split_words(text: str) -> list[str]:
+    """Return the words and punctuation marks of a text in lowercase.
 
     Examples
     --------
-    >>> words_of("Play it, Sam!")
+    >>> split_words("Play it, Sam!")
     ['play', 'it', ',', 'sam', '!']
     """
     return _WORD.findall(text.lower())
 
 
-def pairs_of(text: str) -> list[str]:
-    """Return the pairs of neighbouring words of a text.
+def word_pairs(text: str) -> list[str]:
+    """Return the pairs of adjacent words of a text.
 
     Examples
     --------
-    >>> pairs_of("Play it again")
+    >>> word_pairs("Play it again")
     ['play it', 'it again']
     """
-    words = words_of(text)
-    return [f"{one} {two}" for one, two in pairwise(words)]
+    return [f"{one} {two}" for one, two in pairwise(split_words(text))]
 
 
-def shapes_of(text: str) -> list[str]:
-    """Return the shapes of the words of a text: large and small letters, digits, and marks as they are.
+def word_shapes(text: str) -> list[str]:
+    """Return the shapes of the words of a text: A and a for letters, 0 for digits, marks as they are.
 
     Examples
     --------
-    >>> shapes_of("Play U2, now 4x!")
+    >>> word_shapes("Play U2, now 4x!")
     ['Aa', 'A0', ',', 'a', '0a', '!']
     """
     return [_shape(word) for word in _WORD.findall(text)]
 
 
-def ordered(texts: Sequence[str]) -> Callable[[str], list[str]]:
-    """Return what cuts a text into pairs of neighbours, rarer words told by their shape alone.
-
-    Of rare words hardly any pair is ever used twice, and their order would go unseen. What begins and
-    what ends a text is a pair with nothing.
-
-    Parameters
-    ----------
-    texts : sequence of str
-        Real texts; their 200 commonest words are told by themselves.
+def number_sizes(text: str) -> list[str]:
+    """Return the size of each number of a text: its first digit, and a 0 for each further one.
 
     Examples
     --------
-    >>> ordered(["is it on", "is it off"])("is it Monday")
-    ['| is', 'is it', 'it <Aa>', '<Aa> |']
-    """
-    used = Counter(word for text in texts for word in words_of(text))
-    common = {word for word, n in used.most_common(_COMMON) if n > 1}
-
-    def cut(text: str) -> list[str]:
-        words = _WORD.findall(text)
-        # In brackets, because "a" is a word and a shape.
-        told = [w.lower() if w.lower() in common else f"<{_shape(w)}>" for w in words]
-        return [f"{one} {two}" for one, two in pairwise(["|", *told, "|"])]
-
-    return cut
-
-
-def ends_of(texts: Sequence[str]) -> Callable[[str], list[str]]:
-    """Return what gives the last piece of a text, told as in `ordered`.
-
-    Examples
-    --------
-    >>> ends_of(["is it on"])("is it Monday?")
-    ['<?> |']
-    """
-    cut = ordered(texts)
-    return lambda text: cut(text)[-1:]
-
-
-def numbers_of(text: str) -> list[str]:
-    """Return the size of each number of a text: its first digit, and a 0 for each that follows.
-
-    Examples
-    --------
-    >>> numbers_of("2 seats at 19:30 in 2019")
+    >>> number_sizes("2 seats at 19:30 in 2019")
     ['2', '10', '30', '2000']
     """
     return [found[0] + "0" * (len(found) - 1) for found in _NUMBER.findall(text)]
 
 
-def strings(rows: Dataset, name: str) -> list[str]:
-    """Return the texts of a column; one that is missing is empty."""
-    return [text or "" for text in rows.records.column(name).to_pylist()]
+def order_splitter(texts: Sequence[str]) -> PieceSplitter:
+    """Return a function that splits a text into pairs of adjacent words, rare words as shapes.
 
+    Pairs of rare words hardly occur twice, so their order would not be seen. The beginning and the end
+    of a text form pairs too. The 200 most frequent words of `texts` keep their spelling.
 
-def uses(pieces: Sequence[Sequence[str]], place: Mapping[str, int], deal: Groups) -> Floats:
-    """Return how often the rows of each group use each known piece, and any other, (g, k + 1)."""
-    other = len(place)
-    counts = np.zeros((deal.size, other + 1))
-    for group, own in zip(deal.group, pieces):
-        for piece in own:
-            counts[group, place.get(piece, other)] += 1
-    return counts
-
-
-def variation_pattern(title: str, counts: Sequence[Floats], deals: Sequence[Groups]) -> Pattern:
-    """Return the total variation distance of two sides, from the counts of each group of either."""
-    if any(not table.sum() for table in counts):  # no text of one side has two words, say
-        whole = float(counts[0].sum() != counts[1].sum())
-        return title, whole, np.full(len(deals[0].draws), whole)
-    (real, real_drawn), (made, made_drawn) = (
-        _shares(deal, table) for deal, table in zip(deals, counts)
-    )
-    return title, float(total_variation(made, real)[0]), total_variation(made_drawn, real_drawn)
-
-
-def shifted(title: str, counts: Sequence[Floats], deals: Sequence[Groups]) -> Pattern:
-    """Return the largest difference of the shares up to a cell: cells have an order, as lengths do.
-
-    Less of it is chance than of a total variation distance (Kolmogorov-Smirnov, on cells).
+    Examples
+    --------
+    >>> order_splitter(["is it on", "is it off"])("is it Monday")
+    ['| is', 'is it', 'it <Aa>', '<Aa> |']
     """
-    (real, real_drawn), (made, made_drawn) = (
-        tuple(shares.cumsum(axis=1) for shares in _shares(deal, table))
-        for deal, table in zip(deals, counts)
-    )
-    whole, drawn = np.abs(made - real).max(axis=1), np.abs(made_drawn - real_drawn).max(axis=1)
-    return title, float(whole[0]), drawn
+    used = Counter(word for text in texts for word in split_words(text))
+    common = {word for word, n in used.most_common(_COMMON_WORDS) if n > 1}
 
+    def split(text: str) -> list[str]:
+        # Shapes are in brackets, because "a" is a word and a shape.
+        words = [
+            w.lower() if w.lower() in common else f"<{_shape(w)}>" for w in _WORD.findall(text)
+        ]
+        return [f"{one} {two}" for one, two in pairwise(["|", *words, "|"])]
 
-def last_words(
-    name: str, real: Sequence[str], sides: Sequence[Sequence[str]], deals: Sequence[Groups]
-) -> Pattern:
-    """Return how far apart the shares of texts are whose last word ends no real train text."""
-    known = {words[-1] for text in real if (words := words_of(text))}
-    counts = []
-    for texts, deal in zip(sides, deals):
-        new = [bool(words) and words[-1] not in known for words in map(words_of, texts)]
-        counts.append(deal.counts(np.array(new, dtype=np.int64), 2))
-    return variation_pattern(f"unknown last words of {name}", counts, deals)
-
-
-def repetition(name: str, sides: Sequence[Dataset], deals: Sequence[Groups]) -> Iterator[Pattern]:
-    """Yield how far apart the shares of repeats, near repeats and different words are.
-
-    Different words are counted among the texts of each group, a fiftieth of a side, and so in equal
-    numbers of texts on both sides.
-    """
-    told = [strings(side, name) for side in sides]
-    counts = []
-    for texts, deal in zip(told, deals):
-        times = Counter(texts)
-        repeats = np.array([times[text] > 1 for text in texts], dtype=np.int64)
-        counts.append(deal.counts(repeats, 2))
-    yield variation_pattern(f"repeats of {name}", counts, deals)
-    yield variation_pattern(
-        f"near repeats of {name}", [_near(*pair) for pair in zip(told, deals)], deals
-    )
-    counts = [_variety(texts, deal) for texts, deal in zip(told, deals)]
-    yield variation_pattern(f"different words of {name}", counts, deals)
-
-
-def _near(texts: Sequence[str], deal: Groups) -> Floats:
-    """Return how many texts of each group do not and do nearly repeat another one, (g, 2)."""
-    near, seen = near_repeats([words_of(text) for text in texts])
-    return deal.counts(np.where(seen, near, 2), 3)[:, :2]
-
-
-def _variety(texts: Sequence[str], deal: Groups) -> Floats:
-    """Return how many of the words of each group are new in it and how many repeat, (g, 2)."""
-    seen: list[set[str]] = [set() for _ in range(deal.size)]
-    n_words = np.zeros(deal.size)
-    for group, text in zip(deal.group, texts):
-        words = words_of(text)
-        seen[group].update(words)
-        n_words[group] += len(words)
-    new = np.array([len(words) for words in seen], dtype=np.float64)
-    return np.column_stack([new, n_words - new])
-
-
-def _shares(deal: Groups, counts: Floats) -> tuple[Floats, Floats]:
-    whole, drawn = counts.sum(axis=0, keepdims=True), deal.draws @ counts
-    return whole / whole.sum(), drawn / np.maximum(drawn.sum(axis=1, keepdims=True), 1)
+    return split
 
 
 @lru_cache(maxsize=1 << 16)  # the same words come again and again, and this took half of the time
@@ -210,3 +113,251 @@ def _shape(word: str) -> str:
         return word
     found = "".join("A" if c.isupper() else "0" if c.isdigit() else "a" for c in word)
     return re.sub(r"(.)\1+", r"\1", found)
+
+
+def piece_pattern(
+    title: str,
+    train: Sequence[Sequence[str]],
+    sets: Sequence[Sequence[Sequence[str]]],
+    groups: Sequence[Groups],
+    *,
+    max_pieces: int = MAX_PIECES,
+    min_total: int = 0,
+) -> Iterator[Pattern]:
+    """Yield the total variation distance of the pieces of reference and synthetic texts.
+
+    Parameters
+    ----------
+    title : str
+        Name of the pattern.
+    train : sequence of sequence of str
+        Pieces of real train texts; those used ten times or more have a cell each, others share one.
+    sets : sequence of sequence of sequence of str
+        Pieces of each reference text, and of each synthetic one.
+    groups : sequence of Groups
+        Groups of both sets.
+    max_pieces : int
+        Cells of the most frequent pieces.
+    min_total : int
+        Pieces that the train texts must have, else nothing is yielded.
+    """
+    used = Counter(piece for pieces in train for piece in pieces)
+    if used.total() < min_total:
+        return
+    known = [piece for piece, n in used.most_common(max_pieces) if n >= _MIN_USES]
+    place = {piece: i for i, piece in enumerate(known)}
+    counts = []
+    for texts, own in zip(sets, groups):
+        table = np.zeros((own.size, len(known) + 1))
+        for group, pieces in zip(own.group, texts):
+            for piece in pieces:
+                table[group, place.get(piece, len(known))] += 1
+        counts.append(table)
+    yield count_pattern(title, counts, groups)
+
+
+def count_pattern(title: str, counts: Sequence[Floats], groups: Sequence[Groups]) -> Pattern:
+    """Return the total variation distance of counts by group, shape (g, k), of both sets."""
+    if any(not table.sum() for table in counts):  # e.g. no text of one set has two words
+        distance = float(counts[0].sum() != counts[1].sum())
+        return title, distance, np.full(len(groups[0].draws), distance)
+    real, synthetic = (_shares(own, table) for own, table in zip(groups, counts))
+    return title, *share_distance(synthetic, real)
+
+
+def cumulative_pattern(title: str, counts: Sequence[Floats], groups: Sequence[Groups]) -> Pattern:
+    """Return the largest difference of cumulative shares of ordered cells (Kolmogorov-Smirnov).
+
+    Chance adds less to it than to a total variation distance.
+    """
+    real, synthetic = (_shares(own, table) for own, table in zip(groups, counts))
+    whole, drawn = (
+        np.abs(one.cumsum(axis=1) - other.cumsum(axis=1)).max(axis=1)
+        for one, other in zip(synthetic, real)
+    )
+    return title, float(whole[0]), drawn
+
+
+def _shares(groups: Groups, counts: Floats) -> Shares:
+    """Return shares as `Groups.shares` does; a replicate without any piece has shares of 0."""
+    whole, drawn = counts.sum(axis=0, keepdims=True), groups.draws @ counts
+    return whole / whole.sum(), drawn / np.maximum(drawn.sum(axis=1, keepdims=True), 1)
+
+
+def last_word_pattern(
+    name: str, train: Sequence[str], sets: Sequence[Sequence[str]], groups: Sequence[Groups]
+) -> Pattern:
+    """Return the distance of the shares of texts whose last word ends no train text."""
+    known = {words[-1] for text in train if (words := split_words(text))}
+    counts = []
+    for texts, own in zip(sets, groups):
+        new = [bool(words) and words[-1] not in known for words in map(split_words, texts)]
+        counts.append(own.counts(np.array(new, dtype=np.int64), 2))
+    return count_pattern(f"unknown last words of {name}", counts, groups)
+
+
+def repetition_patterns(
+    name: str, sets: Sequence[Sequence[str]], groups: Sequence[Groups]
+) -> Iterator[Pattern]:
+    """Yield the distances of the shares of repeats, of near repeats, and of different words.
+
+    Different words are counted within each group, a fiftieth of a set, and so in equal numbers of
+    texts.
+    """
+    counts: dict[str, list[Floats]] = {
+        title: [] for title in ("repeats", "near repeats", "different words")
+    }
+    for texts, own in zip(sets, groups):
+        times, words = Counter(texts), [split_words(text) for text in texts]
+        repeats = np.array([times[text] > 1 for text in texts], dtype=np.int64)
+        counts["repeats"].append(own.counts(repeats, 2))
+        near, tested = near_repeats(words)
+        counts["near repeats"].append(own.counts(np.where(tested, near, 2), 3)[:, :2])
+        distinct: list[set[str]] = [set() for _ in range(own.size)]
+        n_words = np.zeros(own.size)
+        for group, row in zip(own.group, words):
+            distinct[group].update(row)
+            n_words[group] += len(row)
+        n_distinct = np.array([len(found) for found in distinct], dtype=np.float64)
+        counts["different words"].append(np.column_stack([n_distinct, n_words - n_distinct]))
+    for title, tables in counts.items():
+        yield count_pattern(f"{title} of {name}", tables, groups)
+
+
+def near_repeats(texts: Sequence[Sequence[str]]) -> tuple[Mask, Mask]:
+    """Return which texts nearly repeat another one, and which were tested, each of shape (n,).
+
+    A near repeat differs by the order of words and one word at most. Equal texts are tested once, texts
+    of fewer than five words not at all. A bag of words is represented by the sum of random numbers,
+    one for each word; two bags are near when removing one word from each, or none, makes the sums
+    equal.
+
+    Parameters
+    ----------
+    texts : sequence of sequence of str, length n
+        The words of each text.
+
+    Examples
+    --------
+    >>> texts = ["a b c d e", "a b c d f", "a b c d e", "v w x y z", "a b"]
+    >>> near, tested = near_repeats([text.split() for text in texts])
+    >>> near.tolist(), tested.tolist()
+    ([True, True, False, False, False], [True, True, False, True, False])
+    """
+    number: dict[str, int] = {}
+    first: dict[tuple[str, ...], int] = {}
+    for row, words in enumerate(texts):
+        if len(words) >= _MIN_REPEAT_WORDS:
+            first.setdefault(tuple(words), row)
+            for word in words:
+                number.setdefault(word, len(number))
+    # A fixed generator: these numbers only distinguish words.
+    codes = np.random.default_rng(0).integers(1, 1 << 63, max(len(number), 1), dtype=np.uint64)
+    rows, keys = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.uint64)]
+    for distinct, row in first.items():
+        own = codes[[number[word] for word in distinct]]
+        total = own.sum(dtype=np.uint64)
+        keys.append(np.unique(np.append(total - own, total)))
+        rows.append(np.full(len(keys[-1]), row))
+    _, place, times = np.unique(np.concatenate(keys), return_inverse=True, return_counts=True)
+    near, tested = np.zeros(len(texts), dtype=bool), np.zeros(len(texts), dtype=bool)
+    near[np.concatenate(rows)[times[place] > 1]] = True
+    tested[list(first.values())] = True
+    return near, tested
+
+
+def frontier_area(p: Floats, q: Floats) -> Floats:
+    """Return the area under the divergence frontier of distributions, shape (b,), in [0, 1].
+
+    1 = equal distributions, near 0 = nothing shared. For mixtures r of both the points
+    (exp(-5 KL(q, r)), exp(-5 KL(p, r))) trade texts that should not be there against missing ones.
+
+    Parameters
+    ----------
+    p, q : numpy.ndarray, shape (b, k)
+        Shares of the clusters; each row sums to 1.
+
+    References
+    ----------
+    Pillutla et al., "MAUVE: Measuring the Gap Between Neural Text and Human Text using Divergence
+    Frontiers", NeurIPS 2021.
+
+    Examples
+    --------
+    >>> p, q = np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([[0.5, 0.5], [0.0, 1.0]])
+    >>> frontier_area(p, q).round(3).tolist()
+    [1.0, 0.004]
+    """
+    weights = np.linspace(0, 1, _N_MIXTURES + 2)[1:-1][:, None, None]
+    mixed = weights * p + (1 - weights) * q
+    x, y = (np.exp(-_DIVERGENCE_SCALE * _divergence(one, mixed)) for one in (q, p))
+    zeros, ones = np.zeros((1, x.shape[1])), np.ones((1, x.shape[1]))
+    # The ends: a mixture of q alone, and of p alone.
+    x, y = np.concatenate([ones, x, zeros]), np.concatenate([zeros, y, ones])
+    area: Floats = np.abs(np.trapezoid(y, x, axis=0))
+    return area
+
+
+def _divergence(p: Floats, mixed: Floats) -> Floats:
+    """Return the Kullback-Leibler divergence of each row of `p` from each mixture, in nats, (m, b)."""
+    p = np.broadcast_to(p, mixed.shape)
+    ratio = np.divide(p, mixed, out=np.ones_like(mixed), where=p > 0)
+    return np.asarray((p * np.log(ratio)).sum(axis=2))
+
+
+def span_patterns(
+    text: str, spans: str, train: Dataset, sets: Sequence[Dataset], groups: Sequence[Groups]
+) -> Iterator[Pattern]:
+    """Yield the distances of the labels of spans, of the words of each label, and of their ends.
+
+    Parameters
+    ----------
+    text, spans : str
+        Columns of the texts and of the spans in them.
+    train : Dataset
+        Real rows: pieces that are used ten times or more among them have a cell each.
+    sets : sequence of Dataset
+        Reference and candidate.
+    groups : sequence of Groups
+        Groups of their rows.
+    """
+    splitters = {
+        f"labels of {spans}": _span_labels,
+        f"words of each label of {spans}": _span_words,
+        f"ends of {spans}": _span_ends,
+    }
+    rows = [
+        [(value, own or []) for value, own in zip(text_values(part, text), column.to_pylist())]
+        for part in (train, *sets)
+        for column in [part.records.column(spans)]
+    ]
+    for title, split in splitters.items():
+        pieces = [[split(value, own) for value, own in part] for part in rows]
+        yield from piece_pattern(title, pieces[0], pieces[1:], groups)
+
+
+def _span_labels(text: str, spans: Spans) -> list[str]:
+    return [str(span["label"]) for span in spans] or ["no span"]
+
+
+def _span_words(text: str, spans: Spans) -> list[str]:
+    return [
+        f"{span['label']}: {word}"
+        for span in spans
+        for word in split_words(text[span["start"] : span["end"]])
+    ]
+
+
+def _span_ends(text: str, spans: Spans) -> list[str]:
+    """Return the kinds of characters outside and inside of both ends of each span."""
+    return [
+        _character_kind(text, span["start"] - 1) + _character_kind(text, span["start"]) + " "
+        + _character_kind(text, span["end"] - 1) + _character_kind(text, span["end"])
+        for span in spans
+    ]  # fmt: skip
+
+
+def _character_kind(text: str, at: int) -> str:
+    if not 0 <= at < len(text):
+        return "|"
+    return "a" if text[at].isalnum() else "_" if text[at].isspace() else "."

@@ -1,8 +1,7 @@
-"""How well a model tells synthetic rows from real ones."""
+"""Classifier two-sample test of synthetic against real rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, ClassVar
@@ -14,53 +13,58 @@ from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.data.dataset import Dataset, some_places
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.discriminator import fit_discriminator
-from twinset.core.features.encoder import shared_encoder
 from twinset.core.findings import ConfidentRows, FeatureImportances, Finding
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.roc_auc import areas
 
-from ._confident_rows import DiscriminatorScores, common_rule, find_confident_rows
-from ._feature_importance import (
-    Opinion,
-    SideTable,
+from .._samples import row_encoder
+from ._explanation import (
+    DiscriminatorScores,
+    Predictor,
+    RowTable,
     column_importance,
+    find_common_condition,
+    find_confident_rows,
     find_important_columns,
     is_clear,
     is_clear_at_the_top,
-    predict_logistic,
-    settled,
+    rank_close_columns,
     top_lift,
 )
 
 Floats = npt.NDArray[np.float64]
+Folds = npt.NDArray[np.int64]
 
-_LOGISTIC_ROWS = 4_000
-_FOLDS_WITHOUT = 2
+_MIN_ROWS = 4  # two folds with two rows each
+_LOGISTIC_ROWS = 4_000  # of each set: the logistic regression is a second opinion, not the value
+_FOLDS_WITHOUT = 2  # folds fitted again without a column: enough to rank two close columns
 
 
 @dataclass(frozen=True, kw_only=True)
 class Classifier(Metric):
-    """Asks a boosted-tree judge to tell synthetic rows from real ones it has not seen.
+    """Area under the ROC curve of a boosted-tree discriminator of synthetic and real rows.
 
-    The value is the area under the ROC curve of out-of-fold opinions: 0.5 means that the judge
-    guesses, 1 that it is always right. An area below 0.5 is chance and counts as 0.5. Where it is
-    clearly above, details say what the judge loses when it is kept from each column: which columns
-    gave it away; and which synthetic rows it is surest of, by their number, with what most of them have
-    in common. The area of a logistic judge, which sees no interplay, stands beside it.
+    value = max(AUC, 0.5), of out-of-fold predictions in a cross-validation over both sets.
+
+    0.5 is guessing, 1 is always right. Where the AUC is clearly above 0.5, findings name the columns
+    that the discriminator needs (permutation importance), the synthetic rows with the highest
+    predicted probability, and what most of them have in common. Facts add the AUC of a logistic
+    regression, which sees no interaction: close to the value, single columns are off; far below it,
+    their dependence is.
 
     Parameters
     ----------
     margin : float
-        Largest harm that still counts as good as real, in the unit of the value.
+        Equivalence margin, in units of the AUC.
     max_rows : int
-        Rows of each side that are looked at, 4 or more.
+        Rows of each set that are used, 4 or more.
     n_folds : int
-        Parts of the cross-validation, 2 or more.
+        Folds of the cross-validation, 2 or more.
     iterations : int
-        Trees of the judge.
+        Trees of the discriminator.
     replicates : int
-        Bootstrap replicates; rows are drawn, the judge is not fitted again.
+        Bootstrap replicates; rows are drawn, the discriminator is not fitted again.
 
     References
     ----------
@@ -69,11 +73,10 @@ class Classifier(Metric):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.data.dataset import Dataset, some_places
     >>> rng = np.random.default_rng(0)
-    >>> real, made = (Dataset.from_arrow(pa.table({"x": rng.normal(m, 1, 300)})) for m in (0, 9))
-    >>> told = Comparison(train=real, synthetic=made, reference=real)
-    >>> Classifier(iterations=5).compute(told, np.random.default_rng(1)).value > 0.99
+    >>> real, far = (Dataset.from_arrow(pa.table({"x": rng.normal(m, 1, 300)})) for m in (0, 9))
+    >>> sets = Comparison(train=real, synthetic=far, reference=real)
+    >>> Classifier(iterations=5).compute(sets, np.random.default_rng(1)).value > 0.99
     True
     """
 
@@ -89,29 +92,27 @@ class Classifier(Metric):
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
 
     margin: Margin = 0.05
-    max_rows: Annotated[int, Ge(4)] = 20_000
+    max_rows: Annotated[int, Ge(_MIN_ROWS)] = 20_000
     n_folds: Annotated[int, Ge(2)] = 5
     iterations: Annotated[int, Ge(1)] = 60
     replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the area under the curve, 0.5 to 1; details say which columns gave it away."""
+        """Return the area under the curve, 0.5 to 1."""
         reference = comparison.reference.at_most(self.max_rows, rng)
         kept = some_places(len(comparison.synthetic), self.max_rows, rng)
         synthetic = comparison.synthetic.take(kept)
-        fewest = min(len(reference), len(synthetic))
-        if fewest < 4:
-            raise NotMeasurable("the judge needs at least 4 rows of each side")
-        draws_r = _draws(len(reference), self.replicates, rng)
-        draws_s = _draws(len(synthetic), self.replicates, rng)
-        table = SideTable.of(reference, synthetic, comparison.train)
+        if min(len(reference), len(synthetic)) < _MIN_ROWS:
+            raise NotMeasurable(f"the discriminator needs at least {_MIN_ROWS} rows in each set")
+        draws = [_draw_weights(len(part), self.replicates, rng) for part in (reference, synthetic)]
+        table = RowTable.from_sets(reference, synthetic, comparison.train)
         fold = self._folds(len(reference), len(synthetic), rng)
         seed = draw_seed(rng)
-        opinions = self._judges(table, fold, seed)
-        told = np.empty(len(table.y))
-        for k, opinion in enumerate(opinions):
-            told[fold == k] = opinion(table.x[fold == k])
-        low, high = told[table.y == 0], told[table.y == 1]
+        predictors = self._fit(table, fold, seed)
+        probability = np.empty(len(table.y))
+        for k, predict in enumerate(predictors):
+            probability[fold == k] = predict(table.x[fold == k])
+        low, high = probability[table.y == 0], probability[table.y == 1]
         area = _area(low, high)
         if comparison.value_only:
             return Measurement(max(area, 0.5))
@@ -122,25 +123,28 @@ class Classifier(Metric):
             "rows": {"real": len(reference), "synthetic": len(synthetic)},
             "max_rows": self.max_rows,
         }
-        # Where the judge guesses, what it loses without a column is noise.
+        # Where the discriminator guesses, the importance of a column is noise.
         clear = is_clear(area, len(low), len(high))
         if clear or is_clear_at_the_top(low, high):
-            measure = _area if clear else top_lift
-            found = column_importance(table, fold, opinions, measure, rng)
+            score = _area if clear else top_lift
+            importance = column_importance(table, fold, predictors, score, rng)
             if clear:
-                found = settled(found, partial(self._area_without, table, fold, seed))
+                area_without = partial(self._area_without, table, fold, seed)
+                importance = rank_close_columns(importance, area_without)
             places = kept if comparison.places is None else comparison.places[kept]
-            judged = DiscriminatorScores(reference, synthetic, told, fold)
-            findings = _gave_away(judged, found, places, comparison.train)
-        return Measurement(
-            max(area, 0.5), areas(low, high, draws_r, draws_s), findings, facts=facts
-        )
+            scores = DiscriminatorScores(reference, synthetic, probability, fold)
+            named = find_important_columns(importance)
+            findings = (FeatureImportances(importance, tuple(named)),)
+            if named:
+                rows = find_confident_rows(scores, named, places, comparison.train)
+                findings += (ConfidentRows(rows, find_common_condition(scores, list(importance))),)
+        return Measurement(max(area, 0.5), areas(low, high, *draws), findings, facts=facts)
 
-    def _judges(
-        self, table: SideTable, fold: npt.NDArray[np.int64], seed: int, most: int | None = None
-    ) -> list[Opinion]:
-        """Return for each fold, or the first `most`, a judge that was fitted on the others."""
-        judges = [
+    def _fit(
+        self, table: RowTable, fold: Folds, seed: int, max_folds: int | None = None
+    ) -> list[Predictor]:
+        """Return for each fold, or the first `max_folds`, a predictor that was fitted on the others."""
+        models = [
             fit_discriminator(
                 table.x[fold != k],
                 table.y[fold != k],
@@ -149,19 +153,18 @@ class Classifier(Metric):
                 seed=seed,
                 iterations=self.iterations,
             )
-            for k in range(int(fold.max()) + 1)[:most]
+            for k in range(int(fold.max()) + 1)[:max_folds]
         ]
-        return [partial(_opinion, judge) for judge in judges]
+        return [partial(_predict, model) for model in models]
 
-    def _area_without(
-        self, table: SideTable, fold: npt.NDArray[np.int64], seed: int, name: str
-    ) -> float:
-        """Return the area of a judge that never saw a column, on two folds."""
+    def _area_without(self, table: RowTable, fold: Folds, seed: int, name: str) -> float:
+        """Return the area of a discriminator that is fitted without a column, on two folds."""
         left = table.without(name)
-        opinions = self._judges(left, fold, seed, most=_FOLDS_WITHOUT)
-        told = np.concatenate([opinion(left.x[fold == k]) for k, opinion in enumerate(opinions)])
-        y = np.concatenate([left.y[fold == k] for k in range(len(opinions))])
-        return _area(told[y == 0], told[y == 1])
+        predictors = self._fit(left, fold, seed, max_folds=_FOLDS_WITHOUT)
+        found = [predict(left.x[fold == k]) for k, predict in enumerate(predictors)]
+        y = np.concatenate([left.y[fold == k] for k in range(len(found))])
+        probability = np.concatenate(found)
+        return _area(probability[y == 0], probability[y == 1])
 
     def _logistic(
         self,
@@ -170,50 +173,38 @@ class Classifier(Metric):
         synthetic: Dataset,
         rng: np.random.Generator,
     ) -> float:
-        """Return the area of the logistic judge, on a part of the rows."""
-        names = reference.schema.names
-        encoder = shared_encoder(
-            comparison.train, names, comparison.cache, comparison.text_embeddings
-        )
+        """Return the area of a logistic regression's out-of-fold predictions, on a sample of the rows."""
+        from sklearn.linear_model import LogisticRegression
+        from threadpoolctl import threadpool_limits
+
+        encoder = row_encoder(comparison)
         parts = [part.at_most(_LOGISTIC_ROWS, rng) for part in (reference, synthetic)]
         features = np.concatenate([encoder.transform(part) for part in parts])
         y = np.repeat([0, 1], [len(part) for part in parts])
         fold = self._folds(len(parts[0]), len(parts[1]), rng)
-        told = predict_logistic(features, y, fold)
-        return _area(told[y == 0], told[y == 1])
+        found = np.empty(len(y))
+        with threadpool_limits(limits=1):
+            for k in range(int(fold.max()) + 1):
+                model: Any = LogisticRegression(C=0.1, max_iter=1_000, tol=1e-3)
+                model.fit(features[fold != k], y[fold != k])
+                found[fold == k] = model.decision_function(features[fold == k])
+        return _area(found[y == 0], found[y == 1])
 
-    def _folds(
-        self, n_real: int, n_synthetic: int, rng: np.random.Generator
-    ) -> npt.NDArray[np.int64]:
-        """Deal both sides evenly into folds."""
+    def _folds(self, n_real: int, n_synthetic: int, rng: np.random.Generator) -> Folds:
+        """Return the fold of each row; both sets are split evenly."""
         n = min(self.n_folds, n_real, n_synthetic)
         return np.concatenate([rng.permutation(np.arange(m) % n) for m in (n_real, n_synthetic)])
-
-
-def _gave_away(
-    judged: DiscriminatorScores,
-    importance: Mapping[str, float],
-    places: npt.NDArray[np.int64],
-    train: Dataset,
-) -> tuple[Finding, ...]:
-    """Return the importance of columns, and the rows that look least real with a common condition."""
-    named = find_important_columns(importance)
-    columns = FeatureImportances(importance, tuple(named))
-    if not named:
-        return (columns,)
-    rows = find_confident_rows(judged, named, places, train)
-    return columns, ConfidentRows(rows, common_rule(judged, list(importance)))
 
 
 def _area(real: Floats, synthetic: Floats) -> float:
     return float(areas(real, synthetic)[0])
 
 
-def _opinion(judge: Any, x: Floats) -> Floats:
-    return np.asarray(judge.predict_proba(x)[:, 1])
+def _predict(model: Any, x: Floats) -> Floats:
+    return np.asarray(model.predict_proba(x)[:, 1])
 
 
-def _draws(n: int, b: int, rng: np.random.Generator) -> Floats:
+def _draw_weights(n: int, b: int, rng: np.random.Generator) -> Floats:
     """Return how often each of `n` rows is in each of `b` bootstrap samples, shape (b, n)."""
     rows = rng.integers(0, n, size=(b, n))
     return np.stack([np.bincount(row, minlength=n) for row in rows]).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Whether each column follows from all others as it does in real rows."""
+"""Shares of values that do not follow from the other columns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from twinset.core.contracts import (
     Comparison,
@@ -22,39 +21,39 @@ from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
-from ._columns import chosen_columns
-from ._forecasts import Forecasts, stray_fractions, stray_slopes
+from .._results import largest_first
+from .._samples import draw_samples
+from ._columns import choose_columns
+from ._forecasts import ColumnForecasts, resample_fractions, stray_fractions
 
-Floats = npt.NDArray[np.float64]
-
-_LEAST_ROWS = 40
-_BELOW = 0.05
+_MIN_ROWS = 40  # fewer rows give a forest no two leaves
 
 
 @dataclass(frozen=True, kw_only=True)
 class Conditionals(Metric):
-    """Asks whether each column follows from all others as it does in real rows.
+    """Share of values that look random given all other columns, averaged over columns.
 
-    Forests learn, from real rows, to forecast each column from all others: its level, or which of
-    eight real quantile bins a number lies in. The number of a column is the share of its values that
-    stray: that look drawn at random from the column, whatever the rest of their row says. Real rows
-    stray as well, as far as nothing tells them; a column shuffled in a tenth of the rows has a tenth
-    of the others on top, and so have noise and flipped labels as far as they go. The value is the
-    mean over the columns, 0 to 1. A column of which fewer values stray than of real ones, because it
-    was filled in from the others too neatly, is different as well.
+    Random forests of real rows forecast each column from all others: its level, or which of eight
+    real quantile bins a number lies in. The number of column j is the w_j that maximises
+    sum_i log((1 - w) f_ij + w c_ij), f_ij being the forecast of the value in row i and c_ij the real
+    share of that value: the part of the values that look drawn from the column alone.
+
+    value = mean_j w_j, in [0, 1]. Real rows have straying values too; a column shuffled in a tenth of
+    the rows has a tenth of the others on top, as have noise and flipped labels in their measure. A
+    column with fewer of them than real rows was filled in from the others too neatly, and differs too.
 
     Parameters
     ----------
     margin : float
-        Share by which more values may stray than of real rows.
+        Equivalence margin, as a share of the values.
     column_margin : float
-        The same for a single column, either way: one that is farther off makes the whole different.
+        The same for a single column, in both directions; one beyond it makes the whole different.
     max_rows : int
-        Rows of each side that are looked at, 40 or more.
+        Rows of each set that are used, 40 or more.
     max_columns : int
-        Columns looked at, 2 or more; of a wider table the target and the first ones are taken.
+        Columns that are compared, 2 or more; of a wider table the target and the first ones.
     replicates : int
-        Bootstrap replicates; rows are drawn, the forests are not grown again.
+        Bootstrap replicates; rows are drawn, the forests are not fitted again.
 
     References
     ----------
@@ -67,9 +66,9 @@ class Conditionals(Metric):
     >>> from twinset.core.data.dataset import Dataset
     >>> x = np.arange(200) % 4
     >>> real = Dataset.from_arrow(pa.table({"x": x.astype(str), "y": x.astype(str)}))
-    >>> made = Dataset.from_arrow(pa.table({"x": x.astype(str), "y": np.roll(x, 1).astype(str)}))
-    >>> told = Comparison(train=real, synthetic=made, reference=real)
-    >>> Conditionals(replicates=2).compute(told, np.random.default_rng(0)).value > 0.9
+    >>> rolled = Dataset.from_arrow(pa.table({"x": x.astype(str), "y": np.roll(x, 1).astype(str)}))
+    >>> sets = Comparison(train=real, synthetic=rolled, reference=real)
+    >>> Conditionals(replicates=2).compute(sets, np.random.default_rng(0)).value > 0.9
     True
     """
 
@@ -87,59 +86,43 @@ class Conditionals(Metric):
 
     margin: Margin = 0.01
     column_margin: Margin = 0.01
-    max_rows: Annotated[int, Ge(_LEAST_ROWS)] = 10_000
+    max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
     max_columns: Annotated[int, Ge(2)] = 40
     replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the mean share of straying values; details hold each column's, worst first."""
-        reference = comparison.reference.at_most(self.max_rows, rng)
-        synthetic = comparison.synthetic.at_most(self.max_rows, rng)
-        names = chosen_columns(reference, comparison.target, self.max_columns)
+        """Return the mean share of straying values; facts hold each column's, largest first."""
+        reference, synthetic = draw_samples(comparison, self.max_rows, rng)
+        names = choose_columns(reference, comparison.target, self.max_columns)
         if len(names) < 2:
             raise NotMeasurable("a column that follows from others needs two, and there are fewer")
-        if min(len(reference), len(synthetic)) < _LEAST_ROWS:
-            raise NotMeasurable(f"it needs at least {_LEAST_ROWS} rows of each side")
+        if min(len(reference), len(synthetic)) < _MIN_ROWS:
+            raise NotMeasurable(f"it needs at least {_MIN_ROWS} rows in each set")
         seed = draw_seed(rng)
         key = f"forecasts of {names}"
         if key not in comparison.cache:
-            comparison.cache[key] = Forecasts.of(reference, names, seed)
-        told, by_chance = comparison.cache[key].told(synthetic)
-        fractions = stray_fractions(told, by_chance)
-        value = float(fractions.mean())
+            comparison.cache[key] = ColumnForecasts.fit(reference, names, seed)
+        forecast, chance = comparison.cache[key].forecast(synthetic)
+        fractions = stray_fractions(forecast, chance)
         if comparison.value_only:
-            return Measurement(value)
+            return Measurement(float(fractions.mean()))
         groups = Groups.deal(len(synthetic), self.replicates, rng)
-        slopes = stray_slopes(told, by_chance, fractions)
-        drawn = _resampled(fractions, slopes, groups)
-        worst = np.argsort(-fractions, kind="stable")
+        drawn = resample_fractions(forecast, chance, fractions, groups)
+        n_columns = len(reference.schema.names)
+        limit = [ColumnLimit(len(names), n_columns)] if len(names) < n_columns else []
         facts = {
-            "stray_fractions": {names[i]: float(fractions[i]) for i in worst},
+            "stray_fractions": largest_first(names, fractions),
             "rows": {"real": len(reference), "synthetic": len(synthetic)},
             "max_rows": self.max_rows,
         }
-        n_columns = len(reference.schema.names)
-        limit = (ColumnLimit(len(names), n_columns),) if len(names) < n_columns else ()
-        return Measurement(
-            value,
-            drawn.mean(axis=1),
-            limit,
-            ComponentResults(
-                "column",
-                (*names, *(f"{name} (too neat)" for name in names)),
-                np.concatenate([fractions, 1 - fractions]),
-                np.concatenate([drawn, 1 - drawn], axis=1),
-                self.column_margin,
-            ),
-            facts,
+        # Both directions of a column are components; only the first one counts in the mean.
+        components = ComponentResults(
+            "column",
+            (*names, *(f"{name} (too neat)" for name in names)),
+            np.concatenate([fractions, 1 - fractions]),
+            np.concatenate([drawn, 1 - drawn], axis=1),
+            self.column_margin,
         )
-
-
-def _resampled(fractions: Floats, slopes: Floats, groups: Groups) -> Floats:
-    """Return the fractions of each replicate, shape (b, d): one Newton step from those of all rows."""
-    _, first = groups.means(slopes)
-    _, second = groups.means(slopes**2)
-    # Where neither tells anything the share of all rows stays.
-    step = np.divide(first, second, out=np.zeros_like(first), where=second > 1e-12)
-    # Let below 0 and above 1 a little: where all rows give 0 or 1, the draws tell how sure that is.
-    return np.asarray(np.maximum(fractions + step, -_BELOW))
+        return Measurement(
+            float(fractions.mean()), drawn.mean(axis=1), tuple(limit), components, facts
+        )

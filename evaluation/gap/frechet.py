@@ -1,10 +1,11 @@
-"""How far two clouds of rows lie apart if each is taken for a Gaussian: the Frechet distance."""
+"""Frechet distance of Gaussians fitted to synthetic and real rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from functools import partial
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,44 +18,46 @@ from twinset.core.contracts import (
     MetricFamily,
     NotMeasurable,
 )
+from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.features.encoder import Matrix
+from twinset.core.features.embedders import TextEmbedding, read_embeddings
+from twinset.core.features.encoder import CONTENT_FIT_ROWS, Matrix, Reduction
 from twinset.core.findings import DecidingRows, FarthestEmbedding, Finding
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups
 
-from ._views import EmbeddingView, list_embedding_views
+from .._samples import MIN_SHOWN, common_size, draw_samples, row_encoder
 
 Floats = npt.NDArray[np.float64]
 
-_FEWEST = 4
-_ROWS_OF_DIRECTION = 2
-_FEWEST_TOLD = 11
-_PARTINGS = (1, 2, 4)
+_MIN_ROWS = 4  # a covariance needs two rows, and a fit to quarters of the rows is tried
+_ROWS_PER_DIRECTION = 2  # with fewer rows a covariance has no full rank
+_SPLITS = (1, 2, 4)  # whole samples, halves and quarters: points of a line over 1 / rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frechet(Metric):
-    """Measures the Frechet distance of synthetic and real rows, images or texts, in each embedding.
+    """Frechet distance of synthetic and real rows, images or texts, averaged over embeddings.
 
-    Both sides are taken for Gaussians on the main directions of the real train rows. The distance is
-    |difference of the means|^2 + trace(A + B - 2 (A B)^(1/2)) for covariances A and B, divided by the
-    total variance of the train rows: 0.01 is a shift by a tenth of the real spread. The value is the
-    mean over the embeddings: of an image set each embedder is one, and all columns together are one
-    more; one that is different makes the whole different. A sample of few rows lies apart from its
-    own law, so the real rows' value of equal size stands beside it, and details tell what a line
-    over 1 / rows says of endlessly many.
+    d = |m_s - m_r|^2 + trace(C_s + C_r - 2 (C_s C_r)^(1/2)) for means m and covariances C of the
+    synthetic and real rows on the main directions of the train rows, divided by the total variance of
+    the train rows: 0.01 is a shift by a tenth of the real spread. value = mean of d over the embeddings
+    (as in FID, each with its own embedder of images or texts, and one of all columns); one that is
+    different makes the whole different. Range [0, inf).
+
+    A small sample lies apart from its own distribution, so that the value of as many real rows must be
+    compared. Facts extrapolate each distance to infinitely many rows, by a line over 1 / rows.
 
     Parameters
     ----------
     margin : float
-        Largest harm that still counts as good as real, as a share of the train rows' variance.
+        Equivalence margin, as a share of the train rows' variance.
     view_margin : float
         The same for a single embedding.
     n_directions : int
-        Most directions, 1 or more; twice as many rows are needed on each side.
+        Largest number of directions, 1 or more; each set needs twice as many rows.
     max_rows : int
-        Rows of each side that are looked at, 4 or more.
+        Rows of each set that are used, 4 or more.
     replicates : int
         Bootstrap replicates.
 
@@ -67,10 +70,9 @@ class Frechet(Metric):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.data.dataset import Dataset
     >>> rng = np.random.default_rng(0)
-    >>> real, made = (Dataset.from_arrow(pa.table({"x": rng.normal(m, 1, 400)})) for m in (0, 2))
-    >>> found = Frechet().compute(Comparison(real, made, real), rng)
+    >>> real, far = (Dataset.from_arrow(pa.table({"x": rng.normal(m, 1, 400)})) for m in (0, 2))
+    >>> found = Frechet().compute(Comparison(real, far, real), rng)
     >>> bool(3.5 < found.value < 4.5)
     True
     """
@@ -90,49 +92,122 @@ class Frechet(Metric):
     margin: Margin = 0.01
     view_margin: Margin = 0.01
     n_directions: Annotated[int, Ge(1)] = 32
-    max_rows: Annotated[int, Ge(_FEWEST)] = 10_000
+    max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
     replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the mean distance over the embeddings; details hold each one's."""
-        n = min(len(comparison.reference), len(comparison.synthetic), self.max_rows)
-        if min(n, len(comparison.train)) < _FEWEST:
-            raise NotMeasurable(f"it needs at least {_FEWEST} rows of each side")
-        views = list_embedding_views(comparison, self.n_directions)
+        """Return the mean distance over the embeddings; facts hold each one's."""
+        n = common_size(comparison, self.max_rows, _MIN_ROWS)
+        if len(comparison.train) < _MIN_ROWS:
+            raise NotMeasurable(f"it needs at least {_MIN_ROWS} rows in each set")
+        views = _list_views(comparison, self.n_directions)
         widest = max((view.size for view in views), default=0)
         if not widest:
             raise NotMeasurable("all real rows are the same")
-        if n < _ROWS_OF_DIRECTION * widest:
-            there = str(n) if n >= _FEWEST_TOLD else f"fewer than {_FEWEST_TOLD}"
+        if n < _ROWS_PER_DIRECTION * widest:
+            there = str(n) if n >= MIN_SHOWN else f"fewer than {MIN_SHOWN}"
             raise NotMeasurable(
-                f"it needs at least {_ROWS_OF_DIRECTION * widest} rows of each side for "
+                f"it needs at least {_ROWS_PER_DIRECTION * widest} rows in each set for "
                 f"{widest} directions, there are {there}"
             )
-        reference = comparison.reference.at_most(n, rng)
-        synthetic = comparison.synthetic.at_most(n, rng)
+        reference, synthetic = draw_samples(comparison, n, rng)
         groups = Groups.deal(n, self.replicates, rng), Groups.deal(n, self.replicates, rng)
         order = rng.permutation(n)
-        rows = {view.name: (view.of(reference), view.of(synthetic)) for view in views}
-        values = np.array([frechet_distance(*pair) for pair in rows.values()])
+        rows = [(view.transform(reference), view.transform(synthetic)) for view in views]
+        values = np.array([frechet_distance(*pair) for pair in rows])
         if comparison.value_only:
             return Measurement(float(values.mean()))
-        drawn = np.column_stack([_replicates(*pair, groups) for pair in rows.values()])
-        endless = {name: at_infinity(*pair, order) for name, pair in rows.items()}
+        drawn = np.column_stack([_replicates(*pair, groups) for pair in rows])
         findings: list[Finding] = [DecidingRows(n, "rows looked at")]
+        components = None
+        names = tuple(view.name for view in views)
         if len(views) > 1:
-            findings.append(FarthestEmbedding(views[int(values.argmax())].name))
-        parts = ComponentResults("embedding", tuple(rows), values, drawn, self.view_margin)
+            findings.append(FarthestEmbedding(names[int(values.argmax())]))
+            components = ComponentResults("embedding", names, values, drawn, self.view_margin)
+        facts = {
+            view.name: {
+                "distance": float(value),
+                "at_infinity": at_infinity(*pair, order),
+                "directions": view.size,
+                "directions_hold": view.explained,
+            }
+            for view, value, pair in zip(views, values, rows)
+        }
         return Measurement(
             float(values.mean()),
             drawn.mean(axis=1),
             tuple(findings),
-            parts if len(views) > 1 else None,
-            _facts(views, values, endless, n),
+            components,
+            {"embeddings": facts, "rows": n},
         )
 
 
+@dataclass(frozen=True)
+class _View:
+    """An embedding on the main directions of the train rows, in which their total variance is 1."""
+
+    name: str
+    size: int
+    """Number of directions."""
+    explained: float
+    """Share of the train rows' variance in them, 0 to 1."""
+    transform: Callable[[Dataset], Matrix]
+
+
+def _list_views(comparison: Comparison, n_directions: int) -> list[_View]:
+    """Return the embeddings of a comparison, kept in its cache; empty ones are left out."""
+    schema = comparison.reference.schema
+    key = f"views of {schema.names} on {n_directions}"
+    if key in comparison.cache:
+        cached: list[_View] = comparison.cache[key]
+        return cached
+    images = [field.name for field in schema.of_kind("image")]
+    embeddings = comparison.text_embeddings
+    texts = [field.name for field in schema.of_kind("text")] if embeddings else []
+    # The directions need no more rows than the encoders are fitted on.
+    rows = np.linspace(0, len(comparison.train) - 1, min(len(comparison.train), CONTENT_FIT_ROWS))
+    train = comparison.train.take(rows.astype(np.int64))
+    found: list[tuple[str, Callable[[Dataset], Matrix]]] = []
+    for column in images:
+        for name in read_embeddings(train.records.column(column)):
+            title = name if len(images) == 1 else f"{column}: {name}"
+            found.append((title, partial(_embed_images, column, name)))
+    for column in texts:
+        for one in embeddings:
+            title = one.name if len(texts) == 1 and not images else f"{column}: {one.name}"
+            found.append((title, partial(_embed_texts, column, one)))
+    # Where a set is nothing but images and texts with vectors, all columns together add nothing.
+    if not found or len(images) + len(texts) < len(schema.names):
+        found.append(("all columns", row_encoder(comparison).transform))
+    views = [_fit_view(name, train, n_directions, features) for name, features in found]
+    comparison.cache[key] = [view for view in views if view.size]
+    return list(comparison.cache[key])
+
+
+def _embed_images(column: str, name: str, rows: Dataset) -> Matrix:
+    return read_embeddings(rows.records.column(column))[name]
+
+
+def _embed_texts(column: str, embedding: TextEmbedding, rows: Dataset) -> Matrix:
+    return embedding.embed(rows.records.column(column))
+
+
+def _fit_view(
+    name: str, train: Dataset, n_directions: int, features: Callable[[Dataset], Matrix]
+) -> _View:
+    vectors = features(train)
+    reduction = Reduction.fit(vectors, size=n_directions, variance=1.0)
+    size = reduction.directions.shape[1]
+    known = vectors[~np.isnan(vectors).any(axis=1)]
+    total = float(known.var(axis=0).sum()) if len(known) else 0.0
+    scale = np.sqrt((reduction.directions**2).sum(axis=0)) if size else np.ones(0)
+    inside = float((reduction.apply(known).var(axis=0) / scale**2).sum()) if size else 0.0
+    explained = round(inside / total if total > 0 else 0.0, 4)
+    return _View(name, size, explained, lambda rows: reduction.apply(features(rows)))
+
+
 def frechet_distance(x: Matrix, y: Matrix) -> float:
-    """Return the Frechet distance of two samples that are taken for Gaussians, 0 or more.
+    """Return the Frechet distance of the Gaussians of two samples, 0 or more.
 
     Parameters
     ----------
@@ -145,12 +220,16 @@ def frechet_distance(x: Matrix, y: Matrix) -> float:
     >>> frechet_distance(x, x + 3.0), round(frechet_distance(x, 2 * x), 6)
     (18.0, 4.666667)
     """
-    means, covariances = zip(*(_moments(side.astype(np.float64)) for side in (x, y)))
-    return float(between(np.array(means)[:, None], np.array(covariances)[:, None])[0])
+    means, covariances = [], []
+    for rows in (x.astype(np.float64), y.astype(np.float64)):
+        centred = rows - rows.mean(axis=0)
+        means.append(rows.mean(axis=0))
+        covariances.append(centred.T @ centred / max(len(rows) - 1, 1))
+    return float(gaussian_distances(np.array(means)[:, None], np.array(covariances)[:, None])[0])
 
 
-def between(means: Floats, covariances: Floats) -> Floats:
-    """Return the Frechet distances of pairs of Gaussians, shape (b,).
+def gaussian_distances(means: Floats, covariances: Floats) -> Floats:
+    """Return the Frechet distances of b pairs of Gaussians, shape (b,).
 
     Parameters
     ----------
@@ -162,7 +241,7 @@ def between(means: Floats, covariances: Floats) -> Floats:
     Examples
     --------
     >>> means = np.array([[[0.0]], [[3.0]]])
-    >>> between(means, np.array([[[[4.0]]], [[[1.0]]]])).tolist()  # 3^2 + (2 - 1)^2
+    >>> gaussian_distances(means, np.array([[[[4.0]]], [[[1.0]]]])).tolist()  # 3^2 + (2 - 1)^2
     [10.0]
     """
     lengths, axes = np.linalg.eigh(covariances[0])
@@ -176,62 +255,38 @@ def between(means: Floats, covariances: Floats) -> Floats:
 
 
 def at_infinity(x: Matrix, y: Matrix, order: npt.NDArray[np.int64]) -> float:
-    """Return the distance that a line over 1 / rows tells of endlessly many rows; 0 or more.
+    """Return the distance extrapolated to infinitely many rows, 0 or more.
 
-    The distances of the whole samples, of their halves and of their quarters are set over 1 / rows.
-    With too few rows for quarters the distance of the samples as they are is returned.
+    A line over 1 / rows is fitted to the distances of the whole samples, their halves and quarters.
+    With too few rows for quarters the distance of the whole samples is returned.
 
     Parameters
     ----------
     x, y : numpy.ndarray, shape (n, d)
         Features of equally many rows.
     order : numpy.ndarray of int, shape (n,)
-        The order in which rows are parted.
+        The order in which rows are split.
     """
     n, d = x.shape
-    if n // _PARTINGS[-1] < _ROWS_OF_DIRECTION * d:
+    if n // _SPLITS[-1] < _ROWS_PER_DIRECTION * d:
         return frechet_distance(x, y)
     shares, found = [], []
-    for parts in _PARTINGS:
-        each = np.array_split(order, parts)
-        distances = [frechet_distance(x[rows], y[rows]) for rows in each]
-        shares.append(parts / n)
-        found.append(float(np.mean(distances)))
+    for n_parts in _SPLITS:
+        parts = np.array_split(order, n_parts)
+        shares.append(n_parts / n)
+        found.append(float(np.mean([frechet_distance(x[rows], y[rows]) for rows in parts])))
     line = np.polyfit(shares, found, 1, w=1 / np.sqrt(shares))
     return max(float(line[1]), 0.0)
 
 
-def _moments(rows: Floats) -> tuple[Floats, Floats]:
-    centred = rows - rows.mean(axis=0)
-    return rows.mean(axis=0), centred.T @ centred / max(len(rows) - 1, 1)
-
-
-def _replicates(real: Matrix, made: Matrix, groups: tuple[Groups, Groups]) -> Floats:
+def _replicates(real: Matrix, synthetic: Matrix, groups: tuple[Groups, Groups]) -> Floats:
     """Return bootstrap replicates of the distance, shape (b,)."""
     means, covariances = [], []
-    for rows, deal in zip((real, made), groups):
-        rows = rows.astype(np.float64)
-        held = [rows[deal.group == group] for group in range(deal.size)]
-        sums = np.array([part.sum(axis=0) for part in held])
-        products = np.array([part.T @ part for part in held])
-        sizes = (deal.draws @ [len(part) for part in held])[:, None]
-        mean = deal.draws @ sums / sizes
-        product = np.tensordot(deal.draws, products, 1) / sizes[..., None]
+    for rows, own in zip((real.astype(np.float64), synthetic.astype(np.float64)), groups):
+        parts = [rows[own.group == group] for group in range(own.size)]
+        sizes = (own.draws @ [len(part) for part in parts])[:, None]
+        mean = own.draws @ np.array([part.sum(axis=0) for part in parts]) / sizes
+        product = np.tensordot(own.draws, np.array([part.T @ part for part in parts]), 1)
         means.append(mean)
-        covariances.append(product - mean[:, :, None] * mean[:, None])
-    return between(np.array(means), np.array(covariances))
-
-
-def _facts(
-    views: list[EmbeddingView], values: Floats, endless: Mapping[str, float], n: int
-) -> dict[str, Any]:
-    told = {
-        view.name: {
-            "distance": float(values[i]),
-            "at_infinity": endless[view.name],
-            "directions": view.size,
-            "directions_hold": view.held,
-        }
-        for i, view in enumerate(views)
-    }
-    return {"embeddings": told, "rows": n}
+        covariances.append(product / sizes[..., None] - mean[:, :, None] * mean[:, None])
+    return gaussian_distances(np.array(means), np.array(covariances))

@@ -1,4 +1,4 @@
-"""Whether labels fit their pictures as they do among real ones."""
+"""Shares of labels that their image contradicts."""
 
 from __future__ import annotations
 
@@ -8,52 +8,48 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import (
-    Comparison,
-    ComponentResults,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-)
+from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.data.dataset import Dataset
-from twinset.core.features.encoder import Matrix, shared_encoder
+from twinset.core.features.encoder import Matrix
 from twinset.core.features.image_statistics import box_labels, largest_objects
 from twinset.core.findings import ContradictedLabel
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups
 
+from .._results import average_components, largest_first
+from .._samples import MIN_SHOWN, draw_samples, row_encoder
+
 Codes = npt.NDArray[np.int64]
 
-_LEAST_ROWS = 40
-_LEAST_OF_LABEL = 5
-_UNLIKELY = 0.1
-_FOLDS = 3
-_PENALTIES = (0.03, 0.3, 3.0, 30.0)
-_MOST_TOLD = 5
-_FEWEST_TOLD = 11
+_MIN_ROWS = 40  # images: a linear model of fewer contradicts real labels by chance
+_MIN_LABEL_ROWS = 5  # real images of a label: each of three folds needs one
+_UNLIKELY = 0.1  # probability: higher, and images between two labels count as contradictions
+_N_FOLDS = 3  # that choose the penalty
+_PENALTIES = (0.03, 0.3, 3.0, 30.0)  # inverse strengths C, a factor of ten apart
+_MAX_ITERATIONS = 300  # of the solver, more than vectors of a few hundred columns need
+_MAX_LISTED = 5  # pairs of labels in the facts, most frequent first
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageLabels(Metric):
-    """Counts the labels that their picture contradicts, beside how many of real ones it does.
+    """Share of labels that their own image contradicts, averaged over label columns.
 
-    A linear model learns from real pictures, by their vectors and the boxes in them, which
-    label each column gives them. A label that it holds for less than 10 % likely is contradicted. Real
-    labels are too, as far as the vectors mislead; labels flipped in a few percent of the rows come on
-    top. The number of a column is the share of contradicted labels, the value the mean over the
-    columns, 0 to 1; a column beyond its margin makes the whole different.
+    A logistic regression of real images, on their vectors and the boxes in them, predicts each label
+    column. A label with a predicted probability below 10 % is contradicted. value = mean_j (contradicted
+    labels of column j) / (images), in [0, 1]. Real labels are contradicted too, where the vectors
+    mislead; labels flipped in a few percent of the rows add to that. A column beyond its margin makes
+    the whole different.
 
     Parameters
     ----------
     margin : float
-        Share by which more labels may be contradicted than of real pictures.
+        Equivalence margin, as a share of the labels.
     column_margin : float
         The same for a single column.
     max_rows : int
-        Pictures of each side that are looked at, 40 or more.
+        Images of each set that are used, 40 or more.
     replicates : int
-        Bootstrap replicates; pictures are drawn, the model is not fitted again.
+        Bootstrap replicates; images are drawn, the model is not fitted again.
 
     References
     ----------
@@ -65,15 +61,15 @@ class ImageLabels(Metric):
     >>> import pyarrow as pa
     >>> from twinset.core.image.codec import encode_png
     >>> from twinset.core.data.schema import Field, Schema
-    >>> def pictures(light):
+    >>> def images(light):
     ...     cells = [{"bytes": encode_png(np.full((8, 8), light[i % 2] + i // 2, np.uint8)), "path": ""}
     ...              for i in range(60)]
     ...     fields = Field(name="photo", kind="image"), Field(name="sky", kind="category")
     ...     table = pa.table({"photo": cells, "sky": ["night", "day"] * 30})
     ...     return Dataset.from_arrow(table, Schema(fields))
-    >>> real, turned = pictures((40, 200)), pictures((200, 40))
-    >>> told = Comparison(train=real, synthetic=turned, reference=real)
-    >>> ImageLabels(replicates=2).compute(told, np.random.default_rng(0)).value
+    >>> real, swapped = images((40, 200)), images((200, 40))
+    >>> sets = Comparison(train=real, synthetic=swapped, reference=real)
+    >>> ImageLabels(replicates=2).compute(sets, np.random.default_rng(0)).value
     1.0
     """
 
@@ -91,51 +87,57 @@ class ImageLabels(Metric):
 
     margin: Margin = 0.005
     column_margin: Margin = 0.005
-    max_rows: Annotated[int, Ge(_LEAST_ROWS)] = 5_000
+    max_rows: Annotated[int, Ge(_MIN_ROWS)] = 5_000
     replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the mean share of contradicted labels; details hold each column's, worst first."""
-        reference = comparison.reference.at_most(self.max_rows, rng)
-        synthetic = comparison.synthetic.at_most(self.max_rows, rng)
+        """Return the mean share of contradicted labels; facts hold each column's, largest first."""
+        reference, synthetic = draw_samples(comparison, self.max_rows, rng)
         if not reference.schema.of_kind("image"):
             raise NotMeasurable("there is no image column")
-        if min(len(reference), len(synthetic)) < _LEAST_ROWS:
-            raise NotMeasurable(f"it needs at least {_LEAST_ROWS} pictures of each side")
+        if min(len(reference), len(synthetic)) < _MIN_ROWS:
+            raise NotMeasurable(f"it needs at least {_MIN_ROWS} images in each set")
         if "label models" not in comparison.cache:
-            seen = _features(reference, comparison)
-            if not seen.shape[1]:
-                raise NotMeasurable("no real picture can be decoded")
-            comparison.cache["label models"] = label_models(reference, seen)
+            known = _features(reference, comparison)
+            if not known.shape[1]:
+                raise NotMeasurable("no real image can be decoded")
+            comparison.cache["label models"] = fit_label_models(reference, known)
         models: dict[str, LabelModel] = comparison.cache["label models"]
         if not models:
             raise NotMeasurable(
-                f"no column has two labels with {_LEAST_OF_LABEL} real pictures or more each"
+                f"no column has two labels with {_MIN_LABEL_ROWS} real images or more each"
             )
         features = _features(synthetic, comparison)
-        odd = np.column_stack([m.contradicted(features, synthetic, n) for n, m in models.items()])
-        found, drawn = Groups.deal(len(synthetic), self.replicates, rng).means(odd.astype(float))
-        shares = found[0]
+        found = [model.contradictions(features, synthetic, name) for name, model in models.items()]
+        contradicted = np.column_stack([rows for rows, _ in found])
+        groups = Groups.deal(len(synthetic), self.replicates, rng)
+        whole, drawn = groups.means(contradicted.astype(float))
+        shares, names = whole[0], list(models)
         if comparison.value_only:
             return Measurement(float(shares.mean()))
-        names = list(models)
-        worst = np.argsort(-shares, kind="stable")
-        pairs = {name: models[name].pairs(features, synthetic, name) for name in names}
+        ranked = largest_first(names, shares)
+        pairs = {name: own for name, (_, own) in zip(names, found)}
         facts = {
-            "contradicted": {names[i]: float(shares[i]) for i in worst},
+            "contradicted": ranked,
             "label_that_looks_like": pairs,
             "rows": {"real": len(reference), "synthetic": len(synthetic)},
             "max_rows": self.max_rows,
         }
-        commonest = next(iter(pairs[names[worst[0]]]), "")
-        found_label = (ContradictedLabel(names[worst[0]], commonest),) if commonest else ()
-        parts = ComponentResults("column", tuple(names), shares, drawn, self.column_margin)
-        return Measurement(float(shares.mean()), drawn.mean(axis=1), found_label, parts, facts)
+        worst = next(iter(ranked))
+        return average_components(
+            "column",
+            names,
+            shares,
+            drawn,
+            self.column_margin,
+            findings=[ContradictedLabel(worst, pair) for pair in [*pairs[worst]][:1]],
+            facts=facts,
+        )
 
 
 @dataclass(frozen=True)
 class LabelModel:
-    """A linear model that tells the label of a column from the vectors of pictures.
+    """A linear model that predicts the label of a column from the vectors of images.
 
     Parameters
     ----------
@@ -148,55 +150,51 @@ class LabelModel:
     model: Any
     levels: tuple[str, ...]
 
-    def contradicted(self, features: Matrix, rows: Dataset, name: str) -> npt.NDArray[np.bool_]:
-        """Return whose label is unlikely, shape (n,); one that is unknown to the model never is."""
-        place, forecast = self._places(rows, name), self.model.predict_proba(features)
-        own = forecast[np.arange(len(place)), np.maximum(place, 0)]
-        return np.asarray((own < _UNLIKELY) & (place >= 0))
+    def contradictions(
+        self, features: Matrix, rows: Dataset, name: str
+    ) -> tuple[npt.NDArray[np.bool_], dict[str, float]]:
+        """Return the rows with an unlikely label, shape (n,), and shares of such pairs of labels.
 
-    def pairs(self, features: Matrix, rows: Dataset, name: str) -> dict[str, float]:
-        """Return which labels stand for which others, with their shares, commonest first.
-
-        What stands in 1 to 10 rows is not told.
+        An unknown label is never unlikely. Pairs are a label and the most likely one in its place, most
+        frequent first, without those of 1 to 10 rows.
         """
-        odd = self.contradicted(features, rows, name)
-        place = self._places(rows, name)[odd]
-        likeliest = self.model.predict_proba(features)[odd].argmax(axis=1) if odd.any() else place
-        found, counts = np.unique(np.stack([place, likeliest]), axis=1, return_counts=True)
-        order = np.argsort(-counts, kind="stable")[:_MOST_TOLD]
-        return {
-            f"{self.levels[found[0, i]]} that looks like {self.levels[found[1, i]]}": round(
-                float(counts[i]) / len(odd), 4
-            )
-            for i in order
-            if counts[i] >= _FEWEST_TOLD
-        }
-
-    def _places(self, rows: Dataset, name: str) -> Codes:
         codes, levels = rows.codes(name)
         known = {level: i for i, level in enumerate(self.levels)}
-        return np.array([*[known.get(level, -1) for level in levels], -1], dtype=np.int64)[codes]
+        place = np.array([*[known.get(level, -1) for level in levels], -1], dtype=np.int64)[codes]
+        probability = self.model.predict_proba(features)
+        own = probability[np.arange(len(place)), np.maximum(place, 0)]
+        unlikely = np.asarray((own < _UNLIKELY) & (place >= 0))
+        pairs = np.stack([place, probability.argmax(axis=1)])[:, unlikely]
+        found, counts = np.unique(pairs, axis=1, return_counts=True)
+        order = np.argsort(-counts, kind="stable")[:_MAX_LISTED]
+        return unlikely, {
+            f"{self.levels[found[0, i]]} that looks like {self.levels[found[1, i]]}": round(
+                float(counts[i]) / len(unlikely), 4
+            )
+            for i in order
+            if counts[i] >= MIN_SHOWN
+        }
 
 
 def _features(rows: Dataset, comparison: Comparison) -> Matrix:
-    """Return what is seen of pictures: their vectors, counts of objects, and the largest of each label."""
+    """Return vectors of images, counts of objects, and the largest object of each label."""
     names = [field.name for field in comparison.reference.schema.of_kind("image", "boxes")]
-    encoder = shared_encoder(comparison.train, names, comparison.cache, comparison.text_embeddings)
+    features = row_encoder(comparison, names).transform(rows)
     labels = box_labels(comparison.reference)
     if not labels:
-        return encoder.transform(rows)
-    usual = max(float(largest_objects(comparison.reference, labels).max(axis=1).mean()), 1.0)
-    sizes = largest_objects(rows, labels) / usual
-    return np.column_stack([encoder.transform(rows), sizes]).astype(np.float32)
+        return features
+    largest = largest_objects(comparison.reference, labels).max(axis=1)
+    sizes = largest_objects(rows, labels) / max(float(largest.mean()), 1.0)
+    return np.column_stack([features, sizes]).astype(np.float32)
 
 
-def label_models(real: Dataset, features: Matrix) -> dict[str, LabelModel]:
-    """Return a model of each column in which two labels or more stand in 5 real pictures each.
+def fit_label_models(real: Dataset, features: Matrix) -> dict[str, LabelModel]:
+    """Return a model of each column with two labels or more that 5 real images have.
 
     Parameters
     ----------
     real : Dataset
-        Real pictures with their labels.
+        Real images with their labels.
     features : numpy.ndarray, shape (n, d)
         Their vectors.
     """
@@ -206,31 +204,30 @@ def label_models(real: Dataset, features: Matrix) -> dict[str, LabelModel]:
     for field in real.schema.of_kind("category", "boolean"):
         codes, levels = real.codes(field.name)
         counts = np.bincount(codes[codes >= 0], minlength=len(levels))
-        kept = np.flatnonzero(counts >= _LEAST_OF_LABEL)
+        kept = np.flatnonzero(counts >= _MIN_LABEL_ROWS)
         if len(kept) < 2:
             continue
         place = np.full(len(levels) + 1, -1)
         place[kept] = np.arange(len(kept))
         y = place[codes]
         with threadpool_limits(limits=1):
-            model = _fitted(features[y >= 0], y[y >= 0])
+            model = _fit_logistic(features[y >= 0], y[y >= 0])
         found[field.name] = LabelModel(model, tuple(levels[i] for i in kept))
     return found
 
 
-def _fitted(features: Matrix, y: Codes) -> Any:
-    """Return a linear model with the penalty that forecasts unseen folds best.
+def _fit_logistic(features: Matrix, y: Codes) -> Any:
+    """Return a logistic regression with the penalty of the best log loss on unseen folds.
 
     One that is too sure of itself would contradict real labels as well.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-    folds = StratifiedKFold(_FOLDS)
+    models = [LogisticRegression(C=c, max_iter=_MAX_ITERATIONS) for c in _PENALTIES]
+    folds = StratifiedKFold(_N_FOLDS)
     losses = [
-        -cross_val_score(
-            LogisticRegression(C=c, max_iter=300), features, y, cv=folds, scoring="neg_log_loss"
-        ).mean()
-        for c in _PENALTIES
+        -cross_val_score(model, features, y, cv=folds, scoring="neg_log_loss").mean()
+        for model in models
     ]
-    return LogisticRegression(C=_PENALTIES[int(np.argmin(losses))], max_iter=300).fit(features, y)
+    return models[int(np.argmin(losses))].fit(features, y)

@@ -1,17 +1,14 @@
-"""How far named properties of pictures are from real ones: brightness, noise, sharpness, objects, boxes."""
+"""Distances of named properties of images: brightness, noise, sharpness, objects, boxes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from twinset.core.contracts import (
     Comparison,
-    ComponentResults,
     Measurement,
     Metric,
     MetricFamily,
@@ -24,34 +21,33 @@ from twinset.core.findings import DifferingComponents
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups
 
-from ._pooled import PooledColumn
-from ._two_sample import kolmogorov_p
+from .._results import average_components, largest_first
+from .._samples import draw_samples
+from ._column_tests import kolmogorov_p
+from ._columns import PooledColumn
 from .marginals import column_distance
 
-Floats = npt.NDArray[np.float64]
-
-_FALSE_CALLS = 0.05
-_MOST_NAMED = 3
+_ALPHA = 0.05  # over the tests of all properties: the usual level
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageProperties(Metric):
-    """Compares pictures by properties that have names, from brightness to how boxes sit.
+    """Kolmogorov-Smirnov distance of each property of images, averaged over properties.
 
-    Of every image the brightness, contrast, colour casts, noise, sharpness, JPEG blocks and size are
-    measured, of its objects their number, size, shape and place and whether their boxes sit on what
-    they frame, of its masks their share and how steep the picture is at their borders. The number of
-    a property is the Kolmogorov-Smirnov distance of its values, 0 to 1, and a property that is off by
-    more than its margin makes the whole different. The value is the mean over the properties.
+    value = mean_j sup_x |F_synthetic,j(x) - F_real,j(x)|, in [0, 1]. Properties j of an image are its
+    brightness, contrast, colour casts, noise, sharpness, JPEG blocks and size; of its objects their
+    number, size, shape and place, and whether their boxes fit what they enclose; of its masks their
+    share and how steep the image is at their borders. A property beyond its margin makes the whole
+    different.
 
     Parameters
     ----------
     margin : float
-        Largest harm that still counts as good as real.
+        Equivalence margin, in units of the value.
     property_margin : float
         The same for a single property.
     max_rows : int
-        Images of each side that are looked at, 20 or more.
+        Images of each set that are used, 20 or more.
     replicates : int
         Bootstrap replicates.
 
@@ -60,13 +56,13 @@ class ImageProperties(Metric):
     >>> import pyarrow as pa
     >>> from twinset.core.image.codec import encode_png
     >>> from twinset.core.data.schema import Field, Schema
-    >>> def pictures(grey):
+    >>> def images(grey):
     ...     cells = [{"bytes": encode_png(np.full((8, 8), grey + i, np.uint8)), "path": ""}
     ...              for i in range(20)]
     ...     return Dataset.from_arrow(
     ...         pa.table({"photo": cells}), Schema((Field(name="photo", kind="image"),)))
-    >>> told = Comparison(pictures(50), pictures(90), pictures(50))
-    >>> found = ImageProperties(replicates=2).compute(told, np.random.default_rng(0))
+    >>> sets = Comparison(images(50), images(90), images(50))
+    >>> found = ImageProperties(replicates=2).compute(sets, np.random.default_rng(0))
     >>> found.findings[0].names, float(found.components.values[0])
     (('brightness',), 1.0)
     """
@@ -82,7 +78,7 @@ class ImageProperties(Metric):
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"image", "boxes", "mask"})
     needs: ClassVar[frozenset[str]] = frozenset({"image"})
-    # Shuffled columns hold the same pictures.
+    # Shuffled columns hold the same images.
     has_floor: ClassVar[bool] = False
     extra: ClassVar[str | None] = "image"
 
@@ -92,56 +88,56 @@ class ImageProperties(Metric):
     replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the mean distance over the properties; details hold each one's, worst first."""
+        """Return the mean distance over the properties; facts hold each one's, largest first."""
         if not comparison.reference.schema.of_kind("image"):
             raise NotMeasurable("there is no image column")
-        reference = comparison.reference.at_most(self.max_rows, rng)
-        synthetic = comparison.synthetic.at_most(self.max_rows, rng)
+        reference, synthetic = draw_samples(comparison, self.max_rows, rng)
         if not len(reference) or not len(synthetic):
             raise NotMeasurable("there are no images to compare")
         labels = box_labels(reference)
         key = f"properties of {len(reference)} images"
         if key not in comparison.cache:
             comparison.cache[key] = image_properties(reference, labels)
-        real: Dataset = comparison.cache[key]
-        made = image_properties(synthetic, labels)
-        names = [name for name in real.schema.names if not real.is_null(name).all()]
+        sets: tuple[Dataset, Dataset] = image_properties(synthetic, labels), comparison.cache[key]
+        names = [name for name in sets[1].schema.names if not sets[1].is_null(name).all()]
         if not names:
             raise NotMeasurable("no image can be decoded")
-        of_reference = Groups.deal(len(reference), self.replicates, rng)
-        of_synthetic = Groups.deal(len(synthetic), self.replicates, rng)
-        found = [
-            column_distance(PooledColumn.of(made, real, name), of_synthetic, of_reference)
-            for name in names
-        ]
-        values = np.array([distance for distance, _ in found])
-        drawn = np.column_stack([replicates for _, replicates in found])
-        worst = np.argsort(-values, kind="stable")
+        reference_groups = Groups.deal(len(reference), self.replicates, rng)
+        groups = Groups.deal(len(synthetic), self.replicates, rng), reference_groups
+        distances, drawn = zip(
+            *(column_distance(PooledColumn.from_sets(*sets, name), groups) for name in names)
+        )
+        ranked = largest_first(names, np.array(distances))
         facts = {
-            "properties": {names[i]: _told(values[i], made, real, names[i]) for i in worst},
+            "properties": {
+                name: {
+                    "distance": round(distance, 4),
+                    "synthetic": _median(sets[0], name),
+                    "real": _median(sets[1], name),
+                }
+                for name, distance in ranked.items()
+            },
             "rows": {"real": len(reference), "synthetic": len(synthetic)},
             "max_rows": self.max_rows,
         }
-        differing = _differing([(names[i], values[i]) for i in worst], len(real), len(made))
-        parts = ComponentResults("measure", tuple(names), values, drawn, self.property_margin)
-        return Measurement(float(values.mean()), drawn.mean(axis=1), (differing,), parts, facts)
+        # Beyond chance at 5 % over all properties (Bonferroni).
+        differing = tuple(
+            name
+            for name, distance in ranked.items()
+            if kolmogorov_p(distance, len(synthetic), len(reference)) * len(ranked) < _ALPHA
+        )
+        return average_components(
+            "measure",
+            names,
+            np.array(distances),
+            np.column_stack(drawn),
+            self.property_margin,
+            findings=[DifferingComponents("property", differing, len(ranked))],
+            facts=facts,
+        )
 
 
-def _differing(worst: Sequence[tuple[str, float]], n_real: int, n_made: int) -> DifferingComponents:
-    """Return which properties differ beyond chance, worst first, at 5 % over all of them (Bonferroni)."""
-    called = [
-        name
-        for name, distance in worst
-        if kolmogorov_p(float(distance), n_made, n_real) * len(worst) < _FALSE_CALLS
-    ]
-    return DifferingComponents("property", tuple(called), len(worst))
-
-
-def _told(distance: float, made: Dataset, real: Dataset, name: str) -> dict[str, float | None]:
-    """Return the distance of a property and its medians; a missing one is None."""
-    medians = []
-    for side in (made, real):
-        values = side.values(name)
-        known = values[np.isfinite(values)]
-        medians.append(round(float(np.median(known)), 4) if len(known) else None)
-    return {"distance": round(float(distance), 4), "synthetic": medians[0], "real": medians[1]}
+def _median(rows: Dataset, name: str) -> float | None:
+    values = rows.values(name)
+    known = values[np.isfinite(values)]
+    return round(float(np.median(known)), 4) if len(known) else None

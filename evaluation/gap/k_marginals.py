@@ -1,4 +1,4 @@
-"""How far triples of columns are from hanging together as the real ones do."""
+"""Distances of the joint distributions of triples of columns."""
 
 from __future__ import annotations
 
@@ -6,49 +6,49 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.findings import DifferingTriples
 from twinset.core.parameters import Ge, Margin, Replicates
-from twinset.core.stats.bootstrap import Groups, total_variation
+from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.hypothesis_tests import discoveries
 
-from ._cells import Codes, column_cells
-from ._two_sample import chance_distance, chi_square_p
+from .._results import share_distance
+from .._samples import check_not_empty
+from ._cells import Cells, fit_cells
+from ._column_tests import chance_distance, chi_square_p
 
-Floats = npt.NDArray[np.float64]
 Triple = tuple[str, ...]
 
-_SIZE = 3
-_MOST_WORST = 10
-_FALSE_CALLS = 0.05
+_SIZE = 3  # columns of a table: four would leave most cells of a usual table empty
+_MAX_LISTED = 10  # triples in the facts: the worst of hundreds
+_FALSE_DISCOVERY_RATE = 0.05  # over the tests of all triples: the usual level
 
 
 @dataclass(frozen=True, kw_only=True)
 class KMarginals(Metric):
-    """Compares triples of columns: how far the shares of their combinations lie from the real ones.
+    """Total variation distance of the joint shares of three columns, averaged over triples.
 
-    Numbers are cut at the quantiles of train and the rarer levels of a category put together, which
-    makes a table of combinations for each triple; its distance is the total variation distance to the
-    real table. The value is the mean over the triples, 0 (alike) to 1. Of many triples a random part
-    is looked at, with all those that hold the target where these are few. The k-marginal score of
-    NIST's SDNist, which has other bins, is 1000 (1 - value).
+    value = mean over triples of sum_c |p_synthetic(c) - p_real(c)| / 2, over the cells c of a triple's
+    table: numbers are cut at the quantiles of train, and rarer levels of a category share one cell.
+    Range [0, 1]; 0 = equal. Of many triples a random sample is compared, with all those that hold the
+    target where these are few. The k-marginal score of NIST's SDNist, which has other bins, is
+    1000 (1 - value).
 
     Parameters
     ----------
     margin : float
-        Largest harm that still counts as good as real, in the unit of the value.
+        Equivalence margin, in units of the value.
     n_triples : int
         Triples drawn at random, 1 or more; those with the target are added if there are no more.
     n_bins : int
         Bins that a number is cut into, 2 or more.
     n_levels : int
-        Commonest levels of a category that are kept apart, 1 or more.
+        Most frequent levels of a category with a cell of their own, 1 or more.
     replicates : int
         Bootstrap replicates.
 
@@ -74,50 +74,55 @@ class KMarginals(Metric):
     replicates: Replicates = 100
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the mean distance over the triples; details name the worst of them."""
+        """Return the mean distance over the triples; facts list those farthest beyond chance."""
         synthetic, reference = comparison.synthetic, comparison.reference
         names = list(reference.schema.names)
         if len(names) < _SIZE:
             raise NotMeasurable("a triple needs three columns, and there are fewer")
-        if not len(synthetic) or not len(reference):
-            raise NotMeasurable("there are no rows to compare")
+        check_not_empty(comparison)
         triples = choose_triples(names, comparison.target, self.n_triples, rng)
-        of_reference = Groups.deal(len(reference), self.replicates, rng)
-        of_synthetic = Groups.deal(len(synthetic), self.replicates, rng)
-        used = sorted({name for triple in triples for name in triple})
-        cells = {
-            name: column_cells(
-                comparison.train,
-                [synthetic, reference],
-                name,
-                n_bins=self.n_bins,
-                n_levels=self.n_levels,
-            )
-            for name in used
-        }
-        drawn, found = np.zeros(self.replicates), []
+        reference_groups = Groups.deal(len(reference), self.replicates, rng)
+        groups = Groups.deal(len(synthetic), self.replicates, rng), reference_groups
+        cells = {}
+        for name in sorted({name for triple in triples for name in triple}):
+            code = fit_cells(comparison.train, name, n_bins=self.n_bins, n_levels=self.n_levels)
+            (ours, n_cells), (theirs, _) = code(synthetic), code(reference)
+            cells[name] = [ours, theirs], n_cells
+        drawn, distances, by_chance, p = np.zeros(self.replicates), [], [], []
         for triple in triples:
-            sides, n_cells = joint_cells([cells[name] for name in triple])
-            made = of_synthetic.counts(sides[0], n_cells)
-            real = of_reference.counts(sides[1], n_cells)
-            (whole_s, drawn_s), (whole_r, drawn_r) = (
-                of_synthetic.shares(made),
-                of_reference.shares(real),
-            )
-            drawn += total_variation(drawn_s, drawn_r) / len(triples)
-            counts = made.sum(axis=0), real.sum(axis=0)
-            found.append(
-                _Found(
-                    triple,
-                    float(total_variation(whole_s, whole_r)[0]),
-                    chance_distance(*counts),
-                    chi_square_p(*counts),
-                )
-            )
-        value = float(np.mean([one.distance for one in found]))
-        return Measurement(
-            value, drawn, (_differing(found),), facts=_facts(found, comb(len(names), _SIZE))
-        )
+            joint, n_cells = joint_cells([cells[name] for name in triple])
+            counts = [own.counts(rows, n_cells) for own, rows in zip(groups, joint)]
+            shares = [own.shares(table) for own, table in zip(groups, counts)]
+            distance, replicates = share_distance(shares[0], shares[1])
+            drawn += replicates / len(triples)
+            distances.append(distance)
+            totals = [table.sum(axis=0) for table in counts]
+            by_chance.append(chance_distance(totals[0], totals[1]))
+            p.append(chi_square_p(totals[0], totals[1]))
+        differs = discoveries(np.array(p), _FALSE_DISCOVERY_RATE)
+        # By the excess over chance: a table of many cells lies far off by chance alone.
+        order = sorted(range(len(triples)), key=lambda i: (by_chance[i] - distances[i], triples[i]))
+        first = next((i for i in order if differs[i]), None)
+        finding = DifferingTriples(0, len(triples))
+        if first is not None:
+            worst = triples[first], distances[first], by_chance[first]
+            finding = DifferingTriples(int(differs.sum()), len(triples), *worst)
+        facts = {
+            "worst": [
+                {
+                    "columns": list(triples[i]),
+                    "distance": distances[i],
+                    "by_chance": by_chance[i],
+                    "differs": bool(differs[i]),
+                }
+                for i in order[:_MAX_LISTED]
+            ],
+            "triples": len(triples),
+            "triples_in_all": comb(len(names), _SIZE),
+            "triples_that_differ": int(differs.sum()),
+            "sdnist_score": 1000 * (1 - float(np.mean(distances))),
+        }
+        return Measurement(float(np.mean(distances)), drawn, (finding,), facts=facts)
 
 
 def choose_triples(
@@ -145,13 +150,13 @@ def choose_triples(
     return [tuple(names[i] for i in triple) for triple in sorted(chosen)]
 
 
-def joint_cells(columns: Sequence[tuple[list[Codes], int]]) -> tuple[list[Codes], int]:
-    """Return the cell of every row in the table of all columns, once a set, and how many occur.
+def joint_cells(columns: Sequence[tuple[list[Cells], int]]) -> tuple[list[Cells], int]:
+    """Return the cell of every row in the table of all columns, for each set, and how many occur.
 
     Parameters
     ----------
     columns : sequence of (list of numpy.ndarray, int)
-        For each column its cells in every set, and how many cells it has.
+        For each column its cells in every set, and the number of its cells.
 
     Examples
     --------
@@ -170,54 +175,3 @@ def joint_cells(columns: Sequence[tuple[list[Codes], int]]) -> tuple[list[Codes]
     occurs[joint] = True
     numbered = (np.cumsum(occurs) - 1)[joint]
     return np.split(numbered, np.cumsum(sizes)[:-1]), int(occurs.sum())
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What came of one triple."""
-
-    triple: Triple
-    distance: float
-    by_chance: float
-    p: float
-
-    @property
-    def excess(self) -> float:
-        return self.distance - self.by_chance
-
-
-def _ranked(found: Sequence[_Found]) -> tuple[npt.NDArray[np.bool_], list[int]]:
-    """Return which triples differ beyond chance, and all positions, farthest beyond chance first."""
-    called = discoveries(np.array([one.p for one in found]), _FALSE_CALLS)
-    # By the excess over chance: a table of many cells lies far off by chance alone.
-    return called, sorted(range(len(found)), key=lambda i: (-found[i].excess, found[i].triple))
-
-
-def _differing(found: Sequence[_Found]) -> DifferingTriples:
-    called, order = _ranked(found)
-    first = next((found[i] for i in order if called[i]), None)
-    if first is None:
-        return DifferingTriples(0, len(found))
-    return DifferingTriples(
-        int(called.sum()), len(found), first.triple, first.distance, first.by_chance
-    )
-
-
-def _facts(found: Sequence[_Found], n_all: int) -> dict[str, Any]:
-    called, order = _ranked(found)
-    worst = [
-        {
-            "columns": list(found[i].triple),
-            "distance": found[i].distance,
-            "by_chance": found[i].by_chance,
-            "differs": bool(called[i]),
-        }
-        for i in order[:_MOST_WORST]
-    ]
-    return {
-        "worst": worst,
-        "triples": len(found),
-        "triples_in_all": n_all,
-        "triples_that_differ": int(called.sum()),
-        "sdnist_score": 1000 * (1 - float(np.mean([one.distance for one in found]))),
-    }

@@ -1,8 +1,9 @@
-"""How far each single column is from the real one."""
+"""Distances of the distributions of single columns."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,59 +16,63 @@ from twinset.core.contracts import (
     Measurement,
     Metric,
     MetricFamily,
-    NotMeasurable,
     Role,
 )
+from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.findings import ColumnDistances, DifferingComponents
 from twinset.core.parameters import Margin, Replicates
-from twinset.core.stats.bootstrap import Groups, total_variation
+from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.hypothesis_tests import discoveries
 
+from .._results import share_distance
+from .._samples import check_not_empty, shown_share
 from ._column_tests import column_p, ks_distance, wasserstein_distance
-from ._pooled import PooledColumn, cut_at, places_of
-from ._tails import Tails, tail_gaps
+from ._columns import PooledColumn, cut_at, places_of
 
 Floats = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.int64]
 
-_GRID = 256
-_FALSE_CALLS = 0.05
-_MOST_NAMED = 5
-_SMALL_CELL = 11
+_N_QUANTILES = 256  # at which replicates compare numbers: enough for their spread, and fast
+_FALSE_DISCOVERY_RATE = 0.05  # over the tests of all columns: the usual level
+_TAIL = 0.05  # share of the real values that is a tail
+_MIN_TAIL = 0.01  # weight of a tail among train rows: one below it consists of ties with the bulk
 
 
 @dataclass(frozen=True, kw_only=True)
 class Marginals(Metric):
-    """Compares single columns: how far each one's distribution lies from the real one.
+    """Distance of each column's distribution, averaged over columns.
 
-    Numbers, integers and datetimes by the Kolmogorov-Smirnov distance, categories and booleans by
-    the total variation distance. A missing value is a value like any other: a level of a category, a
-    number below all numbers. The value is the mean over the columns, 0 (alike) to 1.
+    value = mean_j d_j. For numbers, integers and datetimes d = sup_x |F_synthetic(x) - F_real(x)|
+    (Kolmogorov-Smirnov); for categories and booleans d = sum_k |p_synthetic(k) - p_real(k)| / 2 (total
+    variation). A missing value is a value: a level of a category, a number below all numbers. Range
+    [0, 1]; 0 = equal distributions. Blind to dependence between columns: see `gap.pairs`.
 
-    Of a number each tail, the outer twentieth of the real values, is held against the real one as
-    well: a distance over the whole column does not see that its large values were cut off.
+    The two tails of a number are components too: a distance over the whole column does not show that
+    large values were cut off. The weight of a value in a tail falls linearly from 2 at the end of the
+    real values to 0 at their outer twentieth, and a tail's distance is that of the mean weights.
 
-    Beside the distances stands which columns differ at all: those that a test of each column calls
-    different once the false discovery rate over all columns is held at 5 %. The test sees rounding
-    too, which moves no distribution by much (see `column_p`).
+    Findings name the columns that differ beyond chance, by a test of each column (see `column_p`) at
+    a false discovery rate of 5 %. The tests see rounding too, which moves no distribution by much.
 
     Parameters
     ----------
     margin : float
-        Largest harm that still counts as good as real, in the unit of the value.
+        Equivalence margin, in units of the value.
     column_margin : float
-        The same for a single column and for a tail: one that is farther off makes the whole different.
+        The same for a single column and for a tail: one beyond it makes the whole different.
     replicates : int
         Bootstrap replicates.
+
+    References
+    ----------
+    Massey (1951), The Kolmogorov-Smirnov Test for Goodness of Fit, JASA 46.
 
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.data.dataset import Dataset
     >>> sets = [Dataset.from_arrow(pa.table({"x": x})) for x in ([1.0, 2.0], [2.0, None, 3.0, 4.0])]
-    >>> told = Comparison(train=sets[1], synthetic=sets[0], reference=sets[1])
-    >>> Marginals(replicates=2).compute(told, np.random.default_rng(0)).value
+    >>> comparison = Comparison(train=sets[1], synthetic=sets[0], reference=sets[1])
+    >>> Marginals(replicates=2).compute(comparison, np.random.default_rng(0)).value
     0.5
     """
 
@@ -89,105 +94,151 @@ class Marginals(Metric):
     replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the mean distance over the columns; details hold each column's, worst first."""
-        synthetic, reference = comparison.synthetic, comparison.reference
-        if not len(synthetic) or not len(reference):
-            raise NotMeasurable("there are no rows to compare")
-        names = synthetic.schema.names
-        of_reference = Groups.deal(len(reference), self.replicates, rng)
-        of_synthetic = Groups.deal(len(synthetic), self.replicates, rng)
-        groups = (of_synthetic, of_reference)
-        cache = comparison.cache
-        columns = {name: PooledColumn.of(synthetic, reference, name, cache) for name in names}
-        found = [column_distance(columns[name], of_synthetic, of_reference) for name in names]
-        distances = np.array([distance for distance, _ in found])
-        drawn = np.column_stack([replicates for _, replicates in found])
-        by_column = ColumnDistances(_worst_first(columns, distances.tolist()))
-        ranked = {name: columns[name] for name in by_column.distances}
-        differing, facts = _differing(ranked), _facts(columns, ranked)
+        """Return the mean distance over the columns; findings hold each column's, largest first."""
+        synthetic, reference, cache = comparison.synthetic, comparison.reference, comparison.cache
+        check_not_empty(comparison)
+        reference_groups = Groups.deal(len(reference), self.replicates, rng)
+        groups = Groups.deal(len(synthetic), self.replicates, rng), reference_groups
+        columns = {
+            name: PooledColumn.from_sets(synthetic, reference, name, cache)
+            for name in synthetic.schema.names
+        }
+        distances, drawn = zip(*(column_distance(column, groups) for column in columns.values()))
+        ranked = dict(sorted(zip(columns, distances), key=lambda pair: (-pair[1], pair[0])))
         tails = [
             tail
-            for name in names
-            if columns[name].is_number
-            for tail in tail_gaps(
-                columns[name], Tails.of(comparison.train, name, cache), name, groups
-            )
+            for name, column in columns.items()
+            if column.is_number
+            for tail in _tail_gaps(column, name, _find_tails(comparison.train, name, cache), groups)
         ]
-        parts = ComponentResults(
+        names, gaps, tail_draws = zip(*tails) if tails else ((), (), ())
+        components = ComponentResults(
             "column",
-            (*names, *(tail.name for tail in tails)),
-            np.append(distances, [tail.gap for tail in tails]),
-            np.column_stack([drawn, *(tail.drawn for tail in tails)]),
+            (*columns, *names),
+            np.array([*distances, *gaps]),
+            np.column_stack([*drawn, *tail_draws]),
             self.column_margin,
         )
+        ordered = {name: columns[name] for name in ranked}
         return Measurement(
-            float(distances.mean()), drawn.mean(axis=1), (differing, by_column), parts, facts
+            float(np.mean(distances)),
+            np.column_stack(drawn).mean(axis=1),
+            (_find_differing(ordered), ColumnDistances(ranked)),
+            components,
+            _facts(columns, ordered),
         )
 
 
-def column_distance(
-    column: PooledColumn, of_synthetic: Groups, of_reference: Groups
-) -> tuple[float, Floats]:
-    """Return a column's distance and its replicates, shape (b,)."""
-    # The replicates look at 256 quantiles of a number only: enough for their spread.
-    cells = _quantile_cells(column) if column.is_number else np.arange(len(column.made))
+def column_distance(column: PooledColumn, groups: tuple[Groups, Groups]) -> tuple[float, Floats]:
+    """Return a column's distance and its replicates, shape (b,); `groups` of synthetic and reference."""
+    cells = np.arange(len(column.synthetic))
+    if column.is_number:
+        # One cell for each of 256 quantiles of both sets; missing, which comes last, is cell 0.
+        pooled, k = column.synthetic[:-1] + column.reference[:-1], len(column.values)
+        at = np.floor(np.linspace(0, pooled.sum() - 1, _N_QUANTILES)) if k else np.zeros(0)
+        cells = np.append(1 + cut_at(np.unique(places_of(pooled, at)), k), 0) if k else cells * 0
     n_cells = int(cells.max()) + 1
-    made, real = column.rows(cells)
-    whole_s, drawn_s = of_synthetic.shares(of_synthetic.counts(made, n_cells))
-    whole_r, drawn_r = of_reference.shares(of_reference.counts(real, n_cells))
+    shares = [
+        own.shares(own.counts(rows, n_cells)) for own, rows in zip(groups, column.rows(cells))
+    ]
     if not column.is_number:
-        return float(total_variation(whole_s, whole_r)[0]), total_variation(drawn_s, drawn_r)
-    gap = np.abs(np.cumsum(drawn_s - drawn_r, axis=1))
+        return share_distance(shares[0], shares[1])
+    gap = np.abs(np.cumsum(shares[0][1] - shares[1][1], axis=1))
     return ks_distance(column), gap.max(axis=1)
 
 
-def _quantile_cells(column: PooledColumn) -> Codes:
-    """Return a cell for each distinct number, shape (k + 1,); missing, which comes last, is cell 0."""
-    k = len(column.values)
-    if not k:
-        return np.zeros(1, dtype=np.int64)
-    pooled = column.made[:-1] + column.real[:-1]
-    at = np.floor(np.linspace(0, pooled.sum() - 1, _GRID))
-    edges = np.unique(places_of(pooled, at))
-    return np.append(1 + cut_at(edges, k), 0)
+def tail_weights(values: Floats, known: Floats, is_upper: bool) -> Floats:
+    """Return the weight of each value in a tail, shape (k,): 0 where it begins, 2 at its end.
+
+    A value's place is its rank among the known ones, and the tail is their outer twentieth: the mean
+    weight of values distributed like them is that twentieth.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (k,)
+        Values.
+    known : numpy.ndarray, shape (m,)
+        One or more ascending values that decide the ranks.
+    is_upper : bool
+        Whether it is the tail of large values.
+
+    Examples
+    --------
+    >>> known = np.arange(1000.0)
+    >>> tail_weights(np.array([-5.0, 25.0, 60.0]), known, False).round(2).tolist()
+    [2.0, 0.98, 0.0]
+    >>> round(float(tail_weights(known, known, True).mean()), 3)
+    0.05
+    """
+    n = len(known)
+    # Beyond this known value more than the outer twentieth of them lies farther out.
+    first = min(math.ceil(_TAIL * n), n - 1)
+    near = values >= known[n - 1 - first] if is_upper else values <= known[first]
+    low, high = (np.searchsorted(known, values[near], side=side) for side in ("left", "right"))
+    rank = (low + high) / (2 * n)
+    outside = (1 - rank) if is_upper else rank
+    weights = np.zeros(len(values))
+    weights[near] = 2 * np.maximum(_TAIL - outside, 0.0) / _TAIL
+    return weights
 
 
-def _worst_first(
-    columns: Mapping[str, PooledColumn], distances: Sequence[float]
-) -> dict[str, float]:
-    return dict(sorted(zip(columns, distances), key=lambda pair: (-pair[1], pair[0])))
+Tails = tuple[Floats, list[tuple[str, bool]]]
+"""Known numbers of a column, ascending, and its tails: name, and whether it is the upper one."""
+
+
+def _find_tails(train: Dataset, name: str, cache: dict[str, Any]) -> Tails:
+    """Return the tails of a column of the train rows, kept in `cache`."""
+    key = f"tails {name}"
+    if key not in cache:
+        column = train.values(name)
+        known = np.sort(column[~np.isnan(column)])
+        tails = [
+            (tail, is_upper)
+            for tail, is_upper in (("lower tail", False), ("upper tail", True))
+            if len(known) and tail_weights(known, known, is_upper).mean() >= _MIN_TAIL
+        ]
+        cache[key] = known, tails
+    found: Tails = cache[key]
+    return found
+
+
+def _tail_gaps(
+    column: PooledColumn, name: str, tails: Tails, groups: tuple[Groups, Groups]
+) -> list[tuple[str, float, Floats]]:
+    """Return name, distance and replicates, shape (b,), of each tail."""
+    known, found = tails[0], []
+    for tail, is_upper in tails[1]:
+        # A missing value is in no tail.
+        weights = np.append(tail_weights(column.values, known, is_upper), 0.0)
+        means = [own.means(rows[:, None]) for own, rows in zip(groups, column.rows(weights))]
+        whole, drawn = (np.abs(one - other)[:, 0] for one, other in zip(*means))
+        found.append((f"{name} ({tail})", float(whole[0]), drawn))
+    return found
+
+
+def _find_differing(columns: Mapping[str, PooledColumn]) -> DifferingComponents:
+    """Return the columns that differ beyond chance, smallest p first; ties in the order given."""
+    names = list(columns)
+    p = np.array([column_p(column) for column in columns.values()])
+    found = discoveries(p, _FALSE_DISCOVERY_RATE)
+    differing = tuple(names[i] for i in np.argsort(p, kind="stable") if found[i])
+    return DifferingComponents("column", differing, len(names))
 
 
 def _facts(
-    columns: Mapping[str, PooledColumn], ranked: Mapping[str, PooledColumn]
+    columns: Mapping[str, PooledColumn], ordered: Mapping[str, PooledColumn]
 ) -> dict[str, Any]:
-    """Return how far numbers are off, and the shares of missing cells."""
+    """Return the Wasserstein distances of numbers, largest first, and shares of missing cells."""
+    moved = {n: wasserstein_distance(column) for n, column in ordered.items() if column.is_number}
     missing = {
         name: {
-            "synthetic": float(column.made[-1] / column.made.sum()),
-            "real": _real_share(column.real),
+            "synthetic": float(column.synthetic[-1] / column.synthetic.sum()),
+            "real": shown_share(column.reference[-1], column.reference.sum()),
         }
         for name, column in columns.items()
+        if column.synthetic[-1] or column.reference[-1]
     }
-    moved = {n: wasserstein_distance(column) for n, column in ranked.items() if column.is_number}
     return {
         "wasserstein": dict(sorted(moved.items(), key=lambda pair: -pair[1])),
-        "missing": {
-            name: shares for name, shares in missing.items() if any(v != 0 for v in shares.values())
-        },
+        "missing": missing,
     }
-
-
-def _real_share(counts: Floats) -> float | None:
-    """Return a missing share of real rows; None where it would speak of 1 to 10 rows."""
-    return None if 1 <= counts[-1] < _SMALL_CELL else float(counts[-1] / counts.sum())
-
-
-def _differing(columns: Mapping[str, PooledColumn]) -> DifferingComponents:
-    """Return the columns that differ beyond chance, surest first."""
-    names = list(columns)
-    p = np.array([column_p(column) for column in columns.values()])
-    found = discoveries(p, _FALSE_CALLS)
-    # `columns` comes worst first; of columns equally sure to differ the farther one leads.
-    called = [names[i] for i in np.argsort(p, kind="stable") if found[i]]
-    return DifferingComponents("column", tuple(called), len(names))

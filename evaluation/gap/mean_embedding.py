@@ -1,4 +1,4 @@
-"""How far the mean of all rows lies from the real one in the feature space of a kernel."""
+"""Maximum mean discrepancy of synthetic and real rows."""
 
 from __future__ import annotations
 
@@ -8,43 +8,45 @@ from typing import Annotated, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.features.encoder import Matrix, shared_encoder
+from twinset.core.features.encoder import Matrix
 from twinset.core.findings import DecidingRows, PermutationTest
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.neighbors import squared_distances
 
+from .._samples import common_size, draw_samples, row_encoder
+
 Floats = npt.NDArray[np.float64]
 
+# Kernel lengths in median distances: from a fourth, which sees clusters, to four, which sees shifts.
 _SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
-_SCALE_ROWS = 500
-_LEAST_ROWS = 4
-_AT_A_TIME = 50
+_SCALE_ROWS = 500  # train rows for the median distance: 125,000 pairs
+_MIN_ROWS = 4  # the unbiased estimate needs two rows, a permutation test more
+_BATCH = 50  # shuffles computed in one matrix product: of 10,000 rows, 4 MB of signs
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeanEmbedding(Metric):
-    """Compares whole rows, images or texts by a kernel two-sample test.
+    """Maximum mean discrepancy (MMD) of whole rows, images or texts.
 
-    The maximum mean discrepancy of the features under a mixture of five rational quadratic kernels,
-    whose lengths are a quarter to four times the usual distance of two train rows. The kernel is that
-    of random Fourier features, which makes the unbiased estimate over all pairs of rows linear in
-    time and memory. The value is its square root, divided by the root of 2, the most it can be: 0
-    (alike, also where chance takes the estimate below 0) to 1. Details hold a p-value: labels are
-    shuffled, all else stays.
+    MMD^2 = E k(x, x') + E k(y, y') - 2 E k(x, y) for synthetic x and real y, by the unbiased estimate
+    over all pairs; value = sqrt(max(MMD^2, 0) / 2), in [0, 1], 0 = no difference found. The kernel k is
+    a mixture of five rational quadratic kernels 1 / (1 + r^2 / l^2) with lengths l of a fourth to four
+    times the median distance of two train rows, computed by random Fourier features, so that time and
+    memory are linear in the rows. A permutation test gives a p-value: labels are shuffled.
 
     Parameters
     ----------
     margin : float
-        Largest harm that still counts as good as real, in the unit of the value.
+        Equivalence margin, in units of the value.
     max_rows : int
-        Rows of each side that are looked at, 4 or more.
+        Rows of each set that are used, 4 or more.
     n_frequencies : int
         Random frequencies of the kernel, 1 or more.
     permutations : int
-        Shuffles behind the p-value, 1 or more.
+        Shuffles of the permutation test, 1 or more.
     replicates : int
         Bootstrap replicates.
 
@@ -67,58 +69,45 @@ class MeanEmbedding(Metric):
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
 
     margin: Margin = 0.0075
-    max_rows: Annotated[int, Ge(_LEAST_ROWS)] = 10_000
+    max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
     n_frequencies: Annotated[int, Ge(1)] = 500
     permutations: Annotated[int, Ge(1)] = 200
     replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the discrepancy, 0 to 1; details hold its square and the p-value."""
-        n = min(len(comparison.reference), len(comparison.synthetic), self.max_rows)
-        if n < _LEAST_ROWS:
-            raise NotMeasurable(f"it needs at least {_LEAST_ROWS} rows of each side")
+        """Return the discrepancy, 0 to 1; facts hold its square and the p-value."""
+        n = common_size(comparison, self.max_rows, _MIN_ROWS)
         # Drawn first, so that the synthetic rows do not move the scale.
-        usual = comparison.train.at_most(_SCALE_ROWS, rng)
-        reference = comparison.reference.at_most(n, rng)
-        synthetic = comparison.synthetic.at_most(n, rng)
-        names = reference.schema.names
-        encoder = shared_encoder(
-            comparison.train, names, comparison.cache, comparison.text_embeddings
-        )
-        scale = usual_distance(encoder.transform(usual))
-        width = encoder.transform(reference.slice(0, 1)).shape[1]
+        some = comparison.train.at_most(_SCALE_ROWS, rng)
+        sets = draw_samples(comparison, n, rng)
+        encoder = row_encoder(comparison)
+        scale = median_distance(encoder.transform(some))
+        width = encoder.transform(sets[0].slice(0, 1)).shape[1]
         frequencies = draw_frequencies(width, self.n_frequencies, scale, rng)
-        real = fourier_features(encoder.transform(reference), frequencies)
-        made = fourier_features(encoder.transform(synthetic), frequencies)
-        squared = discrepancy(made.sum(axis=0), real.sum(axis=0), n)
+        real, synthetic = (fourier_features(encoder.transform(s), frequencies) for s in sets)
+        squared = discrepancy(synthetic.sum(axis=0), real.sum(axis=0), n)
         if comparison.value_only:
-            return Measurement(float(_bounded(squared)))
-        p = _p_value(made, real, squared, self.permutations, rng)
-        facts = {
-            "mmd_squared": squared,
-            "p_value": p,
-            "rows": n,
-            "max_rows": self.max_rows,
-        }
-        drawn = _replicates(made, real, self.replicates, rng)
+            return Measurement(float(_to_value(squared)))
+        p = _p_value(synthetic, real, squared, self.permutations, rng)
+        drawn = _replicates(synthetic, real, self.replicates, rng)
         # A bootstrap adds the scatter of a sample a second time: its mean is brought back.
         return Measurement(
-            float(_bounded(squared)),
-            _bounded(drawn - drawn.mean() + squared),
+            float(_to_value(squared)),
+            _to_value(drawn - drawn.mean() + squared),
             (PermutationTest(p), DecidingRows(n, "rows looked at")),
-            facts=facts,
+            facts={"mmd_squared": squared, "p_value": p, "rows": n, "max_rows": self.max_rows},
         )
 
 
 def discrepancy(sum_x: Floats, sum_y: Floats, n: int) -> float:
     """Return the unbiased squared discrepancy of two samples of `n` rows; it may be below 0.
 
-    Every row's features have length 1, so that its kernel with itself is known and taken off.
+    Every row's features have length 1, so that its kernel with itself is known and subtracted.
 
     Parameters
     ----------
     sum_x, sum_y : numpy.ndarray, shape (d,)
-        Summed features of either sample.
+        Summed features of each sample.
     n : int
         Rows of each, 2 or more.
 
@@ -140,12 +129,10 @@ def draw_frequencies(
 
     Parameters
     ----------
-    d : int
-        Number of features.
-    n_frequencies : int
-        Number of frequencies.
+    d, n_frequencies : int
+        Number of features and of frequencies.
     scale : float
-        The usual distance of two rows.
+        Median distance of two rows.
     rng : numpy.random.Generator
         The stream.
     """
@@ -155,7 +142,7 @@ def draw_frequencies(
 
 
 def fourier_features(rows: Matrix, frequencies: npt.NDArray[np.float32]) -> Matrix:
-    """Return features whose products are about the kernel, shape (n, 2 f), each row of length 1.
+    """Return features whose products approximate the kernel, shape (n, 2 f), each row of length 1.
 
     Examples
     --------
@@ -163,55 +150,53 @@ def fourier_features(rows: Matrix, frequencies: npt.NDArray[np.float32]) -> Matr
     [[0.7099999785423279, 0.7099999785423279, 0.0, 0.0]]
     """
     phase = rows.astype(np.float32) @ frequencies
-    made = np.concatenate([np.cos(phase), np.sin(phase)], axis=1)
-    return np.asarray(made / np.float32(np.sqrt(frequencies.shape[1])))
+    waves = np.concatenate([np.cos(phase), np.sin(phase)], axis=1)
+    return np.asarray(waves / np.float32(np.sqrt(frequencies.shape[1])))
 
 
-def usual_distance(rows: Matrix) -> float:
+def median_distance(rows: Matrix) -> float:
     """Return the median distance of two different rows; 1 where that is 0.
 
     Examples
     --------
-    >>> usual_distance(np.array([[0.0], [1.0], [3.0]]))
+    >>> median_distance(np.array([[0.0], [1.0], [3.0]]))
     2.0
     """
     found = [
         block[np.arange(block.shape[1]) > np.arange(part.start, part.stop)[:, None]]
         for part, block in squared_distances(rows, rows)
     ]
-    apart = np.concatenate(found) if found else np.zeros(0)
-    middle = float(np.sqrt(np.median(apart))) if len(apart) else 0.0
+    squared = np.concatenate(found) if found else np.zeros(0)
+    middle = float(np.sqrt(np.median(squared))) if len(squared) else 0.0
     return middle if middle > 0 else 1.0
 
 
 def _p_value(
-    made: Matrix, real: Matrix, squared: float, shuffles: int, rng: np.random.Generator
+    synthetic: Matrix, real: Matrix, squared: float, shuffles: int, rng: np.random.Generator
 ) -> float:
-    """Return the share of label shuffles that come as far as `squared`, itself counted."""
-    n, reached = len(made), 0
-    total = made.sum(axis=0, dtype=np.float64) + real.sum(axis=0, dtype=np.float64)
-    for start in range(0, shuffles, _AT_A_TIME):
-        signs = np.ones((min(_AT_A_TIME, shuffles - start), 2 * n), dtype=np.float32)
+    """Return the share of label shuffles that reach `squared`, itself counted."""
+    n, reached = len(synthetic), 0
+    total = synthetic.sum(axis=0, dtype=np.float64) + real.sum(axis=0, dtype=np.float64)
+    for start in range(0, shuffles, _BATCH):
+        signs = np.ones((min(_BATCH, shuffles - start), 2 * n), dtype=np.float32)
         signs[:, n:] = -1
         signs = rng.permuted(signs, axis=1)
-        for apart in (signs[:, :n] @ made + signs[:, n:] @ real).astype(np.float64):
-            reached += discrepancy((total + apart) / 2, (total - apart) / 2, n) >= squared
+        for gap in (signs[:, :n] @ synthetic + signs[:, n:] @ real).astype(np.float64):
+            reached += discrepancy((total + gap) / 2, (total - gap) / 2, n) >= squared
     return float((1 + reached) / (1 + shuffles))
 
 
-def _replicates(made: Matrix, real: Matrix, b: int, rng: np.random.Generator) -> Floats:
+def _replicates(synthetic: Matrix, real: Matrix, b: int, rng: np.random.Generator) -> Floats:
     """Return bootstrap replicates of the squared discrepancy, shape (b,)."""
-    n = len(made)
-    of_real, of_made = Groups.deal(n, b, rng), Groups.deal(n, b, rng)
     means = []
-    for features, groups in ((made, of_made), (real, of_real)):
+    for features in (real, synthetic):
+        groups = Groups.deal(len(features), b, rng)
         order = np.argsort(groups.group, kind="stable")
         starts = np.searchsorted(groups.group[order], np.arange(groups.size))
         sums = np.add.reduceat(features[order].astype(np.float64), starts, axis=0)
-        sizes = groups.draws @ np.bincount(groups.group, minlength=groups.size)
-        means.append(groups.draws @ sums / sizes[:, None])
+        means.append(groups.draws @ sums / (groups.draws @ groups.sizes)[:, None])
     return np.asarray(((means[0] - means[1]) ** 2).sum(axis=1))
 
 
-def _bounded(squared: float | Floats) -> Floats:
+def _to_value(squared: float | Floats) -> Floats:
     return np.sqrt(np.clip(squared, 0.0, 2.0) / 2.0)

@@ -1,4 +1,4 @@
-"""How far the pattern of missing cells is from the real one."""
+"""Differences in which cells are missing."""
 
 from __future__ import annotations
 
@@ -9,14 +9,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import (
-    Comparison,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-    Role,
-)
+from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, Role
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.findings import ColumnLimit, DecidingRows, Finding, MissingCellPattern
@@ -24,43 +17,49 @@ from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.hypothesis_tests import discoveries
 
-from ._cells import Codes, column_cells
-from ._two_sample import chi_square_p
+from .._samples import check_not_empty, shown_share
+from ._cells import Cells, fit_cells
+from ._column_tests import chi_square_p
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+Masks = dict[str, Mask]
+"""Column -> which of its cells are missing."""
 
-_LEAST_ROWS = 30
-_LEAST_SHARE = 0.01
-_N_BINS, _N_LEVELS = 5, 5
-_FALSE_CALLS = 0.05
-_MOST_TOLD = 10
-_SMALL_CELL = 10
+_MIN_MISSING = 30  # real rows without a cell: of fewer, shares of other columns are mostly chance
+_MIN_SHARE = 0.01  # in place of smaller missing shares: one cell more than none is not a gap of 1
+# Bins, and levels, of the columns that a missing cell is compared with: few, as few rows miss a cell.
+_N_CELLS = 5
+_FALSE_DISCOVERY_RATE = 0.05  # over the tests of all columns and pairs: the usual level
+_MAX_LISTED = 10  # pairs of columns in the facts, and columns whose pairs are listed
+_ROUNDING = 1e-9  # a sum of weights below it is 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Missingness(Metric):
-    """Compares which cells are missing: how many, and in which rows.
+    """Largest difference of a column's missing cells: how many, and in which rows.
 
-    For each column with missing cells, in the real or the synthetic set, two gaps are taken. How
-    many: the difference of the missing shares, divided by the larger one (or by 1 % where both are
-    below). In which rows: the rows in which it is missing are held against the real rows in which it
-    is missing, by the total variation distance of a few cells of every other column, and the column
-    that tells most counts; a cell that is missing there too is a cell like any other. Values missing
-    at random where the real ones are not show there. The value is the larger gap of the worst column,
-    0 (alike, or nothing missing on either side) to 1. Chance alone makes it larger than 0, for the real
-    rows of the baseline as well; columns are named only where tests say that chance does not explain
-    it.
+    value = max_j max(share gap, row gap) over columns j with missing cells. With missing shares s, the
+    share gap is |s_synthetic - s_real| / max(s_synthetic, s_real, 1 %). The row gap compares the rows
+    without a value of j: it is the largest total variation distance, over all other columns, of their
+    shares of a few cells, missing being one of them. Range [0, 1]; 0 = alike, or nothing is missing.
+
+    Chance alone makes it larger than 0, for the real rows of the baseline as well. Findings name
+    columns only where tests say that chance does not explain the difference.
 
     Parameters
     ----------
     margin : float
-        Largest harm that still counts as good as real, in the unit of the value.
+        Equivalence margin, in units of the value.
     max_columns : int
-        Columns whose rows with missing cells are looked at, those with most of them first, and
-        columns that each is held against; 2 or more. How many cells are missing is looked at in all.
+        Columns whose row gap is taken, those with most missing cells first, and columns that each is
+        compared with, 2 or more. The share gap is taken of all columns.
     replicates : int
         Bootstrap replicates.
+
+    References
+    ----------
+    Rubin (1976), Inference and Missing Data, Biometrika 63 (cells missing at random, or not).
     """
 
     family: ClassVar[MetricFamily] = "gap"
@@ -79,226 +78,190 @@ class Missingness(Metric):
     replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the largest gap of the missing cells; details hold every column's, worst first."""
-        synthetic, reference = comparison.synthetic, comparison.reference
-        if not len(synthetic) or not len(reference):
-            raise NotMeasurable("there are no rows to compare")
-        sides = (_Side.of(synthetic), _Side.of(reference))
-        names = _with_missing(sides)
+        """Return the largest gap of the missing cells; facts hold every column's, largest first."""
+        check_not_empty(comparison)
+        sets = comparison.synthetic, comparison.reference
+        every = sets[1].schema.names
+        masks = tuple({name: part.is_null(name) for name in every} for part in sets)
+        shares = {name: max(float(own[name].mean()) for own in masks) for name in every}
+        names = sorted((n for n in every if shares[n]), key=lambda name: -shares[name])
         if not names:
             # Measured, not refused: real rows in which nothing is missing are the baseline of
             # synthetic ones in which something is.
             return Measurement(0.0, np.zeros(self.replicates), (MissingCellPattern(),))
-        of_reference = Groups.deal(len(reference), self.replicates, rng)
-        groups = (Groups.deal(len(synthetic), self.replicates, rng), of_reference)
-        others = names + [n for n in reference.schema.names if n not in names]
-        cells = _Cells.of(comparison.train, (synthetic, reference), others[: self.max_columns])
+        reference_groups = Groups.deal(len(sets[1]), self.replicates, rng)
+        groups = Groups.deal(len(sets[0]), self.replicates, rng), reference_groups
+        others = names + [name for name in every if name not in names]
+        cells = _ColumnCells.fit(comparison.train, sets, others[: self.max_columns])
         gaps, drawn = [], np.zeros(self.replicates)
         for i, name in enumerate(names):
-            seen_by = cells if i < self.max_columns else None
-            found, replicates = _column_gap(name, sides, groups, seen_by)
-            gaps.append(found)
+            own = (masks[0][name], masks[1][name])
+            gap, replicates = _column_gap(
+                name, own, groups, cells if i < self.max_columns else None
+            )
+            gaps.append(gap)
             drawn = np.maximum(drawn, replicates)
-        value = max(gap.value for gap in gaps)
-        pattern, facts = _details(gaps, sides)
-        findings: list[Finding] = [
-            pattern,
-            DecidingRows(pattern.n_missing, "rows with a missing cell"),
-        ]
+        pattern, facts = _describe(gaps, masks)
+        n_missing = DecidingRows(pattern.n_missing, "rows with a missing cell")
+        findings: list[Finding] = [pattern, n_missing]
         if len(others) > self.max_columns:
             findings.append(ColumnLimit(self.max_columns, len(others)))
-        return Measurement(value, drawn, tuple(findings), facts=facts)
+        return Measurement(max(gap.value for gap in gaps), drawn, tuple(findings), facts=facts)
 
 
 def share_gap(x: Floats, y: Floats) -> Floats:
-    """Return by what part of the larger one two missing shares differ, in [0, 1].
-
-    Below 1 % the difference counts as a part of 1 %: one cell more than none is not a gap of 1.
-    Chance is not taken off: real rows in equal number show what it does.
+    """Return the difference of two missing shares as a part of the larger one, or of 1 %, in [0, 1].
 
     Parameters
     ----------
     x, y : numpy.ndarray, shape (b,)
-        Missing shares of the two sides.
+        Missing shares of the two sets.
 
     Examples
     --------
     >>> share_gap(np.array([0.1, 0.0005]), np.array([0.05, 0.0])).round(2).tolist()
     [0.5, 0.05]
     """
-    return np.asarray(np.abs(x - y) / np.maximum(np.maximum(x, y), _LEAST_SHARE))
+    return np.asarray(np.abs(x - y) / np.maximum(np.maximum(x, y), _MIN_SHARE))
 
 
-def where_gap(x: Floats, y: Floats, starts: npt.NDArray[np.int64]) -> Floats:
+def row_gap(x: Floats, y: Floats, starts: npt.NDArray[np.int64]) -> Floats:
     """Return the total variation distance of each other column, shape (b, columns), in [0, 1].
 
-    A side without any row lies at distance 1.
+    A set without any row lies at distance 1.
 
     Parameters
     ----------
     x, y : numpy.ndarray, shape (b, k)
-        How many rows in which the column is missing fall into each cell, the cells of all other
-        columns side by side.
+        Rows without a value in each cell, the cells of all other columns side by side.
     starts : numpy.ndarray of int
-        Where each other column's cells begin.
+        First cell of each other column.
 
     Examples
     --------
     >>> x, y = np.array([[8.0, 2.0, 5.0, 5.0]]), np.array([[4.0, 1.0, 0.0, 5.0]])
-    >>> where_gap(x, y, np.array([0, 2])).round(2).tolist()
+    >>> row_gap(x, y, np.array([0, 2])).round(2).tolist()
     [[0.0, 0.5]]
     """
     n_x, n_y = (counts.sum(axis=1, keepdims=True) / len(starts) for counts in (x, y))
-    share_x, share_y = x / np.maximum(n_x, 1e-9), y / np.maximum(n_y, 1e-9)
-    apart = 0.5 * np.add.reduceat(np.abs(share_x - share_y), starts, axis=1)
-    return np.where((n_x < 0.5) | (n_y < 0.5), 1.0, np.minimum(apart, 1.0))
+    difference = np.abs(x / np.maximum(n_x, _ROUNDING) - y / np.maximum(n_y, _ROUNDING))
+    distance = 0.5 * np.add.reduceat(difference, starts, axis=1)
+    return np.where((n_x < 0.5) | (n_y < 0.5), 1.0, np.minimum(distance, 1.0))
 
 
 @dataclass(frozen=True)
-class _Side:
-    """Which cells of a set are missing."""
-
-    missing: dict[str, Mask]
-
-    @classmethod
-    def of(cls, dataset: Dataset) -> _Side:
-        return cls({name: dataset.is_null(name) for name in dataset.schema.names})
-
-
-@dataclass(frozen=True)
-class _Cells:
-    """The cells of the columns that a missing cell is held against, once a side."""
+class _ColumnCells:
+    """Cells of the columns that missing cells are compared with, for the synthetic and real rows."""
 
     names: list[str]
-    sides: tuple[list[Codes], list[Codes]]
+    cells: tuple[list[Cells], list[Cells]]
     sizes: list[int]
 
     @classmethod
-    def of(cls, train: Dataset, sets: tuple[Dataset, Dataset], names: Sequence[str]) -> _Cells:
-        cut = [
-            column_cells(train, sets, name, n_bins=_N_BINS, n_levels=_N_LEVELS) for name in names
-        ]
-        sides = ([c[0][0] for c in cut], [c[0][1] for c in cut])
-        return cls(list(names), sides, [c[1] for c in cut])
+    def fit(
+        cls, train: Dataset, sets: tuple[Dataset, Dataset], names: Sequence[str]
+    ) -> _ColumnCells:
+        coders = [fit_cells(train, name, n_bins=_N_CELLS, n_levels=_N_CELLS) for name in names]
+        synthetic, real = ([code(part) for code in coders] for part in sets)
+        cells = [one for one, _ in synthetic], [one for one, _ in real]
+        return cls(list(names), cells, [n for _, n in real])
 
     def counts(
-        self, side: int, rows: npt.NDArray[np.int64], group: npt.NDArray[np.int64], n_groups: int,
-        but: str,
-    ) -> tuple[Floats, npt.NDArray[np.int64]]:  # fmt: skip
-        """Return the cells of these rows counted by group, of all columns but one; and starts."""
-        kept = [i for i, name in enumerate(self.names) if name != but]
-        starts = np.cumsum([0, *[self.sizes[i] for i in kept]])
-        out = np.zeros((n_groups, int(starts[-1])))
-        for start, i in zip(starts, kept):
-            cell = group[rows] * self.sizes[i] + self.sides[side][i][rows]
-            flat = np.bincount(cell, minlength=n_groups * self.sizes[i])
-            out[:, start : start + self.sizes[i]] = flat.reshape(n_groups, -1)
-        return out, starts[:-1]
+        self, which: int, missing: Mask, groups: Groups, name: str
+    ) -> tuple[Floats, npt.NDArray[np.int64]]:
+        """Return rows without a value by group and cell of all columns but one, and first cells."""
+        kept = [i for i, other in enumerate(self.names) if other != name]
+        rows = np.flatnonzero(missing)
+        tables = []
+        for i in kept:
+            flat = groups.group[rows] * self.sizes[i] + self.cells[which][i][rows]
+            counts = np.bincount(flat, minlength=groups.size * self.sizes[i])
+            tables.append(counts.reshape(groups.size, -1).astype(np.float64))
+        return np.hstack(tables), np.cumsum([0, *[self.sizes[i] for i in kept]])[:-1]
 
 
 @dataclass(frozen=True)
 class _Gap:
-    """What came of one column with missing cells."""
+    """Gaps and p-values of one column with missing cells."""
 
     name: str
     share: float
-    where: float | None
+    rows: float | None
     share_p: float
-    where_p: dict[str, float]
+    row_p: dict[str, float]
 
     @property
     def value(self) -> float:
-        return max(self.share, self.where or 0.0)
-
-
-def _with_missing(sides: tuple[_Side, _Side]) -> list[str]:
-    """Return the columns with missing cells on either side, those with most of them first."""
-    shares = {
-        name: max(float(side.missing[name].mean()) for side in sides) for name in sides[0].missing
-    }
-    return sorted((name for name in shares if shares[name]), key=lambda name: -shares[name])
+        return max(self.share, self.rows or 0.0)
 
 
 def _column_gap(
-    name: str, sides: tuple[_Side, _Side], groups: tuple[Groups, Groups], cells: _Cells | None
+    name: str, missing: tuple[Mask, Mask], groups: tuple[Groups, Groups], cells: _ColumnCells | None
 ) -> tuple[_Gap, Floats]:
-    """Return the gaps of one column and replicates of the larger, shape (b,).
-
-    Without `cells` only how many cells are missing is looked at.
-    """
-    shares, counts = [], []
-    for side, group in zip(sides, groups):
-        shares.append(group.shares(group.counts(side.missing[name].astype(np.int64), 2)))
-        counts.append(np.bincount(side.missing[name], minlength=2).astype(np.float64))
-    whole = float(share_gap(shares[0][0][:, 1], shares[1][0][:, 1])[0])
-    drawn = share_gap(shares[0][1][:, 1], shares[1][1][:, 1])
-    share_p = chi_square_p(counts[0], counts[1])
+    """Return the gaps of one column and replicates of the larger, shape (b,)."""
+    shares = [own.shares(own.counts(m.astype(np.int64), 2)) for own, m in zip(groups, missing)]
+    whole, drawn = (share_gap(one[:, 1], other[:, 1]) for one, other in zip(*shares))
+    counts = [np.bincount(mask, minlength=2).astype(np.float64) for mask in missing]
+    share, share_p = float(whole[0]), chi_square_p(counts[0], counts[1])
     # Decided by the real rows alone, which candidate and baseline are both compared with.
-    if cells is None or counts[1][1] < _LEAST_ROWS or len(cells.names) < 2:
-        return _Gap(name, whole, None, share_p, {}), drawn
+    if cells is None or counts[1][1] < _MIN_MISSING or len(cells.names) < 2:
+        return _Gap(name, share, None, share_p, {}), drawn
     tables = []
-    for i, (side, group) in enumerate(zip(sides, groups)):
-        rows = np.flatnonzero(side.missing[name])
-        table, starts = cells.counts(i, rows, group.group, group.size, name)
+    for which in (0, 1):
+        table, starts = cells.counts(which, missing[which], groups[which], name)
         tables.append(table)
     x, y = (table.sum(axis=0, keepdims=True) for table in tables)
-    where = float(where_gap(x, y, starts).max())
-    replicated = where_gap(groups[0].draws @ tables[0], groups[1].draws @ tables[1], starts)
+    draws = [own.draws @ table for own, table in zip(groups, tables)]
     others = [other for other in cells.names if other != name]
     pieces = zip(others, np.split(x[0], starts[1:]), np.split(y[0], starts[1:]))
-    p = {other: chi_square_p(a, b) for other, a, b in pieces}
-    return _Gap(name, whole, where, share_p, p), np.maximum(drawn, replicated.max(axis=1))
+    p = {other: chi_square_p(one, two) for other, one, two in pieces}
+    gap = _Gap(name, share, float(row_gap(x, y, starts).max()), share_p, p)
+    return gap, np.maximum(drawn, row_gap(draws[0], draws[1], starts).max(axis=1))
 
 
-def _details(
-    gaps: Sequence[_Gap], sides: tuple[_Side, _Side]
+def _describe(
+    gaps: Sequence[_Gap], masks: tuple[Masks, ...]
 ) -> tuple[MissingCellPattern, dict[str, Any]]:
     """Return the columns whose missing cells differ beyond chance, and the shares of all columns."""
     ordered = sorted(gaps, key=lambda gap: (-gap.value, gap.name))
-    p = [gap.share_p for gap in ordered] + [q for gap in ordered for q in gap.where_p.values()]
-    called = discoveries(np.array(p), _FALSE_CALLS)
-    by_share = [gap.name for gap, yes in zip(ordered, called) if yes]
-    links = [(gap.name, other) for gap in ordered for other in gap.where_p]
-    tests = zip(links, called[len(ordered) :], p[len(ordered) :])
-    by_link = sorted((q, link) for link, yes, q in tests if yes)
-    any_missing = [int(np.any(list(side.missing.values()), axis=0).sum()) for side in sides]
+    p = [gap.share_p for gap in ordered] + [q for gap in ordered for q in gap.row_p.values()]
+    differs = discoveries(np.array(p), _FALSE_DISCOVERY_RATE)
+    by_share = [gap.name for gap, yes in zip(ordered, differs) if yes]
+    links = [(gap.name, other) for gap in ordered for other in gap.row_p]
+    tests = zip(links, differs[len(ordered) :], p[len(ordered) :])
+    by_link = [link for _, link in sorted((q, link) for link, yes, q in tests if yes)]
+    synthetic, real = masks
+    shares = {gap.name: _shares(synthetic[gap.name], real[gap.name]) for gap in ordered}
     facts = {
-        "shares": {
+        "shares": shares,
+        "gaps": {
+            # Beside the synthetic share the gap would disclose the real one.
             gap.name: {
-                "synthetic": float(sides[0].missing[gap.name].mean()),
-                "real": _real_share(sides[1].missing[gap.name]),
+                "share": None if shares[gap.name]["real"] is None else gap.share,
+                "where": gap.rows,
             }
             for gap in ordered
         },
-        "gaps": {gap.name: _told_gap(gap, sides[1].missing[gap.name]) for gap in ordered},
-        "together": _together([gap.name for gap in ordered], sides),
+        "together": _together([gap.name for gap in ordered[:_MAX_LISTED]], synthetic, real),
         "different_shares": by_share,
-        "different_rows": [list(link) for _, link in by_link[:_MOST_TOLD]],
+        "different_rows": [list(link) for link in by_link[:_MAX_LISTED]],
     }
-    moved = by_link[0][1][0] if by_link else None
-    seen_in = tuple(other for _, (name, other) in by_link if name == moved)
-    return MissingCellPattern(tuple(by_share), moved, seen_in, max(any_missing)), facts
+    moved = by_link[0][0] if by_link else None
+    seen_in = tuple(other for name, other in by_link if name == moved)
+    n_missing = max(int(np.any(list(own.values()), axis=0).sum()) for own in masks)
+    return MissingCellPattern(tuple(by_share), moved, seen_in, n_missing), facts
 
 
-def _told_gap(gap: _Gap, missing: Mask) -> dict[str, float | None]:
-    # Beside the synthetic share the gap would give away the real one.
-    told = gap.share if _real_share(missing) is not None else None
-    return {"share": told, "where": gap.where}
+def _shares(synthetic: Mask, real: Mask) -> dict[str, float | None]:
+    return {"synthetic": float(synthetic.mean()), "real": shown_share(real.sum(), len(real))}
 
 
-def _real_share(missing: Mask) -> float | None:
-    """Return a missing share of real rows; None where it would speak of 1 to 10 rows."""
-    return None if 1 <= missing.sum() <= _SMALL_CELL else float(missing.mean())
-
-
-def _together(names: Sequence[str], sides: tuple[_Side, _Side]) -> list[dict[str, Any]]:
-    """Return for pairs of columns the share of rows in which both are missing, widest apart first."""
-    pairs = []
-    names = names[:_MOST_TOLD]
+def _together(names: Sequence[str], synthetic: Masks, real: Masks) -> list[dict[str, Any]]:
+    """Return the shares of rows in which both of two columns are missing, largest difference first."""
+    pairs: list[dict[str, Any]] = []
     for i, one in enumerate(names):
         for other in names[i + 1 :]:
-            both = [side.missing[one] & side.missing[other] for side in sides]
-            made, real = float(both[0].mean()), _real_share(both[1])
-            if made or real:
-                pairs.append({"columns": [one, other], "synthetic": made, "real": real})
+            shares = _shares(synthetic[one] & synthetic[other], real[one] & real[other])
+            if shares["synthetic"] or shares["real"]:
+                pairs.append({"columns": [one, other], **shares})
     return sorted(pairs, key=lambda pair: -abs(pair["synthetic"] - (pair["real"] or 0.0)))

@@ -1,9 +1,10 @@
-"""How far pairs of columns are from hanging together as the real ones do."""
+"""Distances of the dependence between pairs of columns."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import combinations
 from typing import Annotated, ClassVar
 
@@ -12,7 +13,6 @@ import numpy.typing as npt
 
 from twinset.core.contracts import (
     Comparison,
-    ComponentResults,
     Measurement,
     Metric,
     MetricFamily,
@@ -22,44 +22,55 @@ from twinset.core.contracts import (
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.findings import ColumnLimit, Finding, PairDistances
 from twinset.core.parameters import Ge, Margin, Replicates
-from twinset.core.stats.bootstrap import Groups, total_variation
+from twinset.core.stats.bootstrap import Groups
 
-from ._columns import chosen_columns
-from ._pair_tables import PairCounts, cells_of
-from ._pooled import PooledColumn
+from .._results import Shares, average_components, share_distance
+from .._samples import check_not_empty
+from ._columns import CodedColumn, PooledColumn, choose_columns, cut_at, quantile_places
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
+SmallCodes = npt.NDArray[np.int32]
+
+# Most frequent labels with a cell of their own: of more, tables are mostly empty cells, whose
+# distance is chance.
+_MAX_LEVELS = 20
+_MIN_VARIANCE = 1e-12  # of rank scores, which have variance 1: below it a column is constant
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pairs(Metric):
-    """Compares pairs of columns: how far their dependence lies from the real one.
+    """Distance of the dependence of two columns, averaged over all pairs of columns.
 
-    Two numeric columns: half the difference of their rank correlations (Spearman). A pair with a
-    category: the total variation distance of the two contingency tables, with numbers cut at the real
-    quantiles. The value is the mean over all pairs, 0 (alike) to 1.
+    value = mean_ij d_ij. Of two numbers, d = |rho_synthetic - rho_real| / 2 for Spearman's rank
+    correlation rho. Of a pair with a category, d is the total variation distance of the two
+    contingency tables, with numbers cut at the real quantiles. Range [0, 1]; 0 = equal dependence.
 
     Parameters
     ----------
     margin : float
-        Largest harm that still counts as good as real, in the unit of the value.
+        Equivalence margin, in units of the value.
     pair_margin : float
-        The same for a single pair: one that is farther off makes the whole different.
+        The same for a single pair: one beyond it makes the whole different.
     n_bins : int
-        Bins that a number is cut into beside a category, 2 or more.
+        Bins that a number beside a category is cut into, 2 or more.
     max_columns : int
-        Columns looked at, 2 or more; of a wider table the target and the first ones are taken.
+        Columns that are compared, 2 or more; of a wider table the target and the first ones.
     replicates : int
         Bootstrap replicates.
+
+    References
+    ----------
+    Spearman (1904), The Proof and Measurement of Association between Two Things, American Journal of
+    Psychology 15.
 
     Examples
     --------
     >>> import pyarrow as pa
     >>> from twinset.core.data.dataset import Dataset
     >>> up = [1.5, 2.5, 3.5, 4.5]
-    >>> made, real = (Dataset.from_arrow(pa.table({"a": up, "b": b})) for b in (up, up[::-1]))
-    >>> Pairs().compute(Comparison(real, made, real), np.random.default_rng(0)).findings[0]
+    >>> falling, real = (Dataset.from_arrow(pa.table({"a": up, "b": b})) for b in (up, up[::-1]))
+    >>> Pairs().compute(Comparison(real, falling, real), np.random.default_rng(0)).findings[0]
     PairDistances(distances=(('a', 'b', 1.0),))
     """
 
@@ -81,54 +92,181 @@ class Pairs(Metric):
     replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the mean distance over all pairs; details hold every pair's, worst first."""
+        """Return the mean distance over all pairs; findings hold every pair's, largest first."""
         synthetic, reference = comparison.synthetic, comparison.reference
-        names = chosen_columns(reference, comparison.target, self.max_columns)
+        names = choose_columns(reference, comparison.target, self.max_columns)
         if len(names) < 2:
             raise NotMeasurable("a pair needs two columns, and there are fewer")
-        if not len(synthetic) or not len(reference):
-            raise NotMeasurable("there are no rows to compare")
-        of_reference = Groups.deal(len(reference), self.replicates, rng)
-        of_synthetic = Groups.deal(len(synthetic), self.replicates, rng)
+        check_not_empty(comparison)
+        reference_groups = Groups.deal(len(reference), self.replicates, rng)
+        synthetic_groups = Groups.deal(len(synthetic), self.replicates, rng)
         cache = comparison.cache
-        columns = [PooledColumn.of(synthetic, reference, name, cache) for name in names]
-        cuts = [cells_of(column, self.n_bins) for column in columns]
-        made = PairCounts.of(columns, 0, cuts, of_synthetic)
+        columns = [PooledColumn.from_sets(synthetic, reference, name, cache) for name in names]
+        cells = [value_cells(column, self.n_bins) for column in columns]
+        found = PairCounts.count(columns, 0, cells, synthetic_groups)
         real: PairCounts | None = cache.get("counted")
-        # Only an equal deal, which is what equal streams give, may be counted on.
-        if real is None or not real.groups.equals(of_reference):
-            real = cache["counted"] = PairCounts.of(columns, 1, cuts, of_reference)
+        # Equal streams give equal groups; counts of other groups cannot be used again.
+        if real is None or not real.groups.equals(reference_groups):
+            real = cache["counted"] = PairCounts.count(columns, 1, cells, reference_groups)
         matrix = np.zeros((len(names), len(names)))
         drawn = np.zeros((self.replicates, len(names), len(names)))
         numbers = np.array(real.numbers, dtype=np.int64)
         if len(numbers) > 1:
-            whole, replicates = _correlation_gaps(made, real)
+            whole, replicates = _correlation_gaps(found, real)
             matrix[np.ix_(numbers, numbers)] = whole
             drawn[:, numbers[:, None], numbers] = replicates
         for i, j in combinations(range(len(names)), 2):
             if not (columns[i].is_number and columns[j].is_number):
-                matrix[i, j], drawn[:, i, j] = _table_gap(made, real, i, j)
-        first, second = np.triu_indices(len(names), 1)
-        values, replicates = matrix[first, second], drawn[:, first, second]
-        called = tuple(f"{names[i]} with {names[j]}" for i, j in zip(first, second))
-        left_out = len(reference.schema.names) - len(names)
-        return Measurement(
-            float(values.mean()),
-            replicates.mean(axis=1),
-            _findings(names, matrix, left_out),
-            ComponentResults("pair", called, values, replicates, self.pair_margin),
+                matrix[i, j], drawn[:, i, j] = share_distance(found.shares(i, j), real.shares(i, j))
+        pairs = list(combinations(range(len(names)), 2))
+        first, second = np.array(pairs).T
+        distances = [(names[i], names[j], float(matrix[i, j])) for i, j in pairs]
+        findings: list[Finding] = [
+            PairDistances(tuple(sorted(distances, key=lambda pair: -pair[2])))
+        ]
+        n_columns = len(reference.schema.names)
+        if len(names) < n_columns:
+            findings.append(ColumnLimit(len(names), n_columns))
+        return average_components(
+            "pair",
+            [f"{names[i]} with {names[j]}" for i, j in pairs],
+            matrix[first, second],
+            drawn[:, first, second],
+            self.pair_margin,
+            findings=findings,
         )
 
 
-def _correlation_gaps(made: PairCounts, real: PairCounts) -> tuple[Floats, Floats]:
+@dataclass(frozen=True)
+class PairCounts:
+    """Contingency tables and rank products of the rows of one set, each computed once.
+
+    Parameters
+    ----------
+    groups : Groups
+        Groups of the n rows.
+    columns : tuple of CodedColumn
+        The columns.
+    cells : tuple of numpy.ndarray of int, shape (n,)
+        For each column, each row's cell.
+    n_cells, numbers : tuple of int
+        Number of cells of each column; which columns have ranks.
+    tables : dict
+        Tables by the positions of their two columns.
+    """
+
+    groups: Groups
+    columns: tuple[CodedColumn, ...]
+    cells: tuple[SmallCodes, ...]
+    n_cells: tuple[int, ...]
+    numbers: tuple[int, ...]
+    tables: dict[tuple[int, int], SmallCodes] = field(default_factory=dict)
+
+    @classmethod
+    def count(
+        cls,
+        columns: Sequence[PooledColumn],
+        which: int,
+        cells: Sequence[SmallCodes],
+        groups: Groups,
+    ) -> PairCounts:
+        """Return the counts of the synthetic (`which` 0) or reference rows (1) in `value_cells`."""
+        own = tuple(column.coded[which] for column in columns)
+        of_rows = tuple(
+            cell[column.places[which]][part.codes]
+            for cell, column, part in zip(cells, columns, own)
+        )
+        numbers = tuple(i for i, column in enumerate(columns) if column.is_number)
+        return cls(groups, own, of_rows, tuple(int(cell[-1]) + 1 for cell in cells), numbers)
+
+    def shares(self, i: int, j: int) -> Shares:
+        """Return the shares of the cells of two columns: over all rows, (1, c), and replicated, (b, c)."""
+        if (i, j) not in self.tables:
+            n_cells = self.n_cells[i] * self.n_cells[j]
+            flat = self.groups.group * n_cells + self.cells[i] * self.n_cells[j] + self.cells[j]
+            counts = np.bincount(flat, minlength=self.groups.size * n_cells)
+            self.tables[i, j] = counts.reshape(-1, n_cells).astype(np.int32)
+        return self.groups.shares(self.tables[i, j].astype(np.float64))
+
+    @cached_property
+    def rank_products(self) -> tuple[Floats, Floats]:
+        """Sums, shape (g, d), and products, (g, d, d), of the rank scores of the d numbers."""
+        # Group by group in memory: each is one slice, without a mask over all rows.
+        order = np.argsort(self.groups.group.astype(np.uint8), kind="stable")
+        own = [self.columns[i] for i in self.numbers]
+        scores = np.stack([rank_scores(part.counts)[part.codes[order]] for part in own])
+        parts = np.split(scores, np.cumsum(self.groups.sizes)[:-1], axis=1)
+        return np.stack([part.sum(axis=1) for part in parts]), np.stack([p @ p.T for p in parts])
+
+
+def value_cells(column: PooledColumn, n_bins: int) -> SmallCodes:
+    """Return the cell of each distinct value of a column, shape (k + 1,), missing in the last one.
+
+    The reference alone decides them. Numbers are cut at its quantiles. Its 20 most frequent labels have
+    a cell each, and all others share the last but one.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from twinset.core.data.dataset import Dataset
+    >>> one, real = (Dataset.from_arrow(pa.table({"c": c})) for c in (["a", "z"], ["a", "b", "b"]))
+    >>> value_cells(PooledColumn.from_sets(one, real, "c"), 10).tolist()  # of a, b, z and missing
+    [1, 0, 2, 3]
+    """
+    counts = column.coded[1].counts[:-1].astype(np.float64)
+    places, k = column.places[1], len(column.values)
+    if column.is_number:
+        inner = np.linspace(0, 1, n_bins + 1)[1:-1]
+        edges = np.unique(quantile_places(counts, inner)) if len(counts) else np.zeros(0, np.int64)
+        n_kept, cells = len(edges), cut_at(places[edges], k)
+    else:
+        common = np.argsort(-counts, kind="stable")[:_MAX_LEVELS]
+        n_kept = len(common)
+        cells = np.full(k, n_kept)
+        cells[places[common]] = np.arange(n_kept)
+    return np.append(cells, n_kept + 1).astype(np.int32)
+
+
+def rank_scores(counts: Floats | Codes) -> Floats:
+    """Return the mid-rank of each distinct value, centred and of unit spread over all rows.
+
+    The mean product of the scores of two columns is Spearman's correlation.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray, shape (k + 1,)
+        Rows with each distinct value, in their order, and last those without: they take the middle
+        rank.
+
+    Returns
+    -------
+    numpy.ndarray, shape (k + 1,)
+        The scores; all 0 where the column is constant.
+
+    Examples
+    --------
+    >>> rank_scores(np.array([1.0, 0.0, 1.0, 2.0])).round(3).tolist()
+    [-1.414, 0.0, 1.414, 0.0]
+    """
+    present = counts[:-1].astype(np.float64)
+    out = np.zeros(len(counts))
+    if (present > 0).sum() > 1:
+        ranks = np.cumsum(present) - (present - 1) / 2
+        occurs = present > 0
+        out[:-1][occurs] = (ranks - present @ ranks / present.sum())[occurs]
+        out /= np.sqrt(counts @ out**2 / counts.sum())
+    return out
+
+
+def _correlation_gaps(synthetic: PairCounts, real: PairCounts) -> tuple[Floats, Floats]:
     """Return half the differences of the rank correlations, shape (d, d), and replicates, (b, d, d)."""
     found = []
-    for side in (made, real):
-        sizes = side.groups.sizes.astype(np.float64)
-        draws = (np.ones((1, side.groups.size)), side.groups.draws)
-        found.append([_correlations(own, sizes, *side.rank_products) for own in draws])
-    (whole_s, drawn_s), (whole_r, drawn_r) = found
-    return np.abs(whole_s - whole_r)[0] / 2, np.abs(drawn_s - drawn_r) / 2
+    for counts in (synthetic, real):
+        sizes = counts.groups.sizes.astype(np.float64)
+        draws = (np.ones((1, counts.groups.size)), counts.groups.draws)
+        found.append([_correlations(own, sizes, *counts.rank_products) for own in draws])
+    whole, drawn = (np.abs(one - other) / 2 for one, other in zip(*found))
+    return whole[0], drawn
 
 
 def _correlations(draws: Floats, sizes: Floats, sums: Floats, products: Floats) -> Floats:
@@ -141,20 +279,6 @@ def _correlations(draws: Floats, sizes: Floats, sums: Floats, products: Floats) 
     spread = np.sqrt(np.maximum(np.einsum("bii->bi", covariance), 0.0))
     scale = spread[:, :, None] * spread[:, None, :]
     out: Floats = np.zeros_like(covariance)
-    np.divide(covariance, scale, out=out, where=scale > 1e-12)
+    np.divide(covariance, scale, out=out, where=scale > _MIN_VARIANCE)
     out[:, np.arange(d), np.arange(d)] = 0.0
     return out
-
-
-def _table_gap(made: PairCounts, real: PairCounts, i: int, j: int) -> tuple[float, Floats]:
-    """Return the distance of two contingency tables and its replicates, shape (b,)."""
-    (whole_s, drawn_s), (whole_r, drawn_r) = made.shares(i, j), real.shares(i, j)
-    return float(total_variation(whole_s, whole_r)[0]), total_variation(drawn_s, drawn_r)
-
-
-def _findings(names: Sequence[str], matrix: Floats, left_out: int) -> tuple[Finding, ...]:
-    pairs = [
-        (names[i], names[j], float(matrix[i, j])) for i, j in combinations(range(len(names)), 2)
-    ]
-    found = PairDistances(tuple(sorted(pairs, key=lambda pair: -pair[2])))
-    return (found, ColumnLimit(len(names), len(names) + left_out)) if left_out else (found,)

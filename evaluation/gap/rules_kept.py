@@ -1,4 +1,4 @@
-"""Which share of the rows breaks a rule that the real rows keep."""
+"""Share of rows that violate a rule of the real rows."""
 
 from __future__ import annotations
 
@@ -27,47 +27,53 @@ from twinset.core.rules.violations import violations
 from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.hypothesis_tests import discoveries, excess_p
 
-from ._combinations import (
-    closed_labels,
+from .._samples import check_not_empty, shown_count
+from ._label_rules import (
     count_excluded_columns,
+    find_closed_columns,
     find_exclusive_pairs,
     find_exclusivity_violations,
+    find_rows_unlike_train,
+    find_unseen_labels,
     joint_codes,
-    unseen_labels,
 )
 
 Mask = npt.NDArray[np.bool_]
-Codes = npt.NDArray[np.int64]
 
-_SMALL_CELL = 10
-_FALSE_CALLS = 0.05
-_MOST_NAMED = 2
+_FALSE_DISCOVERY_RATE = 0.05  # over the tests of all rules: the usual level
 
 
 @dataclass(frozen=True, kw_only=True)
 class RulesKept(Metric):
-    """Counts rows that break a rule which the real rows keep: orders, sums, dependencies, ranges.
+    """Share of rows that violate a rule which the real rows satisfy: orders, sums, dependencies, ranges.
 
-    The rules are those of the schema and those found in train: sums and linear relations, orders of
-    columns, numbers that are never negative, one-hot groups, columns that another one decides, keys,
-    pairs of columns some labels of which never stand together ("combination"), and columns of labels
-    of which all there are were seen ("labels"): a misspelt one is new.
-    A dependency, or a combination, is held against the values that train shows together; where train
-    lacks the deciding value nothing is known and nothing broken. The value is the share of rows that
-    break any rule, 0 to 1; real rows outside train break some as well, which the baseline shows.
+    value = (rows that violate any rule) / (rows), in [0, 1]. Rules are those of the schema and those
+    found in train: sums and linear relations, orders of columns, numbers that are never negative,
+    one-hot groups, columns that another one decides, keys, pairs of columns some labels of which never
+    occur together ("combination"), and columns all labels of which are known ("labels"): a misspelt
+    one is new.
+
+    A dependency, or a combination, is compared with the values that train shows together; where train
+    lacks the deciding value nothing is known and nothing violated. Real rows outside train violate
+    some rules as well, which the baseline shows.
 
     Parameters
     ----------
     margin : float
-        Largest harm that still counts as good as real, in the unit of the value.
+        Equivalence margin, as a share of the rows.
     nearly : float
-        Share of the train rows that may break a found rule, in [0, 0.5].
+        Share of the train rows that may violate a found rule, in [0, 0.5].
     discover : bool
-        Whether rules are looked for in train, beside those that the schema declares.
+        Whether rules are searched in train, beside those that the schema declares.
     max_rows : int
-        Rows of train in which rules are looked for, 30 or more; all its rows decide.
+        Rows of train in which rules are searched, 30 or more; all its rows decide.
     replicates : int
         Bootstrap replicates.
+
+    References
+    ----------
+    Fan, Geerts (2012), Foundations of Data Quality Management, Morgan & Claypool (dependencies and
+    conditional dependencies).
     """
 
     family: ClassVar[MetricFamily] = "gap"
@@ -88,10 +94,9 @@ class RulesKept(Metric):
     replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the share of rows that break a rule; details name every broken rule."""
+        """Return the share of rows that violate a rule; facts name every violated rule."""
         train, synthetic, reference = comparison.train, comparison.synthetic, comparison.reference
-        if not len(synthetic) or not len(reference):
-            raise NotMeasurable("there are no rows to compare")
+        check_not_empty(comparison)
         groups = Groups.deal(len(synthetic), self.replicates, rng)
         key = f"rules of {train.schema.names}, {self.discover}, {self.nearly}, {self.max_rows}"
         if key not in comparison.cache:
@@ -99,89 +104,58 @@ class RulesKept(Metric):
         checks: list[_Check] = comparison.cache[key]
         if not checks:
             raise NotMeasurable("no rule was declared, and none was found in the real rows")
-        parts = [
-            np.stack([check.broken(part, train) for check in checks])
+        found, real = (
+            np.stack([check.violations(part, train) for check in checks])
             for part in (synthetic, reference)
-        ]
-        any_broken = np.asarray(parts[0].any(axis=0))
-        whole, drawn = groups.shares(groups.counts(any_broken.astype(np.int64), 2))
-        broken = _told(checks, parts[0], parts[1])
+        )
+        any_rule = np.asarray(found.any(axis=0))
+        whole, drawn = groups.shares(groups.counts(any_rule.astype(np.int64), 2))
+        broken = _list_violated(checks, found, real)
         facts: dict[str, Any] = {
             "rules": len(checks),
             "rule_names": [check.name for check in checks],
             "broken": broken,
-            "rows_that_break": int(any_broken.sum()),
+            "rows_that_break": int(any_rule.sum()),
             "rows": len(synthetic),
         }
-        worse = [one for one in broken if one["beyond_real"]]
-        rules = [BrokenRule(one["rule"], one["synthetic_rows"], one["real_rows"]) for one in worse]
+        rules = [
+            BrokenRule(one["rule"], one["synthetic_rows"], one["real_rows"])
+            for one in broken
+            if one["beyond_real"]
+        ]
         findings: list[Finding] = [BrokenRules(tuple(rules), len(checks))]
-        left_out = count_excluded_columns(train) if self.discover else 0
-        if left_out:
+        n_excluded = count_excluded_columns(train) if self.discover else 0
+        if n_excluded:
             n_columns = len(train.schema.of_kind("category", "boolean"))
-            findings.append(ColumnLimit(n_columns - left_out, n_columns))
+            findings.append(ColumnLimit(n_columns - n_excluded, n_columns))
         return Measurement(float(whole[0, 1]), drawn[:, 1], tuple(findings), facts=facts)
 
     def _checks(self, train: Dataset) -> list[_Check]:
-        """Return the declared rules, then those found in train that all of its rows bear out."""
-        declared = list(train.schema.rules)
+        """Return the declared rules, then those found in train that all of its rows confirm."""
+        rules = list(train.schema.rules)
         if not self.discover:
-            return [_Check(rule.kind, rule.columns, rule) for rule in declared]
-        n = len(train)
-        looked_at = train
+            return [_Check(rule.kind, rule.columns, rule) for rule in rules]
+        n, searched = len(train), train
         if n > self.max_rows:
-            looked_at = train.take(np.linspace(0, n - 1, self.max_rows).astype(np.int64))
-        known = {(rule.kind, rule.columns) for rule in declared}
-        found = [one.rule for one in discover_rules(looked_at, nearly=self.nearly)]
+            searched = train.take(np.linspace(0, n - 1, self.max_rows).astype(np.int64))
+        known = {(rule.kind, rule.columns) for rule in rules}
+        found = [one.rule for one in discover_rules(searched, nearly=self.nearly)]
         found = [rule for rule in found if (rule.kind, rule.columns) not in known]
-        if looked_at is not train:
+        if searched is not train:
             found = [rule for rule in found if violations(rule, train).mean() <= self.nearly]
-        rules = declared + found
-        said = {frozenset(rule.columns) for rule in rules}
-        pairs = [pair for pair in find_exclusive_pairs(train) if frozenset(pair) not in said]
-        known_labels = closed_labels(train, self.nearly)
+        rules += found
+        named = {frozenset(rule.columns) for rule in rules}
+        pairs = [pair for pair in find_exclusive_pairs(train) if frozenset(pair) not in named]
         return [
             *(_Check(rule.kind, rule.columns, rule) for rule in rules),
-            *(_Check("labels", (name,)) for name in known_labels),
+            *(_Check("labels", (name,)) for name in find_closed_columns(train, self.nearly)),
             *(_Check("combination", pair) for pair in pairs),
         ]
 
 
-def find_rows_unlike_train(
-    left: Codes, right: Codes, train_left: Codes, train_right: Codes
-) -> Mask:
-    """Return the rows whose right side is not the one that train shows beside their left, shape (n,).
-
-    Of several right sides in train the commonest counts, of equally common ones the least. A left
-    side that train does not have breaks nothing.
-
-    Parameters
-    ----------
-    left, right : numpy.ndarray of int, shape (n,)
-        Both sides of the rows as codes from 0 on; -1 where a value is missing.
-    train_left, train_right : numpy.ndarray of int, shape (m,)
-        The same of train, in the same codes.
-
-    Examples
-    --------
-    >>> train = np.array([0, 0, 1]), np.array([5, 5, 6])
-    >>> find_rows_unlike_train(np.array([0, 0, 1, 2]), np.array([5, 6, 6, 6]), *train).tolist()
-    [False, True, False, False]
-    """
-    present = (train_left >= 0) & (train_right >= 0)
-    pairs = np.stack([train_left[present], train_right[present]], axis=1)
-    distinct, counts = np.unique(pairs, axis=0, return_counts=True)
-    order = np.lexsort((distinct[:, 1], -counts, distinct[:, 0]))
-    lefts, first = np.unique(distinct[order, 0], return_index=True)
-    answers = np.full(int(max(left.max(initial=-1), train_left.max(initial=-1))) + 2, -1)
-    answers[lefts] = distinct[order, 1][first]
-    expected = answers[left]
-    return np.asarray((left >= 0) & (right >= 0) & (expected >= 0) & (right != expected))
-
-
 @dataclass(frozen=True)
 class _Check:
-    """One rule; without a `rule`, that labels are known, or those that train keeps apart stay apart."""
+    """One rule; without a `rule`, known labels of a column, or exclusive labels of two."""
 
     kind: str
     columns: tuple[str, ...]
@@ -191,12 +165,12 @@ class _Check:
     def name(self) -> str:
         return str(self.rule) if self.rule else f"{self.kind}({', '.join(self.columns)})"
 
-    def broken(self, rows: Dataset, train: Dataset) -> Mask:
-        """Return the rows that break it, shape (n,)."""
-        if self.kind == "labels" and self.rule is None:
-            return unseen_labels(rows, train, self.columns[0])
+    def violations(self, rows: Dataset, train: Dataset) -> Mask:
+        """Return the rows that violate it, shape (n,)."""
+        if self.rule is None and self.kind == "labels":
+            return find_unseen_labels(rows, train, self.columns[0])
         if self.rule is None:
-            return find_exclusivity_violations(rows, train, (self.columns[0], self.columns[1]))
+            return find_exclusivity_violations(rows, train, self.columns)
         if self.kind == "dependency":
             left, train_left = joint_codes(rows, train, self.columns[:-1])
             right, train_right = joint_codes(rows, train, self.columns[-1:])
@@ -207,29 +181,24 @@ class _Check:
         return violations(self.rule, rows)
 
 
-def _told(checks: Sequence[_Check], made: Mask, real: Mask) -> list[dict[str, Any]]:
-    """Return the rules that synthetic rows break, those first that they break most beyond real rows."""
-    n_made, n_real = made.sum(axis=1), real.sum(axis=1)
-    n, m = made.shape[1], real.shape[1]
-    p = np.array([excess_p(int(a), n, int(b), m) for a, b in zip(n_made, n_real)])
-    beyond = (discoveries(p, _FALSE_CALLS)) & (n_made > 0)
-    more = n_made / n - n_real / m
-    order = sorted(range(len(checks)), key=lambda i: (not beyond[i], -more[i], checks[i].name))
+def _list_violated(checks: Sequence[_Check], synthetic: Mask, real: Mask) -> list[dict[str, Any]]:
+    """Return the rules that synthetic rows violate, those first that they violate beyond real rows."""
+    counts, real_counts = synthetic.sum(axis=1), real.sum(axis=1)
+    n, m = synthetic.shape[1], real.shape[1]
+    p = np.array([excess_p(int(a), n, int(b), m) for a, b in zip(counts, real_counts)])
+    beyond = discoveries(p, _FALSE_DISCOVERY_RATE) & (counts > 0)
+    excess = counts / n - real_counts / m
+    order = sorted(range(len(checks)), key=lambda i: (not beyond[i], -excess[i], checks[i].name))
     return [
         {
             "rule": checks[i].name,
             "kind": checks[i].kind,
             "columns": list(checks[i].columns),
-            "synthetic_rows": int(n_made[i]),
-            "synthetic_share": float(n_made[i] / n),
-            "real_rows": _count(int(n_real[i])),
+            "synthetic_rows": int(counts[i]),
+            "synthetic_share": float(counts[i] / n),
+            "real_rows": shown_count(int(real_counts[i])),
             "beyond_real": bool(beyond[i]),
         }
         for i in order
-        if n_made[i]
+        if counts[i]
     ]
-
-
-def _count(n: int) -> int | None:
-    """Return a count of real rows; None where it is 1 to 10."""
-    return None if 1 <= n <= _SMALL_CELL else n

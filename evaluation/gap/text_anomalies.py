@@ -1,4 +1,4 @@
-"""Whether texts and their spans do what real ones never do: unknown words, order, labels, lost spans."""
+"""Excess rates of anomalies in texts and their spans."""
 
 from __future__ import annotations
 
@@ -22,34 +22,39 @@ from twinset.core.findings import Finding, TextAnomalyShare
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups
 
-from ._known_spans import AnnotatedText, KnownSpans
-from ._known_texts import KnownTexts, TextAnomaly
-from ._text_patterns import strings
+from .._results import largest_first
+from .._samples import common_size, draw_samples
+from ._known_texts import AnnotatedText, KnownSpans, KnownTexts, TextAnomaly
+from ._text_patterns import text_values
 
 Floats = npt.NDArray[np.float64]
 
-_LEAST_ROWS = 50
+_MIN_ROWS = 50  # texts: one for each group of the bootstrap
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextAnomalies(Metric):
-    """Counts what texts and their spans do though real train texts never, or hardly ever, do it.
+    """Largest excess rate of an anomaly: something that real train texts never, or hardly ever, have.
 
-    Distances between distributions hide small faults under the chance of many rare words. Slips are shares
-    of their own: of words that are unknown to real train texts, or one letter off a known one; of
-    neighbours among the 200 commonest words that are unknown side by side in this order; of texts with an
-    unknown character, or of an unknown length. Of spans: labels that their words and neighbours contradict
-    (naive Bayes, odds of twenty), phrases nearly always marked that are left unmarked, and words hardly
-    ever marked that are marked. Unseen real texts slip as well. The value is how much more often the worst
-    kind of slip happens than among held-out real texts, 0 to 1, and one kind that is beyond the margin
-    makes the whole different.
+    value = max(max_k (r_synthetic,k - r_real,k), 0) over the kinds k of anomalies, r being their number
+    by the most that it could be, in [0, 1]. Distances of distributions hide small faults under the
+    chance of many rare words; anomalies are shares of their own:
+
+    - of words that are unknown to real train texts, or one letter off a known one;
+    - of adjacent words, both among the 200 most frequent, that are unknown in this order;
+    - of texts with an unknown character, or of an unknown length;
+    - of span labels that their words contradict (naive Bayes, odds of twenty), of phrases nearly always
+      marked that are unmarked, and of marked words that are hardly ever marked.
+
+    Unseen real texts have anomalies as well, and r_real is their rate. One kind beyond the margin makes
+    the whole different.
 
     Parameters
     ----------
     margin : float
-        Share by which more may slip than among real texts.
+        Equivalence margin, as a difference of rates.
     max_rows : int
-        Texts of each side that are looked at, and of train that are learnt from, 50 or more.
+        Texts of each set that are used, and of train, 50 or more.
     replicates : int
         Bootstrap replicates.
 
@@ -63,11 +68,12 @@ class TextAnomalies(Metric):
     --------
     >>> import pyarrow as pa
     >>> from twinset.core.data.schema import Field, Schema
-    >>> schema = Schema((Field(name="said", kind="text"),))
+    >>> schema = Schema((Field(name="note", kind="text"),))
     >>> texts = [["please play some jazz"] * 100, ["please play some jazz", "plaese play some jazz"] * 50]
-    >>> real, made = (Dataset.from_arrow(pa.table({"said": t}), schema) for t in texts)
-    >>> found = TextAnomalies(replicates=10).compute(Comparison(real, made, real), np.random.default_rng(0))
-    >>> found.facts["slips"]["misspelt words of said"]
+    >>> real, other = (Dataset.from_arrow(pa.table({"note": t}), schema) for t in texts)
+    >>> sets = Comparison(real, other, real)
+    >>> found = TextAnomalies(replicates=10).compute(sets, np.random.default_rng(0))
+    >>> found.facts["anomalies"]["misspelt words of note"]
     0.125
     """
 
@@ -85,82 +91,83 @@ class TextAnomalies(Metric):
     has_floor: ClassVar[bool] = False
 
     margin: Margin = 0.01
-    max_rows: Annotated[int, Ge(_LEAST_ROWS)] = 10_000
+    max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
     replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the largest excess of a slip, 0 to 1; details hold the share of each, largest first."""
+        """Return the largest excess rate, 0 to 1; facts hold the rate of each kind, largest first."""
         if not comparison.train.schema.of_kind("text"):
             raise NotMeasurable("no column holds texts")
-        sides = (comparison.reference, comparison.synthetic)
-        n = min(*map(len, sides), self.max_rows)
-        if min(n, len(comparison.train)) < _LEAST_ROWS:
-            raise NotMeasurable(f"it needs at least {_LEAST_ROWS} texts of each side")
+        n = common_size(comparison, self.max_rows, _MIN_ROWS, "texts")
+        if len(comparison.train) < _MIN_ROWS:
+            raise NotMeasurable(f"it needs at least {_MIN_ROWS} texts in each set")
         train = comparison.train.at_most(self.max_rows, rng)
-        reference, synthetic = (part.at_most(n, rng) for part in sides)
-        if "slips" not in comparison.cache:
-            known = _Known.of(train)
-            rates = np.array([slip.rate for slip in known.slips(reference)])
-            comparison.cache["slips"] = known, rates
-        known, usual = comparison.cache["slips"]
-        slips = known.slips(synthetic)
-        names = tuple(slip.name for slip in slips)
-        values = np.array([slip.rate for slip in slips])
-        drawn = _replicated(slips, Groups.deal(n, self.replicates, rng))
-        facts = {
-            "slips": {names[i]: float(values[i]) for i in np.argsort(-values, kind="stable")},
-            "rows": {"train": len(train), "synthetic": n},
-        }
-        excess = values - usual
+        reference, synthetic = draw_samples(comparison, n, rng)
+        if "anomalies" not in comparison.cache:
+            known = _Known.fit(train)
+            rates = np.array([anomaly.rate for anomaly in known.find_anomalies(reference)])
+            comparison.cache["anomalies"] = known, rates
+        known, real_rates = comparison.cache["anomalies"]
+        anomalies = known.find_anomalies(synthetic)
+        names = tuple(anomaly.name for anomaly in anomalies)
+        rates = np.array([anomaly.rate for anomaly in anomalies])
+        drawn = _replicates(anomalies, Groups.deal(n, self.replicates, rng))
+        excess = rates - real_rates
         worst = int(np.argmax(excess))
-        found: tuple[Finding, ...] = ()
+        findings: tuple[Finding, ...] = ()
         if excess[worst] > self.margin:
-            shares = float(values[worst]), float(usual[worst])
-            found = (TextAnomalyShare(slips[worst].told, *shares),)
-        parts = ComponentResults("slip", names, values, drawn, self.margin)
+            shares = float(rates[worst]), float(real_rates[worst])
+            findings = (TextAnomalyShare(anomalies[worst].description, *shares),)
         # Not the mean of all kinds: one bad kind of nine would hardly be seen in it.
-        most = np.maximum((drawn - usual).max(axis=1), 0.0)
-        return Measurement(max(float(excess[worst]), 0.0), most, found, parts, facts)
+        return Measurement(
+            max(float(excess[worst]), 0.0),
+            np.maximum((drawn - real_rates).max(axis=1), 0.0),
+            findings,
+            ComponentResults("anomaly", names, rates, drawn, self.margin),
+            {
+                "anomalies": largest_first(names, rates),
+                "rows": {"train": len(train), "synthetic": n},
+            },
+        )
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What is known of each text column, and of each column of spans in the first of them."""
+    """What train rows have in each text column, and in each column of spans of the first of them."""
 
     texts: dict[str, KnownTexts]
     spans: dict[str, KnownSpans]
 
     @classmethod
-    def of(cls, train: Dataset) -> _Known:
+    def fit(cls, train: Dataset) -> _Known:
         names = [field.name for field in train.schema.of_kind("text")]
-        marks = [field.name for field in train.schema.of_kind("spans")]
+        spans = [field.name for field in train.schema.of_kind("spans")]
         return cls(
-            {name: KnownTexts.of(strings(train, name)) for name in names},
-            {mark: KnownSpans.of(_read(train, names[0], mark)) for mark in marks},
+            {name: KnownTexts.fit(text_values(train, name)) for name in names},
+            {name: KnownSpans.fit(_annotated(train, names[0], name)) for name in spans},
         )
 
-    def slips(self, rows: Dataset) -> list[TextAnomaly]:
+    def find_anomalies(self, rows: Dataset) -> list[TextAnomaly]:
         found = [
-            slip
+            anomaly
             for name, known in self.texts.items()
-            for slip in known.slips(name, strings(rows, name))
+            for anomaly in known.find_anomalies(name, text_values(rows, name))
         ]
-        about = next(iter(self.texts))
-        for mark, known in self.spans.items():
-            found += known.slips(mark, _read(rows, about, mark))
+        text = next(iter(self.texts))
+        for name, spans in self.spans.items():
+            found += spans.find_anomalies(name, _annotated(rows, text, name))
         return found
 
 
-def _read(rows: Dataset, name: str, mark: str) -> list[AnnotatedText]:
-    spans = rows.records.column(mark).to_pylist()
-    return [AnnotatedText.read(text, own or ()) for text, own in zip(strings(rows, name), spans)]
+def _annotated(rows: Dataset, text: str, spans: str) -> list[AnnotatedText]:
+    values = zip(text_values(rows, text), rows.records.column(spans).to_pylist())
+    return [AnnotatedText.parse(value, own or ()) for value, own in values]
 
 
-def _replicated(slips: Sequence[TextAnomaly], groups: Groups) -> Floats:
-    """Return the rate of each slip in each replicate, shape (b, p)."""
-    sums = [
-        np.column_stack([np.bincount(groups.group, row, groups.size) for row in rows])
-        for rows in ([slip.slips for slip in slips], [slip.chances for slip in slips])
-    ]
-    held, of = (groups.draws @ one for one in sums)
-    return np.asarray(held / np.maximum(of, 1.0))
+def _replicates(anomalies: Sequence[TextAnomaly], groups: Groups) -> Floats:
+    """Return the rate of each anomaly in each replicate, shape (b, p)."""
+    counts, chances = (
+        groups.draws @ np.column_stack([np.bincount(groups.group, r, groups.size) for r in rows])
+        for rows in ([one.counts for one in anomalies], [one.chances for one in anomalies])
+    )
+    return np.asarray(counts / np.maximum(chances, 1.0))

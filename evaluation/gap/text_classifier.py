@@ -1,4 +1,4 @@
-"""How many texts give themselves away by their words, how they are written, or how they begin and end."""
+"""Share of texts that a classifier separates from real ones with certainty."""
 
 from __future__ import annotations
 
@@ -17,37 +17,41 @@ from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
-from ._text_patterns import shapes_of, strings, words_of
+from .._samples import common_size, draw_samples
+from ._text_patterns import split_words, text_values, word_shapes
 
 Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
-_LEAST_ROWS = 50
-_FALSE_ALARMS = 0.01
-_FOLDS = 3
+_MIN_ROWS = 50  # texts: the 1 % false positive rate of fewer is no text at all
+_FALSE_POSITIVE_RATE = 0.01  # of real texts above the threshold
+_N_FOLDS = 3  # fits of the model; more change little and take longer
+# Inverse strength C of the penalty: strong, because of thousands of words only those that separate
+# again and again should count.
 _STRENGTH = 0.03
-"""Strong shrinkage: of thousands of words only those that tell again and again should count."""
-_FEWEST_USES = 3
-_FEWEST_TOLD = 5
-_MOST_TOLD = 3
-_WORDS_A_STEP = 4
+_TOLERANCE = 1e-2  # of the solver: finer fits do not change which texts are above the threshold
+_MIN_USES = 3  # texts with a piece: one of fewer separates nothing on unseen folds
+_MIN_SHOWN_USES = 5  # synthetic texts with a named piece, so that none is what a real row alone has
+_MAX_NAMED = 3  # pieces: a longer list would not say where to look
+_LENGTH_STEP = 4  # words: a piece for each range of lengths
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextClassifier(Metric):
-    """Counts texts that a simple model surely tells from real ones, and says what gives them away.
+    """Share of texts that a simple classifier separates from real ones with certainty.
 
-    A logistic model of words, pairs of words, shapes of words ("Aa"), first and last words and length
-    learns to tell the texts from held-out real ones, and judges texts it has not learnt from. Surely
-    told are those that look less real than 99 of 100 real texts do. The value is their share less that
-    of the real texts, 0 to 1. It sees whatever repeats itself, known beforehand or not: a courtesy at
-    the end of one text in ten, remains of markup, lost capitals, first words that are missing.
+    A logistic regression on words, pairs of words, shapes of words ("Aa"), first and last words and
+    length separates synthetic from held-out real texts. With out-of-fold scores and the threshold t that
+    1 % of the real texts exceed, value = max(P(score > t | synthetic) - P(score > t | real), 0), in
+    [0, 1]. It sees whatever repeats itself, known beforehand or not: a courtesy at the end of one text
+    in ten, remains of markup, lost capitals, first words that are missing. Findings name such pieces.
 
     Parameters
     ----------
     margin : float
-        Share of texts that may be surely told, beyond that of real ones.
+        Equivalence margin, as a share of the texts.
     max_rows : int
-        Texts of each side that are looked at, 50 or more.
+        Texts of each set that are used, 50 or more.
     replicates : int
         Bootstrap replicates; texts are drawn, the model is not fitted again.
 
@@ -59,13 +63,13 @@ class TextClassifier(Metric):
     --------
     >>> import pyarrow as pa
     >>> from twinset.core.data.schema import Field, Schema
-    >>> schema = Schema((Field(name="said", kind="text"),))
+    >>> schema = Schema((Field(name="note", kind="text"),))
     >>> texts = [f"{'play' if i % 3 else 'stop'} number {i % 50}" for i in range(600)]
     >>> polite = [f"{text} please" if i % 5 == 0 else text for i, text in enumerate(texts)]
-    >>> real, made = (Dataset.from_arrow(pa.table({"said": t}), schema) for t in (texts, polite))
-    >>> sets = Comparison(real, made, real)
+    >>> real, other = (Dataset.from_arrow(pa.table({"note": t}), schema) for t in (texts, polite))
+    >>> sets = Comparison(real, other, real)
     >>> found = TextClassifier(replicates=10).compute(sets, np.random.default_rng(0))
-    >>> round(found.value, 1), found.facts["tells"][0]
+    >>> round(found.value, 1), found.facts["features"][0]
     (0.2, '"please"')
     """
 
@@ -84,51 +88,54 @@ class TextClassifier(Metric):
     has_floor: ClassVar[bool] = False
 
     margin: Margin = 0.02
-    max_rows: Annotated[int, Ge(_LEAST_ROWS)] = 10_000
+    max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
     replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the share of texts that are surely told, 0 to 1; details say by what."""
+        """Return the share of texts that are separated with certainty, 0 to 1."""
         names = [field.name for field in comparison.train.schema.of_kind("text")]
         if not names:
             raise NotMeasurable("no column holds texts")
-        sides = (comparison.reference, comparison.synthetic)
-        n = min(*map(len, sides), self.max_rows)
-        if n < _LEAST_ROWS:
-            raise NotMeasurable(f"it needs at least {_LEAST_ROWS} texts of each side")
-        real, made = (_pieces(part.at_most(n, rng), names) for part in sides)
-        features, known = _features([*real, *made])
-        is_made = np.arange(2 * n) >= n
-        fold = rng.permutation(np.arange(2 * n) % _FOLDS)
+        n = common_size(comparison, self.max_rows, _MIN_ROWS, "texts")
+        real, synthetic = (_pieces(part, names) for part in draw_samples(comparison, n, rng))
+        features, known = _count_pieces([*real, *synthetic])
+        is_synthetic = np.arange(2 * n) >= n
+        fold = rng.permutation(np.arange(2 * n) % _N_FOLDS)
         seed = draw_seed(rng)
-        opinion = _cross_fitted(features, is_made, fold, seed)
-        sure = opinion > np.quantile(opinion[~is_made], 1 - _FALSE_ALARMS, method="higher")
-        told, alarms = (
-            Groups.deal(n, self.replicates, rng).means(side[:, None].astype(np.float64))
-            for side in (sure[is_made], sure[~is_made])
+        score = np.empty(2 * n)
+        for k in range(_N_FOLDS):
+            test = fold == k
+            model = _fit(features[~test], is_synthetic[~test], seed)
+            score[test] = model.decision_function(features[test])
+        threshold = np.quantile(score[~is_synthetic], 1 - _FALSE_POSITIVE_RATE, method="higher")
+        (hits, hits_drawn), (errors, errors_drawn) = (
+            Groups.deal(n, self.replicates, rng).means(
+                (score[rows] > threshold)[:, None].astype(np.float64)
+            )
+            for rows in (is_synthetic, ~is_synthetic)
         )
-        value = max(float(told[0][0, 0] - alarms[0][0, 0]), 0.0)
-        drawn = np.maximum(told[1][:, 0] - alarms[1][:, 0], 0.0)
-        tells = _tells(features, known, is_made, seed)
-        found = (TextFeatures(tuple(tells)),) if value > self.margin and tells else ()
-        return Measurement(value, drawn, found, facts={"rows": n, "tells": tells})
+        value = max(float(hits[0, 0] - errors[0, 0]), 0.0)
+        drawn = np.maximum(hits_drawn[:, 0] - errors_drawn[:, 0], 0.0)
+        named = _find_features(features, known, is_synthetic, seed)
+        findings = (TextFeatures(tuple(named)),) if value > self.margin and named else ()
+        return Measurement(value, drawn, findings, facts={"rows": n, "features": named})
 
 
 def _pieces(rows: Dataset, names: Sequence[str]) -> list[set[str]]:
-    """Return what each text is made of, in words that a reader understands."""
+    """Return the pieces of each text in words that a reader understands."""
     found: list[set[str]] = [set() for _ in range(len(rows))]
     for name in names:
-        of = f" of {name}" if len(names) > 1 else ""
-        for own, text in zip(found, strings(rows, name)):
-            own.update(f"{piece}{of}" for piece in _of_text(text))
+        suffix = f" of {name}" if len(names) > 1 else ""
+        for own, text in zip(found, text_values(rows, name)):
+            own.update(f"{piece}{suffix}" for piece in _text_pieces(text))
     return found
 
 
-def _of_text(text: str) -> list[str]:
-    words, shapes = words_of(text), shapes_of(text)
+def _text_pieces(text: str) -> list[str]:
+    words, shapes = split_words(text), word_shapes(text)
     if not words:
         return ["no word at all"]
-    length = len(words) // _WORDS_A_STEP * _WORDS_A_STEP
+    length = len(words) // _LENGTH_STEP * _LENGTH_STEP
     return [
         *(f'"{word}"' for word in words),
         *(f'"{one} {two}"' for one, two in pairwise(words)),
@@ -137,15 +144,15 @@ def _of_text(text: str) -> list[str]:
         f'"{words[-1]}" at the end',
         f"words like {shapes[0]} at the beginning",
         f"words like {shapes[-1]} at the end",
-        f"{length} to {length + _WORDS_A_STEP - 1} words",
+        f"{length} to {length + _LENGTH_STEP - 1} words",
     ]
 
 
-def _features(pieces: Sequence[set[str]]) -> tuple[Any, list[str]]:
+def _count_pieces(pieces: Sequence[set[str]]) -> tuple[Any, list[str]]:
     """Return which pieces each text has, sparse (n, d), and the pieces: those of three texts or more."""
     from sklearn.feature_extraction.text import CountVectorizer
 
-    counter = CountVectorizer(analyzer=sorted, binary=True, dtype=np.float64, min_df=_FEWEST_USES)
+    counter = CountVectorizer(analyzer=sorted, binary=True, dtype=np.float64, min_df=_MIN_USES)
     try:
         features = counter.fit_transform(pieces)
     except ValueError as nothing:
@@ -153,34 +160,19 @@ def _features(pieces: Sequence[set[str]]) -> tuple[Any, list[str]]:
     return features, list(counter.get_feature_names_out())
 
 
-def _model(features: Any, is_made: npt.NDArray[np.bool_], seed: int) -> Any:
+def _fit(features: Any, is_synthetic: Mask, seed: int) -> Any:
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=_STRENGTH, solver="liblinear", tol=1e-2, random_state=seed)
-    return model.fit(features, is_made)
+    model = LogisticRegression(C=_STRENGTH, solver="liblinear", tol=_TOLERANCE, random_state=seed)
+    return model.fit(features, is_synthetic)
 
 
-def _cross_fitted(
-    features: Any, is_made: npt.NDArray[np.bool_], fold: npt.NDArray[np.int64], seed: int
-) -> Floats:
-    """Return how synthetic each text looks to a model that has not learnt from it, shape (n,)."""
-    opinion = np.empty(len(is_made))
-    for k in range(_FOLDS):
-        held = fold == k
-        model = _model(features[~held], is_made[~held], seed)
-        opinion[held] = model.decision_function(features[held])
-    return opinion
-
-
-def _tells(
-    features: Any, known: Sequence[str], is_made: npt.NDArray[np.bool_], seed: int
-) -> list[str]:
-    """Return the pieces that tell most, all of them used by five synthetic texts or more.
-
-    So none of them is what a real row alone holds.
-    """
-    made, real = (np.asarray(features[side].mean(axis=0)).ravel() for side in (is_made, ~is_made))
-    weight = _model(features, is_made, seed).coef_[0] * (made - real)
-    weight[made * is_made.sum() < _FEWEST_TOLD] = 0.0
-    best = [i for i in np.argsort(-weight, kind="stable")[:_MOST_TOLD] if weight[i] > 0]
-    return [known[i] if made[i] > real[i] else f"too little of {known[i]}" for i in best]
+def _find_features(features: Any, known: Sequence[str], is_synthetic: Mask, seed: int) -> list[str]:
+    """Return the pieces that separate most, all of them used by five synthetic texts or more."""
+    synthetic, real = (
+        np.asarray(features[rows].mean(axis=0)).ravel() for rows in (is_synthetic, ~is_synthetic)
+    )
+    weight = _fit(features, is_synthetic, seed).coef_[0] * (synthetic - real)
+    weight[synthetic * is_synthetic.sum() < _MIN_SHOWN_USES] = 0.0
+    best = [i for i in np.argsort(-weight, kind="stable")[:_MAX_NAMED] if weight[i] > 0]
+    return [known[i] if synthetic[i] > real[i] else f"too little of {known[i]}" for i in best]

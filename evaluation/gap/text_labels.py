@@ -1,57 +1,48 @@
-"""Whether labels follow from their texts as they do in real ones."""
+"""Shares of labels that do not follow from their texts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import (
-    Comparison,
-    ComponentResults,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-)
+from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.hashed_words import word_features, word_model
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups
 
-from ._forecasts import stray_fractions, stray_slopes
+from .._results import average_components, largest_first
+from ._forecasts import MISSING, UNKNOWN, Forecaster, resample_fractions, stray_fractions
 
 Floats = npt.NDArray[np.float64]
 
-_LEAST_ROWS = 50
-_POWERS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0)
-_LEAST_STRAY = 0.02
-"""Models are less sure than they may be. They are sharpened until so many unseen real labels stray:
-where real ones never do, those that stray a little cannot be told."""
-_OF_SHARES = 0.02
-"""How much of every forecast is the label's own share: no label is ever impossible."""
+_MIN_ROWS = 50  # fewer texts hold too few words twice for a model to learn from
+_POWERS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0)  # from as fitted to nearly certain
+_MIN_STRAY = 0.02  # of unseen real labels: texts decide labels more surely than columns each other
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextLabels(Metric):
-    """Asks whether each label follows from its text as it does in real ones.
+    """Share of labels that look random given their text, averaged over label columns.
 
-    A logistic model of words and pairs of words learns each label column from real train texts. The
-    number of a column is the share of its labels that stray: that look drawn at random from the column,
-    whatever the text says. Real labels stray as well, as far as nothing tells them; with labels flipped
-    in 2 % of the texts 2 % stray on top, and so they do where texts are no longer about their label.
-    The value is the mean over the label columns, 0 to 1.
+    A logistic regression on words and pairs of words learns each label column from real train texts.
+    The number of column j is the w_j that maximises sum_i log((1 - w) f_ij + w c_ij), f_ij being the
+    forecast of the label of text i and c_ij the real share of that label.
+
+    value = mean_j w_j, in [0, 1]. Real labels stray too, where the text does not decide them; labels
+    flipped in 2 % of the texts add 2 %, and so do texts that are no longer about their label.
 
     Parameters
     ----------
     margin : float
-        Share by which more labels may stray than of real texts; also for one column.
+        Equivalence margin, as a share of the labels; also for one column.
     max_rows : int
-        Texts of each side that are looked at, and of train that are learnt from, 50 or more.
+        Texts of each set that are used, and of train that the model is fitted on, 50 or more.
     max_levels : int
-        Label columns with more levels are passed over, 2 or more.
+        Label columns with more levels are excluded, 2 or more.
     replicates : int
         Bootstrap replicates; texts are drawn, the model is not fitted again.
 
@@ -74,104 +65,88 @@ class TextLabels(Metric):
     has_floor: ClassVar[bool] = False
 
     margin: Margin = 0.01
-    max_rows: Annotated[int, Ge(_LEAST_ROWS)] = 10_000
+    max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
     max_levels: Annotated[int, Ge(2)] = 200
     replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the mean share of straying labels; details hold each column's, worst first."""
-        schema = comparison.train.schema
-        texts = [field.name for field in schema.of_kind("text")]
+        """Return the mean share of straying labels; facts hold each column's, largest first."""
+        texts = [field.name for field in comparison.train.schema.of_kind("text")]
         if not texts:
             raise NotMeasurable("no column holds texts")
         train = comparison.train.at_most(self.max_rows, rng)
         synthetic = comparison.synthetic.at_most(self.max_rows, rng)
-        if min(len(train), len(synthetic)) < _LEAST_ROWS:
-            raise NotMeasurable(f"it needs at least {_LEAST_ROWS} texts of each side")
-        labels = [
-            field.name
-            for field in schema.of_kind("category", "boolean")
-            if 2 <= len(train.codes(field.name)[1]) <= self.max_levels
-            # Of a column of keys no value comes often enough to learn from some and look at others.
-            and _fourth_of_each(train.codes(field.name)[0])[train.codes(field.name)[0] >= 0].any()
-        ]
+        if min(len(train), len(synthetic)) < _MIN_ROWS:
+            raise NotMeasurable(f"it needs at least {_MIN_ROWS} texts in each set")
+        labels = self._label_columns(train)
         if not labels:
             raise NotMeasurable("there is no label beside the texts")
-        if "told" not in comparison.cache:
-            comparison.cache["told"] = {name: _Told.by(train, texts, name) for name in labels}
+        if "models" not in comparison.cache:
+            comparison.cache["models"] = {name: _fit(train, texts, name) for name in labels}
         features = word_features([synthetic], texts)[0]
-        told = [comparison.cache["told"][name].of(synthetic, features) for name in labels]
-        forecast, by_chance = (np.column_stack(side) for side in zip(*told))
-        fractions = stray_fractions(forecast, by_chance)
-        value = float(fractions.mean())
+        models: dict[str, _LabelModel] = comparison.cache["models"]
+        found = [_forecast(models[name], synthetic, features, name) for name in labels]
+        forecast, chance = (np.column_stack(part) for part in zip(*found))
+        fractions = stray_fractions(forecast, chance)
         groups = Groups.deal(len(synthetic), self.replicates, rng)
-        slopes = stray_slopes(forecast, by_chance, fractions)
-        first, second = groups.means(slopes)[1], groups.means(slopes**2)[1]
-        step = np.divide(first, second, out=np.zeros_like(first), where=second > 1e-12)
-        drawn = np.clip(fractions + step, -0.05, 1.0)
-        worst = np.argsort(-fractions, kind="stable")
+        drawn = np.minimum(resample_fractions(forecast, chance, fractions, groups), 1.0)
         facts = {
-            "stray_fractions": {labels[i]: float(fractions[i]) for i in worst},
+            "stray_fractions": largest_first(labels, fractions),
             "rows": {"train": len(train), "synthetic": len(synthetic)},
         }
-        parts = ComponentResults("label", tuple(labels), fractions, drawn, self.margin)
-        return Measurement(value, drawn.mean(axis=1), (), parts, facts)
+        return average_components("label", labels, fractions, drawn, self.margin, facts=facts)
 
-
-@dataclass(frozen=True)
-class _Told:
-    """What a model of real texts says of one label column."""
-
-    name: str
-    model: Any
-    levels: tuple[str, ...]
-    shares: Floats
-    power: float
-
-    @classmethod
-    def by(cls, train: Dataset, texts: list[str], name: str) -> _Told:
-        """Return a model of the rows, sharpened by what it says of those it has not seen."""
-        codes, levels = train.codes(name)
-        train, codes = train.filter(codes >= 0), codes[codes >= 0]
-        features = word_features([train], texts)[0]
-        counts = np.bincount(codes, minlength=len(levels)) + 0.5
-        kept = _fourth_of_each(codes)
-        if len(np.unique(codes[~kept])) < 2:
-            raise NotMeasurable(f"too few texts have another label than the commonest '{name}'")
-        model = word_model("classification").fit(features[~kept], codes[~kept])
-        found = cls(name, model, levels, counts / counts.sum(), 1.0)
-        for power in _POWERS:
-            found = replace(found, power=power)
-            told, by_chance = found.of(train.filter(kept), features[kept])
-            if stray_fractions(told[:, None], by_chance[:, None])[0] >= _LEAST_STRAY:
-                break
+    def _label_columns(self, train: Dataset) -> list[str]:
+        """Return the label columns with 2 to `max_levels` levels, one of them in four rows or more."""
+        found = []
+        for field in train.schema.of_kind("category", "boolean"):
+            codes, levels = train.codes(field.name)
+            # Of a column of keys no value is frequent enough to fit on some rows and test on others.
+            if 2 <= len(levels) <= self.max_levels and _every_fourth(codes)[codes >= 0].any():
+                found.append(field.name)
         return found
 
-    def of(self, rows: Dataset, features: Any) -> tuple[Floats, Floats]:
-        """Return the forecast of each row's label, and the share of that label, shapes (n,).
 
-        A label that real texts lack is forecast by nobody; one that is missing tells nothing.
-        """
-        codes, levels = rows.codes(self.name)
-        place = {level: i for i, level in enumerate(self.levels)}
-        own = np.array([*[place.get(level, -2) for level in levels], -1])[codes]
-        said = np.zeros((len(rows), len(self.levels)))
-        said[:, self.model.classes_] = self.model.predict_proba(features) ** self.power
-        said /= said.sum(axis=1, keepdims=True)
-        at = np.maximum(own, 0)
-        by_chance = np.where(
-            own == -1, 1.0, np.where(own == -2, self.shares.min(), self.shares[at])
-        )
-        seen = np.where(own == -1, 1.0, np.where(own == -2, 0.0, said[np.arange(len(rows)), at]))
-        return (1 - _OF_SHARES) * seen + _OF_SHARES * by_chance, by_chance
+_LabelModel = tuple[Forecaster, tuple[str, ...]]
+"""A forecaster of a label column, and the levels that it knows."""
 
 
-def _fourth_of_each(codes: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
-    """Return every fourth row of each label, in order: no label with fewer than four rows is among them.
+def _fit(train: Dataset, texts: list[str], name: str) -> _LabelModel:
+    """Return the model of a label column, sharpened by a fourth of the rows."""
+    codes, levels = train.codes(name)
+    train, codes = train.filter(codes >= 0), codes[codes >= 0]
+    features = word_features([train], texts)[0]
+    counts = np.bincount(codes, minlength=len(levels)) + 0.5
+    test = _every_fourth(codes)
+    if len(np.unique(codes[~test])) < 2:
+        raise NotMeasurable(f"too few texts have another label than the most frequent '{name}'")
+    model = word_model("classification").fit(features[~test], codes[~test])
+    found = Forecaster.sharpen(
+        model,
+        counts / counts.sum(),
+        model.predict_proba(features[test]),
+        codes[test].astype(np.int64),
+        _POWERS,
+        _MIN_STRAY,
+    )
+    return found, levels
+
+
+def _forecast(
+    fitted: _LabelModel, rows: Dataset, features: Any, name: str
+) -> tuple[Floats, Floats]:
+    (model, levels), (codes, own) = fitted, rows.codes(name)
+    place = {level: i for i, level in enumerate(levels)}
+    labels = np.array([*[place.get(level, UNKNOWN) for level in own], MISSING])[codes]
+    return model.forecast(model.model.predict_proba(features), labels)
+
+
+def _every_fourth(codes: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    """Return every fourth row of each label, in order; labels with fewer than four rows have none.
 
     Examples
     --------
-    >>> _fourth_of_each(np.array([0, 0, 1, 0, 0, 1])).tolist()
+    >>> _every_fourth(np.array([0, 0, 1, 0, 0, 1])).tolist()
     [False, False, False, False, True, False]
     """
     order = np.argsort(codes, kind="stable")

@@ -1,87 +1,82 @@
-"""Whether texts have the lengths, words and turns of phrase of the real ones."""
+"""Distances of lengths, words, phrases and kinds of texts, and of their spans."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import (
-    Comparison,
-    ComponentResults,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-)
+from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.data.dataset import Dataset
-from twinset.core.features.embedders import TextEmbedding
 from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
-from ._divergence_frontier import frontier_area
-from ._span_patterns import span_patterns
+from .._results import average_components, largest_first
+from .._samples import common_size, draw_samples
 from ._text_patterns import (
+    MAX_PIECES,
     Pattern,
-    ends_of,
-    last_words,
-    numbers_of,
-    ordered,
-    pairs_of,
-    repetition,
-    shapes_of,
-    shifted,
-    strings,
-    uses,
-    variation_pattern,
-    words_of,
+    PieceSplitter,
+    cumulative_pattern,
+    frontier_area,
+    last_word_pattern,
+    number_sizes,
+    order_splitter,
+    piece_pattern,
+    repetition_patterns,
+    span_patterns,
+    split_words,
+    text_values,
+    word_pairs,
+    word_shapes,
 )
 
 Floats = npt.NDArray[np.float64]
-Cut = Callable[[str], Sequence[str]]
 
-_LENGTH_BINS = 10
-_LEAST_USES = 10
-_MOST_TERMS = 2_000
-_ORDER, _ENDS, _NUMBERS = "order of words", "ends", "numbers"
-_MOST = {_ORDER: 100, _ENDS: 12}
-_LEAST_NUMBERS = 100
-_LEAST_ROWS = 50
-_EMBEDDED_ROWS = 2_000
-_ROWS_A_CLUSTER = 20
-_CLUSTERS = (2, 50)
+_N_LENGTH_BINS = 10  # deciles of the number of words: finer bins hold single lengths
+# Of few pieces, so that chance between rare ones does not hide what is off.
+_MAX_ORDER_PIECES, _MAX_ENDS = 100, 12
+_MIN_NUMBERS = 100  # in train texts: of fewer, the shares of sizes are chance
+_MIN_ROWS = 50  # texts: one for each group of the bootstrap
+_EMBEDDED_ROWS = 2_000  # train texts that clusters are fitted on: 40 for each of 50 clusters
+_CLUSTER_ROWS = 20  # reference texts for each cluster: of fewer, shares are chance
+_MIN_CLUSTERS, _MAX_CLUSTERS = 2, 50  # one cluster compares nothing; more add time, not sight
 
 
 @dataclass(frozen=True, kw_only=True)
 class Texts(Metric):
-    """Compares texts: lengths, characters, words, how they are written, repeats, kinds of texts, spans.
+    """Distance of texts: lengths, characters, words, order, repeats, spans; averaged over patterns.
 
-    For each text column: the lengths in words, in ten real quantile bins (largest difference of cumulative
-    shares); which characters, shapes of words ("Aa", "a", "0", "?"), words and pairs of neighbouring words
-    are used, those that real train texts use ten times or more one by one and all others together (total
-    variation distance, 0 to 1); the same of the 100 commonest pairs if rarer words are told by their
-    shapes, of 12 ends of texts, of last words that end no real text, and of the sizes of numbers (first
-    digit and how many follow) where train holds a hundred of them; the share of texts that another one
-    repeats, wholly or but for a word, and of different words in thirty texts or so; and one minus the area
-    under the divergence frontier of clusters of whole texts, in the manner of MAUVE but on hashed words or
-    the embedders of texts that were named, so that its numbers are not MAUVE's. For spans: how often each
-    label is given, what words it is given to, and whether both ends lie where words do. The value is the
-    mean, and one pattern that is off by more than its own margin makes the whole different.
+    value = mean_k d_k over the patterns k, in [0, 1]. For each text column: the largest difference of
+    cumulative shares of lengths in words, in ten real quantile bins; and the total variation distances
+
+    - of characters, shapes of words ("Aa", "a", "0", "?"), words and pairs of adjacent words, those that
+      train texts use ten times or more one by one and all others together;
+    - of the order of words: the 100 most frequent pairs if rarer words are replaced by their shapes, and
+      12 ends of texts;
+    - of last words that end no train text, and of the sizes of numbers (first digit and how many follow)
+      where train holds a hundred of them;
+    - of texts that another one repeats, wholly or but for a word, and of different words in thirty texts
+      or so.
+
+    Whole texts are compared by 1 - area under the divergence frontier of clusters, as in MAUVE but on
+    hashed words or the named embedders, so that its numbers are not MAUVE's. For spans: the frequency
+    of labels, the words that each label is given to, and whether both ends lie where words do. One
+    pattern beyond its own margin makes the whole different.
 
     Parameters
     ----------
     margin : float
-        Largest mean distance that still counts as good as real.
+        Equivalence margin of the mean distance.
     pattern_margin : float
         The same for a single pattern.
     max_rows : int
-        Texts of each side that are looked at, 50 or more.
+        Texts of each set that are used, 50 or more.
     replicates : int
         Bootstrap replicates.
 
@@ -94,11 +89,11 @@ class Texts(Metric):
     --------
     >>> import pyarrow as pa
     >>> from twinset.core.data.schema import Field, Schema
-    >>> schema = Schema((Field(name="said", kind="text"),))
+    >>> schema = Schema((Field(name="note", kind="text"),))
     >>> texts = [["book a table", "play some jazz"] * 50, ["book a table now"] * 100]
-    >>> real, made = (Dataset.from_arrow(pa.table({"said": t}), schema) for t in texts)
-    >>> found = Texts(replicates=10).compute(Comparison(real, made, real), np.random.default_rng(0))
-    >>> dict(zip(found.components.names, found.components.values.round(2).tolist()))["length of said"]
+    >>> real, other = (Dataset.from_arrow(pa.table({"note": t}), schema) for t in texts)
+    >>> found = Texts(replicates=10).compute(Comparison(real, other, real), np.random.default_rng(0))
+    >>> dict(zip(found.components.names, found.components.values.round(2).tolist()))["length of note"]
     0.0
     """
 
@@ -117,7 +112,7 @@ class Texts(Metric):
 
     margin: Margin = 0.03
     pattern_margin: Margin = 0.05
-    max_rows: Annotated[int, Ge(_LEAST_ROWS)] = 10_000
+    max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
     replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
@@ -125,106 +120,90 @@ class Texts(Metric):
         names = [field.name for field in comparison.train.schema.of_kind("text")]
         if not names:
             raise NotMeasurable("no column holds texts")
-        n = min(len(comparison.reference), len(comparison.synthetic), self.max_rows)
-        if n < _LEAST_ROWS:
-            raise NotMeasurable(f"it needs at least {_LEAST_ROWS} texts of each side")
+        n = common_size(comparison, self.max_rows, _MIN_ROWS, "texts")
         train = comparison.train.at_most(self.max_rows, rng)
-        sides = [part.at_most(n, rng) for part in (comparison.reference, comparison.synthetic)]
-        deals = [Groups.deal(len(part), self.replicates, rng) for part in sides]
+        sets = draw_samples(comparison, n, rng)
+        groups = [Groups.deal(len(part), self.replicates, rng) for part in sets]
         seed = draw_seed(rng)
-        found = [
-            pattern
-            for name in names
-            for pattern in (
-                *_terms(name, train, sides, deals),
-                *repetition(name, sides, deals),
-                *_frontier(
-                    name, train, sides, deals, seed, comparison.cache, comparison.text_embeddings
-                ),
-            )
-        ]
-        marks = [field.name for field in comparison.train.schema.of_kind("spans")]
-        found += [p for mark in marks for p in span_patterns(names[0], mark, train, sides, deals)]
-        titles = tuple(title for title, _, _ in found)
-        values = np.array([value for _, value, _ in found])
-        drawn = np.stack([replicates for _, _, replicates in found], axis=1)
-        worst = np.argsort(-values, kind="stable")
-        facts = {"patterns": {titles[i]: float(values[i]) for i in worst}}
-        return Measurement(
-            float(values.mean()),
-            drawn.mean(axis=1),
-            (),
-            ComponentResults("pattern", titles, values, drawn, self.pattern_margin),
-            facts,
+        found: list[Pattern] = []
+        for name in names:
+            known, *texts = (text_values(part, name) for part in (train, *sets))
+            found += _piece_patterns(name, known, texts, groups)
+            found += repetition_patterns(name, texts, groups)
+            found += _frontier(name, comparison, train, sets, groups, seed)
+        for spans in comparison.train.schema.of_kind("spans"):
+            found += span_patterns(names[0], spans.name, train, sets, groups)
+        titles, distances, drawn = zip(*found)
+        values = np.array(distances)
+        return average_components(
+            "pattern",
+            titles,
+            values,
+            np.stack(drawn, axis=1),
+            self.pattern_margin,
+            facts={"patterns": largest_first(titles, values)},
         )
 
 
-def _terms(
-    name: str, train: Dataset, sides: Sequence[Dataset], deals: Sequence[Groups]
+def _piece_patterns(
+    name: str, train: Sequence[str], sets: Sequence[Sequence[str]], groups: Sequence[Groups]
 ) -> Iterator[Pattern]:
-    """Yield how far lengths, characters, words and pairs of words are apart."""
-    real, told = strings(train, name), [strings(part, name) for part in sides]
-    lengths = [np.array([len(words_of(text)) for text in texts]) for texts in (real, *told)]
-    edges = np.unique(np.quantile(lengths[0], np.linspace(0, 1, _LENGTH_BINS + 1)[1:-1]))
+    """Yield the distances of lengths, characters, words and pairs of words."""
+    known, *lengths = (np.array([len(split_words(text)) for text in own]) for own in (train, *sets))
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, _N_LENGTH_BINS + 1)[1:-1]))
     counts = [
-        deal.counts(np.searchsorted(edges, own, side="right"), len(edges) + 1)
-        for deal, own in zip(deals, lengths[1:])
+        own.counts(np.searchsorted(edges, length, side="right"), len(edges) + 1)
+        for own, length in zip(groups, lengths)
     ]
-    yield shifted(f"length of {name}", counts, deals)
-    yield last_words(name, real, told, deals)
-    cuts: tuple[tuple[str, Cut], ...] = (
-        ("characters", list),
-        ("shapes of words", shapes_of),
-        ("words", words_of),
-        ("pairs of words", pairs_of),
-        # Of few kinds each, so that chance between the kinds does not drown what is off.
-        (_ORDER, ordered(real)),
-        (_ENDS, ends_of(real)),
-        (_NUMBERS, numbers_of),
+    yield cumulative_pattern(f"length of {name}", counts, groups)
+    yield last_word_pattern(name, train, sets, groups)
+    order = order_splitter(train)
+    splitters: tuple[tuple[str, PieceSplitter, int, int], ...] = (
+        ("characters", list, MAX_PIECES, 0),
+        ("shapes of words", word_shapes, MAX_PIECES, 0),
+        ("words", split_words, MAX_PIECES, 0),
+        ("pairs of words", word_pairs, MAX_PIECES, 0),
+        ("order of words", order, _MAX_ORDER_PIECES, 0),
+        ("ends", lambda text: order(text)[-1:], _MAX_ENDS, 0),
+        ("numbers", number_sizes, MAX_PIECES, _MIN_NUMBERS),
     )
-    for what, cut in cuts:
-        used = Counter(term for text in real for term in cut(text))
-        if what == _NUMBERS and used.total() < _LEAST_NUMBERS:
-            continue
-        known = [
-            term
-            for term, uses in used.most_common(_MOST.get(what, _MOST_TERMS))
-            if uses >= _LEAST_USES
-        ]
-        place = {term: i for i, term in enumerate(known)}
-        counts = [
-            uses([cut(text) for text in texts], place, deal) for texts, deal in zip(told, deals)
-        ]
-        yield variation_pattern(f"{what} of {name}", counts, deals)
+    for title, split, max_pieces, min_total in splitters:
+        known_pieces, *pieces = ([split(text) for text in own] for own in (train, *sets))
+        yield from piece_pattern(
+            f"{title} of {name}",
+            known_pieces,
+            pieces,
+            groups,
+            max_pieces=max_pieces,
+            min_total=min_total,
+        )
 
 
 def _frontier(
     name: str,
+    comparison: Comparison,
     train: Dataset,
-    sides: Sequence[Dataset],
-    deals: Sequence[Groups],
+    sets: Sequence[Dataset],
+    groups: Sequence[Groups],
     seed: int,
-    cache: dict[str, Any],
-    looks: Sequence[TextEmbedding],
 ) -> Iterator[Pattern]:
-    """Yield how far whole texts are apart: 1 less the area under the frontier of their clusters."""
+    """Yield 1 - area under the divergence frontier of clusters of whole texts."""
     from sklearn.cluster import KMeans
 
-    if name not in cache:  # the candidate and the baseline are seen through the same embedding
-        learnt = train.select([name]).at_most(_EMBEDDED_ROWS, np.random.default_rng(seed))
-        fitted = FeatureEncoder.fit(learnt, texts=looks)
-        cache[name] = fitted, fitted.transform(learnt)
-    encoder, of_train = cache[name]
-    features = [of_train, *(encoder.transform(part.select([name])) for part in sides)]
-    n_different = len(np.unique(features[0], axis=0))
-    if n_different < _CLUSTERS[0]:
-        return  # one real text only: nothing to tell apart
-    k = int(np.clip(len(sides[0]) // _ROWS_A_CLUSTER, *_CLUSTERS))
-    clusters = KMeans(min(k, n_different), n_init=1, random_state=seed).fit(features[0])
-    tables = [
-        deal.shares(deal.counts(clusters.predict(part).astype(np.int64), clusters.n_clusters))
-        for deal, part in zip(deals, features[1:])
-    ]
-    (real, real_drawn), (made, made_drawn) = tables
-    drawn = 1 - frontier_area(real_drawn, made_drawn)
-    yield f"whole texts of {name}", float(1 - frontier_area(real, made)[0]), drawn
+    cache = comparison.cache
+    if name not in cache:  # candidate and baseline are embedded alike
+        some = train.select([name]).at_most(_EMBEDDED_ROWS, np.random.default_rng(seed))
+        fitted = FeatureEncoder.fit(some, texts=comparison.text_embeddings)
+        cache[name] = fitted, fitted.transform(some)
+    encoder, known = cache[name]
+    n_different = len(np.unique(known, axis=0))
+    if n_different < _MIN_CLUSTERS:
+        return  # one real text only: nothing to compare
+    k = int(np.clip(len(sets[0]) // _CLUSTER_ROWS, _MIN_CLUSTERS, _MAX_CLUSTERS))
+    clusters = KMeans(min(k, n_different), n_init=1, random_state=seed).fit(known)
+    shares = []
+    for own, part in zip(groups, sets):
+        labels = clusters.predict(encoder.transform(part.select([name]))).astype(np.int64)
+        shares.append(own.shares(own.counts(labels, clusters.n_clusters)))
+    whole, drawn = (1 - frontier_area(real, synthetic) for real, synthetic in zip(*shares))
+    yield f"whole texts of {name}", float(whole[0]), drawn

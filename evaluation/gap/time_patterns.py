@@ -1,4 +1,4 @@
-"""Whether rows keep the times of the real ones: hours, weekdays, seasons, rhythm and gaps."""
+"""Distances of calendar patterns, daily rhythm, and times between rows of one entity."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from twinset.core.contracts import (
     Comparison,
-    ComponentResults,
     Measurement,
     Metric,
     MetricFamily,
@@ -20,59 +21,57 @@ from twinset.core.contracts import (
     Role,
 )
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import TABULAR_KINDS, Schema
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.parameters import Margin, Replicates
-from twinset.core.stats.bootstrap import Groups, total_variation
+from twinset.core.stats.bootstrap import Groups
 
-from ._calendar_features import (
-    DAY,
-    autocorrelations,
-    gaps_within,
-    hours,
-    local_microseconds,
-    months,
-    weekdays,
-)
+from .._results import average_components, largest_first, share_distance
 
 Floats = npt.NDArray[np.float64]
-Apart = tuple[str, Floats, Floats]
-"""Name of a pattern, how far it is from real, shape (1,), and replicates of that, shape (b,)."""
+Codes = npt.NDArray[np.int64]
+Pattern = tuple[str, float, Floats]
+"""Name of a pattern, its distance, and replicates of that, shape (b,)."""
 
-_LEAST_ROWS, _LEAST_GAPS = 50, 100
-_LEAST_DAYS, _LAGS = 28, 7
-_SEASONS_FROM = 330
-_GAP_BINS = 16
+DAY = 86_400_000_000  # microseconds
+_MIN_ROWS = 50  # with a time: fewer leave most hours of the day empty
+_MIN_GAPS = 100  # times between rows: fewer leave the 16 bins with about six each
+_MIN_DAYS = 28  # four weeks, so that a weekly rhythm shows more than once
+_MAX_LAG = 7  # days: a week
+_SEASONAL_DAYS = 330  # of a shorter span, months without rows are no season
+_N_GAP_BINS = 16  # times between rows span orders of magnitude: more bins than of hours
 
 
 @dataclass(frozen=True, kw_only=True)
 class TimePatterns(Metric):
-    """Compares when rows happen, and how they follow each other.
+    """Distance of the times of rows and of how rows follow each other, averaged over patterns.
 
-    For each datetime column: the shares of hours of the day, of weekdays and, where the real rows span
-    330 days or more, of months (total variation distance, 0 to 1), as clocks of its own zone show
-    them. For the column with the role time, or the only one there is: the rhythm of its days
-    (autocorrelation of the daily numbers of rows at lags of 1 to 7 days, mean absolute difference),
-    and, where a column has the role group, the times between two rows of the same group, such as one
-    card (total variation distance over 16 real quantile bins). The value is the mean of the patterns,
-    and one that is off by more than its own margin makes the whole different.
+    value = mean_k d_k over the patterns k. For each datetime column: the total variation distance of
+    the shares of hours of the day, of weekdays and, where the real rows span 330 days or more, of
+    months, in the column's own time zone. For the column with the role time, or the only one: the
+    rhythm of its days, d = mean_l |r_synthetic(l) - r_real(l)|, r(l) being the autocorrelation of the
+    daily numbers of rows at a lag of l = 1 to 7 days; and, where a column has the role group, the times
+    between two rows of one group, such as one card (total variation over 16 real quantile bins).
 
     Parameters
     ----------
     margin : float
-        Largest mean distance that still counts as good as real.
+        Equivalence margin of the mean distance.
     pattern_margin : float
-        The same for a single pattern.
+        The same for a single pattern: one beyond it makes the whole different.
     replicates : int
         Bootstrap replicates.
 
+    References
+    ----------
+    Box, Jenkins, Reinsel, Ljung (2015), Time Series Analysis, Wiley (autocorrelation).
+
     Examples
     --------
-    >>> import pyarrow as pa
     >>> hour = DAY // 24
     >>> morning = pa.array([d * DAY + 9 * hour for d in range(100)], pa.timestamp("us"))
     >>> evening = pa.array([d * DAY + 20 * hour for d in range(100)], pa.timestamp("us"))
-    >>> real, made = (Dataset.from_arrow(pa.table({"t": t})) for t in (morning, evening))
-    >>> found = TimePatterns(replicates=10).compute(Comparison(real, made, real), np.random.default_rng(0))
+    >>> real, late = (Dataset.from_arrow(pa.table({"t": t})) for t in (morning, evening))
+    >>> found = TimePatterns(replicates=10).compute(Comparison(real, late, real), np.random.default_rng(0))
     >>> dict(zip(found.components.names, found.components.values.round(2).tolist()))
     {'hour of t': 1.0, 'weekday of t': 0.0, 'rhythm of t': 0.0}
     """
@@ -95,117 +94,174 @@ class TimePatterns(Metric):
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean distance of all patterns, 0 or more."""
-        real, made = comparison.reference, comparison.synthetic
-        names = [field.name for field in real.schema.fields if field.kind == "datetime"]
+        sets = comparison.reference, comparison.synthetic
+        schema = sets[0].schema
+        names = [field.name for field in schema.of_kind("datetime")]
         if not names:
             raise NotMeasurable("no column holds dates or times")
-        if min(len(real), len(made)) < _LEAST_ROWS:
-            raise NotMeasurable(f"it needs at least {_LEAST_ROWS} rows of each side")
-        main, entity = _time_and_entity(real.schema, names)
-        found: list[Apart] = []
+        if min(map(len, sets)) < _MIN_ROWS:
+            raise NotMeasurable(f"it needs at least {_MIN_ROWS} rows in each set")
+        timed = [field.name for field in schema.with_role("time") if field.name in names]
+        main = timed[0] if timed else names[0] if len(names) == 1 else None
+        found: list[Pattern] = []
         for name in names:
-            shown = [local_microseconds(rows, name) for rows in (real, made)]
-            known = [part[~np.isnan(part)] for part in shown]
-            if min(map(len, known)) < _LEAST_ROWS:
+            times = [local_microseconds(rows, name) for rows in sets]
+            known = [part[~np.isnan(part)] for part in times]
+            if min(map(len, known)) < _MIN_ROWS:
                 continue
-            deals = [Groups.deal(len(part), self.replicates, rng) for part in known]
-            found += _calendar(name, known, deals)
+            groups = [Groups.deal(len(part), self.replicates, rng) for part in known]
+            found += _calendar(name, known, groups)
             if name == main:
-                found += _rhythm(name, known, deals)
-                if entity is not None:
-                    codes = [_entities(rows, entity) for rows in (real, made)]
-                    found += _gaps(entity, shown, codes, self.replicates, rng)
+                found += _rhythm(name, known, groups)
+                for entity in schema.with_role("group")[:1]:
+                    gaps = [
+                        gaps_within(part, _entity_codes(rows, entity.name))
+                        for part, rows in zip(times, sets)
+                    ]
+                    found += _gaps(entity.name, gaps, self.replicates, rng)
         if not found:
-            raise NotMeasurable(f"no date is known in {_LEAST_ROWS} rows of each side")
-        titles = tuple(title for title, _, _ in found)
-        values = np.concatenate([value for _, value, _ in found])
-        drawn = np.stack([replicates for _, _, replicates in found], axis=1)
-        worst = np.argsort(-values, kind="stable")
-        facts = {"patterns": {titles[i]: float(values[i]) for i in worst}}
-        return Measurement(
-            float(values.mean()),
-            drawn.mean(axis=1),
-            (),
-            ComponentResults("pattern", titles, values, drawn, self.pattern_margin),
-            facts,
+            raise NotMeasurable(f"no date is known in {_MIN_ROWS} rows in each set")
+        titles, distances, drawn = zip(*found)
+        values = np.array(distances)
+        return average_components(
+            "pattern",
+            titles,
+            values,
+            np.stack(drawn, axis=1),
+            self.pattern_margin,
+            facts={"patterns": largest_first(titles, values)},
         )
 
 
-def _time_and_entity(schema: Schema, dates: list[str]) -> tuple[str | None, str | None]:
-    """Return the column that tells when rows happen, and the one that tells whose they are."""
-    timed = [field.name for field in schema.with_role("time") if field.name in dates]
-    main = timed[0] if timed else dates[0] if len(dates) == 1 else None
-    owners = schema.with_role("group")
-    return main, owners[0].name if owners else None
+def local_microseconds(rows: Dataset, name: str) -> Floats:
+    """Return local times in the column's own zone, in microseconds, NaN where missing.
+
+    Examples
+    --------
+    >>> from datetime import UTC, datetime
+    >>> noon = pa.array([datetime(2024, 7, 1, 12, tzinfo=UTC), None])
+    >>> rows = Dataset.from_arrow(pa.table({"t": noon.cast(pa.timestamp("us", "Europe/Paris"))}))
+    >>> (local_microseconds(rows, "t") % DAY / DAY * 24).tolist()
+    [14.0, nan]
+    """
+    column = rows.records.column(name)
+    if pa.types.is_timestamp(column.type) and column.type.tz is not None:
+        column = pc.local_timestamp(column)
+    whole = column.cast(pa.timestamp("us")).cast(pa.int64())
+    return np.asarray(pc.cast(whole, pa.float64()).to_numpy(), dtype=np.float64)
 
 
-def _entities(rows: Dataset, name: str) -> npt.NDArray[np.int64]:
-    known = ~rows.is_null(name)
-    _, codes = np.unique(
-        np.asarray(rows.records.column(name).to_pylist(), dtype=str), return_inverse=True
+def hours(times: Floats) -> Codes:
+    """Return the hour of day, 0 to 23."""
+    return (np.mod(times, DAY) // (DAY // 24)).astype(np.int64)
+
+
+def weekdays(times: Floats) -> Codes:
+    """Return the weekday, 0 to 6, Monday first.
+
+    Examples
+    --------
+    >>> weekdays(np.array([0.0, 4.0 * DAY])).tolist()  # 1 January 1970 was a Thursday
+    [3, 0]
+    """
+    return np.mod(times // DAY + 3, 7).astype(np.int64)
+
+
+def months(times: Floats) -> Codes:
+    """Return the month of the year, 0 to 11."""
+    days = (times // DAY).astype(np.int64).astype("datetime64[D]")
+    return np.asarray(days.astype("datetime64[M]").astype(np.int64) % 12)
+
+
+def gaps_within(times: Floats, entity: Codes) -> Floats:
+    """Return the times between consecutive rows of one entity, in microseconds.
+
+    Rows without a time or an entity (below 0) are left out.
+
+    Examples
+    --------
+    >>> gaps_within(np.array([5.0, 1.0, 2.0, 9.0]), np.array([0, 1, 0, 1])).tolist()
+    [3.0, 8.0]
+    """
+    known = ~np.isnan(times) & (entity >= 0)
+    order = np.lexsort((times[known], entity[known]))
+    time, own = times[known][order], entity[known][order]
+    return np.asarray(np.diff(time)[own[1:] == own[:-1]])
+
+
+def autocorrelations(series: Floats, max_lag: int) -> Floats:
+    """Return the autocorrelation of each line at the lags 1 to `max_lag`, shape (b, max_lag).
+
+    A constant line has 0.
+
+    Parameters
+    ----------
+    series : numpy.ndarray, shape (b, t)
+        Counts, one a day, t > `max_lag`.
+    max_lag : int
+        The largest lag, in days.
+
+    Examples
+    --------
+    >>> autocorrelations(np.array([[1.0, 0.0, 1.0, 0.0]]), 2).round(2).tolist()
+    [[-0.75, 0.5]]
+    """
+    centred = series - series.mean(axis=1, keepdims=True)
+    square = (centred**2).sum(axis=1)
+    found = [(centred[:, lag:] * centred[:, :-lag]).sum(axis=1) for lag in range(1, max_lag + 1)]
+    return np.stack(
+        [np.divide(f, square, out=np.zeros_like(f), where=square > 0) for f in found], 1
     )
-    return np.where(known, codes, -1)
 
 
-def _calendar(name: str, known: list[Floats], deals: list[Groups]) -> Iterator[Apart]:
+def _entity_codes(rows: Dataset, name: str) -> Codes:
+    values = np.asarray(rows.records.column(name).to_pylist(), dtype=str)
+    return np.where(rows.is_null(name), -1, np.unique(values, return_inverse=True)[1])
+
+
+def _cell_pattern(title: str, cells: list[Codes], n_cells: int, groups: list[Groups]) -> Pattern:
+    """Return the total variation distance of cells of the reference and of the synthetic rows."""
+    real, synthetic = (own.shares(own.counts(c, n_cells)) for own, c in zip(groups, cells))
+    return title, *share_distance(synthetic, real)
+
+
+def _calendar(name: str, times: list[Floats], groups: list[Groups]) -> Iterator[Pattern]:
     patterns = [("weekday", weekdays, 7)]
-    if any((np.mod(part, DAY) != 0).any() for part in known):
+    if any((np.mod(part, DAY) != 0).any() for part in times):
         patterns.insert(0, ("hour", hours, 24))
-    if np.ptp(known[0]) >= _SEASONS_FROM * DAY:
+    if np.ptp(times[0]) >= _SEASONAL_DAYS * DAY:
         patterns.append(("month", months, 12))
-    for what, code, n_cells in patterns:
-        sides = [deal.shares(deal.counts(code(part), n_cells)) for deal, part in zip(deals, known)]
-        yield _apart(f"{what} of {name}", sides)
+    for title, code, n_cells in patterns:
+        yield _cell_pattern(f"{title} of {name}", [code(part) for part in times], n_cells, groups)
 
 
-def _apart(title: str, sides: list[tuple[Floats, Floats]]) -> Apart:
-    (real, real_drawn), (made, made_drawn) = sides
-    return title, total_variation(made, real), total_variation(made_drawn, real_drawn)
-
-
-def _rhythm(name: str, known: list[Floats], deals: list[Groups]) -> Iterator[Apart]:
-    """Yield how far the autocorrelations of the daily numbers of rows are apart."""
-    told = []
-    for deal, part in zip(deals, known):
+def _rhythm(name: str, times: list[Floats], groups: list[Groups]) -> Iterator[Pattern]:
+    """Yield the distance of the autocorrelations of the daily numbers of rows."""
+    found = []
+    for own, part in zip(groups, times):
         day = (part // DAY).astype(np.int64)
         day -= day.min()
         n_days = int(day.max()) + 1
-        if not _LEAST_DAYS <= n_days <= len(part):
+        if not _MIN_DAYS <= n_days <= len(part):
             return  # too short for a week to come back, or mostly days without a row
-        counts = deal.counts(day, n_days)
-        told.append(
-            [
-                autocorrelations(series, _LAGS)
-                for series in (counts.sum(0)[None], deal.draws @ counts)
-            ]
-        )
-    (real, real_drawn), (made, made_drawn) = told
-    yield (
-        f"rhythm of {name}",
-        np.abs(made - real).mean(axis=1),
-        np.abs(made_drawn - real_drawn).mean(axis=1),
-    )
+        counts = own.counts(day, n_days)
+        series = counts.sum(axis=0)[None], own.draws @ counts
+        found.append([autocorrelations(one, _MAX_LAG) for one in series])
+    whole, drawn = (np.abs(one - other).mean(axis=1) for one, other in zip(*found))
+    yield f"rhythm of {name}", float(whole[0]), drawn
 
 
 def _gaps(
-    entity: str,
-    shown: list[Floats],
-    codes: list[npt.NDArray[np.int64]],
-    b: int,
-    rng: np.random.Generator,
-) -> Iterator[Apart]:
-    """Yield how far the times between two rows of one entity are apart."""
-    gaps = [gaps_within(part, own) for part, own in zip(shown, codes)]
-    if len(gaps[0]) < _LEAST_GAPS:
+    entity: str, gaps: list[Floats], replicates: int, rng: np.random.Generator
+) -> Iterator[Pattern]:
+    """Yield the distance of the times between two rows of one entity."""
+    if len(gaps[0]) < _MIN_GAPS:
         return
     title = f"time between rows of one {entity}"
-    if not len(gaps[1]):  # every synthetic row belongs to somebody else
-        yield title, np.ones(1), np.ones(b)
+    if not len(gaps[1]):  # every synthetic row belongs to another entity
+        yield title, 1.0, np.ones(replicates)
         return
-    edges = np.unique(np.quantile(gaps[0], np.linspace(0, 1, _GAP_BINS + 1)[1:-1]))
-    sides = []
-    for part in gaps:
-        deal = Groups.deal(len(part), b, rng)
-        cells = np.searchsorted(edges, part, side="right")
-        sides.append(deal.shares(deal.counts(cells, len(edges) + 1)))
-    yield _apart(title, sides)
+    edges = np.unique(np.quantile(gaps[0], np.linspace(0, 1, _N_GAP_BINS + 1)[1:-1]))
+    groups = [Groups.deal(len(part), replicates, rng) for part in gaps]
+    cells = [np.searchsorted(edges, part, side="right") for part in gaps]
+    yield _cell_pattern(title, cells, len(edges) + 1, groups)

@@ -17,7 +17,6 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.hashing import spread
 from twinset.core.data.schema import TABULAR_KINDS, TILE_COLUMNS
 from twinset.core.findings import CopyCounts
-from twinset.core.image.codec import hash_images
 from twinset.core.parameters import Interval, Margin
 from twinset.core.stats.hypothesis_tests import excess_p
 
@@ -158,11 +157,7 @@ def expected_by_chance(train: Dataset, synthetic: Dataset, names: Sequence[str])
     for name in names:
         _, counts = np.unique(_column_keys(train, name), return_counts=True)
         equal = (counts * (counts - 1) // 2).sum() + 1
-        if (
-            equal == 1
-            and train.schema[name].kind == "number"
-            and train.schema[name].decimals is None
-        ):
+        if equal == 1 and train.schema[name].is_continuous and train.schema[name].decimals is None:
             return 0.0  # numbers off any grid do not meet
         # One pair more: that none was seen does not mean that there is none.
         chance *= float(equal) / (len(train) * (len(train) - 1) // 2 + 1)
@@ -180,9 +175,7 @@ def row_keys(dataset: Dataset, names: Sequence[str]) -> Keys:
 def content_keys(dataset: Dataset, name: str) -> Keys:
     """Return one 64-bit key for each image (of its pixels) or text that is not missing."""
     column = dataset.records.column(name)
-    if dataset.schema[name].kind == "image":
-        column = hash_images(column)
-    present = column.drop_null()
+    present = dataset.schema[name].column_kind.content(column).drop_null()
     return np.array([_digest(value.as_py()) for value in present], dtype=np.uint64)
 
 
@@ -212,10 +205,10 @@ def _beyond_coincidence(copied: int, pairs: int, real: Keys) -> float:
 def _column_keys(dataset: Dataset, name: str) -> Keys:
     field = dataset.schema[name]
     missing = dataset.is_null(name)
-    if field.kind in ("category", "boolean"):
+    if field.has_levels:
         codes, levels = dataset.codes(name)
         return np.array([*[_digest(level) for level in levels], _MISSING], dtype=np.uint64)[codes]
-    if field.kind == "datetime":
+    if field.is_time:
         column = pc.fill_null(dataset.records.column(name).cast(pa.int64()), 0)
         bits = column.to_numpy(zero_copy_only=False).view(np.uint64)
     else:

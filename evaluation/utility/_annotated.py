@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.features.embedders.base import decoded
+from twinset.core.features.embedders.embedding import decode_images
 from twinset.core.features.embedders.handcrafted import as_colour
 from twinset.core.image.codec import decode_ids, open_cv
 
@@ -70,7 +70,7 @@ def annotated(
     labels = rows.records.column(objects).to_pylist() if objects else None
     maps = rows.records.column(mask) if mask else None
     found = []
-    for row, pixels in decoded(rows.records.column(image)):
+    for row, pixels in decode_images(rows.records.column(image)):
         blob = maps[row].as_py() if maps is not None else None
         if (maps is not None and blob is None) or (maps is None and labels is None):
             continue

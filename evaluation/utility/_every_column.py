@@ -115,7 +115,7 @@ def _predicted(x: Floats, outcomes: Floats, held: Floats, seed: int) -> Floats:
 
 def _outcomes(real: Dataset, sets: Sequence[Dataset], name: str) -> list[Floats]:
     """Return what is predicted of each set, shape (n, k): a rank in [0, 1], or which label it is."""
-    if real.schema[name].kind in ("category", "boolean"):
+    if real.schema[name].has_levels:
         codes, levels = real.codes(name)
         counts = np.bincount(codes[codes >= 0], minlength=len(levels))
         common = [levels[i] for i in np.argsort(-counts, kind="stable")[:_LEVELS]]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.features.embedders.base import decoded
+from twinset.core.features.embedders.embedding import decode_images
 from twinset.core.features.embedders.small_cnn import small
 from twinset.core.features.torch_device import one_thread
 from twinset.core.seeding import torch_generator
@@ -43,7 +43,7 @@ class ImageArrays:
     @classmethod
     def of(cls, images: pa.ChunkedArray, classes: Codes, side: int) -> ImageArrays:
         """Return those that can be read and whose class is known (0 or more)."""
-        found = [(row, small(one, side)) for row, one in decoded(images) if classes[row] >= 0]
+        found = [(row, small(one, side)) for row, one in decode_images(images) if classes[row] >= 0]
         pixels = np.array([one for _, one in found], np.float32).reshape(-1, 3, side, side)
         return cls(pixels, classes[[row for row, _ in found]].astype(np.int64))
 

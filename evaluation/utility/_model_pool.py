@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.encoder import FeatureEncoder
+from twinset.core.features.models import build_boosted_trees, build_linear_model
 
 from ._holdout_scores import Scorer, binary_scorer, classes_scorer, numbers_scorer
 from ._task import PredictionTask
@@ -76,33 +78,23 @@ def models(task: PredictionTask, n: int) -> Mapping[str, Make]:
     >>> list(models(PredictionTask("regression", "y", ("x",)), 900))[:3]
     ['linear', 'linear, held back', 'nearest neighbours']
     """
-    from sklearn.ensemble import (
-        ExtraTreesClassifier,
-        ExtraTreesRegressor,
-        HistGradientBoostingClassifier,
-        HistGradientBoostingRegressor,
-    )
-    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
     from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-    counts = task.name == "regression"
-    linear: Any = Ridge if counts else LogisticRegression
-    softer = {"alpha": 1000.0} if counts else {"C": 0.001, "max_iter": 200}
-    near: Any = KNeighborsRegressor if counts else KNeighborsClassifier
-    tree: Any = DecisionTreeRegressor if counts else DecisionTreeClassifier
-    forest: Any = ExtraTreesRegressor if counts else ExtraTreesClassifier
-    boosted: Any = HistGradientBoostingRegressor if counts else HistGradientBoostingClassifier
-    common = {"early_stopping": False, "min_samples_leaf": min(50, max(1, n // 20))}
-
+    is_number = task.name == "regression"
+    near: Any = KNeighborsRegressor if is_number else KNeighborsClassifier
+    tree: Any = DecisionTreeRegressor if is_number else DecisionTreeClassifier
+    forest: Any = ExtraTreesRegressor if is_number else ExtraTreesClassifier
+    linear = partial(build_linear_model, task.name, max_iter=200)
+    min_leaf = min(50, max(1, n // 20))
+    boosted = partial(build_boosted_trees, task.name, max_iter=60, min_samples_leaf=min_leaf)
     return {
-        "linear": lambda seed: linear(**({} if counts else {"max_iter": 200, "tol": 1e-3})),
-        "linear, held back": lambda seed: linear(**softer),
+        "linear": lambda seed: linear(tol=1e-3),
+        "linear, held back": lambda seed: linear(alpha=1000.0, C=0.001),
         "nearest neighbours": lambda seed: near(min(25, n)),
         "one small tree": lambda seed: tree(max_depth=4, min_samples_leaf=25, random_state=seed),
         "forest": lambda seed: forest(60, min_samples_leaf=5, random_state=seed),
-        "boosted stumps": lambda seed: boosted(
-            max_iter=60, max_depth=1, learning_rate=0.2, random_state=seed, **common
-        ),
-        "boosted trees": lambda seed: boosted(max_iter=60, random_state=seed, **common),
+        "boosted stumps": lambda seed: boosted(seed, max_depth=1, learning_rate=0.2),
+        "boosted trees": lambda seed: boosted(seed),
     }

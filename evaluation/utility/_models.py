@@ -13,6 +13,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.features.discriminator import build_discriminator_table, fit_discriminator
 from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.features.hashed_words import has_texts, stacked, word_features
+from twinset.core.features.models import build_linear_model
 
 from ._task import PredictionTask
 from ._word_net import TEXT_JUDGES, text_model
@@ -143,7 +144,8 @@ def learner(
         chosen = [part.select(list(task.features)) for part in [*sets, holdout]]
         encoder = FeatureEncoder.fit(chosen[0])
         *parts, held = (encoder.transform(part).astype(np.float64) for part in chosen)
-        predict = _linear(task)
+        linear = build_linear_model(task.name, max_iter=500, tol=1e-3)
+        predict = _reader(linear, task)
     return Learner(np.concatenate(parts), y, held, task.truth(holdout), predict, task)
 
 
@@ -176,16 +178,6 @@ def _in_steps(x: Floats, held: Floats, categorical: npt.NDArray[np.bool_]) -> tu
             known = ~np.isnan(part[:, column])
             part[known, column] = np.searchsorted(edges, part[known, column])
     return x, held
-
-
-def _linear(task: PredictionTask) -> Predict:
-    from sklearn.linear_model import LogisticRegression, Ridge
-
-    def predict(x: Floats, y: Floats, weight: Floats | None, held: Floats) -> tuple[Floats, Floats]:
-        model = Ridge() if task.name == "regression" else LogisticRegression(max_iter=500, tol=1e-3)
-        return _answers(model.fit(x, y, weight), held, task)
-
-    return predict
 
 
 def _reader(model: Any, task: PredictionTask) -> Predict:

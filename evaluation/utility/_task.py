@@ -44,9 +44,9 @@ class PredictionTask:
             raise NotMeasurable("there is no column to predict the target from")
         if comparison.positive is not None:
             return cls("classification", target, features, ("", comparison.positive), True)
-        if schema[target].kind in ("number", "integer"):
+        if schema[target].is_numeric:
             return cls("regression", target, features)
-        if schema[target].kind not in ("category", "boolean"):
+        if not schema[target].has_levels:
             raise NotMeasurable(f"a target of the kind {schema[target].kind} cannot be predicted")
         codes, levels = comparison.train.codes(target)
         counts = np.bincount(codes[codes >= 0], minlength=len(levels))

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.features.hashed_words import word_model
+from twinset.core.features.models import Task
 from twinset.core.features.torch_device import one_thread, require_torch
 from twinset.core.seeding import rng_for, torch_generator
 
@@ -25,7 +26,7 @@ TEXT_JUDGES = {"linear": ("words",), "net": ("net",), "both": ("words", "net")}
 """Who reads texts: setting of a metric -> names of judges."""
 
 
-def text_model(judge: str, task: str, seed: int) -> Any:
+def text_model(judge: str, task: Task, seed: int) -> Any:
     """Return the model by which a judge, "words" or "net", reads texts.
 
     Raises

@@ -223,7 +223,7 @@ def _task(comparison: Comparison) -> tuple[str, str, dict[str, int]]:
         raise NotMeasurable("there is no image column")
     if target is None or target not in schema.names:
         raise NotMeasurable("no target column is named")
-    if schema[target].kind not in ("category", "boolean"):
+    if not schema[target].has_levels:
         raise NotMeasurable(f"a target of the kind {schema[target].kind} is no class of pictures")
     codes, levels = comparison.train.codes(target)
     counts = np.bincount(codes[codes >= 0], minlength=len(levels))

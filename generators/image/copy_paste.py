@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.data.dataset import Dataset
+from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import KINDS
-from twinset.core.errors import FitError, SchemaError, UnknownNameError
-from twinset.core.parameters import Ascending, Each, Fraction, Interval, OneOf
+from twinset.core.data.where import Where
+from twinset.core.errors import FitError, ParameterError, SchemaError, UnknownNameError
+from twinset.core.image.codec import decode_ids, decode_pixels, encode_lossless
+from twinset.core.image.instance_maps import ObjectLabel, extents_of
+from twinset.core.image.keypoints import Keypoint, in_frame
+from twinset.core.parameters import Ascending, Each, Fraction, Interval, OneOf, read_weights
 
-from ._copy_paste.blend import BLENDS
-from ._copy_paste.cutouts import MASKS_FROM_BOXES, ImageColumns, cut_out
-from ._copy_paste.fitted import FittedCopyPaste
+from .._quotas import allocate
+from ._copy_paste.blend import BLENDS, Paste, lay, prepare
+from ._copy_paste.counts import CountWish, counts_of
+from ._copy_paste.cutouts import MASKS_FROM_BOXES, Cutout, ImageColumns, Pixels, cut_out, look_of
+from ._labelled_images import box_of_mask, overlap
+
+Floats = npt.NDArray[np.float64]
 
 _NAME = "image.copy_paste"
-_KINDS = frozenset(KINDS) - {"id", "text", "spans"}
+_N_IMAGES = 40  # that are tried before a number of objects is given up
+_N_PASTES = 4  # times the most pastes that are tried on one image
+_N_PLACES = (
+    15  # places tried for one paste; a cutout that fits in a third of them is missed once in 400
+)
+_EDGES = ("none", "feather", "poisson")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +97,7 @@ class CopyPaste(Generator):
     [True, True, True]
     """
 
-    kinds: ClassVar[frozenset[str]] = _KINDS
+    kinds: ClassVar[frozenset[str]] = frozenset(KINDS) - {"id", "text", "spans"}
     chunk_rows: ClassVar[int] = 64
     extra: ClassVar[str | None] = "image"
     note: ClassVar[str] = "holds pixels of real images: treat as the source data"
@@ -115,11 +130,349 @@ class CopyPaste(Generator):
                 allowed=", ".join(sorted(self.kinds)),
             )
         columns = ImageColumns.from_schema(real.schema)
-        known = {
-            o["category"] for row in real.records[columns.boxes].to_pylist() for o in row or ()
-        }
+        rows = real.records[columns.boxes].to_pylist()
+        known = sorted({o["category"] for row in rows for o in row or ()})
         for name in self.classes or ():
             if name not in known:
-                raise UnknownNameError.of("class", name, sorted(known), "classes")
+                raise UnknownNameError.of("class", name, known, "classes")
         bank = cut_out(real, columns, self.masks_from_boxes, self.classes or ())
-        return FittedCopyPaste(self, real, columns, bank)
+        return _FittedCopyPaste(self, real, columns, bank)
+
+
+@dataclass
+class _PasteScene:
+    """A real image and its labels, changed paste by paste.
+
+    Where the image has an id map, it is the truth. Without one, boxes of the objects below stay as they
+    are, and no paste may lie over more than the allowed share of a box.
+    """
+
+    columns: ImageColumns
+    image: Pixels
+    is_grey: bool
+    ids: npt.NDArray[Any] | None
+    objects: list[ObjectLabel]
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any], columns: ImageColumns) -> Self:
+        """Return the scene of a real row."""
+        pixels = decode_pixels(row[columns.image]["bytes"])
+        blob = row[columns.mask] if columns.mask else None
+        ids = None if blob is None else decode_ids(blob["bytes"])
+        if ids is not None:
+            ids = ids.astype(np.uint16 if ids.max(initial=0) < 60_000 else np.int32)
+        image = (pixels if pixels.ndim == 3 else pixels[..., None]).copy()
+        return cls(columns, image, pixels.ndim == 2, ids, list(row[columns.boxes] or ()))
+
+    def paste(self, cutout: Cutout, settings: CopyPaste, rng: np.random.Generator) -> bool:
+        """Paste a cutout where it may lie; return whether there was such a place."""
+        if cutout.pixels.dtype != self.image.dtype or cutout.pixels.shape[2] != self.image.shape[2]:
+            return False
+        edge = settings.blend if settings.blend != "mixed" else _EDGES[int(rng.integers(3))]
+        paste = prepare(
+            cutout,
+            scale=float(rng.uniform(*settings.scale_range)),
+            turn=float(rng.uniform(-settings.turn, settings.turn)),
+            mirrored=bool(settings.mirror and rng.random() < 0.5),
+            soft=edge != "none",
+        )
+        height, width = self.image.shape[:2]
+        h, w = paste.mask.shape
+        for _ in range(_N_PLACES):
+            left = int(rng.integers(-w // 2, width - w // 2))
+            top = int(rng.integers(-h // 2, height - h // 2))
+            if self._may_lie(paste, left, top, settings):
+                lay(self.image, paste, left, top, blend=edge, match=settings.match)
+                self._label(cutout.category, paste, left, top)
+                return True
+        return False
+
+    def cells(self) -> dict[str, Any]:
+        """Return the cells of the synthetic row."""
+        image = self.image[..., 0] if self.is_grey else self.image
+        made: dict[str, Any] = {self.columns.image: {"bytes": encode_lossless(image), "path": None}}
+        if self.columns.mask is not None:
+            blob = None if self.ids is None else {"bytes": encode_lossless(self.ids), "path": None}
+            made[self.columns.mask] = blob
+        made[self.columns.boxes] = self.objects
+        return made
+
+    def _may_lie(self, paste: Paste, left: int, top: int, settings: CopyPaste) -> bool:
+        place, own = overlap(paste.mask.shape, left, top, self.image.shape)
+        mask = paste.mask[own]
+        total = int(paste.mask.sum())
+        if total == 0 or mask.sum() < max(settings.min_inside_fraction * total, 1):
+            return False
+        most = settings.max_hidden_fraction
+        if self.ids is not None:
+            hidden = np.bincount(self.ids[place][mask].ravel().astype(np.int64))
+            areas = {item["id"]: item["area"] for item in self.objects}
+            return all(
+                hidden[i] <= most * areas.get(int(i), np.inf) for i in np.flatnonzero(hidden) if i
+            )
+        box = list(box_of_mask(mask, place[1].start, place[0].start))
+        return all(
+            _shared_area(box, item["box"]) <= most * _area(item["box"]) for item in self.objects
+        )
+
+    def _label(self, category: str, paste: Paste, left: int, top: int) -> None:
+        place, own = overlap(paste.mask.shape, left, top, self.image.shape)
+        mask = paste.mask[own]
+        number = max((item["id"] for item in self.objects), default=0) + 1
+        if self.ids is not None:
+            number = max(number, int(self.ids.max(initial=0)) + 1)
+            self.ids[place][mask] = number
+            self.objects = self._seen()
+        self._hide_points(mask, place)
+        total, inside = int(paste.mask.sum()), int(mask.sum())
+        whole = list(box_of_mask(paste.mask, left, top))
+        self.objects.append(
+            ObjectLabel(
+                id=number,
+                category=category,
+                box=list(box_of_mask(mask, place[1].start, place[0].start)),
+                area=float(inside),
+                visible_fraction=inside / total,
+                truncated=inside < total,
+                keypoints=self._points(paste, left, top),
+                amodal_box=whole,
+            )
+        )
+
+    def _seen(self) -> list[ObjectLabel]:
+        """Return the labels of the objects below as the map shows them now."""
+        assert self.ids is not None
+        found = {int(i): (b, a) for i, b, a in zip(*extents_of(self.ids))}
+        kept = []
+        for item in self.objects:
+            if item["id"] not in found:
+                continue
+            box, area = found[item["id"]]
+            share = float(area) / item["area"] if item["area"] else 1.0
+            label = item.copy()
+            if share < 1:
+                seen = item["visible_fraction"]
+                label["visible_fraction"] = None if seen is None else seen * share
+                label["polygons"] = None
+            label["box"], label["area"] = [float(edge) for edge in box], float(area)
+            kept.append(label)
+        return kept
+
+    def _hide_points(self, mask: npt.NDArray[np.bool_], place: tuple[slice, slice]) -> None:
+        """Mark the keypoints below that the paste lies over as hidden."""
+        rows, columns = place
+        for item in self.objects:
+            for point in item["keypoints"] or ():
+                y, x = int(point["y"]) - rows.start, int(point["x"]) - columns.start
+                inside = 0 <= y < mask.shape[0] and 0 <= x < mask.shape[1]
+                if point["v"] == 2 and inside and mask[y, x]:
+                    point["v"] = 1
+
+    def _points(self, paste: Paste, left: int, top: int) -> list[Keypoint]:
+        made = []
+        for name, (x, y, v) in paste.points.items():
+            at = (x + left, y + top)
+            stays = v > 0 and in_frame(*at, self.image.shape)
+            if paste.is_mirrored:  # in a mirror a left hand looks like a right one
+                swapped = name.replace("left", "right")
+                name = swapped if swapped != name else name.replace("right", "left")
+            x, y, v = (*at, v) if stays else (0.0, 0.0, 0)
+            made.append(Keypoint(name=name, x=x, y=y, v=v))
+        return made
+
+
+def _shared_area(a: list[float], b: list[float]) -> float:
+    wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    return max(wide, 0.0) * max(high, 0.0)
+
+
+def _area(box: list[float]) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+class _FittedCopyPaste(FittedGenerator):
+    """Pastes the cutouts of its bank onto the real images."""
+
+    def __init__(
+        self, settings: CopyPaste, real: Dataset, columns: ImageColumns, bank: list[Cutout]
+    ) -> None:
+        self._settings, self._real, self._columns = settings, real, columns
+        self._bank: dict[str, list[Cutout]] = {}
+        for cutout in bank:
+            self._bank.setdefault(cutout.category, []).append(cutout)
+        self._objects = [row or [] for row in real.records[columns.boxes].to_pylist()]
+        self._labels = sorted({item["category"] for row in self._objects for item in row})
+        self._weights = self._class_weights()
+        self.schema = real.schema
+
+    def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
+        """Return `n` images; the first of them do not depend on how many are asked for.
+
+        `where` may speak of the columns of the set, which choose the image below, and of the numbers of
+        objects, of all of them (`all objects`) or of a label (`objects 'WBC'`), which pastes bring about.
+        """
+        most = self._settings.n_pastes_range[1]
+        plain, wish = CountWish.from_where(
+            where, self.schema.names, self._labels, max(map(len, self._objects)) + 2 * most
+        )
+        usable = self._usable(plain, wish, where)
+        names = list(self._weights)
+        order = (names[k] for k in allocate(list(self._weights.values()), rng))
+        owed: list[str] = []
+        positions, cells, parents = [], [], []
+        for _ in range(n):
+            rows, scene = self._compose(usable, wish, order, owed, rng)
+            positions.append(rows[0])
+            cells.append(scene.cells())
+            parents.append(list(dict.fromkeys(rows)))
+        return self._dataset(positions, cells, parents)
+
+    def _usable(
+        self, plain: Where | None, wish: CountWish, where: Where | None
+    ) -> npt.NDArray[np.intp]:
+        """Return the positions of the real images that the made ones may begin with."""
+        meets = np.ones(len(self._real), bool) if plain is None else self._real.mask(plain)
+        usable = np.flatnonzero(meets & ~self._real.is_null(self._columns.image))
+        if wish:
+            room = self._settings.n_pastes_range[1]
+            needs = [wish.missing_objects(counts_of(self._objects[k]), room) for k in usable]
+            known = {"", *(name for name, weight in self._weights.items() if weight)}
+            can = [need is not None and need.keys() <= known for need in needs]
+            usable = usable[np.array(can, bool)]
+        if not len(usable):
+            raise ParameterError(
+                f"'{_NAME}' can make no row that meets the condition",
+                got=str(where),
+                todo="raise n_pastes_range, or name the classes in 'classes', so that real images and "
+                "pastes have so many objects"
+                if wish
+                else "no real image meets it: correct the condition",
+            )
+        return usable
+
+    def _compose(
+        self,
+        usable: npt.NDArray[np.intp],
+        wish: CountWish,
+        order: Iterator[str],
+        owed: list[str],
+        rng: np.random.Generator,
+    ) -> tuple[list[int], _PasteScene]:
+        """Return a synthetic image with the positions of the rows whose pixels it holds."""
+        low, high = self._settings.n_pastes_range
+        for _ in range(_N_IMAGES):
+            at = int(usable[int(rng.integers(len(usable)))])
+            scene = _PasteScene.from_row(
+                self._real.records.slice(at, 1).to_pylist()[0], self._columns
+            )
+            rows, look = [at], look_of(scene.image)
+            if not wish:
+                for _ in range(int(rng.integers(low, high + 1))):
+                    cutout = self._paste(scene, look, order, owed, rng)
+                    if cutout is not None:
+                        rows.append(cutout.row)
+                return rows, scene
+            rows += self._paste_as_wished(scene, look, wish, rng)
+            if len(rows) > 1 and wish.is_met(counts_of(scene.objects)):
+                return rows, scene
+        raise ParameterError(
+            f"'{_NAME}' finds no place for the objects that the condition asks for",
+            todo="raise max_hidden_fraction or look_distance, lower scale_range, or ask for fewer objects",
+        )
+
+    def _paste_as_wished(
+        self,
+        scene: _PasteScene,
+        look: Floats,
+        wish: CountWish,
+        rng: np.random.Generator,
+    ) -> list[int]:
+        """Paste the objects that the condition still requires; return the rows of their cutouts.
+
+        Counts without a condition stay close to those of the real image. If fewer objects are required than
+        `n_pastes_range` asks for, other allowed ones are pasted: no synthetic image equals a real one.
+        """
+        rows: list[int] = []
+        low, high = self._settings.n_pastes_range
+        names = list(self._weights)
+        weights = np.array(list(self._weights.values()))
+        for _ in range(_N_PASTES * high):
+            counts = counts_of(scene.objects)
+            lacking = wish.missing_objects(counts, high - len(rows))
+            if lacking is None or (len(rows) >= low and not sum(lacking.values())):
+                break
+            due = [name for name in lacking if name] or names
+            may = np.array([name in due and wish.allows(name, counts) for name in names])
+            shares = np.where(may, weights, 0.0)
+            if not shares.sum():
+                break
+            name = names[int(rng.choice(len(names), p=shares / shares.sum()))]
+            cutout = self._cutout(name, look, rng)
+            if cutout is not None and scene.paste(cutout, self._settings, rng):
+                rows.append(cutout.row)
+        return rows
+
+    def _paste(
+        self,
+        scene: _PasteScene,
+        look: Floats,
+        order: Iterator[str],
+        owed: list[str],
+        rng: np.random.Generator,
+    ) -> Cutout | None:
+        """Paste one object and return it: of a class that is owed a place, else of the one in turn.
+
+        A class that finds no place stays in `owed` and comes first next time, so that shares are kept.
+        """
+        for name in [*dict.fromkeys(owed), None]:
+            if name is None:
+                name, known = next(order), set(owed)
+                owed.append(name)
+                if name in known:  # tried on this image just now
+                    return None
+            cutout = self._cutout(name, look, rng)
+            if cutout is not None and scene.paste(cutout, self._settings, rng):
+                owed.remove(name)
+                return cutout
+        return None
+
+    def _cutout(self, name: str, look: Floats, rng: np.random.Generator) -> Cutout | None:
+        """Return an object of a class from an image that looks alike; None when there is none."""
+        bank = self._bank[name]
+        looks = [c.look if len(c.look) == len(look) else np.full(len(look), np.inf) for c in bank]
+        far = np.abs(np.array(looks) - look).max(axis=1)
+        fitting = np.flatnonzero(far <= self._settings.look_distance)
+        return bank[int(fitting[int(rng.integers(len(fitting)))])] if len(fitting) else None
+
+    def _dataset(
+        self, positions: list[int], cells: list[dict[str, Any]], parents: list[list[int]]
+    ) -> Dataset:
+        base = self._real.records.select(list(self.schema.names))
+        records = base.take(pa.array(positions, pa.int64()))
+        for name in (self._columns.image, self._columns.mask, self._columns.boxes):
+            if name is not None:
+                column = pa.array([cell[name] for cell in cells], self.schema[name].arrow_type)
+                records = records.set_column(records.schema.get_field_index(name), name, column)
+        card = Card(
+            name=_NAME, origin="synthetic", component=_NAME, settings=asdict(self._settings)
+        )
+        made = replace(self._real, records=records, card=card)
+        if "_id" not in self._real.records.column_names:
+            return made
+        ids = self._real.records.column("_id").to_pylist()
+        named = [[ids[k] for k in rows] for rows in parents]
+        return made.with_reserved(
+            ids=[f"{rows[0]}+{k}" for k, rows in enumerate(named)], parents=named
+        )
+
+    def _class_weights(self) -> dict[str, float]:
+        given = self._settings.classes
+        weights = read_weights(given or sorted(self._bank), self._labels, "classes", "class")
+        for name, weight in weights.items():
+            if weight and name not in self._bank:
+                raise FitError(
+                    f"there is no object of class '{name}' to cut out",
+                    allowed="objects that are seen whole and are not tiny",
+                    todo="leave the class out of 'classes'",
+                )
+        return weights

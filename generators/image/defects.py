@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import Field, Label, Schema, Taxonomy
+from twinset.core.data.schema import Label, Taxonomy
 from twinset.core.data.where import Where
-from twinset.core.errors import ParameterError, UnknownNameError
+from twinset.core.errors import ParameterError
 from twinset.core.image.instance_maps import objects_from_ids
 from twinset.core.image.surface_defects import DEFECTS, marked
-from twinset.core.parameters import Ascending, Each, Fraction, Interval
+from twinset.core.parameters import Ascending, Each, Fraction, Interval, read_weights
 
 from .._conditions import outcomes_that_meet
 from .._quotas import allocate
-from ._labelled_images import build_dataset, label_cells, label_fields
+from ._labelled_images import (
+    build_dataset,
+    category_field,
+    label_cells,
+    label_schema,
+)
 from ._surfaces import SURFACES, paint_surface
 
 _NAME = "image.defects"
@@ -32,10 +38,10 @@ class Defects(Generator):
     """Draw surfaces with defects for visual inspection: each defect with its exact mask.
 
     Needs no real data. An image shows a faultless surface, or one with defects of one kind; the id map
-    says which pixels each defect covers by a half or more. `where` may speak of `surface`, `defect` (good
-    or a kind) and is met by construction; the count of each `defect` is within one image of its share in
-    each chunk of 64. A faulty image shows its defect in a pixel of the id map or more; one too small for
-    that is drawn larger. For defects on images of your own see the augmenter `image.add_defects`.
+    gives the pixels that each defect covers by a half or more. Conditions on `surface` and `defect` (good
+    or a kind) are met by construction; the count of each `defect` is within one image of its share in
+    each chunk of 64. A defect covers at least one pixel of the id map; a smaller one is enlarged. For
+    defects on your own images see the augmenter `image.add_defects`.
 
     Parameters
     ----------
@@ -48,18 +54,18 @@ class Defects(Generator):
     good_fraction : float
         Share of images without a defect, 0 to 1.
     n_defects_range : tuple of int
-        Fewest and most defects on a faulty surface, 1 to 20.
+        Smallest and largest number of defects on a faulty surface, 1 to 20.
     side_range : tuple of float
-        Longer side of a defect over that of the image, least and greatest, 0.02 to 0.8.
+        Longer side of a defect over that of the image, smallest and largest, 0.02 to 0.8.
     amount_range : tuple of float
-        How glaring defects are, 0 (hardly to be seen) to 1.
+        Contrast of defects, smallest and largest, 0 (hardly visible) to 1.
 
     Raises
     ------
     ParameterError
         A setting is outside its range.
     UnknownNameError
-        A surface or a kind of defect is none of those there are.
+        A surface or a kind of defect is unknown.
 
     Examples
     --------
@@ -91,36 +97,43 @@ class Defects(Generator):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _weights("surfaces", self.surfaces, SURFACES)
-        _weights("kinds_of_defect", self.kinds_of_defect, DEFECTS)
+        self.shares("surfaces")
+        self.shares("kinds_of_defect")
+
+    def shares(self, name: str) -> dict[str, float]:
+        """Return surface, or kind of defect, -> its share of 1."""
+        is_surface = name == "surfaces"
+        known: Iterable[str] = SURFACES if is_surface else DEFECTS
+        noun = "surface" if is_surface else "kind of defect"
+        weights = read_weights(getattr(self, name), known, name, noun)
+        total = sum(weights.values())
+        return {key: weight / total for key, weight in weights.items()}
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedGenerator:
-        """Return the generator ready to draw; `real` is not looked at."""
+        """Return the generator ready to draw; `real` is not used."""
         return _FittedDefects(self)
 
 
 class _FittedDefects(FittedGenerator):
     def __init__(self, settings: Defects) -> None:
         self._settings = settings
-        surfaces = _weights("surfaces", settings.surfaces, SURFACES)
-        kinds = _weights("kinds_of_defect", settings.kinds_of_defect, DEFECTS)
+        surfaces, kinds = settings.shares("surfaces"), settings.shares("kinds_of_defect")
         bad = 1 - settings.good_fraction
         shares = {GOOD: settings.good_fraction, **{name: bad * w for name, w in kinds.items()}}
         self._n_surfaces = len(surfaces)
-        self._outcomes: dict[str, list[str]] = {"defect": [], "surface": []}
-        weights = []
-        for defect, share in shares.items():
-            for surface, weight in surfaces.items():
-                self._outcomes["defect"].append(defect)
-                self._outcomes["surface"].append(surface)
-                weights.append(share * weight)
-        self._weights = np.array(weights)
-        self.schema = _schema(tuple(kinds), tuple(surfaces))
+        pairs = [(defect, surface) for defect in shares for surface in surfaces]
+        self._outcomes = {"defect": [d for d, _ in pairs], "surface": [s for _, s in pairs]}
+        self._weights = np.array([shares[d] * surfaces[s] for d, s in pairs])
+        self.schema = label_schema(
+            Taxonomy(tuple(Label(name) for name in sorted(kinds))),
+            category_field("defect", (GOOD, *kinds)),
+            category_field("surface", surfaces),
+        )
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
-        """Return `n` images; the first of them do not depend on how many are asked for."""
+        """Return `n` images; the first of them do not depend on `n`."""
         meets = outcomes_that_meet(where, self._outcomes, self.schema, _NAME)
         weights = np.where(meets, self._weights, 0.0)
         if not weights.sum():
@@ -133,9 +146,7 @@ class _FittedDefects(FittedGenerator):
         rows = [self._draw(next(order), rng) for _ in range(n)]
         return build_dataset(rows, self.schema, _NAME, self._settings)
 
-    def _order(
-        self, weights: np.ndarray[Any, np.dtype[np.float64]], rng: np.random.Generator
-    ) -> Iterator[int]:
+    def _order(self, weights: npt.NDArray[np.float64], rng: np.random.Generator) -> Iterator[int]:
         """Yield outcomes: defects in their exact shares, and the surfaces of each defect in theirs."""
         table = weights.reshape(-1, self._n_surfaces)  # one row a defect
         surfaces = {k: allocate(row.tolist(), rng) for k, row in enumerate(table) if row.sum()}
@@ -144,50 +155,16 @@ class _FittedDefects(FittedGenerator):
 
     def _draw(self, outcome: int, rng: np.random.Generator) -> dict[str, Any]:
         settings = self._settings
-        defect, surface = (self._outcomes[name][outcome] for name in ("defect", "surface"))
-        canvas = paint_surface(surface, settings.size, settings.size, rng)
+        row = {name: values[outcome] for name, values in self._outcomes.items()}
+        canvas = paint_surface(row["surface"], settings.size, settings.size, rng)
         ids = np.zeros((settings.size, settings.size), np.uint16)
-        if defect != GOOD:
+        if row["defect"] != GOOD:
             low, high = settings.n_defects_range
             for i in range(1, int(rng.integers(low, high + 1)) + 1):
                 side = float(rng.uniform(*settings.side_range)) * settings.size
                 amount = float(rng.uniform(*settings.amount_range))
-                canvas, mask = marked(defect, canvas, side, amount, rng)
+                canvas, mask = marked(row["defect"], canvas, side, amount, rng)
                 ids[mask] = i
-        seen = np.unique(ids)[1:].tolist()
+        objects = objects_from_ids(ids, dict.fromkeys(np.unique(ids)[1:].tolist(), row["defect"]))
         image = np.rint(np.clip(canvas, 0, 1) * 255).astype(np.uint8)
-        return {
-            **label_cells(image, ids, objects_from_ids(ids, dict.fromkeys(seen, defect))),
-            "defect": defect,
-            "surface": surface,
-        }
-
-
-def _schema(kinds: tuple[str, ...], surfaces: tuple[str, ...]) -> Schema:
-    labels = Taxonomy(tuple(Label(name) for name in sorted(kinds)))
-    levels = tuple(sorted((GOOD, *kinds)))
-    return Schema(
-        (
-            *label_fields(labels),
-            Field(name="defect", kind="category", nullable=False, levels=levels),
-            Field(name="surface", kind="category", nullable=False, levels=tuple(sorted(surfaces))),
-        )
-    )
-
-
-def _weights(
-    name: str, given: Sequence[str] | Mapping[str, float], known: Mapping[str, Any]
-) -> dict[str, float]:
-    """Return each name's share of 1."""
-    weights = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
-    for key, weight in weights.items():
-        if key not in known:
-            raise UnknownNameError.of(name.replace("_", " ").rstrip("s"), str(key), known, name)
-        if not 0 <= weight < float("inf"):
-            raise ParameterError(
-                f"the weight of '{key}' in '{name}' is out of its range", got=str(weight)
-            )
-    total = float(sum(weights.values()))
-    if total <= 0:
-        raise ParameterError(f"'{name}' gives nothing a weight above 0")
-    return {key: weight / total for key, weight in weights.items()}
+        return label_cells(image, ids, objects) | row

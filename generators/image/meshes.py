@@ -8,24 +8,32 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import Field, Schema, Taxonomy
+from twinset.core.data.schema import Field, Taxonomy
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError, UnknownNameError
 from twinset.core.image.codec import encode_lossless
-from twinset.core.parameters import Ascending, Each, Fraction, Interval
+from twinset.core.parameters import Ascending, Each, Fraction, Interval, read_weights
 
-from .._conditions import outcomes_that_meet
-from ._labelled_images import build_dataset, label_cells, label_fields
+from ._labelled_images import (
+    Choices,
+    Rgb,
+    build_dataset,
+    category_field,
+    label_cells,
+    label_schema,
+    pick,
+)
 from ._meshes.forms import EXTRA, Triangles, forms_of, read_mesh_classes
 from ._meshes.scene import MeshScene, lay_out_meshes
 from ._meshes.shade import LIGHTS, VIEWS, paint
-from ._scenes.spec import checked_weights, read_colour
+from ._scenes.spec import read_colour
 
 _NAME = "image.meshes"
-_N_SCENES = 40
+_N_SCENES = 40  # scenes drawn until one shows as many objects as requested
 _LEVELS: Mapping[str, Sequence[str]] = {"view": tuple(VIEWS), "light": tuple(LIGHTS)}
 
 
@@ -124,24 +132,13 @@ class Meshes(Generator):
         for name in self.factors:
             if name not in _LEVELS:
                 raise UnknownNameError.of("condition", name, _LEVELS, "factors")
-        made = {}
-        for name, known in _LEVELS.items():
-            given = self.factors.get(name, known)
-            weights = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
-            for level in weights:
-                if level not in known:
-                    raise UnknownNameError.of("level", str(level), known, f"factors.{name}")
-            made[name] = checked_weights(name, weights)
-        return made
+        return {
+            name: read_weights(self.factors.get(name, known), known, f"factors.{name}", "level")
+            for name, known in _LEVELS.items()
+        }
 
     def with_assets(self, assets: Mapping[str, Dataset]) -> Meshes:
-        """Return the generator with the meshes that it names, by the recipe's assets.
-
-        Raises
-        ------
-        ParameterError
-            It names an asset that is not there, or one without meshes.
-        """
+        """Return the generator with the meshes that it names, by the recipe's assets."""
         supplied = replace(self)
         # No setting: what cards and addresses tell is the name of the asset, not its triangles.
         object.__setattr__(supplied, "_forms", forms_of(read_mesh_classes(self.classes), assets))
@@ -162,26 +159,22 @@ class FittedMeshes(FittedGenerator):
         self._settings, self._forms = settings, forms
         self._classes = read_mesh_classes(settings.classes)
         low, high = settings.n_objects_range
-        self._choices: dict[str, dict[Any, float]] = dict(settings.levels)
-        self._choices["n_objects"] = dict.fromkeys(range(low, high + 1), 1.0)
-        labels = Taxonomy(tuple(kind.label for kind in self._classes))
-        fields = [
-            *label_fields(labels),
+        numbers = dict.fromkeys(range(low, high + 1), 1.0)
+        self._choices = Choices({**settings.levels, "n_objects": numbers})
+        depth = Field(name="depth", kind="image", nullable=False, description="float32")
+        self.schema = label_schema(
+            Taxonomy(tuple(kind.label for kind in self._classes)),
             Field(name="n_objects", kind="integer", nullable=False),
-        ]
-        for name, weights in settings.levels.items():
-            levels = tuple(sorted(weights))
-            fields.append(Field(name=name, kind="category", nullable=False, levels=levels))
-        if settings.depth:
-            fields.append(Field(name="depth", kind="image", nullable=False, description="float32"))
-        self.schema = Schema(tuple(fields))
+            *(category_field(name, levels) for name, levels in settings.levels.items()),
+            *([depth] if settings.depth else ()),
+        )
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
         """Return `n` scenes; the first of them do not depend on how many are asked for."""
-        choices = self._under(where)
+        choices = self._choices.under(where, self.schema, _NAME).weights
         rows = []
         for _ in range(n):
-            row = {name: _pick(weights, rng) for name, weights in choices.items()}
+            row = {name: pick(weights, rng) for name, weights in choices.items()}
             scene, image = self.draw(row["n_objects"], row["view"], row["light"], rng)
             row |= label_cells(image, scene.ids, scene.objects)
             if self._settings.depth:
@@ -191,14 +184,8 @@ class FittedMeshes(FittedGenerator):
 
     def draw(
         self, n_objects: int, view: str, light: str, rng: np.random.Generator
-    ) -> tuple[MeshScene, np.ndarray[Any, np.dtype[np.uint8]]]:
-        """Return one scene and its image, RGB, shape (h, w, 3), in memory.
-
-        Raises
-        ------
-        ParameterError
-            The objects do not find room.
-        """
+    ) -> tuple[MeshScene, npt.NDArray[np.uint8]]:
+        """Return one scene and its image, RGB, shape (h, w, 3), in memory."""
         settings = self._settings
         shares = np.array([kind.weight for kind in self._classes], float)
         for _ in range(_N_SCENES):
@@ -226,45 +213,15 @@ class FittedMeshes(FittedGenerator):
             todo="lower scale_range, n_objects_range or min_visible_fraction",
         )
 
-    def _ground(self, rng: np.random.Generator) -> tuple[float, float, float]:
+    def _ground(self, rng: np.random.Generator) -> Rgb:
         drawn = colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(0.05, 0.3), rng.uniform(0.35, 0.75))
         given = self._settings.ground_colour
         return drawn if given is None else read_colour(given, "ground_colour")
 
-    def _under(self, where: Where | None) -> dict[str, dict[Any, float]]:
-        """Return the choices that meet a condition.
 
-        Raises
-        ------
-        ParameterError
-            The condition is on a column that is not chosen, or nothing meets it.
-        """
-        kept = dict(self._choices)
-        for column, condition in (where.conditions if where is not None else {}).items():
-            if column not in kept:
-                raise ParameterError(
-                    f"'{_NAME}' cannot make rows under a condition on '{column}'",
-                    allowed="conditions on " + ", ".join(kept),
-                )
-            values = list(kept[column])
-            meets = outcomes_that_meet(
-                Where({column: condition}), {column: values}, self.schema, _NAME
-            )
-            kept[column] = {v: kept[column][v] or 1e-9 for v, fits in zip(values, meets) if fits}
-        return kept
-
-
-def _colour(
-    colours: tuple[tuple[float, float, float], ...] | None, rng: np.random.Generator
-) -> tuple[float, float, float]:
+def _colour(colours: tuple[Rgb, ...] | None, rng: np.random.Generator) -> Rgb:
     if colours is None:
         return colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(0.25, 0.9), rng.uniform(0.4, 1.0))
     drawn = np.array(colours[int(rng.integers(len(colours)))]) + rng.uniform(-0.05, 0.05, 3)
     red, green, blue = np.clip(drawn, 0, 1).tolist()
     return red, green, blue
-
-
-def _pick(weights: Mapping[Any, float], rng: np.random.Generator) -> Any:
-    values = list(weights)
-    edges = np.cumsum(list(weights.values()))
-    return values[int(np.searchsorted(edges, rng.uniform(0, edges[-1]), side="right"))]

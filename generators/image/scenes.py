@@ -7,26 +7,26 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import Field, Schema, Taxonomy
+from twinset.core.data.schema import Field, Taxonomy
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
 from twinset.core.image.effects import CAMERA, WEATHER
 from twinset.core.parameters import Ascending, Each, Fraction, Interval
 
-from ._labelled_images import build_dataset, label_cells, label_fields
-from ._scenes.choices import Choices
+from ._labelled_images import build_dataset, category_field, label_cells, label_schema
+from ._scenes.choices import SceneChoices
 from ._scenes.ground import paint_ground
 from ._scenes.images import SceneImages
-from ._scenes.layout import SpriteScene, lay_out
+from ._scenes.layout import Layout, SpriteScene
 from ._scenes.render import lay
 from ._scenes.spec import (
     DEFAULT_CLASSES,
     LEVELS,
     PHOTOGRAPH,
-    ObjectClass,
     assets_of,
     read_classes,
     read_colour,
@@ -38,6 +38,7 @@ _NAME = "image.scenes"
 _EFFECTS = {**WEATHER, **CAMERA}
 # In the order in which light meets them: the scene, the air, the lens, the sensor.
 _ORDER = ("light", "weather", "blur", "sensor")
+_N_SCENES = 40  # scenes drawn until one shows as many objects as requested
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +122,6 @@ class Scenes(Generator):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        read_classes(self.classes)
         if self.ground_colour is not None:
             read_colour(self.ground_colour, "ground_colour")
         if self.levels["ground"].get(PHOTOGRAPH) and self.backgrounds is None:
@@ -129,7 +129,13 @@ class Scenes(Generator):
                 f"factors.ground names '{PHOTOGRAPH}', and there are no images for it",
                 todo="say backgrounds: ASSET, with a folder of photographs under the recipe's assets",
             )
-        Choices.from_settings(self)
+        self.choices  # noqa: B018 - checks classes, levels and forbidden combinations
+
+    @property
+    def choices(self) -> SceneChoices:
+        """Levels, main class and number of objects, with their weights."""
+        kinds = read_classes(self.classes)
+        return SceneChoices.from_settings(kinds, self.levels, self.n_objects_range, self.forbidden)
 
     @property
     def levels(self) -> dict[str, dict[str, float]]:
@@ -145,15 +151,7 @@ class Scenes(Generator):
         )
 
     def with_assets(self, assets: Mapping[str, Dataset]) -> Scenes:
-        """Return the generator with the cutouts and photographs that it names, by the recipe's assets.
-
-        Raises
-        ------
-        ParameterError
-            It names an asset that is not there, or one without images.
-        DataError
-            An image cannot be used; the sentence names its file.
-        """
+        """Return the generator with the cutouts and photographs that it names, by the recipe's assets."""
         named, size = assets_of(self.classes), self.height_width
         supplied = replace(self)
         # No setting: what cards and addresses tell is the name of the asset, not its pixels.
@@ -177,11 +175,15 @@ class FittedScenes(FittedGenerator):
         self._settings, self._images = settings, images
         classes = read_classes(settings.classes, images.cutouts)
         self._classes = {kind.name: kind for kind in classes}
-        self._choices = Choices.from_settings(settings)
-        self._colour = None
-        if settings.ground_colour is not None:
-            self._colour = read_colour(settings.ground_colour, "ground_colour")
-        self.schema = _schema(settings, tuple(self._classes.values()))
+        self._choices = settings.choices
+        given = settings.ground_colour
+        self._colour = None if given is None else read_colour(given, "ground_colour")
+        self.schema = label_schema(
+            Taxonomy(tuple(kind.label for kind in classes)),
+            category_field("main_class", self._classes),
+            Field(name="n_objects", kind="integer", nullable=False),
+            *(category_field(name, levels) for name, levels in settings.levels.items()),
+        )
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
         """Return `n` scenes; the first of them do not depend on how many are asked for."""
@@ -197,35 +199,19 @@ class FittedScenes(FittedGenerator):
 
     def draw(
         self, main: str, n_objects: int, levels: Mapping[str, str], rng: np.random.Generator
-    ) -> tuple[SpriteScene, np.ndarray[Any, np.dtype[np.uint8]]]:
+    ) -> tuple[SpriteScene, npt.NDArray[np.uint8]]:
         """Return one scene and its image, RGB, shape (h, w, 3), in memory.
 
-        Parameters
-        ----------
-        main : str
-            Class of the main object.
-        n_objects : int
-            How many objects; all of them can be seen.
-        levels : mapping
-            Level of every condition.
-        rng : numpy.random.Generator
-            Draws the rest.
+        All `n_objects` objects, the main one of class `main`, are visible; `levels` is the level of
+        every condition.
         """
         settings = self._settings
         size = settings.height_width
         view = View.draw(settings.perspective, size, rng)
+        layout = Layout(size, settings.layout, settings.min_visible_fraction, view, rng)
         for _ in range(_N_SCENES):
             others = [self._classes[name] for name in self._choices.others(n_objects - 1, rng)]
-            scene = lay_out(
-                self._classes[main],
-                others,
-                levels,
-                size=size,
-                layout=settings.layout,
-                min_visible_fraction=settings.min_visible_fraction,
-                view=view,
-                rng=rng,
-            )
+            scene = layout.scene(self._classes[main], others, levels)
             if len(scene.objects) == n_objects:
                 return scene, self._paint(scene, levels, view, rng)
         raise ParameterError(
@@ -235,7 +221,7 @@ class FittedScenes(FittedGenerator):
 
     def _paint(
         self, scene: SpriteScene, levels: Mapping[str, str], view: View, rng: np.random.Generator
-    ) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    ) -> npt.NDArray[np.uint8]:
         height, width = self._settings.height_width
         if levels["ground"] == PHOTOGRAPH:
             ground = self._images.ground(height, width, rng)
@@ -253,21 +239,3 @@ class FittedScenes(FittedGenerator):
 
         np.maximum(canvas, 0, out=canvas)
         return np.asarray(cv2.convertScaleAbs(canvas, alpha=255))
-
-
-_N_SCENES = 40
-
-
-def _schema(settings: Scenes, classes: tuple[ObjectClass, ...]) -> Schema:
-    labels = Taxonomy(tuple(kind.label for kind in classes))
-    names = tuple(sorted(kind.name for kind in classes))
-    fields = [
-        *label_fields(labels),
-        Field(name="main_class", kind="category", nullable=False, levels=names),
-        Field(name="n_objects", kind="integer", nullable=False),
-    ]
-    for name, weights in settings.levels.items():
-        fields.append(
-            Field(name=name, kind="category", nullable=False, levels=tuple(sorted(weights)))
-        )
-    return Schema(tuple(fields))

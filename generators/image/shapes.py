@@ -12,14 +12,20 @@ import numpy.typing as npt
 
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import Field, Label, Schema, Taxonomy
+from twinset.core.data.schema import Field, Label, Taxonomy
 from twinset.core.data.where import Where
-from twinset.core.errors import ParameterError, did_you_mean
-from twinset.core.parameters import Ascending, Each, Fraction, Interval
+from twinset.core.errors import ParameterError
+from twinset.core.image.polygons import signed_area
+from twinset.core.parameters import Ascending, Each, Fraction, Interval, read_weights
 
 from .._conditions import outcomes_that_meet
 from .._quotas import allocate
-from ._labelled_images import build_dataset, label_cells, label_fields
+from ._labelled_images import (
+    build_dataset,
+    category_field,
+    label_cells,
+    label_schema,
+)
 from ._scenes.ground import paint_ground
 from ._scenes.layout import SpriteScene, label_scene
 from ._scenes.render import Sprite, lay, sprite_of
@@ -39,7 +45,7 @@ _DEFINITIONS: Mapping[str, str] = {
 _MIN_VISIBLE = 0.4  # a shape of which less is seen is hard to name, for people too
 _MAX_SECOND = 0.92  # side of the other shapes over that of the main one: its lead can be seen
 _N_SCENES, _N_PLACES = 60, 12  # attempts; scenes of 50 objects need about as many
-_SHADOW = 0.45
+_SHADOW = 0.45  # darkness of shadows, 0 (none) to 1 (black): they stay visible on dark ground
 _NIGHT = np.array([0.33, 0.37, 0.52], np.float32)  # dark and a little blue
 _NIGHT_NOISE = 2.0  # times the noise by day: a sensor amplifies a dark image
 
@@ -77,6 +83,8 @@ class Shapes(Generator):
     ------
     ParameterError
         A setting is outside its range, or the objects cannot find room.
+    UnknownNameError
+        A shape is unknown.
 
     Examples
     --------
@@ -108,7 +116,7 @@ class Shapes(Generator):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_categories(self.weights)
+        self.weights  # noqa: B018 - checks the categories
         if self.n_objects_range[1] * self.scale_range[0] ** 2 > 0.5:
             raise ParameterError(
                 f"{self.n_objects_range[1]} objects do not find room in one image",
@@ -117,11 +125,10 @@ class Shapes(Generator):
             )
 
     @property
-    def weights(self) -> Mapping[str, float]:
+    def weights(self) -> dict[str, float]:
         """Weight of each shape that is drawn."""
-        if isinstance(self.categories, Mapping):
-            return self.categories
-        return dict.fromkeys(_DEFINITIONS if self.categories is None else self.categories, 1.0)
+        given = tuple(_DEFINITIONS) if self.categories is None else self.categories
+        return read_weights(given, _DEFINITIONS, "categories", "shape")
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
@@ -134,7 +141,21 @@ class _FittedShapes(FittedGenerator):
     def __init__(self, settings: Shapes) -> None:
         self._settings = settings
         self._outcomes, self._weights = _list_outcomes(settings)
-        self.schema = _schema(settings)
+        names = sorted(settings.weights)
+        shapes = Taxonomy(tuple(Label(name, _DEFINITIONS[name]) for name in names))
+        self.schema = label_schema(
+            shapes,
+            Field(
+                name="main_shape",
+                kind="category",
+                nullable=settings.n_objects_range[0] == 0,
+                levels=tuple(names),
+                taxonomy=shapes,
+                description="shape of the object with the largest visible area",
+            ),
+            category_field("light", ("day", "night")),
+            Field(name="n_objects", kind="integer", nullable=False),
+        )
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
         """Return `n` images; the first of them do not depend on `n`."""
@@ -226,7 +247,7 @@ def _draw_shape(
 ) -> Sprite:
     """Return a shape of area `side` squared; its hue differs from that of the background."""
     form = FORMS[name](rng)
-    areas = [_polygon_area(ring) for ring, _ in form.parts]
+    areas = [abs(signed_area(ring)) for ring, _ in form.parts]
     longest = float(np.ptp(form.parts[0][0], axis=0).max())
     is_bright = rng.random() < 0.7  # the others are dark: lightness alone does not give shapes away
     value = rng.uniform(0.8, 1.0) if is_bright else rng.uniform(0.3, 0.45)
@@ -243,11 +264,6 @@ def _draw_shape(
     )
     scale = longest / np.sqrt(areas[0] - sum(areas[1:]))
     return sprite_of(kind, centre, side * float(scale), rng, View())
-
-
-def _polygon_area(ring: npt.NDArray[np.float64]) -> float:
-    x, y = ring.T
-    return 0.5 * abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1)))
 
 
 def _paint(
@@ -269,57 +285,13 @@ def _paint(
 def _list_outcomes(settings: Shapes) -> tuple[dict[str, list[Any]], np.ndarray[Any, np.dtype[Any]]]:
     """Return every (main_shape, light, n_objects) that is possible, and its weight."""
     low, high = settings.n_objects_range
-    total = sum(settings.weights.values())
-    rows: list[tuple[str | None, str, int]] = []
-    weights = []
-    for n in range(low, high + 1):
-        mains = [(name, w / total) for name, w in settings.weights.items()] if n else [(None, 1.0)]
-        for main, share in mains:
-            for light, chance in (
-                ("day", 1 - settings.night_fraction),
-                ("night", settings.night_fraction),
-            ):
-                rows.append((main, light, n))
-                weights.append(share * chance)
-    main_column, light_column, n_column = (list(column) for column in zip(*rows))
-    columns = {"main_shape": main_column, "light": light_column, "n_objects": n_column}
-    return columns, np.array(weights)
-
-
-def _schema(settings: Shapes) -> Schema:
-    names = tuple(sorted(settings.weights))
-    shapes = Taxonomy(tuple(Label(name, _DEFINITIONS[name]) for name in names))
-    empty_images = settings.n_objects_range[0] == 0
-    return Schema(
-        (
-            *label_fields(shapes),
-            Field(
-                name="main_shape",
-                kind="category",
-                nullable=empty_images,
-                levels=names,
-                taxonomy=shapes,
-                description="shape of the object with the largest visible area",
-            ),
-            Field(name="light", kind="category", nullable=False, levels=("day", "night")),
-            Field(name="n_objects", kind="integer", nullable=False),
-        )
-    )
-
-
-def _check_categories(weights: Mapping[str, float]) -> None:
-    for name, weight in weights.items():
-        if name not in _DEFINITIONS:
-            raise ParameterError(
-                f"unknown shape '{name}' in 'categories'",
-                allowed=", ".join(_DEFINITIONS),
-                todo=did_you_mean(name, _DEFINITIONS),
-            )
-        if not 0 <= weight < float("inf"):
-            raise ParameterError(
-                f"the weight of '{name}' in 'categories' is out of its range",
-                got=str(weight),
-                allowed="0 or more",
-            )
-    if sum(weights.values()) <= 0:
-        raise ParameterError("'categories' gives no shape a weight above 0")
+    total, night = sum(settings.weights.values()), settings.night_fraction
+    shares: dict[str | None, float] = {name: w / total for name, w in settings.weights.items()}
+    rows = [
+        (main, light, n, share * chance)
+        for n in range(low, high + 1)
+        for main, share in (shares if n else {None: 1.0}).items()
+        for light, chance in (("day", 1 - night), ("night", night))
+    ]
+    mains, lights, numbers, weights = (list(column) for column in zip(*rows))
+    return {"main_shape": mains, "light": lights, "n_objects": numbers}, np.array(weights)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
@@ -18,24 +18,28 @@ from twinset.core.data.conditions import (
     unmet,
 )
 from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.encoding import number_array
 from twinset.core.data.schema import TABULAR_KINDS, Field
 from twinset.core.data.where import Where
 from twinset.core.data.window_features import Aggregate
-from twinset.core.errors import FitError, ParameterError
+from twinset.core.errors import FitError
+from twinset.core.parameters import Fraction
 from twinset.core.stats.neighbors import nearest
 
 from ._engine.burst_templates import (
     BurstTemplates,
-    ColumnBehaviour,
-    Floats,
-    Ints,
+    Mask,
+    UsualValues,
     numeric_columns,
     place_columns,
 )
+from ._engine.streams import Floats, Positions
 
-_ALIKE = 20
-_GAP_NOISE = 0.2
-_LARGEST_STEP = 1_000_000
+_N_SIMILAR = 20  # cards to choose from: enough that a burst does not always go to the same card
+_GAP_NOISE = (
+    0.2  # standard deviation of the logarithm of pauses: hides the real ones, keeps their size
+)
+_MAX_CARD_STEP = 1_000_000  # range that new card numbers are drawn from without repetition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,15 +47,15 @@ class Bursts(Generator):
     """Bursts of the rare class: a few rows of one card in a short span, as real frauds come.
 
     A burst is a run of rare rows of one card (account, patient) without a long pause. Each new burst
-    takes a real one for its pattern: its length, its pauses (blurred), its amounts relative to what
-    the card usually spends. It is carried over to a card that usually behaves alike, begins when some
-    real burst began, and goes to that card's own shops where the real one did so; shops where the real
-    card had never been stay, since they are part of the pattern. Declared aggregates are computed
-    afterwards, from the card's real past and the new rows.
+    has a real one as its template: its length, its pauses (blurred), its amounts relative to the card's
+    usual ones. It is carried over to a card with similar usual amounts and begins when some real burst
+    began. Where the real rows are at a shop that the real card uses otherwise, the new ones are at one
+    that the new card uses; other shops stay, since they are part of the pattern. Declared aggregates are
+    computed afterwards, from the card's real past and the new rows.
 
-    Learn it on the whole table, genuine rows included (in a recipe: `counts`), so that it knows what
-    is usual for a card; learnt on frauds alone, these are what is usual. Rows of a burst follow each
-    other; the last burst of a request may be cut.
+    Fit it on the whole table, genuine rows included (in a recipe: `counts`), so that it knows what
+    is usual for a card; fitted on frauds alone, these are what is usual. Rows of a burst follow each
+    other; the last burst of a request may be incomplete.
 
     Parameters
     ----------
@@ -60,9 +64,9 @@ class Bursts(Generator):
     positive : str, optional
         Label of the bursts; by default the rarest.
     gap : str or float, optional
-        Longest pause within a burst, e.g. "3d"; by default nine in ten pauses are no longer.
+        Longest pause within a burst, e.g. "3d"; by default the 0.9 quantile of the pauses.
     noise : float
-        How much amounts are blurred, as a share of how much they vary in the rare class; 0 to 1.
+        Blur of amounts, as a share of their spread in the rare class; 0 to 1.
     fresh_fraction : float
         Share of bursts that go to cards with a new name, in [0, 1].
 
@@ -85,19 +89,19 @@ class Bursts(Generator):
     target: str | None = None
     positive: str | None = None
     gap: str | float | None = None
-    noise: float = 0.1
-    fresh_fraction: float = 0.0
+    noise: Fraction = 0.1
+    fresh_fraction: Fraction = 0.0
 
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
     note: ClassVar[str] = "follows single real bursts row by row: treat as the source data"
 
     def __post_init__(self) -> None:
-        for name in ("noise", "fresh_fraction"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise ParameterError(f"{name} is out of range", got=str(value), allowed="0 to 1")
-        if self.gap is not None:
-            Aggregate(how="count", over=self.gap)
+        super().__post_init__()
+        self.max_pause()
+
+    def max_pause(self) -> float | None:
+        """Return `gap` in seconds, or in the unit of a numeric time column."""
+        return None if self.gap is None else Aggregate(how="count", over=self.gap).seconds
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
@@ -113,7 +117,7 @@ class Bursts(Generator):
         group = _named(train, self.group, "group")
         time = _named(train, self.time, "time")
         target = _named(train, self.target, "target")
-        if train.schema[time].kind not in ("datetime", "integer", "number"):
+        if not train.schema[time].has_order:
             raise FitError(
                 f"minority.bursts cannot read the time '{time}'",
                 got=train.schema[time].kind,
@@ -129,25 +133,22 @@ class _FittedBursts(FittedGenerator):
         self, train: Dataset, settings: Bursts, group: str, time: str, target: str
     ) -> None:
         self.train, self.schema, self.settings = train, train.schema, settings
-        self.group, self.time, self.target = group, time, target
+        self.group, self.time = group, time
         codes, levels = train.codes(group)
-        self.cards: Ints = codes.astype(np.int64)
-        unit = 1e6 if train.schema[time].kind == "datetime" else 1.0
-        self.times: Floats = train.values(time) / unit
-        self.unit = unit
-        rare = self._rare()
-        gap = settings.gap if settings.gap is None else Aggregate(how="count", over=settings.gap)
-        self.templates = BurstTemplates.of(
-            self.cards, self.times, rare, gap if gap is None else gap.seconds
+        self.cards: Positions = codes.astype(np.int64)
+        self.unit = 1e6 if train.schema[time].is_time else 1.0
+        self.times: Floats = train.values(time) / self.unit
+        is_rare = _find_rare(train, target, settings.positive)
+        self.templates = BurstTemplates.from_rows(
+            self.cards, self.times, is_rare, settings.max_pause()
         )
-        skipped = {group, time, target}
-        n = max(1, len(levels))
+        skipped, n = {group, time, target}, max(1, len(levels))
         self.usual = [
-            ColumnBehaviour.of(train, name, self.cards, n, rare)
+            UsualValues.fit(train, name, self.cards, n, is_rare)
             for name in numeric_columns(train, skipped)
         ]
         self.places = place_columns(train, skipped)
-        genuine = np.flatnonzero(~rare & (self.cards >= 0))
+        genuine = np.flatnonzero(~is_rare & (self.cards >= 0))
         self.genuine = genuine[np.argsort(self.cards[genuine], kind="stable")]
         self.n_genuine = np.bincount(self.cards[self.genuine], minlength=n)
         self.row_of_card = np.zeros(n, dtype=np.int64)
@@ -155,34 +156,17 @@ class _FittedBursts(FittedGenerator):
         self.row_of_card[self.cards[known]] = np.flatnonzero(known)
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
+        cards = np.unique(self.cards)  # -1 stands for rows without a card
         if where is not None:
             column_masks(self.train, where)
-        cards = self._cards_that_meet(where)
+            if self.group in where.conditions:
+                on_card = Where({self.group: where.conditions[self.group]})
+                cards = np.unique(self.cards[self.train.mask(on_card)])
         if where is None or set(where.conditions) <= {self.group}:
             return self._draw(n, rng, cards)
         return keep_drawing(lambda size: self._draw(size, rng, cards), n, where)
 
-    def _rare(self) -> npt.NDArray[np.bool_]:
-        codes, levels = self.train.codes(self.target)
-        counts = np.bincount(codes[codes >= 0], minlength=len(levels))
-        if not len(levels):
-            raise FitError(f"every value of the target '{self.target}' is missing")
-        label = self.settings.positive
-        if label is not None and label not in levels:
-            raise FitError(
-                f"no row of '{self.target}' has the label '{label}'", allowed=", ".join(levels[:20])
-            )
-        wanted = int(np.argmin(counts)) if label is None else levels.index(label)
-        return np.asarray(codes == wanted)
-
-    def _cards_that_meet(self, where: Where | None) -> Ints:
-        """Return the codes of cards that bursts may go to; -1 stands for rows without a card."""
-        if where is None or self.group not in where.conditions:
-            return np.unique(self.cards)
-        asked = Where({self.group: where.conditions[self.group]})
-        return np.unique(self.cards[self.train.mask(asked)])
-
-    def _draw(self, n: int, rng: np.random.Generator, cards: Ints) -> Dataset:
+    def _draw(self, n: int, rng: np.random.Generator, cards: Positions) -> Dataset:
         named = cards[cards >= 0]
         usable = np.where(self.templates.cards >= 0, len(named) > 0, -1 in cards)
         possible = np.flatnonzero(usable)
@@ -193,39 +177,50 @@ class _FittedBursts(FittedGenerator):
         while lengths[chosen].sum() < n:
             more = 1 + int(1.1 * (n - lengths[chosen].sum()) / lengths[possible].mean())
             chosen = np.concatenate([chosen, rng.choice(possible, more)])
-        return self._written(chosen, n, rng, named)
+        return self._rows(chosen, n, rng, named)
 
-    def _written(self, chosen: Ints, n: int, rng: np.random.Generator, named: Ints) -> Dataset:
-        """Return the first n rows of bursts that follow the chosen ones."""
-        t = self.templates
-        lengths = t.lengths[chosen]
+    def _rows(
+        self, chosen: Positions, n: int, rng: np.random.Generator, named: Positions
+    ) -> Dataset:
+        """Return the first n rows of bursts that follow the chosen templates."""
+        lengths = self.templates.lengths[chosen]
         burst = np.repeat(np.arange(len(chosen)), lengths)
-        at = np.repeat(t.first[chosen] - np.cumsum(lengths) + lengths, lengths) + np.arange(
-            len(burst)
-        )
-        rows, old = t.rows[at], t.cards[chosen]
-        new = self._alike(old, named, rng)
-        is_fresh = (rng.random(len(chosen)) < self.settings.fresh_fraction) & (old >= 0)
-        columns: dict[str, pa.Array] = {}
-        columns[self.time] = self._times(at, chosen, burst, rng)
-        columns[self.group] = self._groups(rows, new[burst], is_fresh[burst], burst, rng)
-        for usual in self.usual:
-            columns[usual.name] = self._numbers(usual, rows, old[burst], new[burst], rng)
-        for field in self.places:
-            columns[field.name] = self._places(field, rows, new[burst], rng)
-        keep = slice(0, n)
-        drawn = self.train.without_reserved().take(rows[keep])
+        start = self.templates.first[chosen] - np.cumsum(lengths) + lengths
+        at = np.repeat(start, lengths) + np.arange(len(burst))
+        rows = self.templates.rows[at]
+        drawn = self.train.without_reserved().take(rows[:n])
         records = drawn.records
-        for name, column in columns.items():
+        for name, column in self._columns(chosen, burst, at, named, rng):
             place = records.schema.get_field_index(name)
             records = records.set_column(place, name, column.slice(0, n))
-        parents = parents_of(self.train, rows[keep])
+        parents = parents_of(self.train, rows[:n])
         if parents is not None:
             records = records.append_column("_parents", parents)
         return replace(drawn, records=records, card=Card(name="synthetic", origin="synthetic"))
 
-    def _alike(self, old: Ints, named: Ints, rng: np.random.Generator) -> Ints:
-        """Return a card for each burst that usually behaves as its own does; another where it can."""
+    def _columns(
+        self,
+        chosen: Positions,
+        burst: Positions,
+        at: Positions,
+        named: Positions,
+        rng: np.random.Generator,
+    ) -> Iterator[tuple[str, pa.Array]]:
+        """Yield the columns that differ from those of the template."""
+        rows, old = self.templates.rows[at], self.templates.cards[chosen]
+        new = self._similar_cards(old, named, rng)
+        is_fresh = (rng.random(len(chosen)) < self.settings.fresh_fraction) & (old >= 0)
+        yield self.time, self._times(at, chosen, burst, rng)
+        yield self.group, self._groups(rows, new[burst], is_fresh[burst], burst, rng)
+        for usual in self.usual:
+            yield usual.name, self._numbers(usual, rows, old[burst], new[burst], rng)
+        for field in self.places:
+            yield field.name, self._places(field, rows, new[burst], rng)
+
+    def _similar_cards(
+        self, old: Positions, named: Positions, rng: np.random.Generator
+    ) -> Positions:
+        """Return a card with similar usual values for each burst; another one where there is one."""
         new = np.where(old >= 0, old, -1)
         known = np.flatnonzero(old >= 0)
         if not len(known) or not len(named):
@@ -233,15 +228,17 @@ class _FittedBursts(FittedGenerator):
         profiles = np.column_stack(
             [_ranked(u.median) for u in self.usual] or [np.zeros(len(self.n_genuine))]
         )
-        asked, back = np.unique(old[known], return_inverse=True)
-        k = min(_ALIKE, len(named))
-        near = named[nearest(profiles[asked], profiles[named], k)[1]]
+        query, back = np.unique(old[known], return_inverse=True)
+        k = min(_N_SIMILAR, len(named))
+        near = named[nearest(profiles[query], profiles[named], k)[1]]
         pick = near[back, rng.integers(0, k, len(known))]
         again = near[back, rng.integers(0, k, len(known))]
         new[known] = np.where(pick == old[known], again, pick)
         return new
 
-    def _times(self, at: Ints, chosen: Ints, burst: Ints, rng: np.random.Generator) -> pa.Array:
+    def _times(
+        self, at: Positions, chosen: Positions, burst: Positions, rng: np.random.Generator
+    ) -> pa.Array:
         t = self.templates
         gaps = t.gaps[at] * np.exp(_GAP_NOISE * rng.normal(size=len(at)))
         passed = np.cumsum(gaps)
@@ -257,14 +254,14 @@ class _FittedBursts(FittedGenerator):
         low, high = float(self.times[known].min()), float(self.times[known].max())
         begins = np.clip(begins, low, np.maximum(low, high - lasts))
         values = np.minimum(begins[burst] + passed, high)
-        return _as_column(self.schema[self.time], values * self.unit, np.isnan(values))
+        return _to_arrow(self.schema[self.time], values * self.unit)
 
     def _groups(
         self,
-        rows: Ints,
-        new: Ints,
-        is_fresh: npt.NDArray[np.bool_],
-        burst: Ints,
+        rows: Positions,
+        new: Positions,
+        is_fresh: Mask,
+        burst: Positions,
         rng: np.random.Generator,
     ) -> pa.Array:
         column = self.train.records.column(self.group)
@@ -272,28 +269,34 @@ class _FittedBursts(FittedGenerator):
         known = known.combine_chunks()
         if not is_fresh.any():
             return known
-        numbers = rng.choice(_LARGEST_STEP, int(burst.max()) + 1, replace=False)[burst]
+        numbers = rng.choice(_MAX_CARD_STEP, int(burst.max()) + 1, replace=False)[burst]
         field = self.schema[self.group]
         values = known.to_pylist()
-        highest = 0 if field.kind == "category" else int(np.nanmax(self.train.values(self.group)))
+        highest = 0 if field.has_levels else int(np.nanmax(self.train.values(self.group)))
         for i in np.flatnonzero(is_fresh):
             number = int(numbers[i])
-            values[i] = f"new-{number:06d}" if field.kind == "category" else highest + 1 + number
+            values[i] = f"new-{number:06d}" if field.has_levels else highest + 1 + number
         return pa.array(values, known.type)
 
     def _numbers(
-        self, usual: ColumnBehaviour, rows: Ints, old: Ints, new: Ints, rng: np.random.Generator
+        self,
+        usual: UsualValues,
+        rows: Positions,
+        old: Positions,
+        new: Positions,
+        rng: np.random.Generator,
     ) -> pa.Array:
         values = self.train.values(usual.name)[rows]
         noise = self.settings.noise * rng.normal(size=len(rows))
-        mine, theirs = np.maximum(old, 0), np.maximum(new, 0)
-        moved = usual.carried(values, mine, theirs, noise)
+        moved = usual.carry_over(values, np.maximum(old, 0), np.maximum(new, 0), noise)
         field = self.schema[usual.name]
-        if field.decimals is not None:
-            moved = np.round(moved, field.decimals)
-        return _as_column(field, moved, np.isnan(values))
+        return _to_arrow(
+            field, moved if field.decimals is None else np.round(moved, field.decimals)
+        )
 
-    def _places(self, field: Field, rows: Ints, new: Ints, rng: np.random.Generator) -> pa.Array:
+    def _places(
+        self, field: Field, rows: Positions, new: Positions, rng: np.random.Generator
+    ) -> pa.Array:
         """Return the new card's own places where the real card was at one of its own."""
         codes = self.train.codes(field.name)[0].astype(np.int64)
         wide = int(codes.max(initial=0)) + 2
@@ -308,6 +311,20 @@ class _FittedBursts(FittedGenerator):
         return self.train.records.column(field.name).take(pa.array(source)).combine_chunks()
 
 
+def _find_rare(train: Dataset, target: str, positive: str | None) -> Mask:
+    """Return which rows have the label of the bursts, by default the rarest, shape (n,)."""
+    codes, levels = train.codes(target)
+    if not len(levels):
+        raise FitError(f"every value of the target '{target}' is missing")
+    if positive is not None and positive not in levels:
+        raise FitError(
+            f"no row of '{target}' has the label '{positive}'", allowed=", ".join(levels[:20])
+        )
+    counts = np.bincount(codes[codes >= 0], minlength=len(levels))
+    code = int(np.argmin(counts)) if positive is None else levels.index(positive)
+    return np.asarray(codes == code)
+
+
 def _named(train: Dataset, name: str | None, role: str) -> str:
     found = name or next((field.name for field in train.schema.with_role(role)), None)
     if found is None:
@@ -319,13 +336,10 @@ def _named(train: Dataset, name: str | None, role: str) -> str:
 
 
 def _ranked(values: Floats) -> Floats:
-    """Return ranks in [0, 1], so that each column counts alike."""
+    """Return ranks in [0, 1], so that each column has the same weight."""
     return np.searchsorted(np.sort(values), values) / max(1, len(values) - 1)
 
 
-def _as_column(field: Field, values: Floats, missing: npt.NDArray[np.bool_]) -> pa.Array:
-    kept = np.where(missing, 0.0, values)
-    if field.kind in ("integer", "datetime"):
-        whole = pa.array(np.rint(kept).astype(np.int64), mask=missing)
-        return whole.cast(field.arrow_type)
-    return pa.array(kept, mask=missing).cast(field.arrow_type, safe=False)
+def _to_arrow(field: Field, values: Floats) -> pa.Array:
+    whole = values if field.is_continuous else np.rint(values)
+    return number_array(field, whole, np.isnan(values))

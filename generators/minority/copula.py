@@ -1,4 +1,4 @@
-"""`minority.copula`: a Gaussian copula of one class, careful where its rows are few."""
+"""`minority.copula`: a Gaussian copula of one class, with correlations shrunk for few rows."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Copula(Generator):
-    """Gaussian copula of a rare class: its own margins, and correlations shrunk as far as rows are few.
+    """Gaussian copula of a rare class: its own margins, and correlations shrunk where rows are few.
 
-    As `tabular.copula`, one copula a label of the target. With 50 frauds and 30 columns most
-    correlations are chance; all of them are drawn towards 0 by the share of their spread that
-    sampling alone would bring. New rows have no parents: they are not between two real ones, so they
+    As `tabular.copula`, one copula per label of the target. With 50 frauds and 30 columns most
+    correlations are chance; all of them are shrunk towards 0 by the share of their spread that
+    sampling alone explains. New rows have no parents: they are not between two real ones, so they
     fill the class more widely than SMOTE and may leave it where its columns depend in other ways
     than by correlation.
 
     Parameters
     ----------
     shrink : float or None
-        How far correlations are drawn towards 0, in [0, 1]; null decides by the data.
+        Share by which correlations are shrunk towards 0, in [0, 1]; null estimates it from the data.
     min_repeats : int
         A number that at least this many rows share is drawn as it is; between rarer ones, new values
         are drawn. 2 or more.
@@ -69,22 +69,19 @@ class Copula(Generator):
             real, self.kinds, component="minority.copula", least=2
         ).without_reserved()
 
-        def part(number: int, rows: Rows) -> FittedGenerator:
+        def fit_label(number: int, rows: Rows) -> FittedGenerator:
             class_rows = ClassCopula.of(train.take(rows), self.min_repeats, progress)
             correlation = class_rows.latent.correlation
             share = shrinkage(correlation, len(rows)) if self.shrink is None else self.shrink
-            calm = correlation * (1 - share)
-            np.fill_diagonal(calm, 1.0)
-            return _Part(
-                ClassCopula(
-                    class_rows.train, class_rows.encoding, class_rows.margins, LatentNormal(calm)
-                )
-            )
+            shrunk = correlation * (1 - share)
+            np.fill_diagonal(shrunk, 1.0)
+            class_rows.latent = LatentNormal(shrunk)
+            return _FittedLabel(class_rows)
 
-        return FittedByLabel(train, part, "minority.copula", 2)
+        return FittedByLabel(train, fit_label, "minority.copula")
 
 
-class _Part(FittedGenerator):
+class _FittedLabel(FittedGenerator):
     def __init__(self, class_rows: ClassCopula) -> None:
         self.class_rows, self.schema = class_rows, class_rows.train.schema
 
@@ -93,9 +90,10 @@ class _Part(FittedGenerator):
 
 
 def shrinkage(correlation: Floats, n: int) -> float:
-    """Return the share by which correlations of `n` rows are best drawn towards 0, in [0, 1].
+    """Return the share by which correlations of `n` rows are shrunk towards 0, in [0, 1].
 
-    It is what sampling alone adds to their squares over what these squares are.
+    Schaefer and Strimmer (2005): sum (1 - r^2)^2 / (n - 1) over sum r^2, at most 1. That is what
+    sampling alone adds to the squares of the correlations r, over what these squares are.
 
     Examples
     --------

@@ -1,9 +1,9 @@
-"""`minority.filtered`: rows of another sampler of this folder, of which only the most real are kept."""
+"""`minority.filtered`: rows of another sampler of this folder, filtered by a discriminator."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
@@ -19,41 +19,37 @@ from .copula import Copula
 from .rose import Rose
 from .smote import Smote
 
-Method = Literal["smote", "rose", "copula"]
-METHODS: tuple[str, ...] = get_args(Method)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Filtered(Generator):
     """Rows of SMOTE, ROSE or a copula, of which a discriminator keeps the share that looks most real.
 
-    Boosted trees learn to tell the real rows of a class from as many drawn ones; rows are then drawn
-    until enough of them score above the line that the wanted share of other draws passes. This
-    shrinks the harm of bad rows and the gain of good ones alike; the smaller `keep`, the more.
+    Boosted trees are trained to separate the real rows of a class from as many drawn ones. Rows are then
+    drawn until enough of them score above the threshold, the (1 - keep) quantile of the scores of other
+    draws. This reduces the loss from bad rows and the gain from good ones alike; the smaller `keep`, the
+    more.
 
-    Learn it on the rare class alone: `where` of the step names the rows. Learnt on a whole table with
+    Fit it on the rare class alone: `where` of the step names the rows. Fitted on a whole table with
     a label as target it filters each class by itself, at its own share; labels of a single row are
-    not made. The first n rows of a larger request are those of a request for n, and the order of the
+    not drawn. The first n rows of a larger request are those of a request for n, and the order of the
     real rows does not matter.
 
     Parameters
     ----------
     method : {"smote", "rose", "copula"}
-        What draws the rows: `minority.smote`, `minority.rose` or `minority.copula` as they are.
+        Generator of the rows: `minority.smote`, `minority.rose` or `minority.copula` with its defaults.
     keep : float
         Share of the drawn rows that is kept, above 0, at most 1.
     k_neighbors : int
-        Neighbours to choose from (SMOTE only), 1 or more.
-
+        Neighbors to choose from (SMOTE only), 1 or more.
     across_entities : bool
-        Of SMOTE: whether rows of different entities may be interpolated.
+        Interpolate rows of different entities (SMOTE only).
     time_window : str
-        Of SMOTE: longest time between two rows that are interpolated, e.g. "7d"; empty for any.
+        Longest time between two rows that are interpolated (SMOTE only), e.g. "7d"; empty for any.
 
     References
     ----------
-    Azadi et al., "Discriminator Rejection Sampling", ICLR 2019, of which this is the plain form with
-    one line for all rows.
+    Azadi et al., "Discriminator Rejection Sampling", ICLR 2019; here with one threshold for all rows.
 
     Examples
     --------
@@ -69,7 +65,7 @@ class Filtered(Generator):
     True
     """
 
-    method: Method = "smote"
+    method: Literal["smote", "rose", "copula"] = "smote"
     keep: Annotated[float, Interval(gt=0, le=1)] = 1 / 3
     k_neighbors: Annotated[int, Ge(1)] = 5
     across_entities: bool = False
@@ -81,15 +77,12 @@ class Filtered(Generator):
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedGenerator:
-        """Return the generator for the class of these rows; needs 2. Judges are trained later."""
+        """Return the generator for the class of these rows; needs 2. Discriminators come later."""
         train = rows_to_learn_from(real, self.kinds, component="minority.filtered", least=2)
-        makers: dict[str, Generator] = {
-            "smote": Smote(
-                k_neighbors=self.k_neighbors,
-                across_entities=self.across_entities,
-                time_window=self.time_window,
-            ),
-            "rose": Rose(),
-            "copula": Copula(),
-        }
+        smote = Smote(
+            k_neighbors=self.k_neighbors,
+            across_entities=self.across_entities,
+            time_window=self.time_window,
+        )
+        makers: dict[str, Generator] = {"smote": smote, "rose": Rose(), "copula": Copula()}
         return FittedFilter(train.without_parents(), makers[self.method], self.keep, draw_seed(rng))

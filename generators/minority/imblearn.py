@@ -1,10 +1,10 @@
-"""`minority.imblearn`: any over-sampler of imbalanced-learn, behind twinset's types."""
+"""`minority.imblearn`: over-samplers of imbalanced-learn with the types of the table kept."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -14,35 +14,31 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.encoding import Matrix
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
-from twinset.core.errors import (
-    FitError,
-    MissingExtraError,
-    ParameterError,
-    did_you_mean,
-    without_values,
-)
+from twinset.core.errors import FitError, MissingExtraError, ParameterError, without_values
 from twinset.core.seeding import draw_seed
 
 from ._engine.one_hot_space import IndicatorSpace
 from ._engine.per_class import FittedByLabel, Rows
 
-SAMPLERS = ("ADASYN", "BorderlineSMOTE", "KMeansSMOTE", "RandomOverSampler", "SMOTE", "SVMSMOTE")
-_ALONE = ("RandomOverSampler", "SMOTE")
-_ROUNDS = 12
+Sampler = Literal[
+    "ADASYN", "BorderlineSMOTE", "KMeansSMOTE", "RandomOverSampler", "SMOTE", "SVMSMOTE"
+]
+_NEEDS_NO_OTHERS = ("RandomOverSampler", "SMOTE")
+_MAX_ROUNDS = 12  # of calls: ADASYN draws up to a third fewer rows than requested
 
 
 @dataclass(frozen=True, kw_only=True)
 class Imblearn(Generator):
     """An over-sampler of imbalanced-learn by name, with types, gaps, decimals and labels kept.
 
-    Rows become points of scaled numbers and one indicator a level; the points it makes become rows
-    again: the strongest level, whole numbers and decimals rounded without bias, dates on their grid.
-    Rules of the schema are held by the frame, as for every generator. The cleaners (Tomek links,
-    edited nearest neighbours) and under-samplers make no rows, so they are no generators: use
-    `twinset.sklearn.ImblearnSampler`. SMOTENC and SMOTEN are `minority.smote`.
+    Rows become points of scaled numbers and one indicator per level. New points become rows again: the
+    level with the greatest indicator, whole numbers and decimals rounded without bias, dates on their
+    grid. The rules of the schema are enforced as for every generator. Cleaners (Tomek links, edited
+    nearest neighbours) and under-samplers draw no rows, so they are no generators: use
+    `twinset.sklearn.ImblearnSampler`. For SMOTENC and SMOTEN use `minority.smote`.
 
-    All but SMOTE and RandomOverSampler look at the other classes: learn them on the whole table with
-    a label as target, and name the class when rows are drawn.
+    All but SMOTE and RandomOverSampler need the other classes: fit them on the whole table with a label
+    as target, and name the class when rows are drawn.
 
     Parameters
     ----------
@@ -68,7 +64,7 @@ class Imblearn(Generator):
     True
     """
 
-    sampler: str = "SMOTE"
+    sampler: Sampler = "SMOTE"
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
@@ -77,13 +73,7 @@ class Imblearn(Generator):
     note: ClassVar[str] = "interpolates between real records: treat as the source data"
 
     def __post_init__(self) -> None:
-        if self.sampler not in SAMPLERS:
-            raise ParameterError(
-                "sampler is no over-sampler that can be used here",
-                got=repr(self.sampler),
-                allowed=", ".join(SAMPLERS),
-                todo=did_you_mean(self.sampler, SAMPLERS),
-            )
+        super().__post_init__()
         taken = {"sampling_strategy", "random_state"} & set(self.settings)
         if taken:
             raise ParameterError(
@@ -94,25 +84,34 @@ class Imblearn(Generator):
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedGenerator:
-        """Return the sampler for these rows; it does its work when rows are drawn."""
+        """Return the sampler for these rows; it runs when rows are drawn."""
         train = rows_to_learn_from(
             real, self.kinds, component="minority.imblearn", least=2
         ).without_reserved()
-        self._sampler({}, 0)
+        self.build_sampler({}, 0)
 
-        def part(number: int, rows: Rows) -> FittedGenerator:
-            return _Part(self, train, rows)
+        def fit_label(number: int, rows: Rows) -> FittedGenerator:
+            return _FittedLabel(self, train, rows)
 
-        fitted = FittedByLabel(train, part, "minority.imblearn", 2)
-        if self.sampler not in _ALONE and len(fitted.groups) < 2:
+        fitted = FittedByLabel(train, fit_label, "minority.imblearn")
+        if self.sampler not in _NEEDS_NO_OTHERS and len(fitted.groups) < 2:
             raise FitError(
-                f"{self.sampler} looks at the other classes and was given rows of one only",
+                f"{self.sampler} needs the other classes and was given rows of one only",
                 todo="give the whole table with a label as target and name the class under "
                 "'counts', or use SMOTE",
             )
         return fitted
 
-    def _sampler(self, strategy: Mapping[int, int], seed: int) -> Any:
+    def build_sampler(self, strategy: Mapping[int, int], seed: int) -> Any:
+        """Return the sampler of imbalanced-learn with these settings.
+
+        Raises
+        ------
+        MissingExtraError
+            imbalanced-learn is not installed.
+        ParameterError
+            The sampler has no such setting.
+        """
         try:
             import imblearn.over_sampling as samplers
         except ImportError as error:
@@ -126,22 +125,23 @@ class Imblearn(Generator):
             ) from error
 
 
-class _Part(FittedGenerator):
+class _FittedLabel(FittedGenerator):
     """The rows of one label, and all others as the other class."""
 
     def __init__(self, generator: Imblearn, train: Dataset, rows: Rows) -> None:
         self.generator, self.schema = generator, train.schema
         target = train.schema.target
         features = [name for name in train.schema.names if target is None or name != target.name]
-        self.whole = train.take(rows[:1])
-        # The label itself is no feature: it is the same in all rows of the part.
+        self.first = train.take(rows[:1])
+        # The label itself is no feature: it is the same in all rows of the label.
         self.has_label = target is not None and len(rows) < len(train) and bool(features)
-        seen = train.select(features) if self.has_label else train
-        own = seen.take(rows)
-        beside = seen.take(np.setdiff1d(np.arange(len(seen)), rows))
-        self.space = IndicatorSpace.of(seen) if self.has_label else IndicatorSpace.of(own)
-        self.points = self.space.points(own)
-        self.others = self.space.points(beside) if self.has_label else self.points[:0]
+        fitted_on = train.select(features) if self.has_label else train.take(rows)
+        self.space = IndicatorSpace.fit(fitted_on)
+        points = self.space.to_points(fitted_on)
+        is_own = (
+            np.isin(np.arange(len(points)), rows) if self.has_label else np.ones(len(points), bool)
+        )
+        self.points, self.others = points[is_own], points[~is_own]
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
         if where is None or not where.conditions:
@@ -150,54 +150,48 @@ class _Part(FittedGenerator):
 
     def _draw(self, n: int, rng: np.random.Generator) -> Dataset:
         parts, found = [np.empty((0, self.points.shape[1]))], 0
-        for _ in range(_ROUNDS if n else 0):
-            made = self._new(n - found, draw_seed(rng))
-            # ADASYN makes its rows seed by seed: the first ones alone would be those of a few seeds.
-            parts.append(made[np.sort(rng.permutation(len(made))[: n - found])])
+        for _ in range(_MAX_ROUNDS if n else 0):
+            points = self._new_points(n - found, draw_seed(rng))
+            # ADASYN draws seed by seed: its first rows alone would be those of a few seeds.
+            parts.append(points[np.sort(rng.permutation(len(points))[: n - found])])
             found += len(parts[-1])
             if found == n:
                 break
         if found < n:
             raise FitError(
-                f"{self.generator.sampler} made fewer rows than were asked for",
+                f"{self.generator.sampler} drew fewer rows than requested",
                 got=f"{found} of {n}",
-                todo="take another sampler or other settings",
+                todo="use another sampler or other settings",
             )
-        rows = self.space.rows(np.vstack(parts), rng)
+        rows = self.space.to_rows(np.vstack(parts), rng)
         return self._with_label(rows) if self.has_label else rows
 
-    def _new(self, n: int, seed: int) -> Matrix:
+    def _new_points(self, n: int, seed: int) -> Matrix:
         own, others = self.points, self.others
         if not len(others):
             others = np.vstack([own, own, own[:1]])
         both = np.vstack([own, others])
         classes = np.repeat([1, 0], [len(own), len(others)])
         # ADASYN rounds the share of each seed, and refuses where all of them round to nothing.
-        asked = n + n // 10 + len(own) if self.generator.sampler == "ADASYN" else n
-        sampler = self.generator._sampler({1: len(own) + asked}, seed)
-        sampler = _with_fewer_neighbours(sampler, len(own) - 1)
+        n_requested = n + n // 10 + len(own) if self.generator.sampler == "ADASYN" else n
+        sampler = self.generator.build_sampler({1: len(own) + n_requested}, seed)
+        settings = sampler.get_params(deep=False)
+        for name in ("k_neighbors", "n_neighbors"):
+            if isinstance(settings.get(name), int) and settings[name] > len(own) - 1:
+                sampler.set_params(**{name: max(len(own) - 1, 1)})
         try:
-            made = sampler.fit_resample(both, classes)[0]
+            points = sampler.fit_resample(both, classes)[0]
         except (ValueError, RuntimeError) as error:
             raise FitError(
-                f"{self.generator.sampler} of imbalanced-learn cannot make rows of these data",
+                f"{self.generator.sampler} of imbalanced-learn cannot draw rows from these data",
                 got=type(error).__name__,
-                todo="see what it asks of its data, or take minority.smote",
+                todo="see what it needs of its data, or use minority.smote",
             ) from without_values(error)
-        return np.asarray(made[len(both) :], dtype=np.float64)
+        return np.asarray(points[len(both) :], dtype=np.float64)
 
-    def _with_label(self, made: Dataset) -> Dataset:
+    def _with_label(self, drawn: Dataset) -> Dataset:
         target = self.schema.target
         assert target is not None
-        label = self.whole.take(np.zeros(len(made), dtype=np.int64)).records.column(target.name)
-        records = made.records.append_column(target.name, label).select(list(self.schema.names))
-        return Dataset(records, self.schema, made.card)
-
-
-def _with_fewer_neighbours(sampler: Any, most: int) -> Any:
-    """Return the sampler with no more neighbours than there are other rows of the class."""
-    known = sampler.get_params(deep=False)
-    for name in ("k_neighbors", "n_neighbors"):
-        if isinstance(known.get(name), int) and known[name] > most:
-            sampler.set_params(**{name: max(most, 1)})
-    return sampler
+        label = self.first.take(np.zeros(len(drawn), dtype=np.int64)).records.column(target.name)
+        records = drawn.records.append_column(target.name, label).select(list(self.schema.names))
+        return Dataset(records, self.schema, drawn.card)

@@ -15,30 +15,32 @@ from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.parameters import Interval
 
 from ._engine.class_points import ClassPoints
-from ._engine.engine import FittedSampler, Maker, NewRows
+from ._engine.engine import FittedSampler, NewRows, RowMaker
 from ._engine.streams import NOISE, PARENTS, Floats, RandomDraws
 
-_HEAP_FRACTION = 0.05
+_TIED_FRACTION = (
+    0.05  # of the rows: so common a value (0 for most amounts) has a meaning that noise loses
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rose(Generator):
     """ROSE, the smoothed bootstrap: real rows drawn again, their numbers moved by a little noise.
 
-    The noise of a number is normal, as wide as Silverman's rule says for a density in as many
-    dimensions, times `shrinkage`; what would leave the range of the class is reflected into it.
-    Labels and gaps are those of the real row, and a value that 5 % of the rows or more share (0 where
-    most amounts are 0) stays as it is. Integers, decimals and whole days are restored by rounding up
-    or down at random, so that means stay.
+    The noise of a number is normal. Its standard deviation follows Silverman's rule for a density in d
+    dimensions: h = shrinkage * (4 / ((d + 2) n)) ** (1 / (d + 4)) times that of the class. What would
+    leave the range of the class is reflected into it. Labels and gaps are those of the real row, and a
+    value that 5 % of the rows or more share (0 where most amounts are 0) stays as it is. Integers,
+    decimals and whole days are restored by rounding up or down at random, so that means stay.
 
-    Learn it on the rare class alone: `where` of the step names the rows. Learnt on a whole table with
-    a label as target it makes each class from its own rows, at its own share. The rows do not depend
+    Fit it on the rare class alone: `where` of the step names the rows. Fitted on a whole table with
+    a label as target it draws each class from its own rows, at its own share. The rows do not depend
     on the order of the real ones, and the first n of a larger request are those of a request for n.
 
     Parameters
     ----------
     shrinkage : float
-        Times the width of the rule, above 0: 1 suits a class of one class, less one of several.
+        Factor of the width of the noise, above 0: 1 suits a class with one cluster, less one with several.
 
     References
     ----------
@@ -71,16 +73,8 @@ class Rose(Generator):
         )
 
 
-class RoseMaker(Maker):
-    """Real rows with normal noise in their numbers.
-
-    Parameters
-    ----------
-    class_rows : ClassPoints
-        Rows of one class.
-    shrinkage : float
-        Times the width of Silverman's rule.
-    """
+class RoseMaker(RowMaker):
+    """Draws real rows again, with normal noise in their numbers."""
 
     def __init__(self, class_rows: ClassPoints, shrinkage: float) -> None:
         self.class_rows = class_rows
@@ -89,10 +83,9 @@ class RoseMaker(Maker):
         spread = np.zeros(cells.numbers.shape[1])
         spread[scale.columns] = scale.spread
         self.width = shrinkage * (4 / ((d + 2) * n)) ** (1 / (d + 4)) * spread
-        self.is_free = np.column_stack(
-            [_is_free(values, cells.counts) for values in cells.numbers.T]
-            or [np.empty((len(cells), 0), dtype=bool)]
-        )
+        self.is_free = np.empty(cells.numbers.shape, dtype=bool)
+        for i, values in enumerate(cells.numbers.T):
+            self.is_free[:, i] = _is_free(values, cells.counts)
         self.up_to = np.cumsum(cells.counts)
 
     def make(self, draws: RandomDraws) -> NewRows:
@@ -100,17 +93,17 @@ class RoseMaker(Maker):
         cells, low, high = self.class_rows.cells, self.class_rows.low, self.class_rows.high
         place = draws.uniform(PARENTS, 1)[:, 0] * self.up_to[-1]
         seeds = np.searchsorted(self.up_to, place, side="right")
-        made = draws.normal(NOISE, len(self.width))
-        made *= self.width
-        made *= self.is_free[seeds]
-        made += cells.numbers[seeds]
-        made = np.where(made > high, 2 * high - made, made)
-        made = np.where(made < low, 2 * low - made, made)
-        return NewRows(made, cells.codes[seeds], np.column_stack([seeds, seeds]))
+        numbers = draws.normal(NOISE, len(self.width))
+        numbers *= self.width
+        numbers *= self.is_free[seeds]
+        numbers += cells.numbers[seeds]
+        numbers = np.where(numbers > high, 2 * high - numbers, numbers)
+        numbers = np.where(numbers < low, 2 * low - numbers, numbers)
+        return NewRows(numbers, cells.codes[seeds], np.column_stack([seeds, seeds]))
 
 
 def _is_free(values: Floats, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Return which values are no heap: those that fewer than 5 % of the rows share, or only one."""
+    """Return which values fewer than 5 % of the rows share, or only one row has."""
     _, place = np.unique(values, return_inverse=True)
     rows = np.bincount(place, weights=counts)
-    return np.asarray((rows < _HEAP_FRACTION * counts.sum()) | (rows == 1))[place]
+    return np.asarray((rows < _TIED_FRACTION * counts.sum()) | (rows == 1))[place]

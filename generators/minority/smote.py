@@ -15,23 +15,26 @@ from twinset.core.parameters import Ge
 
 from ._engine.class_points import ClassPoints
 from ._engine.engine import FittedSampler
-from ._engine.pairs import Labels, PairRule, Segments
+from ._engine.matrices import Grid
+from ._engine.pairs import Interpolation, Labels, PairRule
+from ._engine.streams import Positions
 
 
 @dataclass(frozen=True, kw_only=True)
 class Smote(Generator):
     """SMOTE: new rows on the line between a real row and one of its nearest real neighbours.
 
-    For numbers (SMOTE), labels (SMOTEN) and both (SMOTENC) alike; no label becomes a column of its
-    own. Learn it on the rare class alone: `where` of the step names the rows. Learnt on a whole table
-    with a label as target it makes each class from its own rows, at its own share.
+    x_new = x_i + u (x_j - x_i), u uniform in [0, 1), x_j one of the k nearest neighbors of x_i. It takes
+    numbers (SMOTE), labels (SMOTEN) and both (SMOTENC) alike; no label becomes a column of its own. Fit
+    it on the rare class alone: `where` of the step names the rows. Fitted on a whole table with a label
+    as target it draws each class from its own rows, at its own share.
 
     Distances are taken on numbers divided by their standard deviation among these rows; a label
     that differs, or a number that one of two rows lacks, counts as much as one standard deviation.
     Datetimes are numbers. Integers, decimals and whole days are restored by rounding up or down at
     random, so that means stay. A new row lacks the numbers that the nearer of its two real rows
     lacks. Columns that hold one value pass through. Equal rows count once, since a row between two
-    of them would be a copy; a row that comes out equal to a real one is drawn again.
+    of them would be a copy; a new row that equals a real one is drawn again.
 
     The rows do not depend on the order of the real ones, and the first n of a larger request are
     those of a request for n.
@@ -39,13 +42,13 @@ class Smote(Generator):
     Parameters
     ----------
     k_neighbors : int
-        Neighbours to choose from, 1 or more; with fewer other rows, all of these, with a warning.
+        Neighbors to choose from, 1 or more; with fewer other rows, all of these, with a warning.
     labels : {"vote", "parent"}
-        Labels of a new row: the commonest among the neighbours, column by column, or all those of
+        Labels of a new row: the most frequent one among the neighbors, column by column, or all those of
         the nearer of its two real rows, which keeps labels together that go together.
     across_entities : bool
-        Whether rows of different entities may be interpolated where a column has the role group, e.g.
-        the card; else only rows of one entity are, and rows that are alone in theirs start none.
+        Interpolate rows of different entities where a column has the role group, e.g. the card. By
+        default only rows of one entity are, and rows that are alone in theirs start no new row.
     time_window : str
         Longest time between two rows that are interpolated, e.g. "7d", where a column has the role
         time; empty for any.
@@ -76,17 +79,19 @@ class Smote(Generator):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        PairRule(self.across_entities, self.time_window)
+        self.pair_rule()
+
+    def pair_rule(self) -> PairRule:
+        """Return what two rows must share to be interpolated."""
+        return PairRule(self.across_entities, self.time_window)
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedGenerator:
-        """Return the generator for the class of these rows; needs 2. Neighbours are found later."""
+        """Return the generator for the class of these rows; needs 2. Neighbors are found later."""
         train = rows_to_learn_from(real, self.kinds, component="minority.smote", least=2)
-        bond = PairRule(self.across_entities, self.time_window)
-        return FittedSampler(
-            train.without_parents(),
-            lambda grid, rows: Segments(
-                ClassPoints(grid, rows), self.k_neighbors, self.labels, bond
-            ),
-        )
+        return FittedSampler(train.without_parents(), self._maker)
+
+    def _maker(self, grid: Grid, rows: Positions | None) -> Interpolation:
+        class_rows = ClassPoints(grid, rows)
+        return Interpolation(class_rows, self.k_neighbors, self.labels, self.pair_rule())

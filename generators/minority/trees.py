@@ -1,4 +1,4 @@
-"""`minority.trees`: the chain of trees, learnt with the other classes and drawn from one's own rows."""
+"""`minority.trees`: a chain of trees, grown with the other classes, with values of the own rows."""
 
 from __future__ import annotations
 
@@ -18,31 +18,33 @@ from twinset.core.seeding import draw_seed, rng_for
 from ..tabular.trees import Trees as Chains
 from ._engine.per_class import FittedByLabel, Rows
 
-_REDRAWS = 8
+_MAX_REDRAWS = (
+    8  # of values outside the range of the label: few are, so later rounds are rarely needed
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trees(Generator):
-    """Chain of trees for a rare class: splits learnt beside the other classes, values from its own rows.
+    """Chain of trees for a rare class: splits from all classes, values from its own rows.
 
-    As `tabular.trees`, with two differences. The trees of a label see its rows and as many of the
-    other labels as `others` says, so both weigh alike: what holds in every class is learnt from more
+    As `tabular.trees`, with two differences. The trees of a label are grown on its rows and on `others`
+    as many of the other labels, so both weigh alike: what holds in every class is estimated from more
     rows than the rare class has. And a value is always one of a row of the label itself: where a
-    leaf has none of these, the nearest branch with one hands it out.
+    leaf has none of these, the nearest branch that has one gives it.
 
-    Learn it on the whole table with a label as target and name the class when rows are drawn;
-    learnt on one class alone it is `tabular.trees` of these rows.
+    Fit it on the whole table with a label as target and name the class when rows are drawn;
+    fitted on one class alone it is `tabular.trees` of these rows.
 
     Parameters
     ----------
     others : float
-        Rows of other labels that the trees of a label see, for each row of its own; 0 or more.
+        Rows of other labels that the trees of a label are grown on, per row of its own; 0 or more.
     min_leaf, min_leaf_labels : int
         As in `tabular.trees`.
     guard_copies : bool
-        Whether exact copies of rows of the label that one individual has are drawn anew, as in
-        `tabular.trees`. Off by default: where a label has few rows in few columns hardly anything else
-        can be drawn, and rows with missing values, which have less to differ in, would be lost.
+        Draw exact copies of rows that one individual has again, as in `tabular.trees`. Off by default:
+        where a label has few rows in few columns hardly anything else can be drawn, and rows with
+        missing values, which have less to differ in, would be lost.
 
     References
     ----------
@@ -85,28 +87,27 @@ class Trees(Generator):
         ).without_reserved()
         seed = draw_seed(rng)
 
-        def part(number: int, rows: Rows) -> FittedGenerator:
-            return self._part(train, rows, rng_for(seed, f"label-{number}"), progress)
+        def fit_label(number: int, rows: Rows) -> FittedGenerator:
+            return self._fit_label(train, rows, rng_for(seed, f"label-{number}"), progress)
 
-        return FittedByLabel(train, part, "minority.trees", 2)
+        return FittedByLabel(train, fit_label, "minority.trees")
 
-    def _part(
+    def _fit_label(
         self, train: Dataset, rows: Rows, rng: np.random.Generator, progress: Progress
     ) -> FittedGenerator:
-        beside = np.setdiff1d(np.arange(len(train)), rows)
-        n_beside = min(len(beside), int(self.others * len(rows)))
-        beside = rng.choice(beside, n_beside, replace=False)
-        seen = np.sort(np.concatenate([rows, beside]))
-        fitted = self._chains(self.guard_copies and not n_beside).fit(
-            train.take(seen), rng, progress
-        )
-        if not n_beside:
+        others = np.setdiff1d(np.arange(len(train)), rows)
+        n_others = min(len(others), int(self.others * len(rows)))
+        others = rng.choice(others, n_others, replace=False)
+        both = np.sort(np.concatenate([rows, others]))
+        guard_copies = self.guard_copies and not n_others
+        fitted = self._chains(guard_copies).fit(train.take(both), rng, progress)
+        if not n_others:
             return fitted
-        own = fitted.drawing_from(np.isin(seen, rows), rng, guard_copies=self.guard_copies)
+        own = fitted.drawing_from(np.isin(both, rows), rng, guard_copies=self.guard_copies)
         return _InsideRange(own, train.take(rows))
 
     def _chains(self, guard_copies: bool = False) -> Chains:
-        """Return the generator of the chain, which mends nothing: its rows are of one label."""
+        """Return the generator of the chain, without refinement: its rows are of one label."""
         return Chains(
             min_leaf=self.min_leaf,
             min_leaf_labels=self.min_leaf_labels,
@@ -116,7 +117,7 @@ class Trees(Generator):
 
 
 class _InsideRange(FittedGenerator):
-    """Draws anew what a step away from its donor has carried out of the range of the label."""
+    """Draws rows again whose values, moved from those of a real row, left the range of the label."""
 
     def __init__(self, fitted: FittedGenerator, own: Dataset) -> None:
         self.fitted, self.schema = fitted, fitted.schema
@@ -127,16 +128,16 @@ class _InsideRange(FittedGenerator):
                 self.ranges[field.name] = float(np.nanmin(values)), float(np.nanmax(values))
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
-        made = self.fitted.sample(n, rng, where)
-        for _ in range(_REDRAWS):
+        drawn = self.fitted.sample(n, rng, where)
+        for _ in range(_MAX_REDRAWS):
             outside = np.zeros(n, dtype=bool)
             for name, (low, high) in self.ranges.items():
-                values = made.values(name)
+                values = drawn.values(name)
                 outside |= (values < low) | (values > high)
             again = np.flatnonzero(outside)
             if not len(again):
                 break
             place = np.arange(n)
             place[again] = n + np.arange(len(again))
-            made = Dataset.concat([made, self.fitted.sample(len(again), rng, where)]).take(place)
-        return made
+            drawn = Dataset.concat([drawn, self.fitted.sample(len(again), rng, where)]).take(place)
+        return drawn

@@ -121,7 +121,7 @@ class _FittedCopula(FittedGenerator):
 def _rows_by_label(train: Dataset) -> list[Rows]:
     """Return the rows of each frequent label of the target, then those of all others together."""
     target = train.schema.target
-    if target is None or target.kind not in ("category", "boolean"):
+    if target is None or not target.has_levels:
         return [np.arange(len(train))]
     codes, levels = train.codes(target.name)
     counts = np.bincount(codes[codes >= 0], minlength=len(levels))

@@ -129,7 +129,7 @@ class Trees(Generator):
         target = train.schema.target
         first = [*self.shares]
         number = ""
-        if target is not None and target.kind in ("number", "integer"):
+        if target is not None and target.is_numeric:
             number = target.name
         elif target is not None and target.name not in first:
             first.append(target.name)

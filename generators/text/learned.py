@@ -109,17 +109,7 @@ class Learned(Generator):
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedGenerator:
-        """Return the templates of the real texts, ready to write; no random number is drawn.
-
-        Raises
-        ------
-        FitError
-            No text has a word, or the lexicon has no list for a label.
-        SchemaError
-            There is not one column of texts, or more than one of spans.
-        DataError
-            A span does not lie in its text.
-        """
+        """Return the templates of the real texts, ready to write; no random number is drawn."""
         train = rows_to_learn_from(real, self.kinds, component=_NAME)
         return _FittedLearned(self, train)
 
@@ -159,13 +149,7 @@ class _FittedLearned(FittedGenerator):
                 yield sentence
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
-        """Return `n` new texts; the first rows do not depend on `n`.
-
-        Raises
-        ------
-        ParameterError
-            The texts of a class are too few, or have too little in common, for a new one.
-        """
+        """Return `n` new texts; the first rows do not depend on `n`."""
         bases = self._bases(where)
         by_group: dict[int, list[int]] = {}
         for k in bases:

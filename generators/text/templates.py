@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
@@ -19,7 +19,7 @@ from ._grammar.demo_templates import SLOTS, TEMPLATES
 from ._grammar.fitted import FittedTemplates
 from ._grammar.grammar import Grammar, check_grammar, read_grammar
 from ._grammar.plan import NoRoomError
-from ._grammar.schema import grammar_schema
+from ._grammar.settings import HoldoutSettings, grammar_schema, read_settings
 from ._grammar.slots import CALLS
 from ._grammar.sources import check_slots
 
@@ -116,11 +116,13 @@ class Templates(Generator):
     def grammar(self) -> Grammar:
         """The grammar that the settings describe."""
         return read_grammar(
-            TEMPLATES if self.templates is None else self.templates,
-            rules=self.rules,
-            slots=SLOTS if self.slots is None else self.slots,
-            tables=self.tables,
-            shares=self.shares,
+            {
+                "templates": TEMPLATES if self.templates is None else self.templates,
+                "slots": SLOTS if self.slots is None else self.slots,
+                "rules": self.rules,
+                "tables": self.tables,
+                "shares": self.shares,
+            }
         )
 
     @staticmethod
@@ -129,13 +131,7 @@ class Templates(Generator):
         return grammar_schema()
 
     def with_assets(self, assets: Mapping[str, Dataset]) -> Templates:
-        """Return the generator with the rows of its tables, taken from assets of the recipe.
-
-        Raises
-        ------
-        ParameterError
-            A table names an unknown asset.
-        """
+        """Return the generator with the rows of its tables, taken from assets of the recipe."""
         tables = dict(self.tables)
         for name, table in self.grammar.tables.items():
             if not table.asset:
@@ -159,13 +155,6 @@ class Templates(Generator):
 
         Faker pools are small, unless larger ones are needed to find enough texts. Tables without rows
         are not checked.
-
-        Raises
-        ------
-        ParameterError
-            A source cannot be opened, or there are too few texts.
-        MissingExtraError
-            Faker is needed and is not installed.
         """
         rng = rng_for(0, "check")
         if any(table.is_pending for table in self.grammar.tables.values()):
@@ -209,19 +198,9 @@ class Templates(Generator):
         """Return the share that is held out, and the slots whose values are."""
         if self.holdout is None:
             return None
-        fraction, slots = self.holdout.get("fraction", 0.2), self.holdout.get("slots", ())
-        unknown = set(self.holdout) - {"fraction", "slots"}
-        is_list = isinstance(slots, Sequence) and not isinstance(slots, str)
-        is_share = isinstance(fraction, int | float) and 0 < fraction < 1
-        if unknown or not is_share or not is_list:
-            raise ParameterError(
-                "'holdout' cannot be used as it is",
-                got=", ".join(sorted(map(str, unknown))) or repr(fraction),
-                allowed="{fraction: 0.2, slots: [product]}, a fraction above 0 and below 1",
-                place=("holdout",),
-            )
+        settings = read_settings(HoldoutSettings, self.holdout, ("holdout",))
         used = self.grammar.used()
-        for name in slots:
+        for name in settings.slots:
             if name not in used:
                 raise ParameterError(
                     f"'holdout' names a slot that no template uses: '{name}'",
@@ -229,4 +208,4 @@ class Templates(Generator):
                     todo=did_you_mean(str(name), used),
                     place=("holdout", "slots"),
                 )
-        return float(fraction), tuple(slots)
+        return settings.fraction, tuple(settings.slots)

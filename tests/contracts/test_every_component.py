@@ -10,9 +10,9 @@ import pytest
 from twinset.core.errors import MissingExtraError
 from twinset.registry import ComponentKind, component_class, component_names
 from twinset.testing import (
-    AUGMENTER_CHECKS,
-    GENERATOR_CHECKS,
-    METRIC_CHECKS,
+    check_augmenter,
+    check_generator,
+    check_metric,
     example_comparison,
     example_dataset,
 )
@@ -51,25 +51,17 @@ EXAMPLES: dict[str, Callable[[Any], Any]] = {
     "metric": lambda cls: example_comparison(cls.kinds, rows=ROWS.get(cls.__name__, 80)),
 }
 CHECKS: dict[ComponentKind, Any] = {
-    "generator": GENERATOR_CHECKS,
-    "augmenter": AUGMENTER_CHECKS,
-    "metric": METRIC_CHECKS,
+    "generator": check_generator,
+    "augmenter": check_augmenter,
+    "metric": check_metric,
 }
+COMPONENTS = [(kind, name) for kind in CHECKS for name in component_names(kind)]
 
 
-def cases() -> list[Any]:
-    return [
-        pytest.param(kind, name, check, id=f"{name}-{check.__name__}")
-        for kind, checks in CHECKS.items()
-        for name in component_names(kind)
-        for check in checks
-    ]
-
-
-@pytest.mark.parametrize(("kind", "name", "check"), cases())
-def test_component(kind: ComponentKind, name: str, check: Callable[..., None]) -> None:
+@pytest.mark.parametrize(("kind", "name"), COMPONENTS, ids=str)
+def test_component_passes_every_check(kind: ComponentKind, name: str) -> None:
     cls = component_class(kind, name)
     try:
-        check(cls(**SETTINGS.get(name, {})), EXAMPLES[kind](cls))
+        CHECKS[kind](cls(**SETTINGS.get(name, {})), EXAMPLES[kind](cls))
     except MissingExtraError as error:
         pytest.skip(str(error))

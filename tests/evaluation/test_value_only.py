@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.contracts import Comparison
+from twinset.core.data.arrow_tables import infer_schema
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.inference import infer_schema
 from twinset.core.seeding import rng_for
 from twinset.registry import build
 

@@ -9,7 +9,7 @@ import pytest
 from tests.core.features.test_embedders import pictures
 from twinset.core.contracts import Comparison, Measurement, Metric, Score
 from twinset.core.data.dataset import Dataset
-from twinset.core.features.embedders import Embedder, Embedding
+from twinset.core.features.embedders import Embedder, Embedding, ImageEmbedding
 from twinset.core.seeding import rng_for
 from twinset.measurement.cache import ResultCache
 from twinset.measurement.embedded_sets import embed_sets
@@ -95,6 +95,7 @@ def test_tables_that_are_too_large_to_keep_are_measured_anew(monkeypatch) -> Non
 class Watching(Embedder):
     """Counts fits and pictures."""
 
+    kind = "image"
     learns = True
 
     def __init__(self) -> None:
@@ -111,7 +112,7 @@ class Watching(Embedder):
             self.n_pictures += len(many)
             return np.array([[picture.mean()] for picture in many], np.float32)
 
-        return Embedding("watching", 1, apply)
+        return ImageEmbedding("watching", 1, apply)
 
 
 def test_real_pictures_are_embedded_once_for_all_candidates() -> None:

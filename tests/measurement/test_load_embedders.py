@@ -15,6 +15,7 @@ from twinset.core.features.embedders import (
     Classical,
     Embedder,
     Embedding,
+    ImageEmbedding,
     SmallNet,
     read_embeddings,
 )
@@ -41,6 +42,7 @@ ScoreOf = Callable[[str], Score]
 class Watching(Embedder):
     """Remembers which pictures it was fitted on."""
 
+    kind = "image"
     learns = True
 
     def __init__(self) -> None:
@@ -54,7 +56,7 @@ class Watching(Embedder):
     def fit(self, images: pa.ChunkedArray, labels: object, seed: int) -> Embedding:
         self.seen = [cell["bytes"] for cell in images.to_pylist()]
         self.labels = np.asarray(labels).tolist()
-        return Embedding("watching", 2, lambda many: np.ones((len(many), 2), np.float32))
+        return ImageEmbedding("watching", 2, lambda many: np.ones((len(many), 2), np.float32))
 
 
 def bytes_of(data: Dataset) -> list[bytes]:

@@ -14,7 +14,7 @@ from twinset import evaluate
 from twinset.core.contracts import Score
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
-from twinset.core.features.embedders import Looker, TextEmbedding
+from twinset.core.features.embedders import Embedder, TextEmbedding
 from twinset.measurement.embedded_sets import embed_sets, split_embedders
 from twinset.measurement.harness import measure
 from twinset.measurement.load_embedders import embedders_of
@@ -49,7 +49,7 @@ CAPITALS = TextEmbedding(
 METRICS = ("gap.frechet", "gap.mean_embedding", "coverage.density_coverage", "gap.texts")
 
 
-def scores(made: Dataset, embedders: Sequence[Looker] | None) -> dict[str, Score]:
+def scores(made: Dataset, embedders: Sequence[Embedder] | None) -> dict[str, Score]:
     found = measure(
         train=texts(200, 1),
         synthetic=made,

@@ -264,7 +264,7 @@ def test_only_one_step_may_follow_the_brief() -> None:
 def test_labels_and_declared_columns_become_fields() -> None:
     import pyarrow as pa
 
-    from twinset.core.data.inference import infer_schema
+    from twinset.core.data.arrow_tables import infer_schema
     from twinset.core.errors import SchemaError
 
     text = changed(

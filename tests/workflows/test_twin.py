@@ -224,7 +224,7 @@ def test_a_holdout_file_makes_leaks_measurable(real: Path) -> None:
 
 def test_a_holdout_that_was_seen_is_refused_or_told_on_the_report(real: Path) -> None:
     table = people(200)
-    with pytest.raises(LeakError, match="does not stand apart"):
+    with pytest.raises(LeakError, match="is not independent"):
         evaluate(table, table.slice(0, 50), holdout=table.slice(100))
     report = evaluate(table, table.slice(0, 50), holdout=table.slice(100), allow_leaks=["copies"])
     assert any(note.startswith("Allowed leak 'copies'") for note in report.notes)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from twinset.core.errors import ParameterError, did_you_mean
+from twinset.core.errors import ParameterError, UnknownNameError, did_you_mean
 
 _WORDS = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
 _LONGEST_SHOWN = 60  # characters of a value in an error: longer ones are lists nobody reads
@@ -168,6 +168,48 @@ def check_parameters(settings: Any) -> None:
             todo=did_you_mean(value, names) if isinstance(value, str) and names else "",
             place=(name,),
         )
+
+
+def read_weights(
+    given: Sequence[str] | Mapping[str, float], known: Iterable[str], setting: str, noun: str
+) -> dict[str, float]:
+    """Return name -> weight; a sequence of names gives equal weights.
+
+    Parameters
+    ----------
+    given : sequence of str, or mapping of str to float
+        Names, with weights when a mapping.
+    known : iterable of str
+        Names that are allowed.
+    setting, noun : str
+        Name of the setting, and of one of its names, in errors.
+
+    Raises
+    ------
+    UnknownNameError
+        A name is not known.
+    ParameterError
+        A weight is negative or infinite, or none is above 0.
+
+    Examples
+    --------
+    >>> read_weights(["fog", "rain"], ("fog", "rain", "snow"), "kinds", "kind")
+    {'fog': 1.0, 'rain': 1.0}
+    """
+    known = list(known)
+    weights = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
+    for name, weight in weights.items():
+        if name not in known:
+            raise UnknownNameError.of(noun, str(name), known, setting)
+        if not _is_number(weight) or not 0 <= weight < float("inf"):
+            raise ParameterError(
+                f"the weight of '{name}' in '{setting}' is out of its range",
+                got=str(weight),
+                allowed="0 or more",
+            )
+    if not sum(weights.values()):
+        raise ParameterError(f"'{setting}' gives nothing a weight above 0", got=str(given))
+    return {name: float(weight) for name, weight in weights.items()}
 
 
 def describe_type(hint: Any) -> str:

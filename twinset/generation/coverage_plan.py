@@ -212,7 +212,7 @@ def error_weights(
 
 
 def _is_true(data: Dataset, name: str) -> npt.NDArray[np.bool_]:
-    if data.schema[name].kind in ("category", "boolean"):
+    if data.schema[name].has_levels:
         codes, levels = data.codes(name)
         true = [level.strip().lower() in ("true", "1", "yes") for level in levels]
         return np.asarray(np.array([*true, False])[codes])

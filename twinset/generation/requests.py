@@ -110,8 +110,8 @@ def _requests(
 ) -> list[tuple[Where | None, int]]:
     """Resolve rows, counts or the brief into (condition, rows) pairs."""
     if step.counts:
-        outer = step.where or {}
-        return [(Where({**outer, **count.where}), count.rows) for count in step.counts]
+        outer = Where(step.where or {})
+        return [(outer.intersect(Where(count.where)), count.rows) for count in step.counts]
     if step.rows is not None:
         return [(Where.of(step.where), step.rows)]
     brief = recipe.brief

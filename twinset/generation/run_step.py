@@ -16,7 +16,7 @@ from twinset.generation.augment_step import open_augment_step
 from twinset.generation.requests import list_requests
 from twinset.generation.sampling import OpenSet, fit_source
 from twinset.generation.step import GenerationStep, OpenStep, part_card, stamped
-from twinset.measurement.leakage import refuse_sets
+from twinset.measurement.leakage import require_clean_sets
 from twinset.recipe import GenerateStep, Recipe
 from twinset.registry import build
 
@@ -153,7 +153,7 @@ def check_brief(recipe: Recipe, train: Dataset | None, made: Dataset | None = No
     if train is None or brief.target is None:
         return
     field = train.schema[brief.target]
-    if brief.want and field.kind not in _LABELLED:
+    if brief.want and not field.has_levels:
         raise SchemaError(
             f"brief.want speaks of labels, and the target '{brief.target}' has none",
             got=f"a column of kind {field.kind}",
@@ -166,7 +166,7 @@ def check_brief(recipe: Recipe, train: Dataset | None, made: Dataset | None = No
             raise DataError(
                 f"no training row of the target '{brief.target}' has the positive label "
                 f"'{brief.positive}'",
-                allowed=", ".join(labels[:_MAX_SHOWN]) if field.kind in _LABELLED else "",
+                allowed=", ".join(labels[:_MAX_SHOWN]) if field.has_levels else "",
                 todo="correct brief.positive, or split another way",
             )
 
@@ -181,7 +181,7 @@ def refuse_leaks(
     LeakError
         The holdout overlaps the train set or the synthetic set.
     """
-    return refuse_sets(
+    return require_clean_sets(
         train,
         holdout,
         made or {},

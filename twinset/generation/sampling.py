@@ -244,7 +244,7 @@ def fit_source(
         )
     kinds = type(generator).kinds
     withheld = [
-        f.name for f in real.schema.fields if f.kind in ("id", "text") and f.kind not in kinds
+        f.name for f in real.schema.fields if f.column_kind.has_placeholders and f.kind not in kinds
     ]
     _refuse_unmakeable(meant.schema, kinds, withheld)
     seen = _with_others(real, where) if type(generator).needs_others else meant
@@ -283,7 +283,7 @@ def _rule_enforcer(real: Dataset, made: Schema, withheld: Sequence[str]) -> Rule
 def _holds_by_itself(rule: Rule, schema: Schema) -> bool:
     """Return whether fresh identifiers, none of which repeats, meet a rule."""
     deciding = rule.columns if rule.kind == "unique" else rule.columns[:-1]
-    keys = any(schema[name].kind == "id" for name in deciding)
+    keys = any(schema[name].column_kind.is_key for name in deciding)
     return rule.kind in ("unique", "dependency") and keys
 
 

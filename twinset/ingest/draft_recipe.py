@@ -387,4 +387,4 @@ deliver:
 
 
 def _is_class(field: Field) -> bool:
-    return field.kind in ("category", "boolean")
+    return field.has_levels

@@ -93,8 +93,8 @@ def _repeats(dataset: Dataset, field: Field) -> bool:
 
 
 def _is_time(dataset: Dataset, field: Field, has_groups: bool) -> bool:
-    is_date = field.kind == "datetime"
-    named = field.kind in ("number", "integer") and _TIME_NAME.search(field.name)
+    is_date = field.is_time
+    named = field.is_numeric and _TIME_NAME.search(field.name)
     if not (is_date or named) or _OTHER_DATE.search(field.name):
         return False
     values = dataset.values(field.name)

@@ -115,7 +115,7 @@ def label_beside_texts(schema: Schema) -> str | None:
     ('about', None)
     """
     others = [field for field in schema.fields if field.kind not in ("id", "text", "spans")]
-    labels = [field.name for field in others if field.kind in ("category", "boolean")]
+    labels = [field.name for field in others if field.has_levels]
     alone = len(others) == len(labels) == 1 and bool(schema.of_kind("text"))
     return labels[0] if alone else None
 
@@ -162,7 +162,7 @@ def name_target(real: Dataset, target: str | None, positive: str | None = None) 
             got="one value in all rows" if len(values) else "missing values only",
             todo="name a column with at least two different values, or no target",
         )
-    as_labels = field.kind == "integer" and len(values) <= _MAX_CLASSES
+    as_labels = field.is_whole and len(values) <= _MAX_CLASSES
     found = real.with_schema(
         real.schema.with_target(target, kind="category" if as_labels else None)
     )
@@ -183,7 +183,7 @@ def with_role(real: Dataset, column: str, role: Role) -> Dataset:
         There is no such column, or a time that is neither a date nor a number.
     """
     field = real.schema[column]
-    if role == "time" and field.kind not in ("datetime", "integer", "number"):
+    if role == "time" and not field.has_order:
         raise SchemaError(
             f"the column '{column}' cannot tell the time",
             got=f"a column of kind {field.kind}",

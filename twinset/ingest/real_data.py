@@ -130,8 +130,7 @@ def declare(dataset: Dataset, recipe: Recipe) -> Dataset:
         # No generator is fitted on the holdout's time: metrics must know which column that is.
         schema = schema.with_field(replace(schema[recipe.split.on], role="time"))
     if brief.target is not None:
-        kind = schema[brief.target].kind
-        labels = brief.task == "classification" and kind not in ("category", "boolean")
+        labels = brief.task == "classification" and not schema[brief.target].has_levels
         schema = schema.with_target(brief.target, kind="category" if labels else None)
     dataset = dataset.with_schema(schema)
     if brief.target is not None:
@@ -141,7 +140,7 @@ def declare(dataset: Dataset, recipe: Recipe) -> Dataset:
 
 def check_target(dataset: Dataset, schema: Schema, target: str) -> None:
     """Raise SchemaError for a target of fewer than two values: no model could be trained."""
-    distinct = len(dataset.codes(target)[1]) if schema[target].kind != "number" else 2
+    distinct = len(dataset.codes(target)[1]) if not schema[target].is_continuous else 2
     if distinct < 2:
         raise SchemaError(
             f"the target '{target}' has {distinct} distinct values",

@@ -314,7 +314,7 @@ def _with_parents(table: pa.Table) -> pa.Table:
 def _unpack(table: pa.Table, field: Field, folder: Path) -> pa.Table:
     """Return the table with a column that a text format holds as text brought to its field's type."""
     zoned = pa.types.is_timestamp(field.stored_type) and field.stored_type.tz is not None
-    nested = field.kind in ("image", "mask", "boxes", "spans")
+    nested = field.column_kind.is_nested
     if not (nested or zoned) or field.name not in table.column_names:
         return table
     column = table.column(field.name)
@@ -330,7 +330,7 @@ def _unpack(table: pa.Table, field: Field, folder: Path) -> pa.Table:
                 f"the column '{field.name}' cannot be read as times with a zone",
                 allowed="e.g. 2024-01-31T12:00:00Z",
             ) from without_values(error)
-    elif field.kind in ("image", "mask"):
+    elif field.column_kind.holds_files:
         from twinset.io.images import load_side_files
 
         column = load_side_files(column, folder, field.name)

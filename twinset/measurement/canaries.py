@@ -206,8 +206,8 @@ def _far_rows(
 def _distinct(real: Dataset, name: str) -> npt.NDArray[np.int64]:
     """Return the position of one row for each distinct value of a column; of an empty one, all rows."""
     present = ~real.is_null(name)
-    kind = real.schema[name].kind
-    cells = real.values(name) if kind not in ("category", "id", "text") else real.codes(name)[0]
+    has_values = real.schema[name].column_kind.has_float_values
+    cells = real.values(name) if has_values else real.codes(name)[0]
     rows = np.flatnonzero(present) if present.any() else np.arange(len(real))
     return rows[np.unique(cells[rows], return_index=True)[1]]
 
@@ -248,7 +248,7 @@ def _cells(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return a column of both sets as numbers that are equal where delivered cells are."""
     own_field = canaries.schema[name]
-    if own_field.kind in ("category", "boolean"):
+    if own_field.has_levels:
         place: dict[str, int] = {}
         sides = []
         for part in (canaries, synthetic):

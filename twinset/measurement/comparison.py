@@ -11,14 +11,12 @@ import pyarrow as pa
 
 from twinset.core.contracts import Metric
 from twinset.core.data.dataset import Dataset, some_places
-from twinset.core.data.schema import TABULAR_KINDS, Field
+from twinset.core.data.schema import Field
 from twinset.core.data.splitting import split_rows
 from twinset.core.data.where import Where
 from twinset.core.errors import DataError
 from twinset.core.findings import ReferenceRows
 from twinset.core.seeding import rng_for
-
-_NUMERIC = ("number", "integer")
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ class MetricColumns:
         """
         own = _comparable(sides.reference)
         about_text = any(f.kind == "spans" for f in own) or not any(
-            f.kind in TABULAR_KINDS and f.name != target for f in own
+            f.is_tabular and f.name != target for f in own
         )
         pinned = {} if where is None or metric.family == "utility" else where.conditions
         names, left_out = [], {}
@@ -80,7 +78,7 @@ class MetricColumns:
             if found.kind not in metric.kinds:
                 continue
             reason = _mismatch(found, sides)
-            if found.kind == "text" and not about_text:
+            if found.column_kind.is_free_text and not about_text:
                 reason = "texts in tables are placeholders"
             elif found.role == "time" and sides.later and metric.family != "privacy":
                 reason = "the holdout is later than the train part"
@@ -146,7 +144,7 @@ def _comparable(dataset: Dataset) -> list[Field]:
     return [
         found
         for found in dataset.schema.fields
-        if found.kind != "id" and found.role not in ("identifier", "split")
+        if not found.column_kind.is_key and found.role not in ("identifier", "split")
     ]
 
 
@@ -155,9 +153,9 @@ def _mismatch(found: Field, sides: ComparisonSets) -> str:
     for part in (sides.synthetic, sides.train):
         if found.name not in part.schema.names:
             return "not all sets have it"
-        kind = part.schema[found.name].kind
-        if kind != found.kind and not (kind in _NUMERIC and found.kind in _NUMERIC):
-            return f"it is {found.kind} in one set and {kind} in another"
+        other = part.schema[found.name]
+        if other.kind != found.kind and not (other.is_numeric and found.is_numeric):
+            return f"it is {found.kind} in one set and {other.kind} in another"
     return ""
 
 
@@ -182,7 +180,7 @@ def _halves(
 
 def _is_later(holdout: Dataset, train: Dataset) -> bool:
     for found in train.schema.with_role("time"):
-        if found.name in holdout.schema.names and found.kind in ("number", "integer", "datetime"):
+        if found.name in holdout.schema.names and found.has_order:
             before, after = train.values(found.name), holdout.values(found.name)
             before, after = before[~np.isnan(before)], after[~np.isnan(after)]
             if len(before) and len(after) and after.min() >= before.max():

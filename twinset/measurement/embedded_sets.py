@@ -18,7 +18,6 @@ from twinset.core.features.embedders import (
     Classical,
     Embedder,
     Embedding,
-    Looker,
     SmallNet,
     TextEmbedding,
     read_embeddings,
@@ -74,7 +73,7 @@ def embed_sets(
     train: Dataset | None,
     synthetic: Dataset,
     holdout: Dataset | None,
-    embedders: Sequence[Looker] | None = None,
+    embedders: Sequence[Embedder] | None = None,
     *,
     target: str | None = None,
     seed: int = 0,
@@ -92,7 +91,7 @@ def embed_sets(
     ----------
     train, synthetic, holdout : Dataset or None
         The sets; those without images, or whose images all carry vectors, come back as they are.
-    embedders : sequence of Embedder or TextEmbedding, optional
+    embedders : sequence of Embedder, optional
         What to look at images and texts with.
     target : str, optional
         A column of labels, which embedders may learn from.
@@ -148,7 +147,7 @@ def embed_sets(
 
 
 def split_embedders(
-    chosen: Sequence[Looker] | None,
+    chosen: Sequence[Embedder] | None,
 ) -> tuple[tuple[TextEmbedding, ...], tuple[Embedder, ...] | None]:
     """Return the embedders of texts, and those of images; None where none of images is named.
 
@@ -158,7 +157,7 @@ def split_embedders(
     (True, ((), None))
     """
     texts = tuple(one for one in chosen or () if isinstance(one, TextEmbedding))
-    images = tuple(one for one in chosen or () if isinstance(one, Embedder))
+    images = tuple(one for one in chosen or () if one.kind == "image")
     return texts, images or None
 
 
@@ -188,6 +187,6 @@ def _fitted(
 def _labels(train: Dataset, target: str | None) -> npt.NDArray[np.int64] | None:
     if target is None or target not in train.schema.names:
         return None
-    if train.schema[target].kind not in ("category", "boolean"):
+    if not train.schema[target].has_levels:
         return None
     return train.codes(target)[0].astype(np.int64)

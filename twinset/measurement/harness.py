@@ -25,7 +25,7 @@ from twinset.core.contracts import (
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.errors import MissingExtraError
-from twinset.core.features.embedders import Looker
+from twinset.core.features.embedders import Embedder
 from twinset.core.findings import BaselineKind, ComparisonBasis, DecidingRows, ReferenceRows
 from twinset.core.seeding import rng_for
 from twinset.measurement.cache import ResultCache
@@ -253,7 +253,7 @@ def measure(
     target: str | None = None,
     positive: str | None = None,
     population: Mapping[str, Mapping[str, float]] | None = None,
-    embedders: Sequence[Looker] | None = None,
+    embedders: Sequence[Embedder] | None = None,
     seed: int = 0,
     workers: int = 1,
     progress: Progress = silent,
@@ -284,7 +284,7 @@ def measure(
         The column to predict, and its label that counts as positive.
     population : mapping, optional
         Declared shares, column -> {level: share}.
-    embedders, seed : sequence of Embedder or TextEmbedding, int, optional
+    embedders, seed : sequence of Embedder, int, optional
         What to look at images and texts with (see `embed_sets`); seed of the run.
     workers : int
         Metrics measured at the same time. The scores do not depend on it.

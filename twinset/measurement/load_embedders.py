@@ -15,9 +15,9 @@ from twinset.core.errors import DataError, MissingExtraError, ParameterError
 from twinset.core.features.embedders import (
     SHIPPED,
     Classical,
+    Embedder,
     EmbedderName,
     Family,
-    Looker,
     OutsideNet,
     Shipped,
     SmallNet,
@@ -30,12 +30,12 @@ from twinset.core.features.embedders.text import WORDS
 from twinset.io import read_weights
 
 
-def embedders_of(names: Sequence[str | Looker]) -> tuple[Looker, ...]:
+def embedders_of(names: Sequence[str | Embedder]) -> tuple[Embedder, ...]:
     """Return the embedders that are named.
 
     Parameters
     ----------
-    names : sequence of str, Embedder or TextEmbedding
+    names : sequence of str, Embedder
         Of images "classical", "net", or weights in a file: "onnx:FILE", "torchvision:MODEL:FILE",
         "timm:MODEL:FILE". Of texts "words", "wordllama", "minilm". Embedders pass through.
 
@@ -85,7 +85,7 @@ def embedder_content(names: Sequence[str]) -> list[tuple[str, str]]:
     return found
 
 
-def _one(name: str) -> Looker:
+def _one(name: str) -> Embedder:
     parts = EmbedderName.of(name)
     if parts.kind == WORDS:
         return hashed_words()

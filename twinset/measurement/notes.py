@@ -122,7 +122,7 @@ def note_single_label(
     """Return what to note of a set of one label beside a real one of several: compare like with like."""
     if where is not None or target is None:
         return []
-    if train.schema[target].kind not in ("category", "boolean"):
+    if not train.schema[target].has_levels:
         return []
     sides = []
     for rows in (synthetic, train):

@@ -369,7 +369,7 @@ class Source(Section):
         labels = self.labels.get(field.name)
         if labels is not None:
             changes["taxonomy"] = _taxonomy(labels)
-            if field.kind not in ("category", "boxes", "spans"):
+            if not (field.column_kind.label_key or field.kind == "category"):
                 changes.setdefault("kind", "category")
         if changes.get("kind", field.kind) != field.kind:
             changes.setdefault("decimals", None)

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from twinset.core.data.inference import count_decimals, infer_schema
+from twinset.core.data.arrow_tables import infer_schema
+from twinset.core.data.kinds.number import count_decimals
 from twinset.core.data.schema import Field, Kind
 from twinset.core.errors import TwinsetError
 
@@ -212,7 +213,7 @@ def _numeric_field(name: str, values: npt.NDArray[Any], stored: str = "") -> Fie
 
 def _is_key(name: str, values: npt.NDArray[Any]) -> bool:
     """Whether whole numbers name persons or things: then they are copied, as labels are."""
-    return infer_schema(pa.table({name: values})).fields[0].kind == "id"
+    return infer_schema(pa.table({name: values})).fields[0].column_kind.is_key
 
 
 def _is_flag(values: npt.NDArray[Any]) -> bool:

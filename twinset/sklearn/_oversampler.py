@@ -207,7 +207,7 @@ def _ranges(real: Dataset, rules: tuple[Rule, ...]) -> Iterator[Rule]:
     """
     moved = {name for rule in rules if rule.kind in _MOVING for name in rule.columns}
     for field in real.schema.fields:
-        if field.name in moved and field.kind in ("number", "integer"):
+        if field.name in moved and field.is_numeric:
             values = real.values(field.name)
             if not np.isnan(values).all():
                 low, high = float(np.nanmin(values)), float(np.nanmax(values))

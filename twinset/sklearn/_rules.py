@@ -109,5 +109,5 @@ def _least(table: Table, rows: Rows, most: int) -> Rows:
 def _telling_hashes(table: Table, rows: Rows) -> Hashes | None:
     """Return hashes of the first column of numbers without a step; None if there is none."""
     fields = [column.field for column in table.columns]
-    free = [field.name for field in fields if field.kind == "number" and field.decimals is None]
+    free = [field.name for field in fields if field.is_continuous and field.decimals is None]
     return row_hashes(dataset_of(table, rows, free[:1])) if free else None

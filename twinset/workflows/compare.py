@@ -17,7 +17,7 @@ from twinset.core.rules.violations import broken_by_real_rows
 from twinset.generation.provenance import TwinNote
 from twinset.ingest.input_table import RealSplit, open_table, same_columns
 from twinset.measurement.cache import ResultCache
-from twinset.measurement.leakage import check_allowed, refuse_sets
+from twinset.measurement.leakage import check_allowed, require_clean_sets
 from twinset.measurement.leakage.row_overlap import copied_note, copied_rows
 from twinset.measurement.notes import (
     image_notes,
@@ -117,7 +117,7 @@ def compare(
     made = _opened(candidates, parts, found)
     known = {n: s for n, s in made.items() if not found.notes or n in found.notes}
     with threadpool_limits(limits=1):
-        remarks += refuse_sets(parts.train, parts.holdout, known, **task.leakage_settings)
+        remarks += require_clean_sets(parts.train, parts.holdout, known, **task.leakage_settings)
     scores, copies, loud = _scored(made, parts, found, task, blind, progress)
     gates = options.gates
     return CandidateReport(

@@ -27,7 +27,7 @@ from twinset.ingest.input_table import (
 )
 from twinset.ingest.text_columns import reduce_to_texts
 from twinset.measurement.harness import FAMILIES, measure
-from twinset.measurement.leakage import check_allowed, refuse_sets
+from twinset.measurement.leakage import check_allowed, require_clean_sets
 from twinset.measurement.leakage.row_overlap import (
     copied_note,
     copied_rows,
@@ -114,7 +114,7 @@ def evaluate(
         made = replace(made, card=note.card(f"twin of {plain.card.name}"))
     notes = [*_copies_without_holdout(parts, made), *notes]
     with threadpool_limits(limits=1):
-        notes += refuse_sets(parts.train, parts.holdout, {"": made}, **task.leakage_settings)
+        notes += require_clean_sets(parts.train, parts.holdout, {"": made}, **task.leakage_settings)
         return appraise(parts, made, task, notes=notes, blind=blind)
 
 

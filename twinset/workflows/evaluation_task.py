@@ -8,7 +8,7 @@ from typing import Any, Self
 from twinset.core.contracts import Progress, Remake, silent
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
-from twinset.core.features.embedders import Looker
+from twinset.core.features.embedders import Embedder
 from twinset.measurement.cache import ResultCache
 from twinset.measurement.load_embedders import embedders_of, label_of_images
 from twinset.workflows.options import EvaluateOptions
@@ -35,7 +35,7 @@ class EvaluationTask:
     """
 
     options: EvaluateOptions
-    embedders: tuple[Looker, ...] | None = None
+    embedders: tuple[Embedder, ...] | None = None
     guessed_target: str | None = None
     refit: Remake | None = None
     cache: ResultCache | None = None

@@ -127,7 +127,7 @@ class Filler:
             values = real.records.column(name).drop_null()
             if name in conditions or not len(values):
                 continue
-            if real.schema[name].kind in ("number", "integer", "datetime"):
+            if real.schema[name].has_order:
                 low, high = (pc.min_max(values)[end].as_py() for end in ("min", "max"))
                 conditions[name] = {"ge": low, "le": high}
             else:
@@ -197,7 +197,7 @@ def _drawing(name: str, real: Dataset, cards: Sequence[Card]) -> Filler:
         raise SchemaError(
             f"the generator '{name}' draws none of the columns of this set",
             got=", ".join(real.schema.names[:8]),
-            allowed=", ".join(f.name for f in drawn.fields if f.kind in TABULAR_KINDS),
+            allowed=", ".join(f.name for f in drawn.fields if f.is_tabular),
             todo="name another generator by --use",
         )
     return Filler(name, learns=False, columns=frozenset(shared), settings=settings)
@@ -226,7 +226,7 @@ def _drawn_schema(name: str, settings: Mapping[str, Any]) -> Schema:
 
 def _shared(drawn: Schema, real: Dataset) -> set[str]:
     names = set(real.schema.names)
-    return {f.name for f in drawn.fields if f.kind in TABULAR_KINDS} & names
+    return {f.name for f in drawn.fields if f.is_tabular} & names
 
 
 def _is_drawn(drawn: Schema, real: Dataset, column: str) -> bool:

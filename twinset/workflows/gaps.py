@@ -203,7 +203,7 @@ def _declared(
 ) -> list[tuple[Where, float]]:
     found = []
     for column, shares in population.items():
-        if real.schema[column].kind not in ("category", "boolean", "integer"):
+        if not (real.schema[column].has_levels or real.schema[column].is_whole):
             raise ParameterError(
                 f"no shares can be declared of the levels of '{column}'",
                 got=f"a column of kind {real.schema[column].kind}",

@@ -11,9 +11,9 @@ from twinset.core.parameters import Ge, Interval, check_parameters
 
 if TYPE_CHECKING:
     from twinset.core.data.where import Where
-    from twinset.core.features.embedders import Looker
+    from twinset.core.features.embedders import Embedder
 else:  # the annotations are read at run time, and these two modules load slowly
-    Where = Looker = object
+    Where = Embedder = object
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ class EvaluateOptions(SharedOptions):
     time: str | None = None
     group: str | None = None
     allow_leaks: Sequence[str] = ()
-    embedders: Sequence[str | Looker] | None = None
+    embedders: Sequence[str | Embedder] | None = None
     attacks: Sequence[str] = ()
 
 

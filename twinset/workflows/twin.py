@@ -29,7 +29,7 @@ from twinset.ingest.input_table import (
 )
 from twinset.io import read_dataset, write_dataset
 from twinset.io.formats import writable_formats
-from twinset.measurement.leakage import refuse_sets
+from twinset.measurement.leakage import require_clean_sets
 from twinset.report import Report
 from twinset.workflows.evaluate import appraise
 from twinset.workflows.evaluation_task import EvaluationTask
@@ -235,7 +235,7 @@ def _write(
 def _appraised(parts: RealSplit, made: Dataset, task: EvaluationTask) -> Report:
     """Return the report; where a leak is found, it says why unseen rows cannot be spoken of."""
     try:
-        refuse_sets(parts.train, parts.holdout, {"": made}, **task.leakage_settings)
+        require_clean_sets(parts.train, parts.holdout, {"": made}, **task.leakage_settings)
     except LeakError as error:
         return appraise(parts, made, task, notes=[error.what], blind=error.what)
     return appraise(parts, made, task)

@@ -13,9 +13,8 @@ import _job
 import numpy as np
 import pandas as pd
 
-from twinset.core.data.arrow_input import to_table
+from twinset.core.data.arrow_tables import infer_schema, to_table
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.inference import infer_schema
 from twinset.core.data.schema import Field, Schema
 from twinset.core.seeding import rng_for
 from twinset.registry import build

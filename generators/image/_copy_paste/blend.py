@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._labelled_images import overlap
 from .cutouts import Cutout, Mask, Pixels
 
 BLENDS = ("none", "feather", "poisson", "mixed")
@@ -57,36 +58,9 @@ def prepare(cutout: Cutout, *, scale: float, turn: float, mirrored: bool, soft: 
     return Paste(pixels, alpha, mask, points, mirrored)
 
 
-def place_slices(
-    paste: Paste, left: int, top: int, height: int, width: int
-) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Return the (rows, columns) shared with an image, in the image's and in own pixels."""
-    h, w = paste.mask.shape
-    y0, y1 = max(top, 0), max(min(top + h, height), max(top, 0))
-    x0, x1 = max(left, 0), max(min(left + w, width), max(left, 0))
-    own = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
-    return (slice(y0, y1), slice(x0, x1)), own
-
-
 def lay(image: Pixels, paste: Paste, left: int, top: int, *, blend: str, match: float) -> None:
-    """Blend a prepared cutout into `image`, shape (h, w, channels), at a whole pixel.
-
-    Parameters
-    ----------
-    image : numpy.ndarray
-        Changed in place.
-    paste : Paste
-        What to lay.
-    left, top : int
-        Where its array's corner comes to lie; it may leave the image.
-    blend : {"none", "feather", "poisson"}
-        How its edge is blended; Poisson blending falls back to feather at the image and for depths other
-        than 8-bit RGB.
-    match : float
-        How far its light is drawn to that of its new place, 0 to 1.
-    """
-    height, width = image.shape[:2]
-    place, own = place_slices(paste, left, top, height, width)
+    """Blend a prepared cutout into `image`, shape (h, w, channels), at a whole pixel."""
+    place, own = overlap(paste.mask.shape, left, top, image.shape)
     under = image[place].astype(np.float32)
     over = paste.pixels[own].astype(np.float32)
     if match > 0:

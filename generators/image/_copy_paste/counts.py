@@ -21,38 +21,16 @@ _ALL = ""  # stands for the label of all objects
 
 @dataclass(frozen=True)
 class CountWish:
-    """Which numbers of objects a condition allows.
+    """Which numbers of objects a condition allows."""
 
-    Parameters
-    ----------
-    allowed : mapping
-        Label, or "" for all of them -> whether 0, 1, 2, ... objects are allowed.
-    """
-
+    # Label, or "" for all of them -> whether 0, 1, 2, ... objects are allowed
     allowed: Mapping[str, npt.NDArray[np.bool_]]
 
     @classmethod
     def from_where(
         cls, where: Where | None, columns: Sequence[str], labels: Sequence[str], max_objects: int
     ) -> tuple[Where | None, CountWish]:
-        """Return the part of a condition on columns of the set, and its part on numbers of objects.
-
-        Parameters
-        ----------
-        where : Where, optional
-            The condition.
-        columns : sequence of str
-            Columns that the set has; they go before counts of the same name.
-        labels : sequence of str
-            Labels of its objects.
-        max_objects : int
-            Largest number of objects that is considered.
-
-        Raises
-        ------
-        ParameterError
-            A condition on a number cannot be read.
-        """
+        """Return the part of a condition on columns of the set, and its part on numbers of objects."""
         names = {ALL_OBJECTS: _ALL} | {count_column(label): label for label in labels}
         conditions = where.conditions if where is not None else {}
         counted = {c: v for c, v in conditions.items() if c in names and c not in columns}

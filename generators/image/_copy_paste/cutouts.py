@@ -22,36 +22,22 @@ Mask = npt.NDArray[np.bool_]
 MASKS_FROM_BOXES = ("refuse", "ellipse", "grabcut")
 
 _MARGIN = 4  # pixels of its old surroundings that a cutout keeps, for soft edges
-_MIN_PIXELS = 12
+_MIN_PIXELS = 12  # of an object: smaller ones are specks that show no form
 _WHOLE = 0.9  # of an object must be seen for a cutout
-_GRABCUT_STEPS = 3
+_GRABCUT_STEPS = 3  # iterations of GrabCut on a crop that its box already fits closely
 
 
 @dataclass(frozen=True)
 class Cutout:
-    """One object with a margin of what stood around it.
-
-    Parameters
-    ----------
-    category : str
-        Its label.
-    pixels : numpy.ndarray, shape (h, w, channels)
-        It and its surroundings.
-    mask : numpy.ndarray of bool, shape (h, w)
-        Which of the pixels are its own.
-    row : int
-        Position of the row it comes from.
-    points : mapping
-        Name -> x, y, v of its keypoints, from the array's upper left corner.
-    look : numpy.ndarray, shape (channels,)
-        What `look_of` says of the image it comes from.
-    """
+    """One object with a margin of what stood around it."""
 
     category: str
-    pixels: Pixels
-    mask: Mask
-    row: int
+    pixels: Pixels  # It and its surroundings, shape (h, w, channels)
+    mask: Mask  # Which of the pixels are its own, shape (h, w)
+    row: int  # Position of the row it comes from
+    # Name -> x, y, v of its keypoints, from the array's upper left corner
     points: Mapping[str, tuple[float, float, int]]
+    # What `look_of` says of the image it comes from, shape (channels,)
     look: npt.NDArray[np.float64]
 
 
@@ -65,13 +51,7 @@ class ImageColumns:
 
     @classmethod
     def from_schema(cls, schema: Schema) -> ImageColumns:
-        """Return the columns of a schema.
-
-        Raises
-        ------
-        SchemaError
-            There is not one column each of images and objects, or more than one of id maps.
-        """
+        """Return the columns of a schema."""
         found = {k: [f.name for f in schema.of_kind(k)] for k in ("image", "mask", "boxes")}
         if len(found["image"]) != 1 or len(found["boxes"]) != 1 or len(found["mask"]) > 1:
             raise SchemaError(
@@ -86,24 +66,6 @@ def cut_out(
     real: Dataset, columns: ImageColumns, masks_from_boxes: str, classes: Collection[str] = ()
 ) -> list[Cutout]:
     """Return every object of the real rows that is whole and known to the pixel.
-
-    Parameters
-    ----------
-    real : Dataset
-        The train rows, and nothing else: what is cut out goes into training images.
-    columns : ImageColumns
-        Its columns.
-    masks_from_boxes : {"refuse", "ellipse", "grabcut"}
-        What tells the pixels of objects that have a box alone.
-    classes : collection of str
-        Only these; all of them when empty.
-
-    Raises
-    ------
-    FitError
-        No object can be cut out.
-    DataError
-        Objects have boxes alone, and no mask is to be made of them.
 
     References
     ----------

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Label
-from twinset.core.errors import MissingExtraError, ParameterError, UnknownNameError, did_you_mean
+from twinset.core.errors import MissingExtraError, ParameterError, UnknownNameError
 
+from .._labelled_images import Rgb, find_asset
 from .._scenes.spec import check_keys, read_colour
 
 Triangles = npt.NDArray[np.float64]
@@ -28,32 +29,17 @@ _KEYS = ("mesh", "asset", "colours", "weight", "tumble", "points")
 
 @dataclass(frozen=True)
 class MeshClass:
-    """One class of objects.
-
-    Parameters
-    ----------
-    name : str
-        Its label.
-    mesh : str
-        One of `SOLIDS`; empty where `asset` gives meshes.
-    asset : str
-        Name of an asset of meshes.
-    colours : tuple
-        Red, green, blue (0 to 1); one of them is drawn. None: drawn at random.
-    weight : float
-        How often it comes.
-    tumble : bool
-        Whether any side may be up; else it stands as it is and is turned about the upright axis.
-    points : mapping
-        Name -> x, y, z of the keypoints, in the coordinates of the mesh.
-    """
+    """One class of objects."""
 
     name: str
-    mesh: str
-    asset: str
-    colours: tuple[tuple[float, float, float], ...] | None
-    weight: float
+    mesh: str  # One of `SOLIDS`; empty where `asset` gives meshes
+    asset: str  # Name of an asset of meshes
+    # Red, green, blue (0 to 1); one of them is drawn. None: drawn at random
+    colours: tuple[Rgb, ...] | None
+    weight: float  # How often it comes
+    # Whether any side may be up; else it stands as it is and is turned about the upright axis
     tumble: bool
+    # Name -> x, y, z of the keypoints, in the coordinates of the mesh
     points: Mapping[str, tuple[float, float, float]]
 
     @property
@@ -63,15 +49,7 @@ class MeshClass:
 
 
 def read_mesh_classes(given: Mapping[str, Mapping[str, Any]]) -> tuple[MeshClass, ...]:
-    """Return the classes that a recipe declares.
-
-    Raises
-    ------
-    ParameterError
-        There is no class, a key is not known, or a value does not fit.
-    UnknownNameError
-        A mesh is none of the solids.
-    """
+    """Return the classes that a recipe declares."""
     if not given:
         raise ParameterError("'classes' holds no class", allowed="{ball: {mesh: sphere}}")
     made = tuple(_read(name, spec or {}) for name, spec in given.items())
@@ -83,15 +61,7 @@ def read_mesh_classes(given: Mapping[str, Mapping[str, Any]]) -> tuple[MeshClass
 def forms_of(
     classes: tuple[MeshClass, ...], assets: Mapping[str, Dataset]
 ) -> dict[str, tuple[Triangles, ...]]:
-    """Return class -> its meshes.
-
-    Raises
-    ------
-    ParameterError
-        An asset is not there, or it holds no meshes.
-    MissingExtraError
-        trimesh is not installed.
-    """
+    """Return class -> its meshes."""
     return {
         kind.name: _of_asset(kind, assets) if kind.asset else (solid(kind.mesh),)
         for kind in classes
@@ -99,13 +69,7 @@ def forms_of(
 
 
 def solid(name: str) -> Triangles:
-    """Return the triangles of one of `SOLIDS`.
-
-    Raises
-    ------
-    MissingExtraError
-        trimesh is not installed.
-    """
+    """Return the triangles of one of `SOLIDS`."""
     try:
         from trimesh import creation
     except ImportError as error:
@@ -123,14 +87,7 @@ def solid(name: str) -> Triangles:
 
 def _of_asset(kind: MeshClass, assets: Mapping[str, Dataset]) -> tuple[Triangles, ...]:
     place = f"classes.{kind.name}.asset"
-    if kind.asset not in assets:
-        raise ParameterError(
-            f"{place} names an asset that the recipe does not have",
-            got=kind.asset,
-            allowed=", ".join(assets) or "none: the recipe names no assets",
-            todo=did_you_mean(kind.asset, assets) or f"add assets: {{{kind.asset}: FILE.stl}}",
-        )
-    rows = assets[kind.asset]
+    rows = find_asset(assets, kind.asset, place, "FILE.stl")
     if not {"mesh", *CORNERS} <= set(rows.schema.names):
         raise ParameterError(
             f"the asset '{kind.asset}', which {place} names, holds no meshes",

@@ -16,7 +16,6 @@ Floats = npt.NDArray[np.float32]
 Points = npt.NDArray[np.float64]
 
 _FIELD = np.deg2rad(40.0)  # that the longer side of the image sees
-_FAR = 1e6
 _LIFT = 1e-4  # by which a ray of light begins above its surface
 _BLOCKED = 2e-3  # nearer than a point by so much, and it is hidden
 
@@ -31,24 +30,12 @@ class Hits(NamedTuple):
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole that looks at the middle of the ground, z = 0.
+    """A pinhole that looks at the middle of the ground, z = 0."""
 
-    Parameters
-    ----------
-    eye : numpy.ndarray, shape (3,)
-        Where it is.
-    axes : numpy.ndarray, shape (3, 3)
-        Rows: to the right, down, and ahead.
-    focal : float
-        Focal length in pixels.
-    size : tuple of int
-        Height and width of the image.
-    """
-
-    eye: Points
-    axes: Points
-    focal: float
-    size: tuple[int, int]
+    eye: Points  # Where it is, shape (3,)
+    axes: Points  # Rows: to the right, down, and ahead, shape (3, 3)
+    focal: float  # Focal length in pixels
+    size: tuple[int, int]  # Height and width of the image
 
     @classmethod
     def about(cls, azimuth: float, elevation: float, size: tuple[int, int]) -> Self:

@@ -15,34 +15,19 @@ from .._labelled_images import WholeObject, box_of_mask, label_objects
 from .forms import MeshClass, Triangles
 from .rays import Camera, Points, Scenery, ground, silhouette
 
-_N_PLACES = 40
+_N_PLACES = 40  # places tried for an object before the whole scene is drawn again
 _REACH = 0.95  # half width of the square on which objects stand; the camera sees 1 each way
 
 
 @dataclass(frozen=True)
 class MeshScene:
-    """Objects on their ground, seen by a camera: object k has the id k + 1.
-
-    Parameters
-    ----------
-    kinds : tuple of MeshClass
-        What they are.
-    scenery : Scenery
-        Their meshes, then the ground.
-    camera : Camera
-        From where they are seen.
-    ids : numpy.ndarray of uint16, shape (h, w)
-        Who is seen.
-    depth : numpy.ndarray of float32, shape (h, w)
-        How far away, along the camera's axis; 0 where there is nothing.
-    objects : tuple of ObjectLabel
-        The labels.
-    """
+    """Objects on their ground, seen by a camera: object k has the id k + 1."""
 
     kinds: tuple[MeshClass, ...]
-    scenery: Scenery
-    camera: Camera
-    ids: npt.NDArray[np.uint16]
+    scenery: Scenery  # Their meshes, then the ground
+    camera: Camera  # From where they are seen
+    ids: npt.NDArray[np.uint16]  # Who is seen, shape (h, w)
+    # How far away, along the camera's axis; 0 where there is nothing, shape (h, w)
     depth: npt.NDArray[np.float32]
     objects: tuple[ObjectLabel, ...]
 
@@ -64,25 +49,7 @@ def lay_out_meshes(
     min_visible_fraction: float,
     rng: np.random.Generator,
 ) -> MeshScene | None:
-    """Return a scene in which no two meshes meet; None when the places that were drawn do not allow it.
-
-    Parameters
-    ----------
-    kinds : sequence of MeshClass
-        The objects.
-    forms : mapping
-        Class -> its meshes.
-    scale_range : tuple of float
-        Longest side of an object over that of the ground that is seen.
-    elevation_range : tuple of float
-        Angle of the camera above the ground, in degrees.
-    size : tuple of int
-        Height and width of the image.
-    min_visible_fraction : float
-        Objects of which less is seen are dropped from map and labels.
-    rng : numpy.random.Generator
-        Draws everything else.
-    """
+    """Return a scene in which no two meshes meet; None when the places that were drawn do not allow it."""
     placed: list[_Placed] = []
     circles: list[tuple[float, float, float]] = []
     for kind in kinds:

@@ -16,22 +16,14 @@ Canvas = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Lamp:
-    """One level of light.
+    """One level of light."""
 
-    Parameters
-    ----------
-    height_range : tuple of float
-        Least and greatest angle of the lamp above the ground, in degrees.
-    lamp, sky : float
-        Their strength: the lamp lights what faces it, the sky everything, most what faces up.
-    tint : tuple of float
-        Colour of the lamp.
-    """
-
+    # Least and greatest angle of the lamp above the ground, in degrees
     height_range: tuple[float, float]
+    # Their strength: the lamp lights what faces it, the sky everything, most what faces up
     lamp: float
     sky: float
-    tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    tint: tuple[float, float, float] = (1.0, 1.0, 1.0)  # Colour of the lamp
 
 
 LIGHTS: Mapping[str, Lamp] = {
@@ -40,8 +32,8 @@ LIGHTS: Mapping[str, Lamp] = {
     "overcast": Lamp((50, 80), 0.12, 0.85),
     "night": Lamp((25, 60), 0.16, 0.07, (0.75, 0.85, 1.0)),
 }
+# Level -> smallest and largest angle of the camera above the ground in degrees; 90 leaves no upright.
 VIEWS: Mapping[str, tuple[float, float]] = {"low": (12, 25), "oblique": (30, 50), "top": (65, 88)}
-"""Level -> least and greatest angle of the camera above the ground, in degrees."""
 
 _CELLS = 64  # of the ground's grain, which repeats
 _GRAIN = ((6.0, 0.10), (23.0, 0.06))  # cells a unit, and how much lighter or darker they are
@@ -57,25 +49,7 @@ def paint(
     samples: int,
     rng: np.random.Generator,
 ) -> npt.NDArray[np.uint8]:
-    """Return the image, RGB, shape (h, w, 3).
-
-    Parameters
-    ----------
-    scenery : Scenery
-        Objects, then the ground.
-    camera : Camera
-        From where they are seen.
-    colours : sequence
-        Colour of each object, then of the ground.
-    light : str
-        A key of `LIGHTS`.
-    shadow : float
-        How much of the lamp shadows take away, 0 to 1.
-    samples : int
-        Rays along each side of a pixel.
-    rng : numpy.random.Generator
-        Draws where the lamp is, and the grain.
-    """
+    """Return the image, RGB, shape (h, w, 3)."""
     import cv2
 
     height, width = camera.size

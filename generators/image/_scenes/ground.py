@@ -13,9 +13,9 @@ from twinset.core.image.effects import draw_film_grain
 
 Canvas = npt.NDArray[np.float32]
 
-_GRAIN = 0.012
+_GRAIN = 0.012  # standard deviation of the grain, of 1: 3 grey levels, as of a clean photograph
 _WARM = np.array([1.0, 0.92, 0.8], np.float32)
-_HORIZON = (0.3, 0.5)
+_HORIZON = (0.3, 0.5)  # of the height from above: as a camera in a car sees it
 _SKY, _VERGE, _ASPHALT, _PAINT = np.array(
     [(0.62, 0.74, 0.88), (0.36, 0.44, 0.24), (0.36, 0.36, 0.38), (0.8, 0.8, 0.75)], np.float32
 )
@@ -25,7 +25,7 @@ _MARKS = (
     (-0.955, -0.905, 0.0, 1.0),
     (0.905, 0.955, 0.0, 1.0),
 )  # left and right edge, where the road's are -1 and 1; far and near end, horizon 0 to lower rim 1
-_FINE_BITS = 4
+_FINE_BITS = 4  # corners to 1/16 pixel: coarser ones make the edges of far marks jump
 _FINE = 1 << _FINE_BITS  # parts of a pixel in which corners are given
 
 
@@ -36,19 +36,7 @@ def paint_ground(
     colour: tuple[float, float, float] | None,
     rng: np.random.Generator,
 ) -> Canvas:
-    """Return a ground, shape (h, w, 3), 0 to 1.
-
-    Parameters
-    ----------
-    name : str
-        A key of `_GROUNDS`.
-    height, width : int
-        Size in pixels.
-    colour : tuple of float, optional
-        Its colour; drawn when not given. A road has its own ones.
-    rng : numpy.random.Generator
-        Draws the rest.
-    """
+    """Return a ground, shape (h, w, 3), 0 to 1."""
     rgb = colour or colorsys.hsv_to_rgb(
         rng.uniform(), rng.uniform(0.05, 0.3), rng.uniform(0.35, 0.75)
     )

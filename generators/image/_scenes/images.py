@@ -10,18 +10,23 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.errors import DataError, ParameterError, did_you_mean
+from twinset.core.errors import DataError, ParameterError
 from twinset.core.image.codec import decode_pixels
+from twinset.core.image.polygons import signed_area
+
+from .._labelled_images import find_asset
+from .view import HALF_PIXEL, project
 
 Canvas = npt.NDArray[np.float32]
 Quad = npt.NDArray[np.float64]
 """Four corners as x, y, shape (4, 2)."""
 
-HALF = 128
-"""Least alpha, of 255, of a pixel that belongs to a cutout: a half, as with all other objects."""
+HALF = (
+    128  # smallest alpha, of 255, of a pixel that belongs to a cutout: a half, as for all objects
+)
 
 _SUB = 2  # sub-pixels along each side of a pixel, where a cutout is shown smaller than it is
-_NEARLY_ALL = 0.99
+_NEARLY_ALL = 0.99  # scale from which a cutout counts as unscaled, whatever rounding does
 _EDGE = 1  # empty pixels around an object
 _MIN_WINDOW = 0.6  # of the largest window of a photograph that is taken as a ground
 _FINER = 2  # times the side of the scenes that a photograph is kept at
@@ -29,21 +34,12 @@ _FINER = 2  # times the side of the scenes that a photograph is kept at
 
 @dataclass(frozen=True)
 class SceneCutout:
-    """One object with transparent surroundings.
+    """One object with transparent surroundings."""
 
-    Parameters
-    ----------
-    name : str
-        Name of its file.
-    pixels : numpy.ndarray of float32, shape (h, w, 4)
-        Red, green and blue times alpha, then alpha, each 0 to 1: what is transparent has no colour.
-    box : tuple of int
-        x0, y0, x1, y1 of the pixels that are opaque to a half or more.
-    """
-
-    name: str
+    name: str  # Name of its file
+    # Premultiplied RGBA, each 0 to 1: transparent pixels have no colour. Its shape is (h, w, 4).
     pixels: Canvas
-    box: tuple[int, int, int, int]
+    box: tuple[int, int, int, int]  # Of the pixels that are opaque to a half or more
 
     @property
     def corners(self) -> Quad:
@@ -52,33 +48,22 @@ class SceneCutout:
         return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], float)
 
     def seen_at(self, corners: Quad) -> tuple[Canvas, npt.NDArray[np.uint8], tuple[int, int]]:
-        """Return how it looks with the corners of its box at four places of an image.
-
-        Returns
-        -------
-        colours : numpy.ndarray of float32, shape (h, w, 3)
-            Without alpha.
-        cover : numpy.ndarray of uint8, shape (h, w)
-            Share of each pixel that it covers, 0 to 255.
-        place : tuple of int
-            x and y of the arrays' first pixel in the image.
-        """
+        """Return how it looks with the corners of its box at four places of an image."""
         import cv2
 
         height, width = self.pixels.shape[:2]
         matrix = _homography(self.corners, corners)
         frame = np.array([[0, 0], [width, 0], [width, height], [0, height]], float)
-        seen = _project(matrix, frame)
+        seen = project(matrix, frame)
         low = np.floor(seen.min(axis=0)).astype(int) - _EDGE
         columns, rows = (np.ceil(seen.max(axis=0)).astype(int) + _EDGE - low).tolist()
         # Sampling a large image at few points would miss most of it: it is averaged down first.
-        ratio = np.sqrt(abs(_area(corners) / _area(self.corners)))
+        ratio = np.sqrt(abs(signed_area(corners) / signed_area(self.corners)))
         sub = 1 if ratio > _NEARLY_ALL else _SUB  # at its own size every pixel stays itself
         source = _shrunk(self.pixels, sub * ratio)
         to_source = np.diag([width / source.shape[1], height / source.shape[0], 1.0])
         to_fine = np.array([[sub, 0, -sub * low[0]], [0, sub, -sub * low[1]], [0, 0, 1.0]])
-        half = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1.0]])  # OpenCV's first centre is 0
-        table = half @ to_fine @ matrix @ to_source @ np.linalg.inv(half)
+        table = HALF_PIXEL @ to_fine @ matrix @ to_source @ np.linalg.inv(HALF_PIXEL)
         fine = cv2.warpPerspective(source, table, (columns * sub, rows * sub))
         made = cv2.resize(fine, (columns, rows), interpolation=cv2.INTER_AREA)
         alpha = made[..., 3]
@@ -102,26 +87,7 @@ class SceneImages:
         assets: Mapping[str, Dataset],
         size: tuple[int, int],
     ) -> SceneImages:
-        """Return the images of the named assets, no finer than scenes of this size can show.
-
-        Parameters
-        ----------
-        cutouts : mapping
-            Place in the settings -> asset of cutouts.
-        grounds : str, optional
-            Asset of photographs.
-        assets : mapping
-            The recipe's assets.
-        size : tuple of int
-            Height and width of the scenes.
-
-        Raises
-        ------
-        ParameterError
-            The recipe has no such asset, or it holds no images.
-        DataError
-            An image cannot be used; the sentence names its file.
-        """
+        """Return the images of the named assets, no finer than scenes of this size can show."""
         found: dict[str, tuple[SceneCutout, ...]] = {}
         for place, name in cutouts.items():
             if name not in found:
@@ -145,28 +111,22 @@ class SceneImages:
         window = image[top : top + rows, left : left + columns]
         if rng.random() < 0.5:
             window = window[:, ::-1]
-        how = cv2.INTER_AREA if rows > height else cv2.INTER_LINEAR
-        made = cv2.resize(np.ascontiguousarray(window), (width, height), interpolation=how)
+        method = cv2.INTER_AREA if rows > height else cv2.INTER_LINEAR
+        made = cv2.resize(np.ascontiguousarray(window), (width, height), interpolation=method)
         return np.asarray(made.astype(np.float32) * np.float32(1 / 255))
 
 
 def _cells(name: str, place: str, assets: Mapping[str, Dataset]) -> list[tuple[str, bytes]]:
     """Return file name and content of each image of an asset."""
-    if name not in assets:
-        raise ParameterError(
-            f"{place} names an asset that the recipe does not have",
-            got=name,
-            allowed=", ".join(assets) or "none: the recipe names no assets",
-            todo=did_you_mean(name, assets) or f"add assets: {{{name}: FOLDER}} to the recipe",
-        )
-    images = assets[name].schema.of_kind("image")
+    asset = find_asset(assets, name, place, "FOLDER")
+    images = asset.schema.of_kind("image")
     if not images:
         raise ParameterError(
             f"the asset '{name}', which {place} names, holds no images",
-            got="columns " + ", ".join(assets[name].schema.names[:8]),
+            got="columns " + ", ".join(asset.schema.names[:8]),
             allowed="a folder of PNG files",
         )
-    cells = assets[name].records.column(images[0].name).drop_null().to_pylist()
+    cells = asset.records.column(images[0].name).drop_null().to_pylist()
     return [(cell["path"] or f"image {k}", cell["bytes"]) for k, cell in enumerate(cells)]
 
 
@@ -255,13 +215,3 @@ def _homography(start: Quad, end: Quad) -> npt.NDArray[np.float64]:
         lines += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
     found = np.linalg.solve(np.array(lines), end.ravel())
     return np.append(found, 1.0).reshape(3, 3)
-
-
-def _project(matrix: npt.NDArray[np.float64], points: Quad) -> Quad:
-    wide = np.hstack([points, np.ones((len(points), 1))]) @ matrix.T
-    return np.asarray(wide[:, :2] / wide[:, 2:])
-
-
-def _area(quad: Quad) -> float:
-    x, y = quad.T
-    return 0.5 * float(x @ np.roll(y, -1) - y @ np.roll(x, -1))

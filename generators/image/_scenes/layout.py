@@ -1,4 +1,4 @@
-"""Where the objects of a scene stand: a main one as its conditions ask, the others around and behind it."""
+"""Places of the objects of a scene: a main one that meets its conditions, the others around and behind."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from .view import View
 
 Ids = npt.NDArray[np.uint16]
 
-_N_TRIES = 60
-_N_PLACES = 8
+_N_TRIES = 60  # layouts until one meets its levels; thin objects must grow before they hide much
+_N_PLACES = 8  # places compared for each other object; more of them make scenes look like a grid
 _OTHERS = (0.08, 0.3)  # longer side of the other objects over that of the image
 _SLACK = 0.03  # by which a hidden or cut share may miss its level: pixels are whole
 
 
 @dataclass(frozen=True)
 class SpriteScene:
-    """Objects in painting order, and the map of who is seen: sprite k has the id k + 1."""
+    """Objects in painting order, and the map of visible objects: sprite k has the id k + 1."""
 
     sprites: tuple[Sprite, ...]
     ids: Ids
@@ -35,194 +35,146 @@ class SpriteScene:
     main: int
 
 
-def lay_out(
-    main: ObjectClass,
-    others: Sequence[ObjectClass],
-    levels: Mapping[str, str],
-    *,
-    size: tuple[int, int],
-    layout: str,
-    min_visible_fraction: float,
-    view: View,
-    rng: np.random.Generator,
-) -> SpriteScene:
-    """Return a scene whose main object meets its levels of scale, occlusion and truncation.
+@dataclass(frozen=True)
+class Layout:
+    """Places objects in images of one size, seen from one view."""
 
-    Parameters
-    ----------
-    main : ObjectClass
-        Class of the main object.
-    others : sequence of ObjectClass
-        Classes of the other objects; where the main one shall be hidden in part, the last lies over it.
-    levels : mapping
-        Level of scale, occlusion and truncation.
-    size : tuple of int
-        Height and width.
-    layout : {"random", "grid", "surface"}
-        Where the others stand.
-    min_visible_fraction : float
-        Objects of which less is seen are dropped from map and labels.
-    view : View
-        From where the camera looks.
-    rng : numpy.random.Generator
-        Draws places and forms.
+    size: tuple[int, int]  # Height and width
+    layout: str  # "random", "grid" or "surface": where the other objects stand
+    min_visible_fraction: float  # Objects below it are dropped from map and labels
+    view: View
+    rng: np.random.Generator
 
-    Raises
-    ------
-    ParameterError
-        The levels cannot be met.
-    """
-    hidden = LEVELS["occlusion"][levels["occlusion"]]
-    for attempt in range(_N_TRIES):
-        chief = _truncate(
-            _main(main, levels["scale"], size, view, rng), levels["truncation"], size, rng
+    def scene(
+        self, main: ObjectClass, others: Sequence[ObjectClass], levels: Mapping[str, str]
+    ) -> SpriteScene:
+        """Return a scene whose main object meets its levels of scale, occlusion and truncation.
+
+        Where the main object shall be hidden in part, the last of the others lies over it.
+        """
+        hidden = LEVELS["occlusion"][levels["occlusion"]]
+        n_over = int(hidden[0] > 0 and len(others) > 0)
+        for attempt in range(_N_TRIES):
+            chief = self._truncate(self._main(main, levels["scale"]), levels["truncation"])
+            larger = 1 + attempt / 15  # a thin object must be large to hide much
+            behind = self._others(others[: len(others) - n_over], chief)
+            covers = [self._cover(kind, chief, hidden, larger) for kind in others[-1:][:n_over]]
+            before = [sprite for sprite in covers if sprite is not None]
+            if len(before) < n_over:
+                continue
+            sprites = [*behind, chief, *before]
+            scene = label_scene(sprites, len(behind), self.size, self.min_visible_fraction)
+            if self._is_met(scene, levels):
+                return scene
+        raise ParameterError(
+            "a scene cannot be laid out as its conditions require",
+            got=", ".join(f"{k}: {levels[k]}" for k in ("scale", "occlusion", "truncation")),
+            todo="forbid this combination, or allow more objects",
         )
-        over = others[-1:] if hidden[0] > 0 else ()
-        larger = 1 + attempt / 15  # a thin object must be large to hide much
-        behind = _others(others[: len(others) - len(over)], chief, size, layout, view, rng)
-        before = [
-            s
-            for kind in over
-            if (s := _cover(kind, chief, hidden, size, larger, view, rng)) is not None
-        ]
-        if len(before) < len(over):
-            continue
-        scene = label_scene([*behind, chief, *before], len(behind), size, min_visible_fraction)
-        if _is_met(scene, levels, size):
-            return scene
-    raise ParameterError(
-        "a scene cannot be laid out as its conditions ask",
-        got=", ".join(f"{k}: {levels[k]}" for k in ("scale", "occlusion", "truncation")),
-        todo="forbid this combination, or allow more objects",
-    )
 
+    def _main(self, kind: ObjectClass, scale: str) -> Sprite:
+        side = float(self.rng.uniform(*LEVELS["scale"][scale])) * max(self.size)
+        room = 0.55 * side
+        x, y = (
+            float(self.rng.uniform(room, length - room)) if length > 2 * room else length / 2
+            for length in reversed(self.size)
+        )
+        return sprite_of(kind, (x, y), side, self.rng, self.view, keeps_size=True)
 
-def _main(
-    kind: ObjectClass, scale: str, size: tuple[int, int], view: View, rng: np.random.Generator
-) -> Sprite:
-    side = float(rng.uniform(*LEVELS["scale"][scale])) * max(size)
-    room = 0.55 * side
-    centre = [
-        float(rng.uniform(room, length - room)) if length > 2 * room else length / 2
-        for length in (size[1], size[0])
-    ]
-    return sprite_of(kind, (centre[0], centre[1]), side, rng, view, keeps_size=True)
-
-
-def _truncate(
-    sprite: Sprite, level: str, size: tuple[int, int], rng: np.random.Generator
-) -> Sprite:
-    """Push the object outside the image as far as its level asks."""
-    low, high = LEVELS["truncation"][level]
-    if high == 0:
-        return sprite
-    share = rng.uniform(low, high)
-    along = int(rng.integers(2))  # 0: left or right, 1: above or below
-    counts = np.cumsum(sprite.mask.sum(axis=1 if along else 0)) / sprite.mask.sum()
-    start, length = (sprite.top, size[0]) if along else (sprite.left, size[1])
-    if rng.random() < 0.5:
-        gone = int(np.searchsorted(counts, share)) + 1
-        move = -gone - start
-    else:
-        kept = int(np.searchsorted(counts, 1 - share)) + 1
-        move = length - kept - start
-    return sprite.moved(0, move) if along else sprite.moved(move, 0)
-
-
-def _others(
-    kinds: Sequence[ObjectClass],
-    chief: Sprite,
-    size: tuple[int, int],
-    layout: str,
-    view: View,
-    rng: np.random.Generator,
-) -> list[Sprite]:
-    """Return the other objects, which lie behind the main one and keep apart where there is room."""
-    height, width = size
-    made: list[Sprite] = []
-    taken = np.array([_circle(chief)])
-    cells = rng.permutation(9)
-    for k, kind in enumerate(kinds):
-        side = float(rng.uniform(*_OTHERS)) * max(size)
-        if layout == "grid":
-            row, column = divmod(int(cells[k % 9]), 3)
-            x, y = (np.array([column, row]) + 0.5 + rng.uniform(-0.2, 0.2, 2)) * (width, height) / 3
+    def _truncate(self, sprite: Sprite, level: str) -> Sprite:
+        """Return the object, moved outside the image as far as its level requires."""
+        low, high = LEVELS["truncation"][level]
+        if high == 0:
+            return sprite
+        share = self.rng.uniform(low, high)
+        along = int(self.rng.integers(2))  # 0: left or right, 1: above or below
+        counts = np.cumsum(sprite.mask.sum(axis=1 if along else 0)) / sprite.mask.sum()
+        start, length = (sprite.top, self.size[0]) if along else (sprite.left, self.size[1])
+        if self.rng.random() < 0.5:
+            move = -(int(np.searchsorted(counts, share)) + 1) - start
         else:
-            low = (0.0, 0.45 * height if layout == "surface" else 0.0)
-            tried = rng.uniform(low, (width, height), (_N_PLACES, 2))
-            apart = np.hypot(*(tried[:, None] - taken[:, :2]).transpose(2, 0, 1)) - taken[:, 2]
-            x, y = tried[int(apart.min(axis=1).argmax())]  # where there is most room
-        best = (float(x), float(y))
-        if layout == "surface":  # what stands nearer is lower in the image, and larger
-            side *= 0.35 + 1.1 * best[1] / height
-        sprite = sprite_of(kind, best, side, rng, view)
-        taken = np.vstack([taken, _circle(sprite)])
-        made.append(sprite)
-    return sorted(made, key=lambda s: s.top + s.cover.shape[0]) if layout == "surface" else made
+            move = length - (int(np.searchsorted(counts, 1 - share)) + 1) - start
+        return sprite.moved(0, move) if along else sprite.moved(move, 0)
 
+    def _others(self, kinds: Sequence[ObjectClass], chief: Sprite) -> list[Sprite]:
+        """Return the other objects: behind the main one, and apart where there is room."""
+        height, width = self.size
+        sprites: list[Sprite] = []
+        taken = np.array([_circle(chief)])
+        cells = self.rng.permutation(9)
+        on_surface = self.layout == "surface"
+        for k, kind in enumerate(kinds):
+            side = float(self.rng.uniform(*_OTHERS)) * max(self.size)
+            if self.layout == "grid":
+                row, column = divmod(int(cells[k % 9]), 3)
+                cell = np.array([column, row]) + 0.5 + self.rng.uniform(-0.2, 0.2, 2)
+                x, y = cell * (width, height) / 3
+            else:
+                low = (0.0, 0.45 * height if on_surface else 0.0)
+                tried = self.rng.uniform(low, (width, height), (_N_PLACES, 2))
+                apart = np.hypot(*(tried[:, None] - taken[:, :2]).transpose(2, 0, 1)) - taken[:, 2]
+                x, y = tried[int(apart.min(axis=1).argmax())]  # where there is most room
+            if on_surface:  # nearer objects are lower in the image, and larger
+                side *= 0.35 + 1.1 * float(y) / height
+            sprite = sprite_of(kind, (float(x), float(y)), side, self.rng, self.view)
+            taken = np.vstack([taken, _circle(sprite)])
+            sprites.append(sprite)
+        return sorted(sprites, key=lambda s: s.top + s.cover.shape[0]) if on_surface else sprites
 
-def _cover(
-    kind: ObjectClass,
-    chief: Sprite,
-    share: tuple[float, float],
-    size: tuple[int, int],
-    larger: float,
-    view: View,
-    rng: np.random.Generator,
-) -> Sprite | None:
-    """Return an object that hides a share of the main one's part in the image; None when it cannot."""
-    place, own = chief.overlap(*size)
-    seen = chief.mask[own]
-    total = int(seen.sum())
-    if not total:
-        return None
-    x0, y0, x1, y1 = chief.box()
-    side = larger * float(rng.uniform(0.7, 1.2)) * max(x1 - x0, y1 - y0)
-    centre = ((place[1].start + place[1].stop) / 2, (place[0].start + place[0].stop) / 2)
-    sprite = sprite_of(kind, centre, side, rng, view)
-    angle, wanted = rng.uniform(0, 2 * np.pi), rng.uniform(*share)
-    reach = side + max(x1 - x0, y1 - y0)
-    low, high = 0.0, reach
-    found = None
-    for _ in range(9):  # nearer hides more: halve the distance that is in doubt
-        middle = (low + high) / 2
-        tried = sprite.moved(round(middle * np.cos(angle)), round(middle * np.sin(angle)))
-        hides = _hidden(tried, chief, size) / total
-        if share[0] <= hides <= share[1]:
-            found = tried
-        low, high = (middle, high) if hides > wanted else (low, middle)
-    return found
+    def _cover(
+        self, kind: ObjectClass, chief: Sprite, share: tuple[float, float], larger: float
+    ) -> Sprite | None:
+        """Return an object that hides a share of the main one's visible part, or None."""
+        rng = self.rng
+        place, own = chief.overlap(*self.size)
+        total = int(chief.mask[own].sum())
+        if not total:
+            return None
+        x0, y0, x1, y1 = chief.box()
+        side = larger * float(rng.uniform(0.7, 1.2)) * max(x1 - x0, y1 - y0)
+        centre = ((place[1].start + place[1].stop) / 2, (place[0].start + place[0].stop) / 2)
+        sprite = sprite_of(kind, centre, side, rng, self.view)
+        angle, target = rng.uniform(0, 2 * np.pi), rng.uniform(*share)
+        low, high = 0.0, side + max(x1 - x0, y1 - y0)
+        found = None
+        for _ in range(9):  # bisection: nearer hides more
+            middle = (low + high) / 2
+            tried = sprite.moved(round(middle * np.cos(angle)), round(middle * np.sin(angle)))
+            hides = self._count_hidden(tried, chief) / total
+            if share[0] <= hides <= share[1]:
+                found = tried
+            low, high = (middle, high) if hides > target else (low, middle)
+        return found
 
+    def _count_hidden(self, over: Sprite, under: Sprite) -> int:
+        """Return how many pixels of `under` in the image `over` covers."""
+        mask = np.zeros(self.size, bool)
+        place, own = under.overlap(*self.size)
+        mask[place] = under.mask[own]
+        place, own = over.overlap(*self.size)
+        return int(np.count_nonzero(mask[place] & over.mask[own]))
 
-def _hidden(over: Sprite, under: Sprite, size: tuple[int, int]) -> int:
-    """Return how many of the pixels of `under` in the image `over` owns."""
-    (rows, columns), _ = over.overlap(*size)
-    (own_rows, own_columns), _ = under.overlap(*size)
-    y0, y1 = max(rows.start, own_rows.start), min(rows.stop, own_rows.stop)
-    x0, x1 = max(columns.start, own_columns.start), min(columns.stop, own_columns.stop)
-    if y0 >= y1 or x0 >= x1:
-        return 0
-    a = over.mask[y0 - over.top : y1 - over.top, x0 - over.left : x1 - over.left]
-    b = under.mask[y0 - under.top : y1 - under.top, x0 - under.left : x1 - under.left]
-    return int(np.count_nonzero(a & b))
+    def _is_met(self, scene: SpriteScene, levels: Mapping[str, str]) -> bool:
+        """Return whether the main object is hidden and cut as much as its levels require."""
+        chief = scene.sprites[scene.main]
+        label = next((item for item in scene.objects if item["id"] == scene.main + 1), None)
+        if label is None:
+            return False
+        _, own = chief.overlap(*self.size)
+        inside = int(np.count_nonzero(chief.mask[own]))
+        hidden, cut = 1 - label["area"] / inside, 1 - inside / int(np.count_nonzero(chief.mask))
+        for name, share in (("occlusion", hidden), ("truncation", cut)):
+            low, high = LEVELS[name][levels[name]]
+            slack = _SLACK if high > 0 else 0.0
+            if not low - slack <= share <= high + slack:
+                return False
+        return True
 
 
 def label_scene(
     sprites: Sequence[Sprite], main: int, size: tuple[int, int], min_visible_fraction: float
 ) -> SpriteScene:
-    """Return the scene of sprites in painting order, with its labels.
-
-    Parameters
-    ----------
-    sprites : sequence of Sprite
-        Objects from the back to the front.
-    main : int
-        Position of the main object.
-    size : tuple of int
-        Height and width.
-    min_visible_fraction : float
-        Objects with a smaller visible fraction are dropped from map and labels.
-    """
+    """Return the scene of sprites in painting order, with its labels."""
     ids = np.zeros(size, np.uint16)
     wholes = {}
     for i, sprite in enumerate(sprites, start=1):
@@ -236,23 +188,6 @@ def label_scene(
             label["keypoints"] = list(keypoints_from_ids(points, ids, label["id"]))
     kept_ids, kept = drop_hidden(ids, found, min_visible_fraction)
     return SpriteScene(tuple(sprites), np.asarray(kept_ids, np.uint16), tuple(kept), main)
-
-
-def _is_met(scene: SpriteScene, levels: Mapping[str, str], size: tuple[int, int]) -> bool:
-    """Whether the main object is hidden and cut as much as its levels ask."""
-    chief = scene.sprites[scene.main]
-    label = next((item for item in scene.objects if item["id"] == scene.main + 1), None)
-    if label is None:
-        return False
-    _, own = chief.overlap(*size)
-    inside = int(np.count_nonzero(chief.mask[own]))
-    hidden, cut = 1 - label["area"] / inside, 1 - inside / int(np.count_nonzero(chief.mask))
-    for name, share in (("occlusion", hidden), ("truncation", cut)):
-        low, high = LEVELS[name][levels[name]]
-        slack = _SLACK if high > 0 else 0.0
-        if not low - slack <= share <= high + slack:
-            return False
-    return True
 
 
 def _circle(sprite: Sprite) -> tuple[float, float, float]:

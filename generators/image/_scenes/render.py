@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from .._labelled_images import box_of_mask
+from .._labelled_images import Rgb, Slices, box_of_mask, overlap
 from .images import HALF
 from .shapes import Form
 from .spec import ObjectClass
@@ -25,48 +25,29 @@ _EDGE = 1  # empty pixels around an object
 
 @dataclass(frozen=True)
 class Sprite:
-    """One object on the pixel grid, before anything hides or cuts it.
+    """One object on the pixel grid, before anything hides or cuts it."""
 
-    Parameters
-    ----------
-    kind : ObjectClass
-        What it is.
-    cover : numpy.ndarray of uint8, shape (h, w)
-        Share of each pixel that it covers, 0 to 255.
-    parts : numpy.ndarray of uint8, shape (h, w)
-        Number of the colour of each pixel, from 1; 0 is outside.
-    mask : numpy.ndarray of bool, shape (h, w)
-        Pixels that belong to it: those of which it covers a half or more.
-    left, top : int
-        Where the arrays' first pixel lies in the image; it may lie outside.
-    points : mapping
-        Name -> x, y in pixels of the image.
-    colours : numpy.ndarray of float32, shape (h, w, 3), optional
-        Its own colours, of a cutout; others are coloured by their parts.
-    """
-
-    kind: ObjectClass
-    cover: npt.NDArray[np.uint8]
+    kind: ObjectClass  # What it is
+    cover: npt.NDArray[np.uint8]  # Share of each pixel that it covers, 0 to 255, shape (h, w)
+    # Number of the colour of each pixel, from 1; 0 is outside, shape (h, w)
     parts: npt.NDArray[np.uint8]
+    # Pixels that belong to it: those of which it covers a half or more, shape (h, w)
     mask: npt.NDArray[np.bool_]
+    # Where the arrays' first pixel lies in the image; it may lie outside
     left: int
     top: int
-    points: Mapping[str, tuple[float, float]]
+    points: Mapping[str, tuple[float, float]]  # Name -> x, y in pixels of the image
+    # Its own colours, of a cutout; others are coloured by their parts, shape (h, w, 3)
     colours: Canvas | None = None
 
     def moved(self, dx: int, dy: int) -> Sprite:
         """Return the sprite at another place, by whole pixels."""
         points = {name: (x + dx, y + dy) for name, (x, y) in self.points.items()}
-        left, top = self.left + dx, self.top + dy
-        return Sprite(self.kind, self.cover, self.parts, self.mask, left, top, points, self.colours)
+        return replace(self, left=self.left + dx, top=self.top + dy, points=points)
 
-    def overlap(self, height: int, width: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    def overlap(self, height: int, width: int) -> tuple[Slices, Slices]:
         """Return the (rows, columns) shared with an image, in the image's and in own pixels."""
-        h, w = self.cover.shape
-        y0, y1 = max(self.top, 0), max(min(self.top + h, height), max(self.top, 0))
-        x0, x1 = max(self.left, 0), max(min(self.left + w, width), max(self.left, 0))
-        own = slice(y0 - self.top, y1 - self.top), slice(x0 - self.left, x1 - self.left)
-        return (slice(y0, y1), slice(x0, x1)), own
+        return overlap(self.mask.shape, self.left, self.top, (height, width))
 
     def box(self) -> tuple[float, float, float, float]:
         """Return the box of the whole object, with nothing before it and no edge that cuts it."""
@@ -127,19 +108,10 @@ def lay(canvas: Canvas, sprite: Sprite, shadow: float, rng: np.random.Generator)
         edge = 2 * depth + 2
         wide = cv2.copyMakeBorder(sprite.cover, edge, edge, edge, edge, cv2.BORDER_CONSTANT)
         reach = 2 * depth + 1
-        soft = cv2.blur(
-            cv2.blur(wide, (reach, reach)), (reach, reach)
-        )  # quicker than a bell, and as soft
-        cast = Sprite(
-            sprite.kind,
-            soft,
-            soft,
-            sprite.mask,
-            sprite.left + depth - edge,
-            sprite.top + depth - edge,
-            {},
-        )
-        place, own = cast.overlap(height, width)
+        # Two boxes are as soft as a Gaussian, and faster.
+        soft = cv2.blur(cv2.blur(wide, (reach, reach)), (reach, reach))
+        left, top = sprite.left + depth - edge, sprite.top + depth - edge
+        place, own = overlap(soft.shape, left, top, (height, width))
         canvas[place] *= _thrice(1 - soft[own] * np.float32(shadow / 255))
     place, own = sprite.overlap(height, width)
     under = canvas[place]
@@ -227,7 +199,7 @@ def _texture(name: str, height: int, width: int, rng: np.random.Generator) -> Pl
     return np.asarray(np.clip(6 * (along * across - np.float32(0.45)), -1, 1))
 
 
-def _colour(kind: ObjectClass, part: int, rng: np.random.Generator) -> tuple[float, float, float]:
+def _colour(kind: ObjectClass, part: int, rng: np.random.Generator) -> Rgb:
     if kind.colours is not None:
         red, green, blue = kind.colours[min(part, len(kind.colours) - 1)]
         drift = rng.uniform(-0.06, 0.06, 3) + rng.uniform(-0.05, 0.05)

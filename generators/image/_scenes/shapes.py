@@ -12,34 +12,26 @@ from .images import SceneCutout
 
 Ring = npt.NDArray[np.float64]
 """Corners of one closed line, shape (k, 2), as x, y; y points down."""
-HOLE = -1
-"""Colour of a part that is cut out of those below it."""
+HOLE = -1  # colour of a part that is cut out of those below it
 
 Make = Callable[[np.random.Generator], "Form"]
 
 
 @dataclass(frozen=True)
 class Form:
-    """One object before it is placed, in any unit.
+    """One object before it is placed, in any unit."""
 
-    Parameters
-    ----------
-    parts : tuple of (Ring, int)
-        Outlines in painting order, each with the number of its colour.
-    points : mapping
-        Name -> x, y of the keypoints.
-    cutout : Cutout, optional
-        What fills the one part, its box, instead of colours.
-    """
-
+    # Outlines in painting order, each with the number of its colour
     parts: tuple[tuple[Ring, int], ...]
+    # Name -> x, y of the keypoints
     points: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    cutout: SceneCutout | None = None
+    cutout: SceneCutout | None = None  # What fills the one part, its box, instead of colours
 
 
 FIGURE_POINTS = (
     "head", "neck", "left_hand", "right_hand", "left_foot", "right_foot", "hip",
 )  # fmt: skip
+# Pairs of positions in FIGURE_POINTS that a line joins.
 FIGURE_SKELETON = ((0, 1), (1, 2), (1, 3), (1, 6), (6, 4), (6, 5))
 
 

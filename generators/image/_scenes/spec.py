@@ -11,7 +11,9 @@ import numpy as np
 
 from twinset.core.data.schema import Label
 from twinset.core.errors import ParameterError, UnknownNameError, did_you_mean
+from twinset.core.parameters import read_weights
 
+from .._labelled_images import Rgb
 from .images import SceneCutout
 from .shapes import FORMS, KEYPOINTS, Form, Make
 
@@ -42,6 +44,7 @@ LEVELS: Mapping[str, Mapping[str, Any]] = {
 amount. Of scale: the main object's longer side over that of the image. Of occlusion and truncation: the
 share of the main object that others hide, or that lies outside the image."""
 
+# Weights of the levels where the recipe names none: clear conditions, with objects of all sizes.
 PLAIN: Mapping[str, Mapping[str, float]] = {
     "weather": {"clear": 1},
     "light": {"day": 1},
@@ -52,7 +55,6 @@ PLAIN: Mapping[str, Mapping[str, float]] = {
     "truncation": {"none": 5, "partial": 1},
     "ground": {"clouds": 1},
 }
-"""Weights of the levels where the recipe says nothing."""
 
 DEFAULT_CLASSES: Mapping[str, Mapping[str, Any]] = {
     "sign": {"shape": "sign", "colours": ["#d22", "#eee", "#888"]},
@@ -67,58 +69,24 @@ _COLOUR = re.compile(r"#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 
 @dataclass(frozen=True)
 class ObjectClass:
-    """One class of objects.
-
-    Parameters
-    ----------
-    name : str
-        Its label.
-    make : callable
-        Draws a form.
-    colours : tuple
-        Red, green, blue (0 to 1) of the parts by their number; None where they are drawn at random.
-    textures : tuple of str
-        What its surface may look like.
-    weight : float
-        How often it comes.
-    turn : float
-        Greatest turn either way, in degrees.
-    tilt : float
-        How far it may be seen from the side, 0 to 0.5.
-    label : Label
-        Its entry in the taxonomy, with keypoints.
-    """
+    """One class of objects."""
 
     name: str
-    make: Make
-    colours: tuple[tuple[float, float, float], ...] | None
-    textures: tuple[str, ...]
-    weight: float
-    turn: float
-    tilt: float
-    label: Label
+    make: Make  # Draws a form
+    # Red, green, blue (0 to 1) of the parts by their number; None where they are drawn at random
+    colours: tuple[Rgb, ...] | None
+    textures: tuple[str, ...]  # What its surface may look like
+    weight: float  # How often it comes
+    turn: float  # Greatest turn either way, in degrees
+    tilt: float  # How far it may be seen from the side, 0 to 0.5
+    label: Label  # Its entry in the taxonomy, with keypoints
 
 
 def read_classes(
     given: Mapping[str, Mapping[str, Any]],
     cutouts: Mapping[str, tuple[SceneCutout, ...]] | None = None,
 ) -> tuple[ObjectClass, ...]:
-    """Return the classes that a recipe declares.
-
-    Parameters
-    ----------
-    given : mapping
-        Class -> what it looks like.
-    cutouts : mapping, optional
-        Asset -> its cutouts; without them, classes of cutouts can be named but not drawn.
-
-    Raises
-    ------
-    ParameterError
-        There is no class, a key is not known, or a value does not fit.
-    UnknownNameError
-        A shape or a texture is none of those there are.
-    """
+    """Return the classes that a recipe declares."""
     if not given:
         raise ParameterError("'classes' holds no class", allowed="{ball: {shape: circle}}")
     return tuple(_read_class(name, spec or {}, cutouts or {}) for name, spec in given.items())
@@ -141,45 +109,16 @@ def known_levels(condition: str) -> tuple[str, ...]:
 def read_levels(
     given: Mapping[str, Sequence[str] | Mapping[str, float]],
 ) -> dict[str, dict[str, float]]:
-    """Return condition -> {level: weight}; conditions that the recipe leaves out are plain.
-
-    Raises
-    ------
-    UnknownNameError
-        A condition or a level is none of those there are.
-    ParameterError
-        A weight is negative, or all of them are 0.
-    """
+    """Return condition -> {level: weight}; conditions that the recipe leaves out are plain."""
     for name in given:
         if name not in LEVELS:
             raise UnknownNameError.of("condition", name, LEVELS, "factors")
-    made = {}
-    for name in LEVELS:
-        known = known_levels(name)
-        levels = given.get(name, PLAIN[name])
-        weights = dict(levels) if isinstance(levels, Mapping) else dict.fromkeys(levels, 1.0)
-        for level in weights:
-            if level not in known:
-                raise UnknownNameError.of("level", str(level), known, f"factors.{name}")
-        made[name] = checked_weights(name, weights)
-    return made
-
-
-def checked_weights(name: str, weights: Mapping[Any, Any]) -> dict[str, float]:
-    """Return the weights of a factor's levels, level -> weight.
-
-    Raises
-    ------
-    ParameterError
-        There is none, one is below 0, or all are 0.
-    """
-    if any(not w >= 0 for w in weights.values()) or not sum(weights.values()):
-        raise ParameterError(
-            f"the weights of factors.{name} cannot be used",
-            got=str(weights),
-            allowed="numbers of 0 or more, one of them above 0",
+    return {
+        name: read_weights(
+            given.get(name, PLAIN[name]), known_levels(name), f"factors.{name}", "level"
         )
-    return {str(k): float(v) for k, v in weights.items()}
+        for name in LEVELS
+    }
 
 
 def check_keys(spec: Mapping[str, Any], known: Sequence[str], place: str) -> None:
@@ -272,7 +211,7 @@ def _number(
     return float(value)
 
 
-def read_colour(text: Any, place: str) -> tuple[float, float, float]:
+def read_colour(text: Any, place: str) -> Rgb:
     """Return red, green and blue, 0 to 1, of a colour '#c33'; errors name `place`."""
     found = _COLOUR.fullmatch(str(text))
     if found is None:

@@ -10,18 +10,15 @@ import numpy.typing as npt
 
 Points = npt.NDArray[np.float64]
 Canvas = npt.NDArray[np.float32]
+# From our coordinates, in which pixel centres lie at +0.5, to those of OpenCV, in which they are whole.
+HALF_PIXEL = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1.0]])
 
 
 @dataclass(frozen=True)
 class View:
-    """How a flat image looks to a camera that stands aside.
+    """How a flat image looks to a camera that stands aside."""
 
-    Parameters
-    ----------
-    matrix : numpy.ndarray, shape (3, 3), optional
-        From the flat image to the seen one, in pixels; None where the camera looks straight at it.
-    """
-
+    # The 3 x 3 map from the flat image to the seen one, in pixels; None: the camera looks straight
     matrix: npt.NDArray[np.float64] | None = None
 
     @classmethod
@@ -51,7 +48,7 @@ class View:
         """
         if self.matrix is None or not len(points):
             return points
-        moved = _project(self.matrix, points) - _project(self.matrix, np.array([centre]))
+        moved = project(self.matrix, points) - project(self.matrix, np.array([centre]))
         if keeps_size:
             moved *= np.ptp(points, axis=0).max() / np.ptp(moved, axis=0).max()
         return np.asarray(moved + centre)
@@ -66,15 +63,15 @@ class View:
         middle = np.array([width / 2, height / 2])
         corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], float)
         back = np.asarray(np.linalg.inv(self.matrix), np.float64)
-        reach = np.abs((_project(back, corners) - middle) / middle).max()
+        reach = np.abs((project(back, corners) - middle) / middle).max()
         larger = np.diag([reach, reach, 1.0])
         larger[:2, 2] = middle * (1 - reach)
-        half = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1.0]])  # OpenCV's first centre is 0
-        matrix: Any = half @ self.matrix @ larger @ np.linalg.inv(half)
+        matrix: Any = HALF_PIXEL @ self.matrix @ larger @ np.linalg.inv(HALF_PIXEL)
         border = cv2.BORDER_REPLICATE
         return np.asarray(cv2.warpPerspective(canvas, matrix, (width, height), borderMode=border))
 
 
-def _project(matrix: npt.NDArray[np.float64], points: Points) -> Points:
+def project(matrix: npt.NDArray[np.float64], points: Points) -> Points:
+    """Return points after a perspective map, shape (k, 2)."""
     wide = np.hstack([points, np.ones((len(points), 1))]) @ matrix.T
     return np.asarray(wide[:, :2] / wide[:, 2:])

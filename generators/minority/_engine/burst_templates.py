@@ -1,4 +1,4 @@
-"""What `minority.bursts` learns: the bursts of the rare class, and how each card behaves otherwise."""
+"""The statistics of `minority.bursts`: bursts of the rare class, and what is usual for each card."""
 
 from __future__ import annotations
 
@@ -10,41 +10,29 @@ import numpy.typing as npt
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from .streams import Floats, Positions
+
 Mask = npt.NDArray[np.bool_]
 
-FEW_VALUES = 20
-_GAP_QUANTILE = 0.9
-_FEWEST_GAPS = 10
+MAX_FEW = 20  # values: integers with no more are codes or counts, labels with no more are no places
+_GAP_QUANTILE = 0.9  # of pauses between rare rows of a card: the documented default of `gap`
+_MIN_GAPS = 10  # fewer pauses give no quantile of 0.9, and a card's rare rows are one burst
 
 
 @dataclass(frozen=True)
 class BurstTemplates:
-    """Bursts of the rare class, one behind the other: rows of one card with no long pause between.
+    """Bursts of the rare class, one behind the other: rows of one card with no long pause between."""
 
-    Parameters
-    ----------
-    rows : numpy.ndarray of int, shape (p,)
-        Positions of the rare rows by burst, then time.
-    first : numpy.ndarray of int, shape (b + 1,)
-        Where each burst begins in `rows`, with the end of the last.
-    gaps : numpy.ndarray, shape (p,)
-        Time since the burst's row before; 0 for the first.
-    cards : numpy.ndarray of int, shape (b,)
-        Code of each burst's card; -1 where it is not known.
-    begins : numpy.ndarray, shape (b,)
-        Time of each burst's first row.
-    """
-
-    rows: Ints
-    first: Ints
-    gaps: Floats
-    cards: Ints
-    begins: Floats
+    rows: Positions  # positions of the rare rows by burst, then time, shape (p,)
+    first: Positions  # where each burst begins in `rows`, and the end of the last, shape (b + 1,)
+    gaps: Floats  # time since the burst's row before, shape (p,); 0 for the first
+    cards: Positions  # code of each burst's card, shape (b,); -1 where it is missing
+    begins: Floats  # time of each burst's first row, shape (b,)
 
     @classmethod
-    def of(cls, cards: Ints, times: Floats, rare: Mask, gap: float | None) -> BurstTemplates:
+    def from_rows(
+        cls, cards: Positions, times: Floats, is_rare: Mask, gap: float | None
+    ) -> BurstTemplates:
         """Return the bursts of the rare rows; rows without a card or a time are bursts of their own.
 
         Without `gap` a burst ends where a pause is longer than nine in ten pauses between two rare
@@ -53,69 +41,60 @@ class BurstTemplates:
         Examples
         --------
         >>> cards, times = np.array([0, 0, 0, 1]), np.array([1.0, 9.0, 2.0, 3.0])
-        >>> found = BurstTemplates.of(cards, times, np.ones(4, dtype=bool), 5.0)
+        >>> found = BurstTemplates.from_rows(cards, times, np.ones(4, dtype=bool), 5.0)
         >>> found.rows.tolist(), found.first.tolist(), found.gaps.tolist()
         ([0, 2, 1, 3], [0, 2, 3, 4], [0.0, 1.0, 0.0, 0.0])
         """
-        rows = np.flatnonzero(rare)
+        rows = np.flatnonzero(is_rare)
         rows = rows[np.lexsort((times[rows], cards[rows]))]
-        pause = np.diff(times[rows])
-        same = (cards[rows][1:] == cards[rows][:-1]) & (cards[rows][1:] >= 0) & np.isfinite(pause)
+        pause, card = np.diff(times[rows]), cards[rows]
+        same = (card[1:] == card[:-1]) & (card[1:] >= 0) & np.isfinite(pause)
         if gap is None:
             known = pause[same]
-            gap = float(np.quantile(known, _GAP_QUANTILE)) if len(known) >= _FEWEST_GAPS else np.inf
-        goes_on = np.concatenate([[False], same & (np.where(same, pause, 0.0) <= gap)])
-        gaps = np.where(goes_on, np.concatenate([[0.0], np.where(same, pause, 0.0)]), 0.0)
+            gap = float(np.quantile(known, _GAP_QUANTILE)) if len(known) >= _MIN_GAPS else np.inf
+        pause = np.where(same, pause, 0.0)
+        goes_on = np.concatenate([[False], same & (pause <= gap)])
+        gaps = np.where(goes_on, np.concatenate([[0.0], pause]), 0.0)
         first = np.flatnonzero(~goes_on)
-        return cls(rows, np.append(first, len(rows)), gaps, cards[rows[first]], times[rows[first]])
+        return cls(rows, np.append(first, len(rows)), gaps, card[first], times[rows[first]])
 
     @property
-    def lengths(self) -> Ints:
+    def lengths(self) -> Positions:
         """Rows of each burst, shape (b,)."""
         return np.diff(self.first)
 
 
 @dataclass(frozen=True)
-class ColumnBehaviour:
-    """How a numeric column usually is for each card, and how it strays from that in the rare rows.
+class UsualValues:
+    """Usual values of a numeric column for each card, and the spread of rare rows around them.
 
-    Parameters
-    ----------
-    name : str
-        The column.
-    median : numpy.ndarray, shape (c,)
-        Median of each card's genuine rows; of all where a card has none.
-    by_ratio : bool
-        Whether rare values are told as a multiple of the median, or as a distance from it.
-    spread : float
-        Standard deviation of what is told, among the rare rows.
-    low, high : float
-        Range of the column.
+    Rare values are measured as a multiple of the card's median where `by_ratio`, else as a distance from
+    it; `spread` is the standard deviation of these, `low` and `high` are the range of the column.
     """
 
     name: str
-    median: Floats
+    median: Floats  # of each card's genuine rows, of all where a card has none, shape (c,)
     by_ratio: bool
     spread: float
     low: float
     high: float
 
     @classmethod
-    def of(
-        cls, train: Dataset, name: str, cards: Ints, n_cards: int, rare: Mask
-    ) -> ColumnBehaviour:
-        """Return how the column is usually."""
+    def fit(
+        cls, train: Dataset, name: str, cards: Positions, n_cards: int, is_rare: Mask
+    ) -> UsualValues:
+        """Return the usual values of a column."""
         values = train.values(name)
-        there = np.isfinite(values)
-        median = medians(values, cards, n_cards, there & ~rare)
-        low, high = (float(f(values[there])) for f in (np.min, np.max))
+        present = np.isfinite(values)
+        median = medians(values, cards, n_cards, present & ~is_rare)
+        low, high = (float(f(values[present])) for f in (np.min, np.max))
         by_ratio = low >= 0 and bool((median > 0).all())
-        told, base = values[rare & there], median[cards[rare & there]]
-        strays = np.log(told[told > 0] / base[told > 0]) if by_ratio else told - base
-        spread = float(np.std(strays)) if len(strays) > 1 else 0.0
+        rare, usual = values[is_rare & present], median[cards[is_rare & present]]
+        deviations = np.log(rare[rare > 0] / usual[rare > 0]) if by_ratio else rare - usual
+        spread = float(np.std(deviations)) if len(deviations) > 1 else 0.0
         return cls(name, median, by_ratio, spread, low, high)
 
-    def carried(self, values: Floats, old: Ints, new: Ints, noise: Floats) -> Floats:
+    def carry_over(self, values: Floats, old: Positions, new: Positions, noise: Floats) -> Floats:
         """Return values of the old cards as the new cards would have them, blurred by `noise`."""
         before, after = self.median[old], self.median[new]
         moved = (
@@ -126,7 +105,7 @@ class ColumnBehaviour:
         return np.clip(moved, self.low, self.high)
 
 
-def medians(values: Floats, cards: Ints, n_cards: int, usable: Mask) -> Floats:
+def medians(values: Floats, cards: Positions, n_cards: int, usable: Mask) -> Floats:
     """Return the lower median of each card's usable values, shape (c,); that of all where none is.
 
     Examples
@@ -153,9 +132,7 @@ def numeric_columns(train: Dataset, skipped: set[str]) -> list[str]:
     names = []
     for field in train.schema.of_kind("number", "integer"):
         values = train.values(field.name)
-        many = len(np.unique(values[np.isfinite(values)])) > (
-            FEW_VALUES if field.kind == "integer" else 1
-        )
+        many = len(np.unique(values[np.isfinite(values)])) > (MAX_FEW if field.is_whole else 1)
         if field.name not in skipped and many and not field.aggregate:
             names.append(field.name)
     return names
@@ -166,5 +143,5 @@ def place_columns(train: Dataset, skipped: set[str]) -> list[Field]:
     return [
         field
         for field in train.schema.of_kind("category")
-        if field.name not in skipped and len(train.codes(field.name)[1]) > FEW_VALUES
+        if field.name not in skipped and len(train.codes(field.name)[1]) > MAX_FEW
     ]

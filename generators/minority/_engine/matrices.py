@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from twinset.core.data.dataset import Card, Dataset
-from twinset.core.data.encoding import EncodedColumn, TableEncoding
+from twinset.core.data.encoding import EncodedColumn, TableEncoding, label_array, number_array
 from twinset.core.data.hashing import GOLDEN, scramble
 from twinset.core.data.schema import Schema
 
@@ -23,32 +23,18 @@ Hashes = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class Grid:
-    """The rows of a table in numpy; columns in the order of the schema.
-
-    Parameters
-    ----------
-    schema : Schema
-        The fields.
-    number_columns, label_columns : tuple of EncodedColumn
-        Numbers, integers and datetimes; categories and booleans.
-    numbers : numpy.ndarray, shape (m, p)
-        Values in their own unit (datetimes in microseconds); missing is NaN.
-    codes : numpy.ndarray of int32, shape (m, c)
-        Levels as codes; missing is -1.
-    origin : numpy.ndarray of int64, shape (m,)
-        Positions of the rows in the set that `fit` was given.
-    """
+    """The rows of a table in numpy; columns in the order of the schema."""
 
     schema: Schema
-    number_columns: tuple[EncodedColumn, ...]
-    label_columns: tuple[EncodedColumn, ...]
-    numbers: Floats
-    codes: Codes
-    origin: Positions
+    number_columns: tuple[EncodedColumn, ...]  # numbers, integers and datetimes
+    label_columns: tuple[EncodedColumn, ...]  # categories and booleans
+    numbers: Floats  # shape (m, p), in their own unit (datetimes: microseconds); missing is NaN
+    codes: Codes  # shape (m, c), codes of levels; missing is -1
+    origin: Positions  # shape (m,), positions of the rows in the set that `fit` was given
 
     @classmethod
-    def of(cls, dataset: Dataset, origin: Positions) -> Grid:
-        """Return the grid of `dataset`, whose rows stand at `origin`."""
+    def from_dataset(cls, dataset: Dataset, origin: Positions) -> Grid:
+        """Return the grid of `dataset`, which holds the rows `origin` of the train set."""
         columns = TableEncoding.of(dataset).columns
         numeric = tuple(column for column in columns if not column.is_nominal)
         nominal = tuple(column for column in columns if column.is_nominal)
@@ -56,62 +42,49 @@ class Grid:
         return cls(dataset.schema, numeric, nominal, numbers, codes, origin)
 
     def read(self, dataset: Dataset) -> tuple[Floats, Codes]:
-        """Return other rows of the table as numbers and codes; a label not seen here is like no other."""
+        """Return other rows of the table as numbers and codes; all labels unknown here are one."""
         return _read(dataset, self.number_columns, self.label_columns, order="F")
 
     def to_dataset(self, numbers: Floats, codes: Codes) -> Dataset:
         """Return new rows, numbers of shape (p, n) and codes of shape (c, n), as a set."""
         arrays: dict[str, pa.Array] = {}
-        for column, values in zip(self.number_columns, numbers, strict=True):
-            arrays[column.field.name] = _number_array(column, values)
-        for column, drawn in zip(self.label_columns, codes, strict=True):
-            arrays[column.field.name] = _label_array(column, drawn)
+        for column, values in zip(self.number_columns, numbers):
+            missing = np.isnan(values) if column.missing is not None else None
+            arrays[column.field.name] = number_array(column.field, values, missing)
+        for column, drawn in zip(self.label_columns, codes):
+            missing = drawn < 0 if column.missing is not None else None
+            arrays[column.field.name] = label_array(column, drawn, missing)
         records = pa.table([arrays[name] for name in self.schema.names], list(self.schema.names))
         return Dataset(records, self.schema, Card(name="synthetic", origin="synthetic"))
 
 
 @dataclass(frozen=True)
 class DistinctRows:
-    """Rows of a grid, each once and in an order that does not depend on theirs.
+    """Rows of a grid, each once and in an order that does not depend on theirs."""
 
-    Parameters
-    ----------
-    numbers, codes : numpy.ndarray
-        As in `Grid`, shapes (m, p) and (m, c).
-    origin : numpy.ndarray of int64, shape (m,)
-        Position of the first row of that content.
-    hashes : numpy.ndarray of uint64, shape (m,)
-        Hash of each row, ascending: the order. It has nothing to do with the values' own order, so
-        that of equally near rows any may come first.
-    counts : numpy.ndarray of int64, shape (m,)
-        How many rows hold it.
-    """
-
-    numbers: Floats
-    codes: Codes
-    origin: Positions
+    numbers: Floats  # shape (m, p)
+    codes: Codes  # shape (m, c)
+    origin: Positions  # shape (m,), position of the first row with this content
+    # Ascending: the order of the rows. A hash is unrelated to the values, so of rows at the same
+    # distance any may come first.
     hashes: Hashes
-    counts: Positions
+    counts: Positions  # shape (m,), number of rows with this content
 
     @classmethod
-    def of(cls, grid: Grid, rows: Positions | None = None) -> DistinctRows:
+    def from_grid(cls, grid: Grid, rows: Positions | None = None) -> DistinctRows:
         """Return the given rows of `grid` (all by default)."""
-        numbers = grid.numbers if rows is None else grid.numbers[rows]
-        codes = grid.codes if rows is None else grid.codes[rows]
-        origin = grid.origin if rows is None else grid.origin[rows]
+        chosen: slice | Positions = slice(None) if rows is None else rows
+        numbers, codes, origin = grid.numbers[chosen], grid.codes[chosen], grid.origin[chosen]
         hashes = row_hashes(numbers, codes)
         order = np.argsort(hashes, kind="stable")
-        ordered = hashes[order]
-        is_first = np.ones(len(order), dtype=bool)
-        is_first[1:] = ordered[1:] != ordered[:-1]
-        counts = np.diff(np.flatnonzero(is_first), append=len(order))
-        order = order[is_first]
-        return cls(numbers[order], codes[order], origin[order], ordered[is_first], counts)
+        distinct, first, counts = np.unique(hashes[order], return_index=True, return_counts=True)
+        order = order[first]
+        return cls(numbers[order], codes[order], origin[order], distinct, counts)
 
     def __len__(self) -> int:
         return len(self.hashes)
 
-    def hold(self, numbers: Floats, codes: Codes) -> npt.NDArray[np.bool_]:
+    def contains(self, numbers: Floats, codes: Codes) -> npt.NDArray[np.bool_]:
         """Return which of the given rows equal one of these, shape (n,)."""
         hashes = row_hashes(numbers, codes)
         at = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
@@ -121,15 +94,18 @@ class DistinctRows:
 def row_hashes(numbers: Floats, codes: Codes) -> Hashes:
     """Return a 64-bit hash of every row, shape (n,); equal rows have equal ones."""
     hashes = np.full(len(numbers), GOLDEN, dtype=np.uint64)
-    for i in range(numbers.shape[1]):
-        bits = np.ascontiguousarray(numbers[:, i]).view(np.uint64)
-        missing = np.isnan(numbers[:, i])
-        if missing.any():
-            bits = np.where(missing, np.uint64(1), bits)
-        hashes = scramble(hashes ^ bits)
-    for i in range(codes.shape[1]):
-        hashes = scramble(hashes ^ codes[:, i].astype(np.int64).view(np.uint64))
+    for values in numbers.T:
+        hashes = scramble(hashes ^ _bits(values))
+    for column in codes.T:
+        hashes = scramble(hashes ^ column.astype(np.int64).view(np.uint64))
     return hashes
+
+
+def _bits(values: npt.NDArray[np.floating]) -> Hashes:
+    """Return the bits of floats; every NaN has the same ones."""
+    bits = np.ascontiguousarray(values).view(np.uint64)
+    missing = np.isnan(values)
+    return np.where(missing, np.uint64(1), bits) if missing.any() else bits
 
 
 def _read(
@@ -147,111 +123,71 @@ def _read(
         found, levels = dataset.codes(column.field.name)
         if levels != column.levels:
             places = {level: code for code, level in enumerate(column.levels)}
-            strange = len(column.levels)
-            table = np.array([*(places.get(level, strange) for level in levels), -1], np.int32)
+            unknown = len(column.levels)
+            table = np.array([*(places.get(level, unknown) for level in levels), -1], np.int32)
             found = table[found]
         codes[:, i] = found
     return np.asarray(numbers, order=order), np.asarray(codes, order=order)
 
 
-def _number_array(column: EncodedColumn, values: Floats) -> pa.Array:
-    kind = column.field.arrow_type
-    missing = np.isnan(values) if column.missing is not None else None
-    if column.field.kind == "number":
-        return _cast(pa.array(values, mask=missing), kind)
-    if missing is not None:
-        values = np.where(missing, 0.0, values)
-    if pa.types.is_unsigned_integer(kind):
-        whole = np.clip(values, 0, np.nextafter(2.0**64, 0)).astype(np.uint64)
-        return _cast(pa.array(whole, mask=missing), kind)
-    # The greatest 64-bit integers have no exact float.
-    signed = np.clip(values, -(2.0**63), np.nextafter(2.0**63, 0)).astype(np.int64)
-    return _cast(pa.array(signed, mask=missing), kind)
-
-
-def _label_array(column: EncodedColumn, codes: Codes) -> pa.Array:
-    if not column.levels:
-        return pa.nulls(len(codes), column.field.arrow_type)
-    missing = codes < 0 if column.missing is not None else None
-    if column.field.kind == "boolean":
-        return pa.array(np.array(column.levels)[codes] == "true", mask=missing)
-    indices = pa.array(np.ascontiguousarray(codes), mask=missing)
-    return pa.DictionaryArray.from_arrays(indices, pa.array(column.levels, pa.string()))
-
-
-def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    return array if array.type == kind else array.cast(kind, safe=False)
-
-
-_BITS = 16
-_LOOKED_AT = 3
-_MIX = np.uint64(0x9E3779B97F4A7C15)
-
-Seen = npt.NDArray[np.bool_]
+_MIN_BITS, _MAX_BITS = 16, 22  # of a table of values: 64 kB to 4 MB, which a cache still holds
+_SPARE_BITS = 7  # 128 places for each real row, so that few free numbers hit a place in use
+_N_TABLES = 3  # columns compared before whole rows are: those with most distinct values
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2 ** 64 over the golden ratio (Fibonacci hashing)
 
 
 @dataclass(frozen=True)
 class KnownRows:
-    """The real rows, and for the columns that tell most rows apart which values they hold.
+    """The real rows, and for the columns with most distinct values a table of values in use.
 
-    A new row whose value in one of these columns is nobody's is no copy, and most are found so at the
-    price of one look; only the others are compared whole.
-
-    Parameters
-    ----------
-    cells : Cells
-        The real rows.
-    columns : tuple of (bool, int, numpy.ndarray)
-        Whether it is a number, its position, and a table of bits by the hash of a value.
+    A new row whose value in one of these columns no real row has is no copy. Most new rows are
+    recognised so by one look into the table; only the others are compared as a whole.
     """
 
     cells: DistinctRows
-    columns: tuple[tuple[bool, int, Seen], ...]
+    # Of each column: whether it is a number, its position, and a table of bits by the hash of a value.
+    columns: tuple[tuple[bool, int, npt.NDArray[np.bool_]], ...]
 
     @classmethod
-    def of(cls, cells: DistinctRows) -> KnownRows:
-        """Return what is known of these rows."""
-        bits = max(_BITS, int(np.ceil(np.log2(max(len(cells), 1)))) + 7)
-        shift = np.uint64(64 - min(bits, 22))
-        candidates = []
+    def from_rows(cls, cells: DistinctRows) -> KnownRows:
+        """Return the tables of these rows."""
+        bits = max(_MIN_BITS, int(np.ceil(np.log2(max(len(cells), 1)))) + _SPARE_BITS)
+        size = min(bits, _MAX_BITS)
+        columns = []
         for is_number, matrix in ((True, cells.numbers), (False, cells.codes)):
-            for i in range(matrix.shape[1]):
-                seen = np.zeros(2 ** int(64 - shift), dtype=bool)
-                seen[_places(matrix[:, i], shift)] = True
-                candidates.append((int(seen.sum()), is_number, i, seen))
-        candidates.sort(key=lambda candidate: -candidate[0])
-        return cls(cells, tuple(c[1:] for c in candidates[:_LOOKED_AT]))
+            for i, values in enumerate(matrix.T):
+                in_use = np.zeros(2**size, dtype=bool)
+                in_use[_places(values, np.uint64(64 - size))] = True
+                columns.append((is_number, i, in_use))
+        columns.sort(key=lambda column: -int(column[2].sum()))
+        return cls(cells, tuple(columns[:_N_TABLES]))
 
-    def marks(self, dataset: Dataset) -> npt.NDArray[np.uint64]:
-        """Return a number for each row of a table, (n,), that depends on the telling columns alone."""
-        marks = np.zeros(len(dataset), dtype=np.uint64)
+    def hash_columns(self, dataset: Dataset) -> Hashes:
+        """Return a number for each row of a table, (n,), that depends on these columns alone."""
+        hashes = np.zeros(len(dataset), dtype=np.uint64)
         fields = dataset.schema.fields
-        numeric = [f.name for f in fields if f.kind not in ("category", "boolean")]
-        nominal = [f.name for f in fields if f.kind in ("category", "boolean")]
+        numeric = [f.name for f in fields if not f.has_levels]
+        nominal = [f.name for f in fields if f.has_levels]
         for is_number, i, _ in self.columns:
             plain = dataset.values(numeric[i]) if is_number else dataset.codes(nominal[i])[0] + 0.0
-            marks = (marks ^ (plain + 0.0).view(np.uint64)) * _MIX
-            marks ^= marks >> np.uint64(29)
-        return marks
+            hashes = (hashes ^ (plain + 0.0).view(np.uint64)) * _MIX
+            hashes ^= hashes >> np.uint64(29)
+        return hashes
 
-    def among(self, numbers: Floats, codes: Codes) -> Positions:
+    def find_copies(self, numbers: Floats, codes: Codes) -> Positions:
         """Return the positions of those of the given rows that equal a real one."""
         rows = np.arange(len(numbers))
-        for is_number, i, seen in self.columns:
+        for is_number, i, in_use in self.columns:
             values = (numbers if is_number else codes)[:, i]
-            shift = np.uint64(64 - int(np.log2(len(seen))))
-            rows = rows[seen[_places(values[rows], shift)]]
+            shift = np.uint64(64 - int(np.log2(len(in_use))))
+            rows = rows[in_use[_places(values[rows], shift)]]
             if not len(rows):
                 return rows
-        return rows[self.cells.hold(numbers[rows], codes[rows])]
+        return rows[self.cells.contains(numbers[rows], codes[rows])]
 
 
-def _places(values: Floats | npt.NDArray[np.int32], shift: np.uint64) -> Positions:
+def _places(values: Floats | Codes, shift: np.uint64) -> Positions:
     """Return the place of each value in a table of 2 ** (64 - shift) bits."""
-    plain = values + 0.0  # floats, and one zero
-    bits = np.ascontiguousarray(plain).view(np.uint64)
-    missing = np.isnan(plain)
-    if missing.any():
-        bits = np.where(missing, np.uint64(1), bits)
+    bits = _bits(values + 0.0)  # floats, and one zero
     bits = bits ^ (bits >> np.uint64(32))
     return ((bits * _MIX) >> shift).astype(np.int64)

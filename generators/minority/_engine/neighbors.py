@@ -17,81 +17,62 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Scale:
-    """How far apart two rows are: numbers in standard deviations, labels and gaps as one of these.
+    """The distance of two rows: numbers in standard deviations, labels and gaps as one of these.
 
     The squared distance is the sum of the squared differences of numbers, each divided by its standard
     deviation, and of 1 for every label that differs and every number that only one of the rows lacks.
     Columns that hold one value do not count.
-
-    Parameters
-    ----------
-    columns : numpy.ndarray of int64
-        Numbers that count.
-    centre, spread : numpy.ndarray
-        Their means and standard deviations.
-    labels : numpy.ndarray of int64
-        Labels that count.
     """
 
-    columns: Positions
-    centre: Floats
-    spread: Floats
-    labels: Positions
+    columns: Positions  # numbers that count
+    center: Floats  # their means
+    spread: Floats  # their standard deviations
+    labels: Positions  # labels that count
 
     @classmethod
-    def of(cls, cells: DistinctRows) -> Scale:
+    def fit(cls, cells: DistinctRows) -> Scale:
         """Return the scale of these rows."""
-        centre, spread = np.zeros(cells.numbers.shape[1]), np.zeros(cells.numbers.shape[1])
+        center, spread = np.zeros((2, cells.numbers.shape[1]))
         for i, values in enumerate(cells.numbers.T):
             present = values[~np.isnan(values)]
             if len(present):
-                centre[i], spread[i] = present.mean(), present.std()
+                center[i], spread[i] = present.mean(), present.std()
                 # A column without a deviation may still be missing here and there.
-                if spread[i] <= 1e-12 * abs(centre[i]):
+                if spread[i] <= 1e-12 * abs(center[i]):
                     spread[i] = 1.0 if len(present) < len(values) else 0.0
         labels = np.flatnonzero((cells.codes != cells.codes[:1]).any(axis=0))
         kept = np.flatnonzero(spread > 0)
-        return cls(kept, centre[kept], spread[kept], labels)
+        return cls(kept, center[kept], spread[kept], labels)
 
 
 @dataclass(frozen=True)
 class Points:
-    """Rows laid out for the search: one product of matrices gives nearly their distances.
-
-    Parameters
-    ----------
-    scale : Scale
-        The distance.
-    values : numpy.ndarray of float64 or float32, shape (m, p)
-        Scaled numbers; missing is NaN.
-    codes : numpy.ndarray of small integers, shape (c, m)
-        Labels, one row a column of the table.
-    with_gaps : numpy.ndarray of bool, shape (p,)
-        Columns to be searched with gaps in mind.
-    """
+    """Rows laid out for the search: one product of matrices gives nearly their distances."""
 
     scale: Scale
-    values: Floats | Singles
-    codes: npt.NDArray[np.integer]
-    with_gaps: Mask = field(repr=False)
+    values: Floats | Singles  # scaled numbers, shape (m, p); missing is NaN
+    codes: npt.NDArray[np.integer]  # labels, shape (c, m)
+    has_gaps: Mask = field(repr=False)  # columns with missing values, shape (p,)
 
     @classmethod
-    def of(cls, scale: Scale, numbers: Floats, codes: Codes, *, single: bool = False) -> Points:
+    def from_arrays(
+        cls, scale: Scale, numbers: Floats, codes: Codes, *, single: bool = False
+    ) -> Points:
         """Return rows with these numbers, shape (m, p), and codes, shape (m, c).
 
         With `single` they are kept in single precision, for many rows and a search that is not exact.
         """
         by_column = np.empty((len(scale.columns), len(numbers)))
         for i, column in enumerate(scale.columns):
-            np.subtract(numbers[:, column], scale.centre[i], out=by_column[i])
+            np.subtract(numbers[:, column], scale.center[i], out=by_column[i])
             by_column[i] /= scale.spread[i]
         turned = by_column.T
         values = turned.astype(np.float32, order="C") if single else np.ascontiguousarray(turned)
         kept = codes[:, scale.labels].T
         top = int(kept.max(initial=0))
         small = np.int8 if top < 127 else np.int16 if top < 32_767 else np.int32
-        with_gaps = np.asarray(np.isnan(values.sum(axis=0)))
-        return cls(scale, values, np.ascontiguousarray(kept, small), with_gaps)
+        has_gaps = np.asarray(np.isnan(values.sum(axis=0)))
+        return cls(scale, values, np.ascontiguousarray(kept, small), has_gaps)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -100,7 +81,7 @@ class Points:
         """Return some of the rows."""
         # Several times faster than indexing with positions; a slice copies nothing.
         values = self.values[rows] if isinstance(rows, slice) else self.values.take(rows, axis=0)
-        return Points(self.scale, values, self.codes[:, rows], self.with_gaps)
+        return Points(self.scale, values, self.codes[:, rows], self.has_gaps)
 
     @staticmethod
     def concat(parts: Sequence[Points]) -> Points:
@@ -109,102 +90,75 @@ class Points:
             parts[0].scale,
             np.concatenate([part.values for part in parts]),
             np.concatenate([part.codes for part in parts], axis=1),
-            np.asarray(np.any([part.with_gaps for part in parts], axis=0)),
+            np.asarray(np.any([part.has_gaps for part in parts], axis=0)),
         )
 
-    def left(self, rows: slice | Positions, gaps: Mask) -> Singles:
-        """Return the factor of the rows that look, shape (q, w)."""
-        there, filled = self._parts(rows, gaps)
-        wide = [-2 * filled, filled[:, gaps] ** 2 - 2 * there, there, np.ones((len(filled), 1))]
-        return np.hstack(wide).astype(np.float32)
+    def query_factor(self, rows: Positions, gaps: Mask) -> tuple[Singles, Floats]:
+        """Return the factor of query rows, (w, q), and what the product lacks to the distance, (q,)."""
+        present, filled = self._fill(rows, gaps)
+        wide = [-2 * filled, filled[:, gaps] ** 2 - 2 * present, present, np.ones((len(filled), 1))]
+        lengths = (filled[:, ~gaps] ** 2).sum(axis=1) + present.sum(axis=1)
+        return np.ascontiguousarray(np.hstack(wide).astype(np.float32).T), lengths
 
-    def right(self, rows: slice, gaps: Mask) -> Singles:
-        """Return the factor of the rows that are looked at, shape (r, w)."""
+    def reference_factor(self, rows: slice, gaps: Mask) -> Singles:
+        """Return the factor of reference rows, shape (r, w)."""
         if not gaps.any():
             values = self.values[rows]
             factor = np.empty((len(values), values.shape[1] + 1), dtype=np.float32)
             factor[:, :-1] = values
             np.einsum("ij,ij->i", values, values, out=factor[:, -1], casting="same_kind")
             return factor
-        there, filled = self._parts(rows, gaps)
-        length = (filled[:, ~gaps] ** 2).sum(axis=1) + there.sum(axis=1)
-        wide = [filled, there, filled[:, gaps] ** 2, length[:, None]]
+        present, filled = self._fill(rows, gaps)
+        length = (filled[:, ~gaps] ** 2).sum(axis=1) + present.sum(axis=1)
+        wide = [filled, present, filled[:, gaps] ** 2, length[:, None]]
         return np.hstack(wide).astype(np.float32)
 
-    def lengths(self, rows: slice | Positions, gaps: Mask) -> Floats:
-        """Return what the product leaves out of the squared distance, shape (q,)."""
-        there, filled = self._parts(rows, gaps)
-        return np.asarray((filled[:, ~gaps] ** 2).sum(axis=1) + there.sum(axis=1))
-
-    def _parts(self, rows: slice | Positions, gaps: Mask) -> tuple[Floats, Floats]:
-        """Return where a column with gaps has none, and all values with 0 in the gaps."""
+    def _fill(self, rows: slice | Positions, gaps: Mask) -> tuple[Floats, Floats]:
+        """Return where columns with gaps hold a value, and all values with 0 in the gaps."""
         values = self.values[rows].astype(np.float64, copy=False)
-        there = (~np.isnan(values[:, gaps])).astype(np.float64)
-        return there, np.nan_to_num(values) if gaps.any() else values
+        present = (~np.isnan(values[:, gaps])).astype(np.float64)
+        return present, np.nan_to_num(values) if gaps.any() else values
 
 
-_QUERIES = 512
-_TILE = 4_096
-_PIECE = 512
-_GROUP = 32
-_TIE = 2.0**-13
+# A tile of scores (4,096 x 512 singles, 8 MB) and a piece of it (1 MB) fit the caches of a core. Larger
+# ones are slower, smaller ones lose to the cost of a call; the result does not depend on them.
+_QUERIES, _TILE, _PIECE = 512, 4_096, 512
+_GROUP = 32  # rows that share one least score, by which most of a tile is passed over
+_TIE = 2.0**-13  # a step between equal scores of labels; times 4,096 rows it stays below 1
 
 Settled = Callable[[Floats, Positions], Mask]
+"""Called as ``settled(squared, queries)``: which of these queries, shape (a,), need no more rows."""
 
 
 def nearest_points(
     points: Points, k: int, *, rows: Positions | None = None
 ) -> tuple[Floats, Positions]:
-    """Return the `k` nearest other rows of rows, nearest first; of equally near ones the first.
+    """Return squared distances and positions of the `k` nearest other rows, both of shape (q, k).
 
-    Parameters
-    ----------
-    points : Points
-        Rows to look among.
-    k : int
-        Neighbours wanted, 1 to m - 1.
-    rows : numpy.ndarray of int64, shape (q,), optional
-        Rows to look from; all by default.
-
-    Returns
-    -------
-    squared : numpy.ndarray, shape (q, k)
-        Squared distances.
-    indices : numpy.ndarray of int64, shape (q, k)
-        Positions in `points`.
+    Nearest first; of rows at the same distance the first one. `rows` are the queries, all by default.
     """
     search = Search(points, np.arange(len(points)) if rows is None else rows, k)
-    search.look(points, own=True)
+    search.add(points, own=True)
     return search.squared, search.indices
 
 
 class Search:
-    """The k nearest of all rows looked at so far; these may come in parts.
+    """The k nearest of all reference rows added so far.
 
-    A product of matrices in single precision names the candidates, with room for its rounding; these
-    are then measured in double precision. So the answer depends neither on the number of threads nor
-    on how rows are cut into blocks.
+    A product of matrices in single precision names the candidates, with a margin for its rounding;
+    these are then measured in double precision. So the result depends neither on the number of
+    threads nor on how rows are divided into blocks.
 
     Parameters
     ----------
-    query : Points
-        Rows to look from.
-    rows : numpy.ndarray of int64, shape (q,)
-        Which of them.
+    query, rows : Points, numpy.ndarray of int64, shape (q,)
+        Query rows, and which of them.
     k : int
-        Neighbours wanted.
+        Number of neighbors.
     within : numpy.ndarray, shape (q,), optional
-        Squared distance beyond which nobody is wanted.
+        Squared distance beyond which neighbors are not needed.
     settled : callable, optional
-        Given the squared distances so far, (a, k), and whose they are, (a,), says which rows need
-        look no further.
-
-    Attributes
-    ----------
-    squared : numpy.ndarray, shape (q, k)
-        Squared distances, ascending; infinite where there were fewer.
-    indices : numpy.ndarray of int64, shape (q, k)
-        Positions; -1 where there were fewer.
+        Which queries need no more rows.
     """
 
     def __init__(
@@ -217,13 +171,14 @@ class Search:
     ) -> None:
         self.query, self.rows, self.settled = query, rows, settled
         self.within = np.full(len(rows), np.inf) if within is None else within
+        # Ascending; infinite and -1 where there are fewer than k.
         self.squared = np.full((len(rows), k), np.inf)
         self.indices = np.full((len(rows), k), -1, dtype=np.int64)
         self._is_active = np.ones(len(rows), dtype=bool)
         self._factors: dict[bytes, tuple[Singles, Floats]] = {}
-        self._desk = _Desk()
+        self._workspace = _Workspace()
 
-    def look(
+    def add(
         self,
         reference: Points,
         *,
@@ -231,36 +186,30 @@ class Search:
         own: bool = False,
         only: Positions | None = None,
     ) -> None:
-        """Look among more rows.
+        """Search among more rows, in the scale of the query; `start` is added to their positions.
 
-        Parameters
-        ----------
-        reference : Points
-            The rows, in the scale of the query.
-        start : int
-            What to add to their positions.
-        own : bool
-            Whether they are the query itself: no row is then its own neighbour.
-        only : numpy.ndarray of int64, optional
-            Positions in `rows` of those that look; by default all that are not settled.
+        With `own` they are the query itself, and no row is its own neighbor. `only` names the queries
+        that take part, by default all that are not settled.
         """
-        lookers = np.flatnonzero(self._is_active) if only is None else only[self._is_active[only]]
-        gaps = self.query.with_gaps | reference.with_gaps
+        active = np.flatnonzero(self._is_active) if only is None else only[self._is_active[only]]
+        gaps = self.query.has_gaps | reference.has_gaps
         for first in range(0, len(reference), _TILE):
-            tile = _Tile.of(reference, first, start, gaps)
-            for begin in range(0, len(lookers), _QUERIES):
-                self._improve(tile, lookers[begin : begin + _QUERIES], own)
+            tile = _Tile.from_points(reference, first, start, gaps)
+            for begin in range(0, len(active), _QUERIES):
+                self._improve(tile, active[begin : begin + _QUERIES], own)
             if self.settled is not None:
-                self._is_active[lookers] = ~self.settled(self.squared[lookers], lookers)
-                lookers = lookers[self._is_active[lookers]]
+                self._is_active[active] = ~self.settled(self.squared[active], active)
+                active = active[self._is_active[active]]
 
     def _improve(self, tile: _Tile, at: Positions, own: bool) -> None:
-        """Put what lies in the tile among the best so far."""
-        left, lengths = self._factor(tile.gaps)
+        """Put the rows of the tile among the best so far."""
+        key = tile.gaps.tobytes()
+        if key not in self._factors:
+            self._factors[key] = self.query.query_factor(self.rows, tile.gaps)
+        left, lengths = self._factors[key]
         rows, lengths = self.rows[at], lengths[at]
         itself = rows - (tile.first + tile.start) if own else None
-        codes = self.query.codes[:, rows]
-        score, groups = self._desk.score(tile, left[:, at], codes, itself)
+        score, groups = self._workspace.score(tile, left[:, at], self.query.codes[:, rows], itself)
         k = self.squared.shape[1]
         kth = self.squared[at, -1]
         bound = np.minimum(kth, self.within[at]) - lengths
@@ -268,31 +217,21 @@ class Search:
         if len(unknown) and k <= len(groups):
             by_query = np.ascontiguousarray(groups[:, unknown].T)
             by_query.partition(k - 1, axis=1)
-            least = by_query[:, k - 1]
-            bound[unknown] = np.minimum(bound[unknown], least)
+            bound[unknown] = np.minimum(bound[unknown], by_query[:, k - 1])
         bound += tile.rounding(lengths, bound)
-        which, near = _below(score, groups, bound)
-        if not len(which):
-            return
-        apart = _pair_distances(self.query, rows[which], tile.points, tile.first + near)
-        better = np.flatnonzero(apart <= kth[which])
-        index = near[better] + tile.first + tile.start
-        self._merge(at[which[better]], apart[better], index)
+        queries, near = _pairs_below(score, groups, bound)
+        if len(queries):
+            squared = _pair_distances(self.query, rows[queries], tile.points, tile.first + near)
+            better = np.flatnonzero(squared <= kth[queries])
+            index = near[better] + tile.first + tile.start
+            self._merge(at[queries[better]], squared[better], index)
 
-    def _factor(self, gaps: Mask) -> tuple[Singles, Floats]:
-        """Return the factor of all rows that look, shape (w, q), and their lengths."""
-        key = gaps.tobytes()
-        if key not in self._factors:
-            left = np.ascontiguousarray(self.query.left(self.rows, gaps).T)
-            self._factors[key] = left, self.query.lengths(self.rows, gaps)
-        return self._factors[key]
-
-    def _merge(self, whose: Positions, apart: Floats, index: Positions) -> None:
-        """Keep the k best of those known and these, for the rows they belong to."""
-        touched, query = np.unique(whose, return_inverse=True)
+    def _merge(self, queries: Positions, squared: Floats, index: Positions) -> None:
+        """Keep the k best of those known and these, for the queries they belong to."""
+        touched, query = np.unique(queries, return_inverse=True)
         n, k = len(touched), self.squared.shape[1]
         query = np.concatenate([np.repeat(np.arange(n), k), query])
-        squared = np.concatenate([self.squared[touched].ravel(), apart])
+        squared = np.concatenate([self.squared[touched].ravel(), squared])
         indices = np.concatenate([self.indices[touched].ravel(), index])
         order = np.lexsort((indices, squared, query))
         query = query[order]
@@ -304,7 +243,7 @@ class Search:
 
 @dataclass(frozen=True)
 class _Tile:
-    """Some rows to look among, and their factor of the product."""
+    """Some reference rows, and their factor of the product."""
 
     points: Points
     first: int
@@ -314,9 +253,10 @@ class _Tile:
     gaps: Mask
 
     @classmethod
-    def of(cls, points: Points, first: int, start: int, gaps: Mask) -> _Tile:
+    def from_points(cls, points: Points, first: int, start: int, gaps: Mask) -> _Tile:
         rows = slice(first, min(first + _TILE, len(points)))
-        return cls(points, first, start, points.right(rows, gaps), points.codes[:, rows], gaps)
+        right = points.reference_factor(rows, gaps)
+        return cls(points, first, start, right, points.codes[:, rows], gaps)
 
     def rounding(self, lengths: Floats, bound: Floats) -> Floats:
         """Return twice the error of single precision at distances up to `bound`.
@@ -331,8 +271,8 @@ class _Tile:
         return np.asarray(2 * (width * 2.0**-23 * (reach**2 + 1) + labels))
 
 
-class _Desk:
-    """Room for the scores of one tile, kept so that memory is asked for once."""
+class _Workspace:
+    """Buffers for the scores of one tile, kept so that memory is allocated once."""
 
     def __init__(self) -> None:
         self._score = np.empty(0, dtype=np.float32)
@@ -348,12 +288,7 @@ class _Desk:
     ) -> tuple[Singles, Singles]:
         """Return nearly the squared distances, less the lengths of the queries, and group minima.
 
-        Returns
-        -------
-        score : numpy.ndarray of float32, shape (r, q)
-            Of every pair.
-        groups : numpy.ndarray of float32, shape (g, q)
-            The least of every 32 rows.
+        Scores have shape (r, q), the least of every 32 rows (g, q).
         """
         n, q = len(tile.right), left.shape[1]
         if n * q > len(self._score):
@@ -365,7 +300,7 @@ class _Desk:
             part = score[rows]
             np.matmul(tile.right[rows], left, out=part)
             if len(codes):
-                part += self._differences(tile.codes[:, rows], codes)
+                part += self._count_differences(tile.codes[:, rows], codes)
             if not tile.points.scale.columns.size:
                 # Labels alone tie all the time: the position decides, as it would in the end.
                 part += (np.arange(start, rows.stop) * _TIE).astype(np.float32)[:, None]
@@ -379,45 +314,45 @@ class _Desk:
                 part[whole:].min(axis=0, out=groups[-1])
         return score, groups
 
-    def _differences(
-        self, mine: npt.NDArray[np.integer], theirs: npt.NDArray[np.integer]
+    def _count_differences(
+        self, reference: npt.NDArray[np.integer], query: npt.NDArray[np.integer]
     ) -> npt.NDArray[np.unsignedinteger]:
-        """Return how many labels differ, for each pair."""
-        shape = (mine.shape[1], theirs.shape[1])
-        kind = np.uint8 if len(mine) < 256 else np.uint16
-        if shape[0] * shape[1] > len(self._unequal) or self._differ.dtype != kind:
-            self._differ = np.empty(shape[0] * shape[1], dtype=kind)
-            self._unequal = np.empty(shape[0] * shape[1], dtype=bool)
-        differ = self._differ[: shape[0] * shape[1]].reshape(shape)
-        unequal = self._unequal[: shape[0] * shape[1]].reshape(shape)
+        """Return the number of labels that differ, for each pair."""
+        shape = (reference.shape[1], query.shape[1])
+        size = shape[0] * shape[1]
+        kind = np.uint8 if len(reference) < 256 else np.uint16
+        if size > len(self._unequal) or self._differ.dtype != kind:
+            self._differ, self._unequal = np.empty(size, dtype=kind), np.empty(size, dtype=bool)
+        differ = self._differ[:size].reshape(shape)
+        unequal = self._unequal[:size].reshape(shape)
         differ[:] = 0
-        for one, other in zip(mine, theirs, strict=True):
+        for one, other in zip(reference, query):
             np.not_equal(one[:, None], other, out=unequal)
             differ += unequal.view(np.uint8)
         return differ
 
 
-def _below(score: Singles, groups: Singles, bound: Floats) -> tuple[Positions, Positions]:
+def _pairs_below(score: Singles, groups: Singles, bound: Floats) -> tuple[Positions, Positions]:
     """Return the pairs (query, row of the tile) whose score is no more than the query's bound."""
     limit = np.where(np.isfinite(bound), bound, np.finfo(np.float32).max)
-    group, which = np.nonzero(groups <= limit)
+    group, query = np.nonzero(groups <= limit)
     start = group * _GROUP
     inside = start[:, None] + np.arange(_GROUP)
     valid = inside < len(score)
-    values = score[np.minimum(inside, len(score) - 1), which[:, None]]
-    pair, offset = np.nonzero((values <= limit[which][:, None]) & valid)
-    return which[pair], start[pair] + offset
+    values = score[np.minimum(inside, len(score) - 1), query[:, None]]
+    pair, offset = np.nonzero((values <= limit[query][:, None]) & valid)
+    return query[pair], start[pair] + offset
 
 
 def _pair_distances(query: Points, left: Positions, reference: Points, right: Positions) -> Floats:
     """Return the squared distance of each pair, in double precision."""
-    apart = query.values[left].astype(np.float64)
-    apart -= reference.values[right]
-    apart *= apart
-    if query.with_gaps.any() or reference.with_gaps.any():
-        gone, other = np.isnan(query.values[left]), np.isnan(reference.values[right])
-        apart = np.where(gone | other, gone != other, apart)
-    squared = apart.sum(axis=1)
-    for mine, theirs in zip(query.codes, reference.codes, strict=True):
-        squared += mine[left] != theirs[right]
+    difference = query.values[left].astype(np.float64)
+    difference -= reference.values[right]
+    difference *= difference
+    if query.has_gaps.any() or reference.has_gaps.any():
+        gap, other = np.isnan(query.values[left]), np.isnan(reference.values[right])
+        difference = np.where(gap | other, gap != other, difference)
+    squared = difference.sum(axis=1)
+    for own, theirs in zip(query.codes, reference.codes):
+        squared += own[left] != theirs[right]
     return np.asarray(squared)

@@ -1,4 +1,4 @@
-"""A fitted generator with a part of its own for each label of the target, fitted when asked for."""
+"""A fitted generator that draws each row from the generator of its label, fitted when needed."""
 
 from __future__ import annotations
 
@@ -15,32 +15,24 @@ from twinset.core.data.where import Where
 from twinset.core.errors import FitError
 
 Rows = npt.NDArray[np.int64]
-Part = Callable[[int, Rows], FittedGenerator]
-"""Number of the label, positions of its rows -> generator of its rows."""
+FitLabel = Callable[[int, Rows], FittedGenerator]
+"""From the number of a label and the positions of its rows to the generator of its rows."""
+
+_MIN_ROWS = 2  # of a label; rarer labels are drawn only on request, and then refused
 
 
 class FittedByLabel(FittedGenerator):
-    """Draws each row from the part of its label; labels come at the share they have among real rows.
+    """Draws each row from the generator of its label; labels have their share among real rows.
 
-    Parameters
-    ----------
-    train : Dataset
-        The rows learnt from, without reserved columns.
-    fit_part : callable
-        Fits the part of one label; must depend on its arguments alone.
-    component : str
-        Name of the generator, for messages.
-    least : int
-        Fewest rows of a label to learn it from; rarer labels are made only where they are asked for,
-        and then refused.
+    `train` holds no reserved columns; `fit_label` depends on its arguments alone; `component` is the
+    name for messages.
     """
 
-    def __init__(self, train: Dataset, fit_part: Part, component: str, least: int) -> None:
-        self.train, self.schema = train, train.schema
-        self.component, self.least = component, least
+    def __init__(self, train: Dataset, fit_label: FitLabel, component: str) -> None:
+        self.train, self.schema, self.component = train, train.schema, component
         self.groups = rows_by_label(train)
-        self._fit_part = fit_part
-        self._parts: dict[int, FittedGenerator] = {}
+        self._fit_label = fit_label
+        self._fitted: dict[int, FittedGenerator] = {}
         self._lock = threading.Lock()
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
@@ -52,28 +44,28 @@ class FittedByLabel(FittedGenerator):
             if not meets.any():
                 raise unmet(where)
         sizes = np.array([np.count_nonzero(meets[rows]) for rows in self.groups])
-        enough = np.array([len(rows) >= self.least for rows in self.groups])
+        enough = np.array([len(rows) >= _MIN_ROWS for rows in self.groups])
         if not (sizes * enough).any():
             raise FitError(
-                f"{self.component} cannot learn a label from so few rows",
+                f"{self.component} cannot be fitted to a label with so few rows",
                 got=f"{int(sizes.max())} rows",
-                allowed=f"{self.least} or more",
+                allowed=f"{_MIN_ROWS} or more",
                 todo="widen 'where' or give more rows",
             )
         sizes = sizes * enough
         counts = rng.multinomial(n, sizes / sizes.sum())
-        made = [
-            self._part(number).sample(int(count), rng, where)
-            for number, (count, size) in enumerate(zip(counts, sizes, strict=True))
+        drawn = [
+            self._generator(number).sample(int(count), rng, where)
+            for number, (count, size) in enumerate(zip(counts, sizes))
             if size
         ]
-        return made[0] if len(made) == 1 else Dataset.concat(made).take(rng.permutation(n))
+        return drawn[0] if len(drawn) == 1 else Dataset.concat(drawn).take(rng.permutation(n))
 
-    def _part(self, number: int) -> FittedGenerator:
+    def _generator(self, number: int) -> FittedGenerator:
         with self._lock:
-            if number not in self._parts:
-                self._parts[number] = self._fit_part(number, self.groups[number])
-            return self._parts[number]
+            if number not in self._fitted:
+                self._fitted[number] = self._fit_label(number, self.groups[number])
+            return self._fitted[number]
 
 
 def rows_by_label(train: Dataset) -> list[Rows]:
@@ -87,7 +79,7 @@ def rows_by_label(train: Dataset) -> list[Rows]:
     [[1], [0, 2]]
     """
     target = train.schema.target
-    if target is None or target.kind not in ("category", "boolean"):
+    if target is None or not target.has_levels:
         return [np.arange(len(train))]
     codes, levels = train.codes(target.name)
     groups = [np.flatnonzero(codes == code) for code in (*range(len(levels)), -1)]

@@ -1,4 +1,4 @@
-"""Streams of random numbers that know their place: row i draws the same however many rows follow."""
+"""Random streams addressed by block and purpose: row i draws the same however many rows follow."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
 
-BLOCK_ROWS = 4_096
-"""Rows that are made at a time; 30 columns of them fit a processor's cache."""
+BLOCK_ROWS = 4_096  # drawn at a time: 30 columns of them fit a processor's cache
+
+# Purposes: each has streams of its own, so one that draws more or less moves no other.
+PARENTS, ROUNDING, NOISE, CLASSES = range(4)
 
 
 @dataclass(frozen=True)
 class Streams:
     """The key of one request; every block of rows, purpose and attempt has a stream of its own.
 
-    Philox counts, so a stream is opened at once, in any order and in any thread.
+    Philox is a counter-based generator, so a stream opens at once, in any order and in any thread.
     """
 
     key: tuple[int, int]
 
     @classmethod
-    def of(cls, rng: np.random.Generator) -> Streams:
+    def from_rng(cls, rng: np.random.Generator) -> Streams:
         """Return streams under a key drawn from `rng`."""
         first, second = rng.integers(0, 2**63, size=2)
         return cls((int(first), int(second)))
@@ -38,42 +40,26 @@ class Streams:
 
 @dataclass(frozen=True)
 class RandomDraws:
-    """What some rows of one block may draw from.
-
-    Parameters
-    ----------
-    streams : Streams
-        The request.
-    block : int
-        Which block of rows.
-    rows : numpy.ndarray of int64, shape (r,)
-        Positions in the block, ascending.
-    attempt : int
-        0 at first; counts on when rows are drawn again.
-    """
+    """Random numbers for some rows of one block; `attempt` counts how often they are drawn again."""
 
     streams: Streams
     block: int
-    rows: Positions
+    rows: Positions  # positions in the block, ascending, shape (r,)
     attempt: int = 0
 
     def uniform(self, purpose: int, width: int) -> Floats:
         """Return numbers in [0, 1), shape (r, width)."""
         stream = self.streams.at(self.block, purpose, self.attempt)
-        return self._of_rows(stream.random((self._needed, width)))
+        return self._at_rows(stream.random((self._n_drawn, width)))
 
     def normal(self, purpose: int, width: int) -> Floats:
         """Return standard normal numbers, shape (r, width)."""
         stream = self.streams.at(self.block, purpose, self.attempt)
-        return self._of_rows(stream.standard_normal((self._needed, width)))
+        return self._at_rows(stream.standard_normal((self._n_drawn, width)))
 
     @property
-    def _needed(self) -> int:
+    def _n_drawn(self) -> int:
         return int(self.rows[-1]) + 1 if len(self.rows) else 0
 
-    def _of_rows(self, drawn: Floats) -> Floats:
+    def _at_rows(self, drawn: Floats) -> Floats:
         return drawn if len(drawn) == len(self.rows) else drawn[self.rows]
-
-
-# Purposes: each has streams of its own, so one that draws more or less moves no other.
-PARENTS, ROUNDING, NOISE, CLASSES, VERDICTS = range(5)

@@ -138,7 +138,7 @@ def _named(condition: Condition, column: StateColumn) -> Iterator[float]:
 
 
 def _as_number(value: object, column: StateColumn) -> float | None:
-    if isinstance(value, str | date) and column.column.field.kind == "datetime":
+    if isinstance(value, str | date) and column.column.field.is_time:
         try:
             scalar = pa.scalar(value).cast(column.column.field.arrow_type)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):

@@ -131,7 +131,9 @@ def _candidates(column: ColumnCells, condition: Condition) -> tuple[Floats, Code
     named = np.array(list(_named_values(condition, column)), dtype=np.float64)
     if len(named):
         step = column.column.step
-        step = max(step, 1.0) if step is not None and column.column.field.kind != "number" else step
+        step = (
+            max(step, 1.0) if step is not None and not column.column.field.is_continuous else step
+        )
         near = [named, named - step, named + step] if step else [
             named, np.nextafter(named, -np.inf), np.nextafter(named, np.inf)
         ]  # fmt: skip

@@ -472,7 +472,7 @@ def _latest(kept: OrderedDict[tuple[str, ...], Kept], key: tuple[str, ...]) -> K
 def check_shares(shares: Shares, rows: Dataset) -> None:
     """Raise ParameterError when `shares` name a column or a level that cannot be drawn."""
     for name, wanted in shares.items():
-        if rows.schema[name].kind not in ("category", "boolean"):
+        if not rows.schema[name].has_levels:
             raise ParameterError(
                 f"'shares' names the column '{name}', which has no levels",
                 got=rows.schema[name].kind,

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.encoding import MICROSECONDS, EncodedColumn, TableEncoding
+from twinset.core.data.encoding import EncodedColumn, TableEncoding
+from twinset.core.data.kinds.datetime import MICROSECONDS
 from twinset.core.data.schema import Field
 
 Matrix = npt.NDArray[np.float64]
@@ -156,7 +157,7 @@ def _variables(column: EncodedColumn, position: int, first: int) -> list[Variabl
         made.append(
             Variable(name, position, "value", n_levels, indicator=indicator, natural=natural)
         )
-    elif column.field.kind == "datetime":
+    elif column.field.is_time:
         made.append(Variable(name, position, "day", step=1.0, indicator=indicator))
         if column.step is None or column.step < DAY:
             step = column.step or 1.0
@@ -223,7 +224,7 @@ def _in_utc(microseconds: Matrix, field: Field) -> Matrix:
 
 
 def _zone(field: Field) -> str | None:
-    if field.kind != "datetime":
+    if not field.is_time:
         return None
     zone = getattr(field.arrow_type, "tz", None)
     return None if zone in (None, "UTC") else str(zone)

@@ -38,31 +38,16 @@ _CHANGES: Mapping[str, Callable[[str], str]] = {
 
 @dataclass(frozen=True)
 class Compiler:
-    """Compiles the templates of one part of a set.
+    """Compiles the templates of one part of a set."""
 
-    Parameters
-    ----------
-    grammar : Grammar
-        A checked grammar.
-    whole, opened : OpenedSources
-        All sources, and those of the part.
-    marks : tuple of Mark
-        Kinds of spans.
-    tracked : tuple of str
-        Slots and tables that are tracked for coverage.
-    seed : int
-        Seed of the order of unique values.
-    capital : bool
-        Whether texts begin with a capital.
-    """
-
-    grammar: Grammar
+    grammar: Grammar  # A checked grammar
+    # All sources, and those of the part
     whole: OpenedSources
     opened: OpenedSources
-    marks: tuple[Mark, ...]
-    tracked: tuple[str, ...]
-    seed: int
-    capital: bool
+    marks: tuple[Mark, ...]  # Kinds of spans
+    tracked: tuple[str, ...]  # Slots and tables that are tracked for coverage
+    seed: int  # Seed of the order of unique values
+    capital: bool  # Whether texts begin with a capital
 
     def program(self, template: Template) -> Program:
         """Return the program of a template."""
@@ -104,7 +89,7 @@ class Compiler:
     def _value(self, use: SlotUse) -> Fetch:
         slot, source = self.grammar.slots[use.name], self.opened.sources[use.name]
         others = self._distinct_from(use.name)
-        if slot.unique:
+        if slot.settings.unique:
             number = self._number(use, source.size)
             return drawn_once(lambda buffer: source.at(number(buffer)), use.key, self._column(use))
         column = self._column(use)
@@ -146,7 +131,7 @@ class Compiler:
     def unique_sources(self) -> Iterator[UniqueSource]:
         """Yield the sources whose values must not repeat, with the number of texts they are enough for."""
         for name, slot in self.grammar.slots.items():
-            if slot.unique and name in self.opened.sources:
+            if slot.settings.unique and name in self.opened.sources:
                 n_values = self.opened.sources[name].n_texts
                 yield UniqueSource(n_values // self.n_uses[name], slot.subject, slot.place)
         for name, records in self.opened.records.items():
@@ -169,8 +154,8 @@ class Compiler:
     def _distinct_from(self, name: str) -> frozenset[str]:
         """Return the slots that have another value than `name` in the same text."""
         slots = self.grammar.slots
-        found = set(slots[name].distinct_from)
-        found |= {other for other, slot in slots.items() if name in slot.distinct_from}
+        found = set(slots[name].settings.distinct_from)
+        found |= {other for other, slot in slots.items() if name in slot.settings.distinct_from}
         return frozenset(found | ({name} if self.n_uses[name] > 1 else set()))
 
     def _column(self, use: SlotUse) -> int | None:

@@ -37,28 +37,6 @@ def faker_values(
 
     Pools are cached. A pool depends on provider, arguments, locale and seed alone, and not on earlier
     calls, so any number of workers draws from the same values.
-
-    Parameters
-    ----------
-    provider : str
-        Method of Faker, e.g. name.
-    arguments : mapping
-        Arguments of the method.
-    locale : str
-        Locale, e.g. en_US.
-    calls : int
-        Number of calls, 1 or more.
-    seed : int
-        Seed of the values, 0 or more.
-    subject, place : str, tuple
-        Name of the slot in errors, and its place in the settings.
-
-    Raises
-    ------
-    ParameterError
-        Faker lacks the locale, the provider, or the provider in that locale, or refuses arguments.
-    MissingExtraError
-        Faker is not installed.
     """
     try:
         key = json.dumps(dict(arguments), sort_keys=True)

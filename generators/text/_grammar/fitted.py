@@ -25,32 +25,7 @@ _NAME = "text.templates"
 
 
 class FittedTemplates(FittedGenerator):
-    """Fitted `text.templates`.
-
-    Parameters
-    ----------
-    grammar : Grammar
-        A checked grammar.
-    seed : int
-        Seed of the values of Faker, the holdout, and the order of what is equally due.
-    calls : int
-        Number of calls of Faker for the pool of a slot.
-    locale : str
-        Locale of the Faker slots.
-    unique_rows, capitalise : bool
-        As in the settings.
-    holdout : tuple, optional
-        Share of the templates that is held out, and the slots whose values are.
-    settings : mapping
-        Settings on the card.
-
-    Raises
-    ------
-    ParameterError
-        A source cannot be opened.
-    MissingExtraError
-        Faker is needed and is not installed.
-    """
+    """Fitted `text.templates`."""
 
     def __init__(
         self,
@@ -105,13 +80,7 @@ class FittedTemplates(FittedGenerator):
         return self._text_set(strict=True)
 
     def _plan(self, where: Where | None) -> TemplatePlan:
-        """Return the order of the templates under a condition.
-
-        Raises
-        ------
-        ParameterError
-            The condition is on a column that is not chosen, or no template meets it.
-        """
+        """Return the order of the templates under a condition."""
         fit = outcomes_that_meet(where, self._columns.outcomes, self.schema, _NAME)
         chosen = tuple(int(i) for i in np.flatnonzero(fit))
         counts = self._counts if self._unique_rows else None

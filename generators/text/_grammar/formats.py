@@ -87,20 +87,6 @@ def date_writer(
 ) -> Callable[[date], str]:
     """Return a function that writes dates in a form, e.g. ``%-d %B %Y``.
 
-    Parameters
-    ----------
-    form : str
-        ``%d %m %Y %y %j``; without leading zero ``%-d %-m``; ``%o`` 1st, 1er or 1.; names ``%B %b %A``.
-    locale : str
-        Language of the names, e.g. de_DE.
-    subject, place : str, tuple
-        Name of the slot or column in errors, and its place in the settings.
-
-    Raises
-    ------
-    ParameterError
-        The form has an unknown directive, or names of a language that has no names here.
-
     Examples
     --------
     >>> date_writer("%-d. %B", "de_DE", subject="the slot 'day'")(date(2025, 3, 1))
@@ -158,21 +144,6 @@ def number_writer(
     form: str, marks: str, *, subject: str, place: Place = ()
 ) -> Callable[[float], str]:
     """Return a function that writes numbers in a format of Python, e.g. ``{:,.2f} EUR``.
-
-    Parameters
-    ----------
-    form : str
-        Text with one replacement field.
-    marks : str
-        Separator of thousands, then of decimals: ``",."`` or ``".,"``; a space becomes a narrow
-        no-break space.
-    subject, place : str, tuple
-        Name of the slot or column in errors, and its place in the settings.
-
-    Raises
-    ------
-    ParameterError
-        The format does not fit numbers.
 
     Examples
     --------
@@ -261,18 +232,6 @@ def read_pattern(
     pattern: str, *, subject: str, place: Place = ()
 ) -> tuple[int, Callable[[int], tuple[str, None]]]:
     """Return the number of texts that a pattern describes, and a function that writes text i.
-
-    Parameters
-    ----------
-    pattern : str
-        Text, classes ``[A-Z0-9]``, ``\\d``, groups ``(a|b)``, counts ``{3}``, ``{2,4}`` and ``?``.
-    subject, place : str, tuple
-        Name of the slot in errors, and its place in the settings.
-
-    Raises
-    ------
-    ParameterError
-        The pattern has another construct, or describes the empty text.
 
     Examples
     --------

@@ -9,16 +9,21 @@ from typing import Any
 
 from twinset.core.errors import ParameterError, Place, did_you_mean
 
-from .slots import Slot, read_slot
+from .settings import (
+    GrammarSettings,
+    LabelSettings,
+    RuleSettings,
+    TemplateSettings,
+    place_in,
+    read_settings,
+)
+from .slots import Slot
 from .syntax import Call, Choice, GrammarRule, Literal, Maybe, Nodes, SlotUse, parse, slots_of, walk
-from .tables import BoundTable, read_table
+from .tables import BoundTable
 
 RESERVED_COLUMNS = ("text", "spans", "label", "template", "part", "record_id", "span_facts")
 PARTS = ("train", "holdout")
-# Weights lie within 1e-6 and 1e6 and have nine decimals, so that fractions of them have a common
-# denominator and a round of the apportionment is finite.
-_MAX_WEIGHT = 1_000_000
-_DENOMINATOR = 10**9
+_DENOMINATOR = 10**9  # weights are multiples of 1 / this, so that a round of them is finite
 
 Mark = tuple[str, str | None, str | None]
 """Label, role and group of a span."""
@@ -87,7 +92,7 @@ class Grammar:
             label = self.tables[use.name].label_of(use.column)
             return None if label is None else (label, None, None)
         slot = self.slots[use.name]
-        return None if slot.label is None else (slot.label, slot.role, slot.group)
+        return None if slot.label is None else (slot.label, slot.settings.role, slot.settings.group)
 
     def marks(self) -> tuple[Mark, ...]:
         """Return every kind of span that texts can have, sorted by label."""
@@ -103,145 +108,78 @@ class Grammar:
         return tuple(sorted({use.name for t in self.templates for use in self.uses(t)}))
 
 
-def read_grammar(
-    templates: Mapping[str, Any],
-    *,
-    rules: Mapping[str, Any],
-    slots: Mapping[str, Any],
-    tables: Mapping[str, Any],
-    shares: Mapping[str, float] | None,
-) -> Grammar:
-    """Return the grammar that settings describe; `check_grammar` checks it as a whole.
-
-    Raises
-    ------
-    ParameterError
-        A setting cannot be used.
-    """
-    if not templates:
-        raise ParameterError("'templates' holds no label", place=("templates",))
-    own_slots = {str(name): read_slot(str(name), source) for name, source in slots.items()}
-    own_tables = {str(name): read_table(str(name), source) for name, source in tables.items()}
-    for name in own_tables:
-        if name in own_slots:
+def read_grammar(given: Mapping[str, Any]) -> Grammar:
+    """Return the grammar that settings describe; `check_grammar` checks it as a whole."""
+    settings = read_settings(GrammarSettings, given)
+    tables = {name: BoundTable.read(name, own) for name, own in settings.tables.items()}
+    for name in tables:
+        if name in settings.slots:
             raise ParameterError(
                 f"'{name}' is a slot and a table", todo="rename one", place=("tables", name)
             )
-    own_rules = {str(name): _rule(str(name), source) for name, source in rules.items()}
-    found: list[Template] = []
-    weights: dict[str, Fraction] = {}
-    for label, source in templates.items():
-        own_templates, weights[str(label)] = _label_templates(str(label), source)
-        found += own_templates
+    templates = [
+        _template(label, k, text, own, place_in(given, ("templates", label, "templates", k)))
+        for label, own in settings.templates.items()
+        for k, text in enumerate(own.templates)
+    ]
+    shares = {label: own.share for label, own in settings.templates.items()}
     return Grammar(
-        templates=tuple(found),
-        shares=weights if shares is None else _shares(shares, weights),
-        rules=own_rules,
-        slots=own_slots,
-        tables=own_tables,
-        keys=_keys(found),
+        templates=tuple(templates),
+        shares=_shares(settings.shares, shares),
+        rules={name: _rule(name, own, given) for name, own in settings.rules.items()},
+        slots={name: Slot.read(name, own) for name, own in settings.slots.items()},
+        tables=tables,
+        keys=_keys(templates),
     )
 
 
-def _label_templates(label: str, source: object) -> tuple[list[Template], Fraction]:
-    """Return the templates of a label, and its share."""
-    place: Place = ("templates", label)
-    settings = source if isinstance(source, Mapping) else {"templates": source}
-    texts = settings.get("templates")
-    if isinstance(texts, str | Mapping) or not isinstance(texts, Sequence) or not texts:
-        raise ParameterError(
-            f"the label '{label}' has no list of templates",
-            allowed=f"{{{label}: [TEXT, ...]}} or {{{label}: {{templates: [TEXT, ...]}}}}",
-            place=place,
-        )
-    keys = {key: value for key, value in settings.items() if key not in ("templates", "share")}
-    at = (*place, "templates") if isinstance(source, Mapping) else place
-    share = _weight(settings.get("share", 1), f"the share of '{label}'", (*place, "share"))
-    return [_template(label, k, own, keys, (*at, k)) for k, own in enumerate(texts)], share
-
-
 def _template(
-    label: str, k: int, source: object, label_keys: Mapping[str, Any], place: Place
+    label: str, k: int, settings: TemplateSettings, of_label: LabelSettings, place: Place
 ) -> Template:
-    settings = source if isinstance(source, Mapping) else {"text": source}
-    name = str(settings.get("name", f"{label}-{k + 1}"))
+    name = settings.name or f"{label}-{k + 1}"
     subject = f"the template '{name}'"
-    nodes = _parsed(settings.get("text"), subject, place)
-    weight = _weight(settings.get("weight", 1), f"the weight of {subject}", place)
-    own = {key: v for key, v in settings.items() if key not in ("text", "weight", "name")}
-    keys = {str(key): _key(key, v, subject, place) for key, v in {**label_keys, **own}.items()}
-    return Template(name, label, nodes, weight, keys, place)
+    nodes = _parsed(settings.text, subject, place)
+    keys = (of_label.model_extra or {}) | (settings.model_extra or {})
+    own = {key: _key(key, value, subject, place) for key, value in keys.items()}
+    return Template(name, label, nodes, _fraction(settings.weight), own, place)
 
 
-def _parsed(text: object, subject: str, place: Place) -> Nodes:
-    if not isinstance(text, str):
-        raise ParameterError(
-            f"{subject} is no text", got=repr(text), todo="put it in quotes", place=place
-        )
+def _parsed(text: str, subject: str, place: Place) -> Nodes:
     if not text.strip():
         raise ParameterError(f"{subject} is empty", place=place)
     return parse(text, subject=subject, place=place)
 
 
-def _rule(name: str, source: object) -> GrammarRule:
-    place: Place = ("rules", name)
-    settings = source if isinstance(source, Mapping) else {"any_of": source}
-    texts, label = settings.get("any_of"), settings.get("label")
-    if not name.isidentifier():
-        raise ParameterError(
-            f"'{name}' cannot be the name of a rule", allowed="letters, digits and _", place=place
-        )
-    unknown = [key for key in settings if key not in ("any_of", "label")]
-    if unknown or isinstance(texts, str | Mapping) or not isinstance(texts, Sequence) or not texts:
-        raise ParameterError(
-            f"the rule '{name}' has no list of texts",
-            got=f"the setting '{unknown[0]}'" if unknown else repr(texts),
-            allowed=f"{{{name}: [TEXT, ...]}} or {{{name}: {{label: NAME, any_of: [TEXT, ...]}}}}",
-            place=place,
-        )
-    if not isinstance(label, str | None) or label == "":
-        raise ParameterError(f"the label of the rule '{name}' is no text", place=place)
-    at = (*place, "any_of") if isinstance(source, Mapping) else place
-    options, weights = [], []
-    for k, entry in enumerate(texts):
+def _rule(name: str, settings: RuleSettings, given: Mapping[str, Any]) -> GrammarRule:
+    options: list[Nodes] = []
+    for k, entry in enumerate(settings.any_of):
         subject = f"text {k + 1} of the rule '{name}'"
-        own = entry if isinstance(entry, Mapping) else {"text": entry}
-        text = own.get("text")
+        place = place_in(given, ("rules", name, "any_of", k))
         # The empty text is allowed: such a rule is an optional part with a name.
-        options.append(() if text == "" else _parsed(text, subject, (*at, k)))
-        weights.append(float(_weight(own.get("weight", 1), f"the weight of {subject}", (*at, k))))
-    return GrammarRule(Choice(tuple(options), tuple(weights)), label, place)
+        options.append(_parsed(entry.text, subject, place) if entry.text else ())
+    weights = tuple(float(_fraction(entry.weight)) for entry in settings.any_of)
+    return GrammarRule(Choice(tuple(options), weights), settings.label, ("rules", name))
 
 
-def _weight(value: object, subject: str, place: Place) -> Fraction:
-    number = value if isinstance(value, int | float) and not isinstance(value, bool) else 0
-    if not number > 0:
-        raise ParameterError(
-            f"{subject} is not above 0", got=repr(value), allowed="a number above 0", place=place
-        )
-    if not 1 / _MAX_WEIGHT <= number <= _MAX_WEIGHT:
-        raise ParameterError(
-            f"{subject} is out of its range",
-            got=repr(value),
-            allowed=f"{1 / _MAX_WEIGHT:f} to {_MAX_WEIGHT:,}",
-            place=place,
-        )
-    return Fraction(round(number * _DENOMINATOR), _DENOMINATOR)
+def _fraction(weight: float) -> Fraction:
+    return Fraction(round(weight * _DENOMINATOR), _DENOMINATOR)
 
 
-def _shares(shares: Mapping[str, float], labels: Mapping[str, Fraction]) -> dict[str, Fraction]:
-    for label in shares:
-        if label not in labels:
+def _shares(
+    shares: Mapping[str, float] | None, by_label: Mapping[str, float]
+) -> dict[str, Fraction]:
+    given = by_label if shares is None else shares
+    for label in {**given, **by_label}:
+        if label not in by_label or label not in given:
             raise ParameterError(
-                f"'shares' names the unknown label '{label}'",
-                allowed=", ".join(labels),
-                todo=did_you_mean(label, labels),
-                place=("shares", label),
+                f"'shares' names the unknown label '{label}'"
+                if label not in by_label
+                else f"'shares' has no share of the label '{label}'",
+                allowed=", ".join(by_label),
+                todo=did_you_mean(label, by_label) if label not in by_label else "",
+                place=("shares", label) if label in given else ("shares",),
             )
-    return {
-        label: _weight(shares.get(label, 0), f"the share of '{label}'", ("shares",))
-        for label in labels
-    }
+    return {label: _fraction(given[label]) for label in by_label}
 
 
 def _key(key: object, value: object, subject: str, place: Place) -> str:
@@ -278,23 +216,7 @@ def _keys(templates: Sequence[Template]) -> tuple[str, ...]:
 
 
 def check_grammar(grammar: Grammar, *, max_depth: int, nested: bool) -> None:
-    """Check that the parts of a grammar fit together: names exist, rules end, spans do not overlap.
-
-    Parameters
-    ----------
-    grammar : Grammar
-        A grammar as it was read.
-    max_depth : int
-        Largest number of rules that call each other in a row.
-    nested : bool
-        Whether labelled rules may hold labelled slots.
-
-    Raises
-    ------
-    ParameterError
-        A slot, a rule, a table or a column is unknown; rules form a circle or a chain that is too long;
-        spans would overlap.
-    """
+    """Check that the parts of a grammar fit together: names exist, rules end, spans do not overlap."""
     bodies: list[tuple[str, Place, Nodes]] = [
         (template.subject, template.place, template.nodes) for template in grammar.templates
     ]
@@ -412,7 +334,7 @@ def _first_label(nodes: Nodes, grammar: Grammar) -> str | None:
 def _check_slots(grammar: Grammar) -> None:
     own = [name for name, slot in grammar.slots.items() if slot.kind not in ("like", "column")]
     for slot in grammar.slots.values():
-        for other in slot.distinct_from:
+        for other in slot.settings.distinct_from:
             if other not in grammar.slots:
                 raise ParameterError(
                     f"{slot.subject} is to differ from an unknown slot '{other}'",
@@ -420,12 +342,12 @@ def _check_slots(grammar: Grammar) -> None:
                     todo=did_you_mean(other, grammar.slots),
                     place=(*slot.place, "distinct_from"),
                 )
-        if slot.kind == "like" and slot.settings["like"] not in own:
+        if slot.kind == "like" and slot.settings.like not in own:
             raise ParameterError(
                 f"{slot.subject} is like a slot that has no values of its own",
-                got=str(slot.settings["like"]),
+                got=str(slot.settings.like),
                 allowed=", ".join(own),
-                todo=did_you_mean(str(slot.settings["like"]), own),
+                todo=did_you_mean(str(slot.settings.like), own),
                 place=(*slot.place, "like"),
             )
         if slot.kind == "column":
@@ -433,7 +355,7 @@ def _check_slots(grammar: Grammar) -> None:
             if table not in grammar.tables or not column:
                 raise ParameterError(
                     f"{slot.subject} names no column of a table",
-                    got=str(slot.settings["column"]),
+                    got=str(slot.settings.column),
                     allowed=", ".join(f"{name}.COLUMN" for name in grammar.tables) or "no table",
                     place=(*slot.place, "column"),
                 )

@@ -25,7 +25,7 @@ _BLOCK = 1_024  # items of a round that are worked out at a time; changes no res
 # Of a template with more than 64 texts, 80 % are drawn: the search for the last ones takes many draws of
 # texts that occur already (one in five is new at 80 %). Up to 64 texts, all are found within the tries.
 _MAX_LISTED = 64
-_USABLE_FRACTION = 0.8
+_USABLE_FRACTION = 0.8  # beyond it, finding a new text takes many draws
 _ENOUGH = (
     2**40
 )  # texts of a template, far more than rows of any set: keeps sums of counts in 64 bits
@@ -33,13 +33,6 @@ _ENOUGH = (
 
 class Round:
     """One round of an apportionment, in which the number of each item is in proportion to its weight.
-
-    Parameters
-    ----------
-    weights : sequence of Fraction
-        One per item, above 0.
-    seed : int
-        Seed of the order of items that are equally due.
 
     Examples
     --------
@@ -95,15 +88,6 @@ class _Stretch:
 
 class Apportionment:
     """An apportionment of positions to items by weight; positions of exhausted items go to the others.
-
-    Parameters
-    ----------
-    weights : sequence of Fraction
-        One per item, above 0.
-    seed : int
-        Seed of the order of items that are equally due.
-    limits : sequence of int, optional
-        Largest number of positions of each item; unlimited by default.
 
     Examples
     --------
@@ -193,24 +177,13 @@ class UniqueSource:
 
 @dataclass(frozen=True)
 class TemplatePlan:
-    """The order of the templates that meet a condition.
-
-    Parameters
-    ----------
-    grammar : Grammar
-        The grammar.
-    chosen : tuple of int
-        Indices of the templates that meet the condition.
-    counts : tuple of int, optional
-        Number of distinct texts of each template of the grammar, for sets without repeats.
-    seed : int
-        Seed of the order of what is equally due.
-    """
+    """The order of the templates that meet a condition."""
 
     grammar: Grammar
-    chosen: tuple[int, ...]
+    chosen: tuple[int, ...]  # Indices of the templates that meet the condition
+    # Number of distinct texts of each template of the grammar, for sets without repeats
     counts: tuple[int, ...] | None
-    seed: int
+    seed: int  # Seed of the order of what is equally due
 
     @cached_property
     def by_label(self) -> Mapping[str, tuple[int, ...]]:
@@ -260,13 +233,7 @@ class TemplatePlan:
         return template if counts is None else max(own, key=lambda i: counts[i])
 
     def check_room(self, n: int) -> None:
-        """Check that `n` distinct texts are available.
-
-        Raises
-        ------
-        NoRoomError
-            A label has too few; the message gives the estimate.
-        """
+        """Check that `n` distinct texts are available."""
         if self.counts is None:
             return
         requested = self.labels.counts(n).tolist()
@@ -298,22 +265,7 @@ def usable(count: int) -> int:
 
 
 def split_templates(grammar: Grammar, fraction: float, order: Sequence[int]) -> tuple[str, ...]:
-    """Return the part of each template; every label has templates in both parts.
-
-    Parameters
-    ----------
-    grammar : Grammar
-        The grammar.
-    fraction : float
-        Share of the templates of each label that is held out, above 0 and below 1.
-    order : sequence of int
-        The templates in random order: the first of a label are held out.
-
-    Raises
-    ------
-    ParameterError
-        A label has one template only.
-    """
+    """Return the part of each template; every label has templates in both parts."""
     parts = ["train"] * len(grammar.templates)
     for label in grammar.labels:
         own = [i for i in order if grammar.templates[i].label == label]

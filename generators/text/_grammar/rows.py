@@ -28,24 +28,12 @@ Tracked = npt.NDArray[np.int8]
 
 @dataclass(frozen=True)
 class TextWriter:
-    """Writes rows of templates.
+    """Writes rows of templates."""
 
-    Parameters
-    ----------
-    programs : sequence of Program
-        The compiled templates.
-    columns : TextColumns
-        Columns of the rows.
-    card : Card
-        Card of the rows.
-    n_tracked : int
-        Number of slots and tables that are tracked for coverage.
-    """
-
-    programs: Sequence[Program]
-    columns: TextColumns
-    card: Card
-    n_tracked: int
+    programs: Sequence[Program]  # The compiled templates
+    columns: TextColumns  # Columns of the rows
+    card: Card  # Card of the rows
+    n_tracked: int  # Number of slots and tables that are tracked for coverage
 
     def write(
         self, templates: Codes, places: Positions, n_before: Positions, rng: np.random.Generator
@@ -64,27 +52,14 @@ class TextWriter:
 
 @dataclass(frozen=True)
 class TextColumns:
-    """Columns of a set of texts.
-
-    Parameters
-    ----------
-    grammar : Grammar
-        The grammar.
-    marks : tuple of Mark
-        Kinds of spans.
-    ids : mapping
-        Table -> identifiers of its records.
-    parts : tuple of str
-        Part of each template, train or holdout; empty where nothing is held out.
-    has_facts : bool
-        Whether spans have canonical values, roles or groups.
-    """
+    """Columns of a set of texts."""
 
     grammar: Grammar
-    marks: tuple[Mark, ...]
-    ids: Mapping[str, tuple[str, ...] | None]
+    marks: tuple[Mark, ...]  # Kinds of spans
+    ids: Mapping[str, tuple[str, ...] | None]  # Table -> identifiers of its records
+    # Part of each template, train or holdout; empty where nothing is held out
     parts: tuple[str, ...]
-    has_facts: bool
+    has_facts: bool  # Whether spans have canonical values, roles or groups
 
     @cached_property
     def outcomes(self) -> dict[str, list[str]]:

@@ -9,6 +9,7 @@ from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 
 from .grammar import PARTS, Grammar, Template
+from .settings import FormatSettings
 from .slots import Slot, open_slot
 from .syntax import Call, Choice, GrammarRule, Maybe, Node, Nodes, SlotUse
 from .tables import BoundTable
@@ -32,26 +33,7 @@ class OpenedSources:
 
 
 def open_sources(grammar: Grammar, locale: str, seed: int, calls: int) -> OpenedSources:
-    """Return the sources of all used slots and tables.
-
-    Parameters
-    ----------
-    grammar : Grammar
-        A checked grammar.
-    locale : str
-        Locale of slots that name none of their own.
-    seed : int
-        Seed of the values of Faker.
-    calls : int
-        Number of calls of Faker for the pool of a slot.
-
-    Raises
-    ------
-    ParameterError
-        A source cannot be opened, a cell is empty, or the rows of a table are missing.
-    MissingExtraError
-        Faker is needed and is not installed.
-    """
+    """Return the sources of all used slots and tables."""
     used = grammar.used()
     columns: dict[str, set[str]] = {}
     sources: dict[str, Source] = {}
@@ -71,7 +53,7 @@ def open_sources(grammar: Grammar, locale: str, seed: int, calls: int) -> Opened
             columns.setdefault(table, set()).add(column)
             tables[table] = _formatted(tables[table], column, slot)
         else:
-            own = grammar.slots[str(slot.settings["like"])] if slot.kind == "like" else slot
+            own = grammar.slots[str(slot.settings.like)] if slot.kind == "like" else slot
             sources[name] = open_slot(own, locale, seed, calls)
     records = {name: tables[name].records(own, locale) for name, own in columns.items()}
     return OpenedSources(sources, records)
@@ -88,13 +70,7 @@ def check_slots(grammar: Grammar, locale: str) -> None:
 def split_sources(
     opened: OpenedSources, slots: tuple[str, ...], fraction: float, seed: int
 ) -> dict[str, OpenedSources]:
-    """Return the sources of train set and holdout; values of `slots` are in one of them.
-
-    Raises
-    ------
-    ParameterError
-        A slot has too few values to be divided, or they are not listed.
-    """
+    """Return the sources of train set and holdout; values of `slots` are in one of them."""
     parts = {}
     places: dict[str, dict[str, list[int]]] = {}
     for name in slots:
@@ -132,21 +108,11 @@ def split_sources(
 
 @dataclass(frozen=True)
 class TextCounts:
-    """Numbers of texts that nodes can become, counted without listing them.
+    """Numbers of texts that nodes can become, counted without listing them."""
 
-    Parameters
-    ----------
-    rules : mapping
-        Rules by name, without cycles.
-    sizes : mapping of str to int
-        Slot or table -> number of its distinct values.
-    owners : mapping of str to str
-        Slot of kind column -> its table.
-    """
-
-    rules: Mapping[str, GrammarRule]
-    sizes: Mapping[str, int]
-    owners: Mapping[str, str]
+    rules: Mapping[str, GrammarRule]  # Rules by name, without cycles
+    sizes: Mapping[str, int]  # Slot or table -> number of its distinct values
+    owners: Mapping[str, str]  # Slot of kind column -> its table
 
     def count(self, nodes: Nodes) -> int:
         """Return an upper bound of the number of texts that `nodes` can become.
@@ -188,13 +154,7 @@ class TextCounts:
 
 
 def count_texts(template: Template, grammar: Grammar, opened: OpenedSources) -> int:
-    """Return an upper bound of the number of distinct texts of a template.
-
-    Raises
-    ------
-    ParameterError
-        It needs more distinct values than a slot has.
-    """
+    """Return an upper bound of the number of distinct texts of a template."""
     owners = {
         name: slot.table_and_column[0]
         for name, slot in grammar.slots.items()
@@ -211,9 +171,9 @@ def count_texts(template: Template, grammar: Grammar, opened: OpenedSources) -> 
 
 
 def _formatted(table: BoundTable, column: str, slot: Slot) -> BoundTable:
-    form = {key: slot.settings[key] for key in ("format", "marks") if key in slot.settings}
-    if not form:
+    if not slot.settings.model_fields_set & {"format", "marks"}:
         return table
+    form = FormatSettings(format=slot.settings.format or "{}", marks=slot.settings.marks)
     if table.formats.get(column, form) != form:
         raise ParameterError(
             f"{slot.subject} writes the column '{column}' in another way than the table does",

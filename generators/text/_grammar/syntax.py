@@ -29,22 +29,13 @@ class Literal:
 
 @dataclass(frozen=True, repr=False)
 class SlotUse:
-    """A use of a slot, or of a column of a table.
+    """A use of a slot, or of a column of a table."""
 
-    Parameters
-    ----------
-    name, column : str
-        Name of the slot; or names of the table and its column.
-    number : int
-        1 for ``{city}``, 2 for ``{city#2}``, which is another value in the same text.
-    change : str
-        Change of the letters: "", upper, lower or capital.
-    """
-
+    # Name of the slot; or names of the table and its column
     name: str
     column: str = ""
-    number: int = 1
-    change: str = ""
+    number: int = 1  # 1 for ``{city}``, 2 for ``{city#2}``, which is another value in the same text
+    change: str = ""  # Change of the letters: "", upper, lower or capital
 
     @property
     def key(self) -> tuple[str, int]:
@@ -139,18 +130,6 @@ def parse(text: str, *, subject: str, place: Place = ()) -> Nodes:
     ``{slot|upper}`` a value in capitals. ``[words]`` come in half of the texts, ``[words ?0.3]`` in three
     of ten. Of ``(one|other *2)`` the second comes twice as often; brackets without ``|`` are text.
     ``<rule>`` calls a rule. ``{{``, ``}}`` and a backslash before a sign write the sign.
-
-    Parameters
-    ----------
-    text : str
-        The template.
-    subject, place : str, tuple
-        Name of the template in errors, and its place in the settings.
-
-    Raises
-    ------
-    ParameterError
-        A bracket has no partner, or a weight or a probability is out of range.
 
     Examples
     --------

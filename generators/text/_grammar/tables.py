@@ -13,52 +13,49 @@ import pyarrow as pa
 from twinset.core.errors import ParameterError, Place, did_you_mean
 
 from .formats import date_writer, number_writer
+from .settings import FormatSettings, TableSettings
 from .values import Entry, Records, bucket_of, cumulated
 
-_KEYS = ("rows", "asset", "key", "labels", "formats", "unique")
 _MAX_NAMED_ROWS = 5  # rows that an error names
-_ALLOWED = (
-    "a list of rows, the name of an asset, or {asset: NAME, key: COLUMN, labels: {COLUMN: LABEL}}"
-)
 
 
 @dataclass(frozen=True)
 class BoundTable:
-    """Settings of a table.
-
-    Parameters
-    ----------
-    name : str
-        Its name in templates.
-    rows : pyarrow.Table or None
-        Its rows; None until `with_rows` passes those of the asset.
-    asset : str
-        Name of the asset; empty where the rows are part of the grammar.
-    key : str, optional
-        Column that identifies a record.
-    labels : mapping or None
-        Column -> label of its spans; None: each column is its own label.
-    formats : mapping
-        Column -> format of its numbers or dates.
-    unique : bool
-        Whether records do not repeat in a set.
-    place : tuple
-        Its path in the settings.
-    """
+    """A table of a grammar: its name in templates, settings, formats of columns, and rows."""
 
     name: str
-    rows: pa.Table | None
-    asset: str
-    key: str | None
-    labels: Mapping[str, str | None] | None
-    formats: Mapping[str, Mapping[str, Any]]
-    unique: bool
-    place: Place
+    settings: TableSettings
+    formats: Mapping[str, FormatSettings]
+    rows: pa.Table | None = None  # None until `with_rows` passes those of the asset
+
+    @property
+    def asset(self) -> str:
+        """Name of the asset; empty where the rows are part of the grammar."""
+        return self.settings.asset
+
+    @property
+    def unique(self) -> bool:
+        """Whether records do not repeat in a set."""
+        return self.settings.unique
+
+    @property
+    def place(self) -> Place:
+        """Its path in the settings."""
+        return ("tables", self.name)
+
+    @classmethod
+    def read(cls, name: str, settings: TableSettings) -> BoundTable:
+        """Return the table that settings describe."""
+        table = cls(name, settings, dict(settings.formats))
+        rows = settings.rows
+        if rows is None:
+            return table
+        return table.with_rows(table._inline(rows) if isinstance(rows, Sequence) else rows)
 
     @property
     def names_records(self) -> bool:
         """Whether a text reports its record."""
-        return self.key is not None or bool(self.asset)
+        return self.settings.key is not None or bool(self.asset)
 
     @property
     def is_pending(self) -> bool:
@@ -73,7 +70,8 @@ class BoundTable:
 
     def label_of(self, column: str) -> str | None:
         """Return the label of a column's spans."""
-        return column if self.labels is None else self.labels.get(column)
+        labels = self.settings.labels
+        return column if labels is None else labels.get(column)
 
     def check_column(self, column: str, subject: str, place: Place) -> None:
         """Raise ParameterError when the table has no such column, or its rows are missing."""
@@ -96,29 +94,24 @@ class BoundTable:
     def with_rows(self, rows: object) -> BoundTable:
         """Return the table with these rows, any object with the Arrow stream protocol."""
         table = replace(self, rows=pa.table(rows))
-        for column in [table.key] if table.key is not None else []:
-            table.check_column(column, "the setting 'key'", (*self.place, "key"))
+        if self.settings.key is not None:
+            table.check_column(self.settings.key, "the setting 'key'", (*self.place, "key"))
         return table
 
     def records(self, columns: Iterable[str], locale: str) -> Records:
-        """Return the records with the texts of these columns.
-
-        Raises
-        ------
-        ParameterError
-            A cell is empty, a key is repeated, or a format does not fit.
-        """
+        """Return the records with the texts of these columns."""
         rows = self.rows
         assert rows is not None
         texts = {column: self._entries(rows, column, locale) for column in sorted(set(columns))}
         ids = None
         if self.names_records:
-            ids = tuple(self._texts(rows, self.key, "")) if self.key else _counted(rows.num_rows)
+            key = self.settings.key
+            ids = tuple(self._texts(rows, key, "") if key else map(str, range(rows.num_rows)))
             if len(set(ids)) < len(ids):
                 first = {one: i for i, one in reversed(list(enumerate(ids)))}
                 repeated = [i for i, one in enumerate(ids) if first[one] < i]
                 raise self.fault(
-                    f"the key '{self.key}' of {self.subject} is not unique",
+                    f"the key '{key}' of {self.subject} is not unique",
                     got=f"a value that came before in {_named_rows(repeated)}",
                     todo="name a column without repeats, or correct these rows",
                 )
@@ -134,6 +127,20 @@ class BoundTable:
     def fault(self, problem: str, **facts: str) -> ParameterError:
         """Return an error at the place of the table."""
         return ParameterError(problem, **facts, place=self.place)
+
+    def _inline(self, rows: Sequence[Any]) -> pa.Table:
+        """Return rows that are part of the grammar; columns of texts and other values become texts."""
+        if not rows or not all(
+            isinstance(row, Mapping) and row.keys() == rows[0].keys() for row in rows
+        ):
+            raise self.fault(
+                "the rows of a table do not have the same columns", allowed="[{a: 1}, {a: 2}]"
+            )
+        columns = {str(key): [row[key] for row in rows] for key in rows[0]}
+        for key, values in columns.items():
+            if len({isinstance(value, str) for value in values}) > 1:
+                columns[key] = [_spell(value) for value in values]
+        return pa.table(columns)
 
     def _weights(self, cells: Sequence[object]) -> list[float]:
         weights = [float(one) if isinstance(one, int | float) else -1.0 for one in cells]
@@ -171,83 +178,13 @@ class BoundTable:
         if form is None:
             return [_spell(value).strip() for value in values]
         subject = f"the column '{column}' of the table '{self.name}'"
-        text, marks = str(form.get("format", "{}")), str(form.get("marks", ",."))
         if isinstance(values[0], date):
-            write = date_writer(text, locale, subject=subject, place=self.place)
+            write = date_writer(form.format, locale, subject=subject, place=self.place)
             return [write(value) for value in values]
         if any(isinstance(value, str) for value in values):
             raise self.fault(f"{subject} has a format and holds texts", allowed="numbers or dates")
-        number = number_writer(text, marks, subject=subject, place=self.place)
+        number = number_writer(form.format, form.marks, subject=subject, place=self.place)
         return [number(value).strip() for value in values]
-
-
-def read_table(name: str, source: object) -> BoundTable:
-    """Return the table that settings describe.
-
-    Raises
-    ------
-    ParameterError
-        It is neither rows nor an asset, or a setting does not fit.
-    """
-    place: Place = ("tables", name)
-
-    def fault(problem: str, **facts: str) -> ParameterError:
-        return ParameterError(problem, **facts, place=place)
-
-    if not name.isidentifier():
-        raise fault(f"'{name}' cannot be the name of a table", allowed="letters, digits and _")
-    if isinstance(source, Mapping) and not hasattr(source, "__arrow_c_stream__"):
-        settings: Mapping[str, Any] = source
-    else:
-        settings = {"asset" if isinstance(source, str) else "rows": source}
-    for setting in settings:
-        if setting not in _KEYS:
-            raise fault(f"the table '{name}' has the unknown setting '{setting}'", allowed=_ALLOWED)
-    rows, asset = settings.get("rows"), settings.get("asset", "")
-    labels, formats, key = settings.get("labels"), settings.get("formats", {}), settings.get("key")
-    if (rows is None and not asset) or not isinstance(asset, str):
-        raise fault(f"the table '{name}' has no rows", allowed=_ALLOWED)
-    if (
-        not isinstance(labels, Mapping | None)
-        or not isinstance(formats, Mapping)
-        or not all(isinstance(form, Mapping) for form in formats.values())
-    ):
-        raise fault(f"the labels or formats of the table '{name}' are no mapping", allowed=_ALLOWED)
-    table = BoundTable(
-        name=name,
-        rows=None,
-        asset=asset,
-        key=None if key is None else str(key),
-        labels=labels,
-        formats=formats,
-        unique=bool(settings.get("unique", False)),
-        place=place,
-    )
-    if rows is None:
-        return table
-    return table.with_rows(_inline(rows, fault) if isinstance(rows, Sequence) else rows)
-
-
-def _inline(rows: Sequence[Any], fault: Any) -> pa.Table:
-    if not rows or not all(
-        isinstance(row, Mapping) and row.keys() == rows[0].keys() for row in rows
-    ):
-        raise fault("the rows of a table do not have the same columns", allowed="[{a: 1}, {a: 2}]")
-    columns = {str(key): [row[key] for row in rows] for key in rows[0]}
-    return pa.table(
-        {
-            key: values if _is_alike(values) else [_spell(value) for value in values]
-            for key, values in columns.items()
-        }
-    )
-
-
-def _is_alike(values: Sequence[object]) -> bool:
-    return len({isinstance(value, str) for value in values}) == 1
-
-
-def _counted(n: int) -> tuple[str, ...]:
-    return tuple(str(i) for i in range(n))
 
 
 def _named_rows(rows: Sequence[int]) -> str:

@@ -37,21 +37,11 @@ _UNLIMITED = ("faker", "pattern", "mask")  # sources of names and codes, whose p
 
 @dataclass(frozen=True)
 class TrackedSlot:
-    """A slot or table that is tracked for coverage.
-
-    Parameters
-    ----------
-    name : str
-        Its name.
-    buckets : tuple of str
-        Description of each bucket of its values, at most 20.
-    distinct_from : frozenset of str
-        Slots that have another value in the same text.
-    """
+    """A slot or table that is tracked for coverage."""
 
     name: str
-    buckets: tuple[str, ...]
-    distinct_from: frozenset[str]
+    buckets: tuple[str, ...]  # Description of each bucket of its values, at most 20
+    distinct_from: frozenset[str]  # Slots that have another value in the same text
 
 
 def tracked_slots(grammar: Grammar, opened: OpenedSources) -> tuple[TrackedSlot, ...]:
@@ -59,13 +49,15 @@ def tracked_slots(grammar: Grammar, opened: OpenedSources) -> tuple[TrackedSlot,
     found = []
     for name in grammar.used():
         slot = grammar.slots.get(name)
-        own = grammar.slots[str(slot.settings["like"])] if slot and slot.kind == "like" else slot
+        own = grammar.slots[str(slot.settings.like)] if slot and slot.kind == "like" else slot
         if own is not None and own.kind in (*_UNLIMITED, "column"):
             continue
         source = opened.sources.get(name)
         size = opened.records[name].size if source is None else source.size
-        others = set() if slot is None else set(slot.distinct_from)
-        others |= {other.name for other in grammar.slots.values() if name in other.distinct_from}
+        others = set() if slot is None else set(slot.settings.distinct_from)
+        others |= {
+            other.name for other in grammar.slots.values() if name in other.settings.distinct_from
+        }
         if size > 1:
             found.append(TrackedSlot(name, _bucket_names(source, size), frozenset(others)))
     return tuple(found[:_MAX_TRACKED])
@@ -87,29 +79,15 @@ class TextSet:
 
     `place` may be called from many threads; `begin`, `record` and `admit` are called in the order of
     the rows.
-
-    Parameters
-    ----------
-    writer : TextWriter
-        Writes rows.
-    new_plan : callable
-        Returns the order of the templates under a condition.
-    tracked : tuple of TrackedSlot
-        Slots and tables whose pairs of buckets are counted.
-    scarcest : UniqueSource, optional
-        The source of unique values that is enough for the fewest texts.
-    unique_rows : bool
-        Whether texts do not repeat.
-    strict : bool
-        Whether a label without a new text is an error; else texts repeat.
     """
 
-    writer: TextWriter
+    writer: TextWriter  # Writes rows
+    # Returns the order of the templates under a condition
     new_plan: Callable[[Where | None], TemplatePlan]
-    tracked: tuple[TrackedSlot, ...]
-    scarcest: UniqueSource | None
-    unique_rows: bool
-    strict: bool = True
+    tracked: tuple[TrackedSlot, ...]  # Slots and tables whose pairs of buckets are counted
+    scarcest: UniqueSource | None  # The source of unique values that is enough for the fewest texts
+    unique_rows: bool  # Whether texts do not repeat
+    strict: bool = True  # Whether a label without a new text is an error; else texts repeat
     known: SeenKeys = field(default_factory=SeenKeys)
     n_replaced: int = 0
     pairs: dict[tuple[int, int], npt.NDArray[np.int64]] = field(default_factory=dict)
@@ -121,13 +99,7 @@ class TextSet:
     _exhausted: set[str] = field(default_factory=set)
 
     def begin(self, n: int, where: Where | None = None) -> None:
-        """Start a part of `n` rows under a condition.
-
-        Raises
-        ------
-        ParameterError
-            There are too few distinct texts or unique values; the message gives the estimate.
-        """
+        """Start a part of `n` rows under a condition."""
         self._base, self._next_base = self._next_base, self._next_base + n
         if self.scarcest is not None and self._next_base > self.scarcest.n_texts:
             raise NoRoomError(
@@ -161,13 +133,7 @@ class TextSet:
         rng: np.random.Generator,
         where: Where | None = None,
     ) -> Dataset:
-        """Return the first `n` rows of a chunk; repeated texts are replaced by new ones.
-
-        Raises
-        ------
-        ParameterError
-            A label has no new text left.
-        """
+        """Return the first `n` rows of a chunk; repeated texts are replaced by new ones."""
         seen = self._seen.pop(first)
         chunk = chunk.slice(0, n)
         if self.unique_rows and n:
@@ -306,13 +272,6 @@ class TextSet:
 
 def near_duplicate_fraction(texts: Sequence[str], min_similarity: float = _MIN_SIMILARITY) -> float:
     """Return the share of texts whose word pairs are nearly those of another text.
-
-    Parameters
-    ----------
-    texts : sequence of str
-        The texts; the work grows with the square of their number.
-    min_similarity : float
-        Smallest Jaccard index of two sets of word pairs, above 0 and at most 1.
 
     Examples
     --------

@@ -119,23 +119,14 @@ class ValuePool:
 
 @dataclass(frozen=True)
 class ComputedValues:
-    """Values that are too many for a list: value i is computed on request.
+    """Values that are too many for a list: value i is computed on request."""
 
-    Parameters
-    ----------
-    size : int
-        Number of values.
-    make : callable
-        Returns text and canonical value (if it differs) of value i.
-    place : callable, optional
-        Maps a number in [0, 1) to an index; by default all values are equally likely.
-    bucket : callable, optional
-        Returns the bucket, 0 to 19, of value i, in ascending order; by default all are equally wide.
-    """
-
-    size: int
+    size: int  # Number of values
+    # Returns text and canonical value (if it differs) of value i
     make: Callable[[int], tuple[str, str | None]]
+    # Maps a number in [0, 1) to an index; by default all values are equally likely
     place: Callable[[float], int] | None = None
+    # Returns the bucket, 0 to 19, of value i, in ascending order; by default all are equally wide
     bucket: Callable[[int], int] | None = None
 
     @property
@@ -171,24 +162,13 @@ Source = ValuePool | ComputedValues
 
 @dataclass(frozen=True)
 class Records:
-    """Rows of a table, drawn whole: all columns of a text come from one of them.
+    """Rows of a table, drawn whole: all columns of a text come from one of them."""
 
-    Parameters
-    ----------
-    columns : mapping
-        Column -> the value of each row.
-    ids : tuple of str, optional
-        Identifier of each row; without them texts do not report their row.
-    places : tuple of int
-        Rows that may be drawn.
-    bounds : tuple of float, optional
-        Cumulated weights of `places`; None for equal weights.
-    """
-
-    columns: Mapping[str, tuple[Entry, ...]]
+    columns: Mapping[str, tuple[Entry, ...]]  # Column -> the value of each row
+    # Identifier of each row; without them texts do not report their row
     ids: tuple[str, ...] | None
-    places: tuple[int, ...]
-    bounds: tuple[float, ...] | None = None
+    places: tuple[int, ...]  # Rows that may be drawn
+    bounds: tuple[float, ...] | None = None  # Cumulated weights of `places`; None for equal weights
 
     @property
     def size(self) -> int:
@@ -280,15 +260,7 @@ def bucket_starts(source: Source, n: int) -> list[int]:
 
 
 def buckets_of(source: Source | Records, n_all: int) -> Buckets | None:
-    """Return the buckets of a source, or None where equal shares of buckets would change its weights.
-
-    Parameters
-    ----------
-    source : ValuePool, ComputedValues or Records
-        A source, or the part of one that is not held out.
-    n_all : int
-        Number of values of the whole source, which decides the bucket of each.
-    """
+    """Return the buckets of a source, or None where equal shares of buckets would change its weights."""
     if isinstance(source, ComputedValues):
         if source.place is not None:
             return None

@@ -21,18 +21,10 @@ _BATCH = 4_096  # random numbers drawn at a time
 
 @dataclass
 class TextBuffer:
-    """The texts written so far, column by column, and the state of the current text.
+    """The texts written so far, column by column, and the state of the current text."""
 
-    Parameters
-    ----------
-    u : callable
-        Stream of numbers in [0, 1).
-    n_tracked : int
-        Number of slots and tables that are tracked for coverage.
-    """
-
-    u: Uniform
-    n_tracked: int
+    u: Uniform  # Stream of numbers in [0, 1)
+    n_tracked: int  # Number of slots and tables that are tracked for coverage
     texts: list[str] = field(default_factory=list)
     row_ends: list[int] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
@@ -101,22 +93,13 @@ Fetch = Callable[[TextBuffer], Entry]
 
 @dataclass(frozen=True)
 class Program:
-    """A compiled template.
+    """A compiled template."""
 
-    Parameters
-    ----------
-    steps : tuple of Emit
-        Steps that write a text.
-    loose, capital : bool
-        Whether spaces around optional parts are dropped, and whether texts begin with a capital.
-    cells : Permutation
-        Order of the cells of the design.
-    """
-
-    steps: tuple[Emit, ...]
+    steps: tuple[Emit, ...]  # Steps that write a text
+    # Whether spaces around optional parts are dropped, and whether texts begin with a capital
     loose: bool
     capital: bool
-    cells: Permutation
+    cells: Permutation  # Order of the cells of the design
 
     def write(self, buffer: TextBuffer, place: int, n_before: int = CELLS) -> None:
         """Write the text of row `place`; the first 529 texts of a template follow the design."""
@@ -140,16 +123,7 @@ def uniforms(rng: np.random.Generator, batch: int = _BATCH) -> Iterator[float]:
 
 
 def text_step(text: str, *, loose: bool) -> Emit:
-    """Return the step that writes fixed text.
-
-    Parameters
-    ----------
-    text : str
-        The text.
-    loose : bool
-        Whether a space is dropped at the start of the text and after another space, as is needed where
-        the part before is optional.
-    """
+    """Return the step that writes fixed text."""
     n, ends_blank = len(text), text.endswith(" ")
 
     def write(buffer: TextBuffer) -> None:

@@ -23,11 +23,6 @@ class RealTexts:
     similarity(a, b) = 2 |A n B| / (|A| + |B|) (Dice), A and B being the multisets of words and pairs of
     neighbouring words: 1 for the same words in the same order, 0 for no word in common.
 
-    Parameters
-    ----------
-    texts : sequence of str
-        The real texts.
-
     Examples
     --------
     >>> RealTexts(["play some jazz", "stop"]).similarity("Play some blues")
@@ -60,15 +55,7 @@ class RealTexts:
 
 
 class Classes:
-    """Naive Bayes model of the words of each class.
-
-    Parameters
-    ----------
-    sentences : sequence of Sentence
-        The real texts.
-    n_groups : int
-        Number of classes.
-    """
+    """Naive Bayes model of the words of each class."""
 
     def __init__(self, sentences: Sequence[Sentence], n_groups: int) -> None:
         keys = sorted({token.key for s in sentences for token in s.tokens})

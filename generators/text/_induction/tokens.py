@@ -27,60 +27,31 @@ Words = Sequence[str] | Mapping[str, float]
 
 @dataclass(frozen=True)
 class Value:
-    """A value of a slot: its text, and the spans in it.
-
-    Parameters
-    ----------
-    text : str
-        The value.
-    spans : tuple of (int, int, str)
-        Start, end and label of every span, relative to the value; empty for words of a lexicon that are
-        no entities.
-    """
+    """A value of a slot: its text, and the spans in it."""
 
     text: str
+    # Start, end and label of every span, relative to the value; empty for words of a lexicon that
+    # are no entities
     spans: tuple[tuple[int, int, str], ...]
 
 
 @dataclass(frozen=True)
 class Token:
-    """A word, punctuation or slot of one real text.
+    """A word, punctuation or slot of one real text."""
 
-    Parameters
-    ----------
-    before : str
-        White space before it.
-    key : str
-        Its symbol in contexts: the word in lowercase, or ``{slot}``.
-    text : str
-        Its text; of a slot its real value.
-    value : Value or None
-        Value of a slot; None for words.
-    """
-
-    before: str
-    key: str
-    text: str
-    value: Value | None = None
+    before: str  # White space before it
+    key: str  # Its symbol in contexts: the word in lowercase, or ``{slot}``
+    text: str  # Its text; of a slot its real value
+    value: Value | None = None  # Value of a slot; None for words
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """One real text.
+    """One real text."""
 
-    Parameters
-    ----------
-    row : int
-        Row in the train set.
-    group : int
-        Its class.
-    tokens : tuple of Token
-        In order.
-    """
-
-    row: int
+    row: int  # Row in the train set
     group: int
-    tokens: tuple[Token, ...]
+    tokens: tuple[Token, ...]  # In order
 
     @classmethod
     def from_text(
@@ -89,11 +60,6 @@ class Sentence:
         """Return a text as tokens; its spans, and phrases of the lexicon in the rest, are slots.
 
         Overlapping spans become one slot, whose value has them all.
-
-        Raises
-        ------
-        DataError
-            A span does not lie in its text.
 
         Examples
         --------
@@ -117,18 +83,7 @@ class Sentence:
 
 
 class Lexicon:
-    """Lists of exchangeable words and phrases, found in texts regardless of case.
-
-    Parameters
-    ----------
-    lists : mapping of str to sequence of str, or to mapping of str to float
-        Name -> phrases, or phrases with weights. A phrase of two lists belongs to the first.
-
-    Raises
-    ------
-    ParameterError
-        A list is empty, a phrase in it holds no word, or its weights are below 0 or all 0.
-    """
+    """Lists of exchangeable words and phrases, found in texts regardless of case."""
 
     def __init__(self, lists: Mapping[str, Words]) -> None:
         self.lists = {name: tuple(values) for name, values in lists.items()}

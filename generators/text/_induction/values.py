@@ -23,20 +23,6 @@ class Values:
     d / (n + d) (the probability that its next value is a new one), else from its own. So classes keep
     to their own values where values recur (ratings, kinds of restaurant), and share names and titles.
 
-    Parameters
-    ----------
-    sentences : sequence of Sentence
-        The real texts.
-    lexicon : Lexicon
-        Further values by slot.
-    source : {"real and lexicon", "lexicon"}
-        Sources of values for the slots of spans.
-
-    Raises
-    ------
-    FitError
-        `source` is "lexicon", and the lexicon has no list for a label.
-
     References
     ----------
     Witten and Bell, "The zero-frequency problem", IEEE Transactions on Information Theory 37, 1991.

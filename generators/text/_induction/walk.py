@@ -39,11 +39,6 @@ class Walk:
     A slot is one token, so carrier phrases are joined at slots that they share, what only some texts
     have between two such places is left out or put in, and no slot is ever cut. This is drawing from an
     n-gram model of the class, without counting n-grams.
-
-    Parameters
-    ----------
-    sentences : sequence of Sentence
-        The real texts.
     """
 
     def __init__(self, sentences: Sequence[Sentence]) -> None:
@@ -62,19 +57,7 @@ class Walk:
     def tokens(
         self, base: int, switch: float, borrow: float, rng: np.random.Generator
     ) -> tuple[list[Token], list[int]]:
-        """Return the tokens of a walk, and the sentences that they are from, `base` first.
-
-        Parameters
-        ----------
-        base : int
-            The first sentence, whose class is that of the text.
-        switch : float
-            Probability of going on in another sentence after a token.
-        borrow : float
-            Probability of beginning with the opening of a text of any class.
-        rng : numpy.random.Generator
-            Source of randomness.
-        """
+        """Return the tokens of a walk, and the sentences that they are from, `base` first."""
         group = self.sentences[base].group
         tokens: list[Token] = []
         used: list[int] = [base]
@@ -145,19 +128,7 @@ class NewText:
 
 
 class TextComposer:
-    """Writes texts from sentences and values.
-
-    Parameters
-    ----------
-    sentences : sequence of Sentence
-        The real texts as tokens.
-    values : Values
-        Values of their slots.
-    texts : sequence of str
-        The real texts, of which no near copy is written.
-    switch, borrow, max_similarity : float
-        As in the settings of `text.learned`.
-    """
+    """Writes texts from sentences and values."""
 
     def __init__(
         self,

@@ -127,7 +127,7 @@ def test_a_box_alone_is_bounded_when_turned_and_says_so():
     assert turned["flags"] == ["approximate"]
     x0, _, x1, _ = turned["box"]
     assert x1 - x0 == pytest.approx(20, abs=0.2)  # the circle that the square holds stays as wide
-    with pytest.raises(DataError, match="bends the picture"):
+    with pytest.raises(DataError, match="bends the image"):
         vary(data, {"GridDistortion": {"p": 1.0}})
 
 

@@ -79,7 +79,7 @@ def test_wrong_settings():
         Weather(kinds_of_weather=["fogg"])
     with pytest.raises(ParameterError, match="amount_range"):
         Weather(amount_range=(0.5, 1.5))
-    with pytest.raises(ParameterError, match="weights"):
+    with pytest.raises(ParameterError, match="kinds_of_weather"):
         Weather(kinds_of_weather={"fog": 0})
     with pytest.raises(ParameterError, match="fraction"):
         Weather(fraction=2)

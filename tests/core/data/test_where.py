@@ -1,10 +1,14 @@
+import operator
+
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import OBJECT, Field, Label, Taxonomy
+from twinset.core.data.schema import OBJECT, Field, Label, Schema, Taxonomy
 from twinset.core.data.where import Where, implies
 from twinset.core.errors import RecipeError, SchemaError
 
@@ -134,3 +138,92 @@ def test_a_name_with_spaces_is_told_to_go_in_quotes() -> None:
 )
 def test_what_follows_from_conditions_alone(given: str, other: str, follows: bool) -> None:
     assert implies(Where.parse(given), Where.parse(other)) is follows
+
+
+NUMBERS = [None, -1.0, 0.0, 1.0, 2.0, 7.5]
+WORDS = [None, "a", "b", "c"]
+COMPARE = {
+    "=": operator.eq, "!=": operator.ne, ">": operator.gt, ">=": operator.ge, "<": operator.lt,
+    "<=": operator.le,
+}  # fmt: skip
+
+
+def comparisons(column: str, values: list[object]) -> st.SearchStrategy[tuple[str, object]]:
+    """Return comparisons with the values: (text, the same as a row filter of pandas)."""
+    present = st.sampled_from(values[1:])
+    signs = st.sampled_from(list(COMPARE))
+    single = st.builds(
+        lambda sign, value: (
+            f"{column} {sign} {value}",
+            # A missing value meets no comparison but "is not".
+            lambda x: COMPARE[sign](x, value) & (x.notna() | (sign == "!=")),
+        ),
+        signs, present,
+    )  # fmt: skip
+    several = st.builds(
+        lambda items: (
+            f"{column} in ({', '.join(map(str, items))})", lambda x: x.isin(items),
+        ),
+        st.lists(present, min_size=1, max_size=3),
+    )  # fmt: skip
+    missing = st.sampled_from(
+        [(f"{column} is null", lambda x: x.isna()), (f"{column} is not null", lambda x: x.notna())]
+    )
+    return single | several | missing
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(NUMBERS), st.sampled_from(WORDS)), min_size=1, max_size=30),
+    st.lists(comparisons("x", NUMBERS), max_size=4),
+    st.lists(comparisons("w", WORDS), max_size=3),
+)
+def test_conditions_on_one_column_are_intersected(rows, on_x, on_w) -> None:  # type: ignore[no-untyped-def]
+    assume(on_x or on_w)
+    text = " and ".join(part for part, _ in (*on_x, *on_w))
+    frame = pd.DataFrame(
+        {
+            "x": pd.Series([x for x, _ in rows], dtype=float),
+            "w": pd.Series([w for _, w in rows], dtype=object),
+        }
+    )
+    expected = np.ones(len(rows), dtype=bool)
+    for name, filters in (("x", on_x), ("w", on_w)):
+        for _, keeps in filters:
+            expected &= keeps(frame[name]).to_numpy(dtype=bool)
+    schema = Schema((Field(name="x", kind="number"), Field(name="w", kind="category")))
+    data = Dataset.from_arrow(
+        pa.table({"x": pa.array(frame.x, from_pandas=True), "w": [w for _, w in rows]}), schema
+    )
+    try:
+        where = Where.parse(text)
+    except RecipeError:
+        assert not expected.any()
+    else:
+        assert data.mask(where).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "conditions"),
+    [
+        ("b != 0 and b != 1", {"b": {"not": [0, 1]}}),
+        ("a > 40 and a > 10", {"a": {"gt": 40}}),
+        ("a >= '2024-03-01' and a >= '2024-01-01'", {"a": {"ge": "2024-03-01"}}),
+        ("a in (1, 2, 3) and a != 2 and a > 1", {"a": 3}),
+        ("a >= 5 and a <= 5 and a is not null", {"a": 5}),
+    ],
+)
+def test_an_intersection_is_one_plain_condition(text: str, conditions: dict[str, object]) -> None:
+    assert Where.parse(text).conditions == conditions
+
+
+@pytest.mark.parametrize(
+    "text", ["a > 3 and a < 3", "a = 1 and a = 2", "a is null and a > 1", "a = x and a != x"]
+)
+def test_an_empty_intersection_is_one_clear_sentence(text: str) -> None:
+    with pytest.raises(RecipeError, match="no value of 'a' meets all its conditions"):
+        Where.parse(text)
+
+
+def test_values_of_different_types_cannot_be_intersected() -> None:
+    with pytest.raises(RecipeError, match="values of different types"):
+        Where.parse("a > 3 and a > 'x'")

@@ -75,7 +75,7 @@ def test_odd_sizes_give_finite_numbers(shape: tuple[int, int]) -> None:
 def test_noise_moves_the_classical_vectors_and_a_fresh_draw_does_not() -> None:
     train, same, noisy = pictures(60), pictures(60, 1), pictures(60, 2, noise=9.0)
     embedding = Classical().fit(column(train), None, 0)
-    means = [embedding.vectors(column(part)).mean(axis=0) for part in (train, same, noisy)]
+    means = [embedding.embed(column(part)).mean(axis=0) for part in (train, same, noisy)]
     assert np.linalg.norm(means[2] - means[0]) > 5 * np.linalg.norm(means[1] - means[0])
 
 
@@ -89,7 +89,7 @@ def test_vectors_go_with_their_rows_and_damaged_pictures_lie_in_the_middle() -> 
     order = np.array([21, 3, 20, 0, 5])
     found = read_embeddings(column(held.take(order)))["classical"]
     assert np.isnan(found[[0, 2]]).all()
-    assert np.array_equal(found[[1, 3, 4]], embedding.vectors(column(data.take([3, 0, 5]))))
+    assert np.array_equal(found[[1, 3, 4]], embedding.embed(column(data.take([3, 0, 5]))))
     assert column(held).null_count == 1
     encoder = FeatureEncoder.fit(held.select(["photo"]))
     assert np.isfinite(encoder.transform(held)).all()
@@ -112,10 +112,10 @@ def test_the_net_is_the_same_for_a_seed_and_leaves_torch_alone(learnt) -> None:
     before = torch.get_rng_state()
     again = SmallNet(steps=30, side=32, device="cpu").fit(column(train), labels, 3)
     assert torch.equal(torch.get_rng_state(), before)
-    wanted = embedding.vectors(column(train))
-    assert np.array_equal(again.vectors(column(train)), wanted)
+    wanted = embedding.embed(column(train))
+    assert np.array_equal(again.embed(column(train)), wanted)
     other = SmallNet(steps=30, side=32, device="cpu").fit(column(train), labels, 4)
-    assert not np.array_equal(other.vectors(column(train)), wanted)
+    assert not np.array_equal(other.embed(column(train)), wanted)
 
 
 def test_the_net_tells_what_it_was_trained_on(learnt) -> None:
@@ -128,8 +128,8 @@ def test_the_net_tells_what_it_was_trained_on(learnt) -> None:
 
 def test_vectors_of_the_net_do_not_depend_on_the_batch(learnt) -> None:
     train, _, embedding = learnt
-    whole = embedding.vectors(column(train))
-    assert np.allclose(embedding.vectors(column(train.slice(70, 1))), whole[70:71], atol=1e-4)
+    whole = embedding.embed(column(train))
+    assert np.allclose(embedding.embed(column(train.slice(70, 1))), whole[70:71], atol=1e-4)
 
 
 def test_too_few_pictures_and_wrong_settings_are_refused() -> None:
@@ -177,7 +177,7 @@ def test_a_state_dictionary_of_torchvision_is_run_without_its_head() -> None:
     data = column(pictures(2))
     embedding = net.fit(data, None, 0)
     assert embedding.facts["weights_sha256"] == weights.sha256
-    assert np.isfinite(embedding.vectors(data)).all()
+    assert np.isfinite(embedding.embed(data)).all()
 
 
 def test_a_file_that_would_run_code_is_refused() -> None:
@@ -198,7 +198,7 @@ def test_an_onnx_model_is_run_and_a_damaged_one_refused() -> None:
     pytest.importorskip("onnxruntime")
     data = column(pictures(2))
     net = OutsideNet(family="onnx", weights=Weights("mean.onnx", global_mean_onnx()), side=16)
-    found = net.fit(data, None, 0).vectors(data)
+    found = net.fit(data, None, 0).embed(data)
     assert found.shape == (2, 3)
     # The mean over the picture of what is left once ImageNet's mean is taken off.
     grey = 0.356

@@ -19,7 +19,6 @@ from twinset.core.errors import DataError, MissingExtraError, ParameterError
 from twinset.core.features.embedders import SHIPPED, EmbedderName, TextEmbedding, hashed_words
 from twinset.core.features.embedders import text as module
 from twinset.core.features.encoder import FeatureEncoder
-from twinset.core.features.reduction import text_vectors
 from twinset.measurement.load_embedders import _shipped, embedder_content, embedders_of
 
 SAID = ("play some jazz", "Please refund 5.20 EUR to Zoë Müller.", "")
@@ -51,16 +50,14 @@ def safetensors(tensors: dict[str, npt.NDArray[np.float16]]) -> bytes:
 
 def test_a_missing_text_is_an_empty_one_and_long_columns_go_in_blocks() -> None:
     column = said(*("ab c" for _ in range(300)), None).records.column("said")
-    found = LENGTHS.vectors(column)
+    found = LENGTHS.embed(column)
     assert found.shape == (301, 2)
     assert found[-1].tolist() == [0, 0]
-    assert LENGTHS.vectors(column.slice(0, 0)).shape == (0, 2)
+    assert LENGTHS.embed(column.slice(0, 0)).shape == (0, 2)
 
 
 def test_words_named_are_words_by_default() -> None:
     data = said(*(f"play {k} songs by band {k % 7}" for k in range(60)))
-    column = data.records.column("said")
-    assert np.array_equal(hashed_words().vectors(column), text_vectors(column))
     plain, named = (
         FeatureEncoder.fit(data, texts=looks).transform(data) for looks in ((), (hashed_words(),))
     )
@@ -83,7 +80,7 @@ def test_vectors_that_are_kept_are_those_that_were_computed() -> None:
         asked.extend(texts)
         return lengths(texts)
 
-    kept = module._kept(slow)
+    kept = module._cached(slow)
     assert np.array_equal(kept(["a", "bb", "a"]), lengths(["a", "bb", "a"]))
     assert np.array_equal(kept(["bb", "c c"]), lengths(["bb", "c c"]))
     assert asked == ["a", "bb", "c c"]
@@ -99,7 +96,7 @@ def test_a_safetensors_file_is_read_by_its_head() -> None:
 def test_the_forward_pass_is_that_of_torch() -> None:
     """One encoder layer and its mean, beside torch's own layer with the same weights."""
     torch = pytest.importorskip("torch")
-    from twinset.core.features.embedders._bert import Bert
+    from twinset.core.features.embedders.text import _Bert
 
     d, wide = 24, 32
     generator = torch.Generator().manual_seed(3)
@@ -137,7 +134,7 @@ def test_the_forward_pass_is_that_of_torch() -> None:
     )
     with torch.no_grad():
         expected = layer(normed[None])[0].mean(dim=0)
-        found = Bert(told).sentence(ids)
+        found = _Bert(told).sentence(ids)
     assert torch.allclose(found, expected / expected.norm(), atol=1e-6)
 
 
@@ -150,7 +147,7 @@ def test_static_vectors_are_means_over_tokens() -> None:
     table = np.arange(12, dtype=np.float16).reshape(4, 3)
     own = SHIPPED["wordllama"].__class__(**{**SHIPPED["wordllama"].__dict__, "size": 3})
     look = own.build(safetensors({"table": table}), told.to_str().encode())
-    found = look.vectors(said("play jazz", "now now now odd", "", None).records.column("said"))
+    found = look.embed(said("play jazz", "now now now odd", "", None).records.column("said"))
     assert found.tolist() == [[4.5, 5.5, 6.5], [6.75, 7.75, 8.75], [0, 0, 0], [0, 0, 0]]
 
 
@@ -222,6 +219,6 @@ def test_the_vectors_are_those_of_the_package(name: str) -> None:
     _shipped.cache_clear()
     (look,) = embedders_of([name])
     assert isinstance(look, TextEmbedding)
-    found = look.vectors(said(*SAID).records.column("said"))
+    found = look.embed(said(*SAID).records.column("said"))
     assert found.shape == (3, SHIPPED[name].size)
     assert found[:, :4].tolist() == pytest.approx(np.array(KNOWN[name]), abs=2e-5)

@@ -10,15 +10,15 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
 from twinset.core.stats.bootstrap import Groups
+from twinset.evaluation.gap._cells import fit_cells
 from twinset.evaluation.gap._forecasts import (
-    Forecasts,
-    _out_of_bag,
-    coder,
+    ColumnForecasts,
+    _predict_out_of_bag,
+    fit_tree_feature,
+    resample_fractions,
     stray_fractions,
-    stray_slopes,
 )
-from twinset.evaluation.gap._labels import labeller
-from twinset.evaluation.gap.conditionals import Conditionals, _resampled
+from twinset.evaluation.gap.conditionals import Conditionals
 from twinset.measurement.verdict import find_different_components
 
 
@@ -128,10 +128,9 @@ def test_the_share_by_hand() -> None:
     # Eight of ten are as forecast. A stray is one of two by chance: s / 2 of all differ, so s = 0.4.
     assert stray_fractions(told, np.full((10, 1), 0.5)) == pytest.approx([0.4], abs=1e-6)
     # Forecasts that say no more than the shares leave it at their own: nothing can be told.
-    assert (
-        stray_slopes(np.full((3, 1), 0.5), np.full((3, 1), 0.5), np.zeros(1)).tolist()
-        == [[0.0]] * 3
-    )
+    half = np.full((3, 1), 0.5)
+    groups = Groups.deal(3, 2, rng_for(0, "half"))
+    assert resample_fractions(half, half, np.zeros(1), groups).tolist() == [[0.0]] * 2
 
 
 def test_a_newton_step_leads_to_the_share_of_a_resample() -> None:
@@ -141,7 +140,7 @@ def test_a_newton_step_leads_to_the_share_of_a_resample() -> None:
     by_chance = np.full_like(told, 0.3)
     groups = Groups.deal(20_000, 20, rng)
     fractions = stray_fractions(told, by_chance)
-    near = _resampled(fractions, stray_slopes(told, by_chance, fractions), groups)[:, 0]
+    near = resample_fractions(told, by_chance, fractions, groups)[:, 0]
     for i, draws in enumerate(groups.draws):
         rows = np.repeat(np.arange(20_000), draws[groups.group].astype(int))
         assert near[i] == pytest.approx(
@@ -152,10 +151,10 @@ def test_a_newton_step_leads_to_the_share_of_a_resample() -> None:
 def test_forecasts_are_shares_and_a_label_never_seen_is_possible() -> None:
     real = table(staff(300, 1))
     columns = staff(40, 2) | {"grade": np.array(["new", None] * 20, dtype=object)}
-    forecasts = Forecasts.of(real, real.schema.names, 0)
-    told, by_chance = forecasts.told(Dataset.from_arrow(pa.table(columns), real.schema))
+    forecasts = ColumnForecasts.fit(real, real.schema.names, 0)
+    told, by_chance = forecasts.forecast(Dataset.from_arrow(pa.table(columns), real.schema))
     assert ((told > 0) & (told <= 1)).all()
-    assert by_chance[:, forecasts.names.index("grade")].max() < 0.01
+    assert by_chance[:, list(forecasts.forests).index("grade")].max() < 0.01
 
 
 def test_trees_see_levels_by_frequency_and_numbers_by_place() -> None:
@@ -163,8 +162,8 @@ def test_trees_see_levels_by_frequency_and_numbers_by_place() -> None:
     made = Dataset.from_arrow(
         pa.table({"c": ["a", "b", "new", None], "x": [0.5, 4.5, 7.5, None]}), real.schema
     )
-    assert coder(real, "c")(made).tolist() == [1.0, 0.0, 2.0, -1.0]
-    assert coder(real, "x")(made).tolist() == [0.0, 1.5, 2.0, -1.0]
+    assert fit_tree_feature(real, "c")(made).tolist() == [1.0, 0.0, 2.0, -1.0]
+    assert fit_tree_feature(real, "x")(made).tolist() == [0.0, 1.5, 2.0, -1.0]
 
 
 def test_labels_are_cut_by_the_real_rows() -> None:
@@ -172,8 +171,8 @@ def test_labels_are_cut_by_the_real_rows() -> None:
     made = Dataset.from_arrow(
         pa.table({"x": [-5.0, 1.0, 2.0, 99.0, None], "c": ["a", "j", "new", "b", None]})
     )
-    assert labeller(real, "x")(made)[0].tolist() == [0, 0, 1, 7, 8]
-    labels, n_labels = labeller(real, "c")(made)
+    assert fit_cells(real, "x")(made)[0].tolist() == [0, 0, 1, 7, 8]
+    labels, n_labels = fit_cells(real, "c")(made)
     assert labels.tolist() == [0, 8, 8, 1, 9]
     assert n_labels == 10
 
@@ -204,6 +203,6 @@ def test_forests_are_sharpened_by_rows_that_their_trees_have_not_seen() -> None:
     rng = rng_for(0, "oob")
     x, y = rng.normal(size=(300, 3)), rng.integers(0, 3, 300)
     model = RandomForestClassifier(40, oob_score=True, random_state=1).fit(x, y)
-    rows, unseen = _out_of_bag(model, x)
+    rows, unseen = _predict_out_of_bag(model, x)
     assert rows.tolist() == list(range(300))
     assert unseen == pytest.approx(model.oob_decision_function_)

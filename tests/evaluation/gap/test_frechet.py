@@ -8,7 +8,12 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.findings import ComparisonBasis, DifferentComponents
 from twinset.core.seeding import rng_for
-from twinset.evaluation.gap.frechet import Frechet, at_infinity, between, frechet_distance
+from twinset.evaluation.gap.frechet import (
+    Frechet,
+    at_infinity,
+    frechet_distance,
+    gaussian_distances,
+)
 from twinset.measurement.harness import measure
 
 
@@ -18,14 +23,17 @@ def numbers(x: np.ndarray) -> Dataset:
 
 def test_two_gaussians_on_one_axis_by_hand() -> None:
     # N(0, 4) and N(3, 1): 3^2 + (2 - 1)^2 = 10.
-    assert between(np.array([[[0.0]], [[3.0]]]), np.array([[[[4.0]]], [[[1.0]]]]))[0] == 10.0
+    assert (
+        gaussian_distances(np.array([[[0.0]], [[3.0]]]), np.array([[[[4.0]]], [[[1.0]]]]))[0]
+        == 10.0
+    )
 
 
 def test_two_gaussians_that_share_axes_by_hand() -> None:
     # Diagonal covariances: the squared differences of the spreads, (3-1)^2 + (2-4)^2, and the means 1.
     means = np.array([[[0.0, 0.0]], [[1.0, 0.0]]])
     covariances = np.array([[np.diag([9.0, 4.0])], [np.diag([1.0, 16.0])]])
-    assert between(means, covariances)[0] == pytest.approx(9.0)
+    assert gaussian_distances(means, covariances)[0] == pytest.approx(9.0)
 
 
 def test_it_is_that_of_scipys_matrix_root() -> None:
@@ -69,7 +77,7 @@ def test_it_is_a_share_of_the_variance_of_train(compare, rng) -> None:
 
 def test_it_says_how_many_rows_it_needs(compare, rng) -> None:
     x = rng_for(5, "x").normal(size=(30, 8))
-    with pytest.raises(NotMeasurable, match="at least 16 rows of each side for 8 directions"):
+    with pytest.raises(NotMeasurable, match="at least 16 rows in each set for 8 directions"):
         Frechet().compute(compare(numbers(x[:15]), numbers(x)), rng)
     with pytest.raises(NotMeasurable, match="all real rows are the same"):
         Frechet().compute(compare(numbers(0 * x), numbers(0 * x)), rng)

@@ -12,9 +12,8 @@ from twinset.core.errors import ParameterError
 from twinset.core.findings import ColumnDistances, DifferingComponents
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap._column_tests import ks_distance, wasserstein_distance
-from twinset.evaluation.gap._pooled import PooledColumn
-from twinset.evaluation.gap._tails import tail_weights
-from twinset.evaluation.gap.marginals import Marginals
+from twinset.evaluation.gap._columns import PooledColumn
+from twinset.evaluation.gap.marginals import Marginals, tail_weights
 from twinset.measurement.verdict import find_different_components
 
 numbers = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=30)
@@ -22,7 +21,7 @@ numbers = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=30)
 
 def _column(x: list[float], y: list[float]) -> PooledColumn:
     made, real = (Dataset.from_arrow(pa.table({"x": pa.array(v, pa.float64())})) for v in (x, y))
-    return PooledColumn.of(made, real, "x")
+    return PooledColumn.from_sets(made, real, "x")
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # scipy: no exact p-value, which is not used

@@ -8,7 +8,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.findings import ColumnLimit, MissingCellPattern
 from twinset.core.seeding import rng_for
-from twinset.evaluation.gap.missingness import Missingness, share_gap, where_gap
+from twinset.evaluation.gap.missingness import Missingness, row_gap, share_gap
 from twinset.measurement.harness import measure
 
 
@@ -29,12 +29,12 @@ def test_share_gaps_by_hand() -> None:
     assert found == pytest.approx([0.75, 1.0, 4 / 9, 0.2])
 
 
-def test_where_gaps_by_hand() -> None:
+def test_row_gaps_by_hand() -> None:
     x = 10 * np.array([[0.8, 0.2, 1.0, 0.0]])
     y = 10 * np.array([[0.4, 0.6, 0.0, 1.0]])
-    assert where_gap(x, y, np.array([0, 2]))[0] == pytest.approx([0.4, 1.0], abs=1e-9)
-    assert where_gap(0 * x, y, np.array([0, 2])).tolist() == [[1.0, 1.0]]
-    assert where_gap(x, x, np.array([0, 2])).tolist() == [[0.0, 0.0]]
+    assert row_gap(x, y, np.array([0, 2]))[0] == pytest.approx([0.4, 1.0], abs=1e-9)
+    assert row_gap(0 * x, y, np.array([0, 2])).tolist() == [[1.0, 1.0]]
+    assert row_gap(x, x, np.array([0, 2])).tolist() == [[0.0, 0.0]]
 
 
 def test_values_missing_at_random_are_found_and_named(compare, rng) -> None:

@@ -9,9 +9,8 @@ from twinset.core.contracts import NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.findings import ColumnLimit, PairDistances
 from twinset.core.seeding import rng_for
-from twinset.evaluation.gap._pair_tables import rank_scores
 from twinset.evaluation.gap.marginals import Marginals
-from twinset.evaluation.gap.pairs import Pairs
+from twinset.evaluation.gap.pairs import Pairs, rank_scores
 
 
 def test_rank_correlations_are_those_of_scipy() -> None:

@@ -10,8 +10,8 @@ from twinset.core.data.rule import Rule
 from twinset.core.errors import ParameterError
 from twinset.core.findings import BrokenRule, BrokenRules, ColumnLimit
 from twinset.core.seeding import rng_for
-from twinset.evaluation.gap._combinations import find_exclusive_codes
-from twinset.evaluation.gap.rules_kept import RulesKept, find_rows_unlike_train
+from twinset.evaluation.gap._label_rules import find_exclusive_codes, find_rows_unlike_train
+from twinset.evaluation.gap.rules_kept import RulesKept
 
 
 def bills(n: int, seed: int) -> Dataset:

@@ -15,9 +15,8 @@ from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import ParameterError
 from twinset.core.findings import DifferentComponents, TextAnomalyShare
 from twinset.core.seeding import rng_for
-from twinset.evaluation.gap._known_spans import AnnotatedText
-from twinset.evaluation.gap._known_texts import KnownTexts
-from twinset.evaluation.gap._near_repeats import near_repeats
+from twinset.evaluation.gap._known_texts import AnnotatedText, KnownTexts
+from twinset.evaluation.gap._text_patterns import near_repeats
 from twinset.evaluation.gap.text_anomalies import TextAnomalies
 from twinset.measurement.harness import measure
 
@@ -37,7 +36,7 @@ def said(
 
 def slips(made: Dataset, real: Dataset) -> dict[str, float]:
     found = TextAnomalies(replicates=10).compute(Comparison(real, made, real), rng_for(1))
-    return dict(found.facts["slips"])
+    return dict(found.facts["anomalies"])
 
 
 def test_words_order_characters_and_lengths_by_hand() -> None:
@@ -58,15 +57,15 @@ def test_words_order_characters_and_lengths_by_hand() -> None:
 
 @pytest.mark.parametrize("word", ["tabel", "tble", "taable", "tqble", "tables"])
 def test_a_word_one_letter_off_is_misspelt(word: str) -> None:
-    known = KnownTexts.of(["a table stands"] * 3)
-    found = {slip.name: slip.rate for slip in known.slips("said", [word])}
+    known = KnownTexts.fit(["a table stands"] * 3)
+    found = {slip.name: slip.rate for slip in known.find_anomalies("said", [word])}
     assert found["misspelt words of said"] == 1.0
 
 
 @pytest.mark.parametrize("word", ["table", "tbale2", "tabellen", "cat", "elbat"])
 def test_other_words_are_not_misspelt(word: str) -> None:
-    known = KnownTexts.of(["a table and a car"] * 3)
-    found = {slip.name: slip.rate for slip in known.slips("said", [word])}
+    known = KnownTexts.fit(["a table and a car"] * 3)
+    found = {slip.name: slip.rate for slip in known.find_anomalies("said", [word])}
     assert found["misspelt words of said"] == 0.0
 
 
@@ -135,15 +134,15 @@ def test_slips_of_spans_by_hand() -> None:
 
 
 def test_spans_cover_whole_words() -> None:
-    read = AnnotatedText.read("New York, now", [{"start": 1, "end": 6, "label": "city"}])
+    read = AnnotatedText.parse("New York, now", [{"start": 1, "end": 6, "label": "city"}])
     assert read.words == ("new", "york", ",", "now")
     assert read.spans == ((0, 2, "city"),)
     assert list(read.clues()) == [("city", ["in new", "in york", "before |", "after ,"])]
     # It slipped off a word of one letter.
-    assert AnnotatedText.read("it is 4 now", [{"start": 7, "end": 8, "label": "n"}]).spans == (
+    assert AnnotatedText.parse("it is 4 now", [{"start": 7, "end": 8, "label": "n"}]).spans == (
         (2, 3, "n"),
     )
-    assert AnnotatedText.read("a  b", [{"start": 2, "end": 3, "label": "blank"}]).spans == ()
+    assert AnnotatedText.parse("a  b", [{"start": 2, "end": 3, "label": "blank"}]).spans == ()
 
 
 def test_the_worst_slip_is_told_in_a_sentence() -> None:

@@ -58,7 +58,7 @@ def test_fresh_texts_are_as_good_as_real() -> None:
 def test_what_repeats_itself_gives_texts_away(change: Callable[[str, int], str], tell: str) -> None:
     score = judged(change)
     assert score.verdict == "different"
-    assert tell in score.facts["tells"]
+    assert tell in score.facts["features"]
     assert tell in score.finding(TextFeatures).features
 
 
@@ -73,7 +73,7 @@ def test_no_word_that_few_synthetic_texts_use_is_named() -> None:
     made = [f"{text} secret" if i < 4 else text for i, text in enumerate(spoken(300, 2))]
     found = TextClassifier().compute(Comparison(said(real), said(made), said(real)), rng_for(1))
     assert found.value > 0.9
-    assert not any("secret" in tell for tell in found.facts["tells"])
+    assert not any("secret" in tell for tell in found.facts["features"])
 
 
 def test_what_it_lacks_is_said() -> None:

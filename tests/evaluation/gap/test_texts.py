@@ -19,7 +19,7 @@ from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import ParameterError
 from twinset.core.findings import DifferentComponents
 from twinset.core.seeding import rng_for
-from twinset.evaluation.gap._divergence_frontier import frontier_area
+from twinset.evaluation.gap._text_patterns import frontier_area
 from twinset.evaluation.gap.texts import Texts
 from twinset.measurement.harness import measure
 

@@ -12,14 +12,14 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Schema
 from twinset.core.errors import ParameterError
-from twinset.evaluation.gap._calendar_features import (
+from twinset.evaluation.gap.time_patterns import (
     DAY,
+    TimePatterns,
     autocorrelations,
     gaps_within,
     hours,
     months,
 )
-from twinset.evaluation.gap.time_patterns import TimePatterns
 
 HOUR = DAY // 24
 START = 19_723 * DAY  # 1 January 2024, a Monday

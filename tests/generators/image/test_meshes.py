@@ -256,7 +256,7 @@ def test_damaged_meshes_are_told_by_their_name(tmp_path: Path, ending: str, cont
         ({"classes": {"a": {"mesh": "box", "points": {"p": [1, 2]}}}}, ParameterError, "points.p is no"),
         ({"factors": {"views": ["top"]}}, UnknownNameError, "did you mean 'view'"),
         ({"factors": {"view": ["topp"]}}, UnknownNameError, "did you mean 'top'"),
-        ({"factors": {"view": {"top": 0}}}, ParameterError, "weights of factors.view"),
+        ({"factors": {"view": {"top": 0}}}, ParameterError, "factors.view.* nothing a weight"),
         ({"size": 9}, ParameterError, "'size'"),
         ({"scale_range": (0.3, 0.2)}, ParameterError, "'scale_range'"),
         ({"samples": 9}, ParameterError, "'samples'"),

@@ -191,7 +191,11 @@ def test_every_shape_is_one_object_of_some_size(name):
         ({"classes": {"a": {"weight": 0}}}, ParameterError, "weight above 0"),
         ({"factors": {"wether": ["fog"]}}, UnknownNameError, "did you mean 'weather'"),
         ({"factors": {"weather": ["fogg"]}}, UnknownNameError, "did you mean 'fog'"),
-        ({"factors": {"weather": {"fog": 0}}}, ParameterError, "weights of factors.weather"),
+        (
+            {"factors": {"weather": {"fog": 0}}},
+            ParameterError,
+            "factors.weather.* nothing a weight",
+        ),
         ({"forbidden": [{"weather": "hail"}]}, UnknownNameError, "hail"),
         ({"n_objects_range": (3, 2)}, ParameterError, "in ascending order"),
         ({"size": 9}, ParameterError, "'size'"),

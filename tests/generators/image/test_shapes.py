@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from twinset.core.data.where import Where
-from twinset.core.errors import ParameterError
+from twinset.core.errors import ParameterError, UnknownNameError
 from twinset.core.image.codec import decode_pixels
 from twinset.core.seeding import rng_for
 from twinset.generators.image.shapes import Shapes
@@ -148,7 +148,7 @@ def test_settings_out_of_range_are_refused(settings):
 
 
 def test_unknown_shape_suggests_the_known_one():
-    with pytest.raises(ParameterError, match="did you mean 'circle'"):
+    with pytest.raises(UnknownNameError, match="did you mean 'circle'"):
         Shapes(categories=["circel"])
 
 

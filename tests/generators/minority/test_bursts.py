@@ -19,7 +19,7 @@ from twinset.core.errors import FitError, ParameterError
 from twinset.core.seeding import rng_for
 from twinset.generators.minority._engine.burst_templates import (
     BurstTemplates,
-    ColumnBehaviour,
+    UsualValues,
     medians,
 )
 from twinset.generators.minority.bursts import Bursts
@@ -70,21 +70,23 @@ def test_bursts_are_cut_where_a_pause_is_long() -> None:
     cards = np.array([0, 0, 0, 0, 1, -1, -1])
     times = np.array([5.0, 0.0, 6.0, 99.0, 5.0, 1.0, 2.0])
     rare = np.array([True, True, True, True, True, True, True])
-    found = BurstTemplates.of(cards, times, rare, 10.0)
+    found = BurstTemplates.from_rows(cards, times, rare, 10.0)
     assert found.rows[found.first[2] :].tolist() == [1, 0, 2, 3, 4]
     assert found.lengths.tolist() == [1, 1, 3, 1, 1]
     assert found.cards.tolist() == [-1, -1, 0, 0, 1]
     assert found.gaps.tolist() == [0, 0, 0, 5, 1, 0, 0]
 
 
-def test_amounts_are_told_in_the_card_s_own_measure() -> None:
+def test_amounts_are_measured_by_the_median_of_the_card() -> None:
     amounts = np.array([10.0, 12.0, 11.0, 100.0, 55.0])
     cards = np.array([0, 0, 0, 1, 0])
     rare = np.array([False, False, False, False, True])
     assert medians(amounts, cards, 2, ~rare).tolist() == [11.0, 100.0]
     data = Dataset.from_arrow(pa.table({"x": amounts}))
-    usual = ColumnBehaviour.of(data, "x", cards, 2, rare)
-    moved = usual.carried(np.array([55.0, 11.0]), np.array([0, 0]), np.array([0, 1]), np.zeros(2))
+    usual = UsualValues.fit(data, "x", cards, 2, rare)
+    moved = usual.carry_over(
+        np.array([55.0, 11.0]), np.array([0, 0]), np.array([0, 1]), np.zeros(2)
+    )
     assert moved.tolist() == [55.0, 100.0]
 
 
@@ -145,17 +147,17 @@ def test_every_row_names_the_real_row_that_it_follows_and_equals_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"group": "nothing"}, "no column 'nothing'"),
         ({"time": "shop"}, "cannot read the time"),
         ({"positive": "maybe"}, "no row of 'fraud'"),
-        ({"noise": 2.0}, "noise is out of range"),
+        ({"noise": 2.0}, "'noise' is out of its range"),
         ({"gap": "3 weeks"}, "e.g. 7d"),
     ],
 )
-def test_wrong_settings_are_refused(settings: dict[str, object], told: str) -> None:
-    with pytest.raises(Exception, match=told):
+def test_wrong_settings_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(Exception, match=message):
         draw(3, **settings)
 
 

@@ -1,5 +1,7 @@
 """Over-samplers of imbalanced-learn behind twinset's types."""
 
+from typing import get_args
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,7 +12,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.errors import FitError, ParameterError
 from twinset.core.seeding import rng_for
-from twinset.generators.minority.imblearn import SAMPLERS, Imblearn
+from twinset.generators.minority.imblearn import Imblearn, Sampler
 
 SETTINGS = {"KMeansSMOTE": {"kmeans_estimator": 4, "cluster_balance_threshold": 0.0}}
 
@@ -31,7 +33,7 @@ def frauds(n: int = 500, n_rare: int = 60) -> Dataset:
     return real.with_schema(real.schema.with_target("y", kind="category"))
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", get_args(Sampler))
 def test_every_sampler_keeps_types(sampler: str) -> None:
     real = frauds()
     generator = Imblearn(sampler=sampler, settings=SETTINGS.get(sampler, {}))
@@ -63,9 +65,9 @@ def test_what_cannot_be_is_said() -> None:
         Imblearn(settings={"random_state": 1})
     with pytest.raises(ParameterError, match="no such setting"):
         Imblearn(settings={"neighbours": 1}).fit(frauds(), rng_for(0))
-    apart = Dataset.from_arrow(
+    distant = Dataset.from_arrow(
         pa.table({"x": np.append(np.arange(50.0), 900 + np.arange(9.0)), "y": [0] * 50 + [1] * 9})
     )
-    apart = apart.with_schema(apart.schema.with_target("y", kind="category"))
-    with pytest.raises(FitError, match="cannot make rows"):
-        Imblearn(sampler="ADASYN").fit(apart, rng_for(0)).sample(9, rng_for(0), Where({"y": 1}))
+    distant = distant.with_schema(distant.schema.with_target("y", kind="category"))
+    with pytest.raises(FitError, match="cannot draw rows"):
+        Imblearn(sampler="ADASYN").fit(distant, rng_for(0)).sample(9, rng_for(0), Where({"y": 1}))

@@ -13,8 +13,8 @@ from twinset.generators.minority._engine.neighbors import Points, Scale, Search,
 
 def points_of(table: pa.Table) -> tuple[DistinctRows, Points]:
     dataset = Dataset.from_arrow(table)
-    cells = DistinctRows.of(Grid.of(dataset, np.arange(len(dataset))))
-    return cells, Points.of(Scale.of(cells), cells.numbers, cells.codes)
+    cells = DistinctRows.from_grid(Grid.from_dataset(dataset, np.arange(len(dataset))))
+    return cells, Points.from_arrays(Scale.fit(cells), cells.numbers, cells.codes)
 
 
 def all_pairs(cells: DistinctRows) -> np.ndarray:
@@ -25,10 +25,10 @@ def all_pairs(cells: DistinctRows) -> np.ndarray:
         if len(present) == 0:
             continue
         spread = present.std()
-        gone = np.isnan(column)
-        apart = ((column[:, None] - column) / (spread or 1.0)) ** 2
-        either = gone[:, None] | gone
-        squared += np.where(either, gone[:, None] != gone, apart)
+        gap = np.isnan(column)
+        distance = ((column[:, None] - column) / (spread or 1.0)) ** 2
+        either = gap[:, None] | gap
+        squared += np.where(either, gap[:, None] != gap, distance)
     for codes in cells.codes.T:
         squared += codes[:, None] != codes
     np.fill_diagonal(squared, np.inf)
@@ -36,7 +36,7 @@ def all_pairs(cells: DistinctRows) -> np.ndarray:
 
 
 def test_distances_by_hand() -> None:
-    """Deviation 2: 4 apart is 2, squared 4; a label adds 1; a gap on one side adds 1."""
+    """Deviation 2: 4 apart is 2, squared 4; a label adds 1; a gap in one row adds 1."""
     table = pa.table({"x": [0.5, 4.5, 0.5, None], "c": ["a", "a", "b", "a"]})
     numbers = np.array([0.5, 4.5, 0.5])
     spread = numbers.std()
@@ -95,7 +95,7 @@ def test_rows_beyond_the_limit_are_not_wanted() -> None:
     spread = np.std([0.0, 1.0, 2.0, 10.0])
     limit = np.full(4, (1.5 / spread) ** 2)
     search = Search(points, np.arange(4), 3, within=limit)
-    search.look(points, own=True)
+    search.add(points, own=True)
     squared, indices = search.squared, search.indices
     found = {
         cells.numbers[i, 0]: {cells.numbers[j, 0] for j in near[d <= limit[0]]}
@@ -109,19 +109,19 @@ def test_rows_may_come_in_parts_and_settled_ones_look_no_further() -> None:
     table = pa.table({"x": rng.normal(size=400), "c": [f"l{v}" for v in rng.integers(0, 3, 400)]})
     cells, points = points_of(table)
     whole = Search(points, np.arange(50), 4)
-    whole.look(points)
-    asked = []
+    whole.add(points)
+    queries = []
 
-    def settled(squared: np.ndarray, whose: np.ndarray) -> np.ndarray:
-        asked.append(len(whose))
-        return whose < 20
+    def settled(squared: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        queries.append(len(rows))
+        return rows < 20
 
     parts = Search(points, np.arange(50), 4, settled=settled)
     for start in range(0, 400, 100):
         some = slice(start, start + 100)
-        part = Points.of(points.scale, cells.numbers[some], cells.codes[some])
-        parts.look(part, start=start)
-    assert asked == [50, 30, 30, 30]
+        part = Points.from_arrays(points.scale, cells.numbers[some], cells.codes[some])
+        parts.add(part, start=start)
+    assert queries == [50, 30, 30, 30]
     assert np.array_equal(parts.squared[20:], whole.squared[20:])
     assert np.array_equal(parts.indices[20:], whole.indices[20:])
     assert (parts.indices[:20] < 100).all()

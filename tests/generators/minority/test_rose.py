@@ -1,4 +1,4 @@
-"""The smoothed bootstrap: width of the noise, heaps, gaps, range."""
+"""The smoothed bootstrap: width of the noise, ties, gaps, range."""
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +33,7 @@ def test_noise_is_as_wide_as_silvermans_rule_says() -> None:
     assert moved.std() / table["x"].to_numpy().std() == pytest.approx(0.158, rel=0.05)
 
 
-def test_heaps_labels_and_gaps_are_those_of_the_row() -> None:
+def test_ties_labels_and_gaps_are_those_of_the_row() -> None:
     rng = np.random.default_rng(0)
     amount = np.where(rng.random(500) < 0.4, 0.0, rng.gamma(2, 10, 500))
     table = pa.table(
@@ -51,7 +51,7 @@ def test_heaps_labels_and_gaps_are_those_of_the_row() -> None:
 
 def test_rows_that_occur_twice_are_drawn_twice_as_often() -> None:
     x = np.sqrt(np.arange(60.0))
-    x[59] = x[0]  # below 5 %, so no heap
+    x[59] = x[0]  # below 5 %, so no tie
     parents = draw(pa.table({"x": x}), 60_000, shrinkage=0.1)[1][:, 0]
     drawn = np.bincount(parents, minlength=60)
     assert drawn[0] == pytest.approx(2000, abs=150)

@@ -81,11 +81,11 @@ def test_labels_are_legal_and_follow_their_neighbours() -> None:
 
 
 def test_labels_alone_work() -> None:
-    """Two crowds that agree in all but one label; nothing may mix them."""
+    """Two clusters that agree in all but one label; nothing may mix them."""
     rng = np.random.default_rng(0)
-    crowd = np.repeat([0, 1], 40)
+    cluster = np.repeat([0, 1], 40)
     table = pa.table(
-        {f"c{i}": np.array(["a", "b"])[crowd] for i in range(3)}
+        {f"c{i}": np.array(["a", "b"])[cluster] for i in range(3)}
         | {"free": np.array(["u", "v", "w"])[rng.integers(0, 3, 80)]}
     )
     made = draw(table, 400)

@@ -133,11 +133,11 @@ def test_a_wrong_template_is_named(template, words):
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ([], "'x' has no values"),
-        ("tea", "'x' has no values"),
-        (["tea", " "], "'x' holds a value"),
-        ({}, "'x' has no one source"),
-        ({"faker": "name", "date_range": ["2025-01-01", "2025-01-02"]}, "'x' has no one source"),
+        ([], "slots.x'.*it is empty"),
+        ("tea", "slots.x'.*it is no list"),
+        (["tea", " "], r"slots.x\[1\]'.*empty or has blanks"),
+        ({}, "slots.x'.*no one source"),
+        ({"faker": "name", "date_range": ["2025-01-01", "2025-01-02"]}, "slots.x'.*no one source"),
         ({"date_range": ["2025-02-01", "2025-01-01"]}, "'x' are not a range"),
         ({"date_range": ["soon", "later"]}, "'x' are not a range"),
     ],

@@ -13,7 +13,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Schema
 from twinset.core.data.splitting import split_rows
 from twinset.core.errors import LeakError, ParameterError
-from twinset.measurement.leakage import check, guard
+from twinset.measurement.leakage import find_leakage
 
 ROWS = 1_200
 
@@ -56,12 +56,12 @@ def cut(data: Dataset, by: str = "stratified", seed: int = 0) -> tuple[Dataset, 
 
 
 def kinds_of(train: Dataset, holdout: Dataset, synthetic: Dataset | None = None) -> set[str]:
-    return {leak.kind for leak in check(train, holdout, synthetic).leaks}
+    return {leak.kind for leak in find_leakage(train, holdout, synthetic).leaks}
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_clean_cut_with_natural_repeats_passes(seed: int) -> None:
-    assert check(*cut(real_set(seed), seed=seed)).is_clean
+    assert find_leakage(*cut(real_set(seed), seed=seed)).is_clean
 
 
 def test_copies_of_holdout_rows_in_train_are_refused() -> None:
@@ -149,10 +149,10 @@ def test_rows_interpolated_before_the_cut_are_refused() -> None:
 
 def test_growing_after_the_cut_passes() -> None:
     train, holdout = cut(real_set())
-    assert check(Dataset.concat([train, *[rare_rows(train)] * 6]), holdout).is_clean
-    assert check(Dataset.concat([train, between(train, 600)]), holdout).is_clean
+    assert find_leakage(Dataset.concat([train, *[rare_rows(train)] * 6]), holdout).is_clean
+    assert find_leakage(Dataset.concat([train, between(train, 600)]), holdout).is_clean
     made = between(train, 600).with_card(origin="synthetic")
-    assert check(train, holdout, made).is_clean
+    assert find_leakage(train, holdout, made).is_clean
 
 
 def test_made_rows_that_were_drawn_from_the_holdout_are_refused() -> None:
@@ -160,7 +160,7 @@ def test_made_rows_that_were_drawn_from_the_holdout_are_refused() -> None:
     train, holdout = cut(data)
     assert "interpolated" in kinds_of(train, holdout, between(data, 900))
     assert "copies" in kinds_of(train, holdout, holdout.slice(0, 200))
-    assert check(train, holdout, train).is_clean
+    assert find_leakage(train, holdout, train).is_clean
 
 
 def test_rows_that_lineage_calls_made_are_refused() -> None:
@@ -193,47 +193,47 @@ def test_one_shared_id_does_not_hide_the_parents() -> None:
     parent = holdout.records["_id"][1].as_py()
     made = between(train, 2).with_card(origin="synthetic")
     child = made.with_reserved(ids=["a", "b"], parents=[[], [parent]])
-    found = check(twice, holdout, child)
+    found = find_leakage(twice, holdout, child)
     assert [leak.kind for leak in found.leaks] == ["parents"]
-    assert "also stands in the train part" in found.remarks[0]
+    assert "also stands in the train set" in found.remarks[0]
     numbered = [
         part.with_reserved(ids=[str(i) for i in range(len(part))]) for part in (train, holdout)
     ]
     child = made.with_reserved(ids=["a", "b"], parents=[[], ["1"]])
     for pair in (numbered, numbered[::-1]):
-        found = check(*pair, child)
+        found = find_leakage(*pair, child)
         assert found.is_clean
-        assert "parents were not looked for" in found.remarks[0]
+        assert "parents were not searched" in found.remarks[0]
 
 
 def test_a_column_of_the_time_that_is_not_there_is_refused() -> None:
     train, holdout = cut(real_set(roles={"when": "time"}))
-    with pytest.raises(ParameterError, match=r"not in the train part.*did you mean 'when'"):
-        check(train, holdout, split_by="time", split_on="whem")
+    with pytest.raises(ParameterError, match=r"not in the train set.*did you mean 'when'"):
+        find_leakage(train, holdout, split_by="time", split_on="whem")
     fewer = holdout.select([name for name in holdout.schema.names if name != "when"])
     with pytest.raises(ParameterError, match="the column of the time is not in the holdout"):
-        check(train, fewer, split_by="time")
+        find_leakage(train, fewer, split_by="time")
 
 
 def test_groups_on_both_sides_are_refused_unless_the_cut_is_by_time() -> None:
     data = real_set(roles={"card": "group", "when": "time"})
     assert "group" in kinds_of(*cut(data))
-    assert check(*cut(data, "group"), split_by="group").is_clean
-    by_time = check(*cut(data, "time"), split_by="time")
+    assert find_leakage(*cut(data, "group"), split_by="group").is_clean
+    by_time = find_leakage(*cut(data, "time"), split_by="time")
     assert by_time.is_clean
     assert "groups of the column 'card'" in by_time.remarks[0]
 
 
 def test_a_cut_by_time_that_is_none_is_refused() -> None:
     train, holdout = cut(real_set(roles={"when": "time"}))
-    assert check(train, holdout).is_clean
-    assert [leak.kind for leak in check(train, holdout, split_by="time").leaks] == ["time"]
+    assert find_leakage(train, holdout).is_clean
+    assert [leak.kind for leak in find_leakage(train, holdout, split_by="time").leaks] == ["time"]
 
 
 def test_the_guard_raises_one_sentence_without_values() -> None:
     train, holdout = cut(real_set(roles={"card": "group"}))
-    with pytest.raises(LeakError, match="does not stand apart") as raised:
-        guard(train, holdout)
+    with pytest.raises(LeakError, match="is not independent") as raised:
+        find_leakage(train, holdout).require_clean()
     assert raised.value.kind == "group"
     assert not any(card in str(raised.value) for card in holdout.records["card"].to_pylist())
 
@@ -243,12 +243,12 @@ def test_the_guard_tells_where_the_rows_are() -> None:
     real = Dataset.from_arrow(pa.table({name: rng.normal(size=400) for name in "abc"}))
     train, holdout = real.slice(0, 300), real.slice(300, 100)
     copied = Dataset.concat([train, holdout.slice(40, 30)])
-    (leak,) = check(copied, holdout).leaks
+    (leak,) = find_leakage(copied, holdout).leaks
     assert (leak.kind, leak.rows, leak.at) == ("copies", 30, (40, 41, 42, 43, 44))
     with pytest.raises(LeakError, match=r"counted from row 0: 40, 41, 42, 43, 44, \.\.\.\)"):
-        guard(copied, holdout)
+        find_leakage(copied, holdout).require_clean()
     changed_rows = changed(holdout.slice(40, 30), "a", pa.array(rng.normal(size=30)))
-    (leak,) = check(Dataset.concat([train, changed_rows]), holdout).leaks
+    (leak,) = find_leakage(Dataset.concat([train, changed_rows]), holdout).leaks
     assert (leak.kind, leak.at) == ("changed_copies", (40, 41, 42, 43, 44))
     named = [
         part.with_reserved(ids=[f"{name}{i}" for i in range(len(part))])
@@ -256,13 +256,13 @@ def test_the_guard_tells_where_the_rows_are() -> None:
     ]
     made = train.slice(0, 2).with_card(origin="synthetic")
     child = made.with_reserved(ids=["x", "y"], parents=[["h9"], ["h7", "t1"]])
-    assert check(*named, child).leaks[0].at == (7, 9)
+    assert find_leakage(*named, child).leaks[0].at == (7, 9)
 
 
 def test_an_allowed_leak_is_told_and_does_not_count() -> None:
     train, holdout = cut(real_set(roles={"card": "group"}))
-    found = guard(train, holdout, allow=["group"])
+    found = find_leakage(train, holdout, allow=["group"]).require_clean()
     assert found.is_clean
     assert found.notes[0].startswith("Allowed leak 'group':")
     with pytest.raises(ParameterError, match="did you mean 'group'"):
-        check(train, holdout, allow=["groups"])
+        find_leakage(train, holdout, allow=["groups"])

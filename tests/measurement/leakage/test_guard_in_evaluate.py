@@ -1,4 +1,4 @@
-"""Evaluation, comparison, twin and run refuse a holdout that does not stand apart."""
+"""Evaluation, comparison, twin and run refuse a holdout that is not independent."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_evaluate_refuses_a_shared_group_and_a_later_train_row() -> None:
     with pytest.raises(LeakError, match="groups of the column 'card'"):
         evaluate(real, made, holdout=cards, group="card")
     by_time = evaluate(real, made, holdout=cards, time="when", group="card")
-    assert any("the cut is by time, so they may" in note for note in by_time.notes)
+    assert any("the split is by time, so they may" in note for note in by_time.notes)
     with pytest.raises(LeakError, match="later than the earliest holdout row"):
         evaluate(later, made, holdout=real, time="when")
     allowed = evaluate(real, made, holdout=cards, group="card", allow_leaks=["group"])
@@ -83,7 +83,7 @@ def test_compare_names_the_candidate_that_saw_the_holdout() -> None:
     real, unseen = payments(300, 1), payments(200, 2)
     good, bad = payments(300, 3), pa.concat_tables([payments(150, 4), unseen])
     compare(real, {"good": good, "fine": payments(300, 5)}, holdout=unseen)
-    with pytest.raises(LeakError, match=r"candidate 'bad': .* equal a made row"):
+    with pytest.raises(LeakError, match=r"candidate 'bad': .* equal a synthetic row"):
         compare(real, {"good": good, "bad": bad}, holdout=unseen)
 
 
@@ -97,7 +97,7 @@ def test_the_command_ends_with_code_2_and_one_sentence(
     words = ["evaluate", real, made, "--holdout", real]
     assert main(words) == 2
     told = capsys.readouterr().err
-    assert "does not stand apart" in told
+    assert "is not independent" in told
     assert "Traceback" not in told
     assert main([*words, "--allow-leak", "copies"]) == 0
     assert "Allowed leak 'copies'" in capsys.readouterr().out
@@ -113,7 +113,7 @@ def test_a_twin_cuts_whole_groups_and_tells_of_rows_grown_before() -> None:
     rare = table.filter(pa.compute.equal(table["fraud"], "yes"))
     grown = pa.concat_tables([table, *[rare] * 2])
     report = twin(grown, use="tabular.bootstrap", target="fraud").report
-    assert any("does not stand apart" in note for note in report.notes)
+    assert any("is not independent" in note for note in report.notes)
     assert {score.verdict for score in report.scores} == {"not measurable"}
 
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.data.dataset import Dataset
-from twinset.measurement.leakage import Findings, check
-from twinset.measurement.leakage.duplicates import has_few_rows, shuffled_share
+from twinset.measurement.leakage import Findings, find_leakage
+from twinset.measurement.leakage.duplicates import has_few_rows, simulate_copy_share
 
 ROWS = 4_000
 PRICES = np.array([9.99, 49.5, 120.0, 250.25, 999.0])
@@ -67,7 +67,7 @@ def dataset(columns: Columns, fraud: np.ndarray) -> Dataset:
 def after_a_cut(data: Dataset, rng: np.random.Generator) -> Findings:
     order = rng.permutation(len(data))
     held = int(0.3 * len(data))
-    return check(data.take(np.sort(order[held:])), data.take(np.sort(order[:held])))
+    return find_leakage(data.take(np.sort(order[held:])), data.take(np.sort(order[:held])))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -146,13 +146,13 @@ def test_shuffles_break_the_repeats_of_multiplied_rows_and_keep_natural_ones() -
         "x": rng.integers(0, 5, 1_000).astype(np.uint64) << np.uint64(8),
         "y": rng.integers(0, 9, 1_000).astype(np.uint64),
     }
-    assert shuffled_share(free, held, nothing, rng) == 1.0
+    assert simulate_copy_share(free, held, nothing, rng) == 1.0
     pick = rng.integers(0, 100, 1_000)
     copied = {
         "x": rng.integers(0, 1 << 20, 100).astype(np.uint64)[pick] << np.uint64(8),
         "y": rng.integers(0, 24, 100).astype(np.uint64)[pick],
     }
-    assert shuffled_share(copied, held, nothing, rng) < 0.15
+    assert simulate_copy_share(copied, held, nothing, rng) < 0.15
 
 
 def test_few_rows_by_hand() -> None:

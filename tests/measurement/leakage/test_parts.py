@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twinset.core.data.dataset import Dataset
-from twinset.measurement.leakage.duplicates import SplitRows
-from twinset.measurement.leakage.linear_copies import Cloud
-from twinset.measurement.leakage.precision import decimals_of
-from twinset.measurement.leakage.row_keys import RowKeys
-from twinset.measurement.leakage.tail_bounds import log_tail, span_chances
+from twinset.measurement.leakage.interpolation import FinePoints, count_decimals
+from twinset.measurement.leakage.split_rows import (
+    RowKeys,
+    SplitRows,
+    log_tail,
+    split_probabilities,
+)
 
 
 @given(st.integers(1, 60), st.floats(0.01, 0.99), st.integers(0, 60))
@@ -39,22 +41,22 @@ def test_a_crowd_is_cut_in_two_as_coins_fall() -> None:
     rng = np.random.default_rng(0)
     held = rng.random((20_000, 3)) < 0.3
     share = (held.any(axis=1) & ~held.all(axis=1)).mean()
-    assert span_chances(np.array([3]), 0.3)[0][0] == pytest.approx(share, abs=0.01)
+    assert split_probabilities(np.array([3]), 0.3)[0][0] == pytest.approx(share, abs=0.01)
 
 
 def test_keys_agree_where_rows_do_whatever_the_kinds() -> None:
     one = Dataset.from_arrow(pa.table({"n": [1, 2], "c": ["a", None], "x": [0.0, 1.5]}))
     other = Dataset.from_arrow(pa.table({"n": [2.0, 1.0], "c": [None, "a"], "x": [1.5, -0.0]}))
-    key = RowKeys.of((one, other), ("n", "c", "x")).key(("n", "c", "x"))
+    key = RowKeys.from_datasets((one, other), ("n", "c", "x")).key(("n", "c", "x"))
     assert key[0] == key[3]
     assert key[1] == key[2]
     assert key[0] != key[1]
-    keys = RowKeys.of((one, other), ("n", "c", "x"))
+    keys = RowKeys.from_datasets((one, other), ("n", "c", "x"))
     assert (key - keys.cells["n"] == keys.key(("c", "x"))).all()
 
 
 def test_decimals_by_hand() -> None:
-    found = decimals_of(np.array([12.0, 0.5, 1e9 + 0.25, 1234.567, 2 / 3, np.nan]))
+    found = count_decimals(np.array([12.0, 0.5, 1e9 + 0.25, 1234.567, 2 / 3, np.nan]))
     assert found.tolist() == [0, 1, 2, 3, 7, 0]
 
 
@@ -64,10 +66,10 @@ def lines(points: np.ndarray, held: list[int]) -> int:
     names = tuple(table)
     side = np.zeros(len(points), np.int8)
     side[held] = 1
-    cut = SplitRows(RowKeys.of((data,), names), side, None, (), names, names, None)
-    cloud = Cloud.of(cut)
-    assert cloud is not None
-    return cloud.on_lines(side == 1, side == 0, np.random.default_rng(0))[0]
+    cut = SplitRows(RowKeys.from_datasets((data,), names), side, None, (), names, names)
+    fine = FinePoints.from_split(cut)
+    assert fine is not None
+    return fine.count_on_lines(side == 1, side == 0, np.random.default_rng(0))[0]
 
 
 def test_rows_on_a_line_are_seen_and_near_pairs_are_not_taken_for_one() -> None:

@@ -9,7 +9,7 @@ pytest.importorskip("pandas", reason="the extra 'frames' is not installed")
 
 from benchmarks.minority.planted_leaks import CLEAN, KINDS, plant
 from benchmarks.minority.real_sets import ABSENT, DATA, real_sets
-from twinset.measurement.leakage import check
+from twinset.measurement.leakage import find_leakage
 
 pytestmark = [
     pytest.mark.slow,
@@ -49,7 +49,9 @@ def test_a_planted_leak_is_refused(kind: str) -> None:
     (real,) = real_sets("wilt")
     planted = plant(kind, real, seed=5)
     assert planted is not None
-    found = check(planted.train, planted.holdout, planted.synthetic, split_by=planted.split_by)
+    found = find_leakage(
+        planted.train, planted.holdout, planted.synthetic, split_by=planted.split_by
+    )
     assert {leak.kind for leak in found.leaks} == expected(kind)
 
 
@@ -60,4 +62,4 @@ def test_a_clean_cut_passes(name: str, kind: str) -> None:
     cut = plant(kind, real, seed=5)
     if cut is None:
         pytest.skip("the set has no such column")
-    assert check(cut.train, cut.holdout, cut.synthetic, split_by=cut.split_by).is_clean
+    assert find_leakage(cut.train, cut.holdout, cut.synthetic, split_by=cut.split_by).is_clean

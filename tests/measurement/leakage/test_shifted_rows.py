@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.data.dataset import Dataset
-from twinset.measurement.leakage import check
-from twinset.measurement.leakage.shifted_rows import log_accident
+from twinset.measurement.leakage import find_leakage
+from twinset.measurement.leakage.interpolation import log_between
 
 N_REAL, N_RARE, N_MADE = 1_500, 500, 1_000
 
@@ -43,16 +43,16 @@ def table(seed: int, n_made: int) -> Dataset:
 def test_rounded_rows_before_the_cut_are_refused(seed: int) -> None:
     rows = table(seed, N_MADE)
     cut = int(0.7 * len(rows))
-    found = check(rows.slice(0, cut), rows.slice(cut, len(rows) - cut), target="y")
+    found = find_leakage(rows.slice(0, cut), rows.slice(cut, len(rows) - cut), target="y")
     assert [leak.kind for leak in found.leaks] == ["interpolated"]
-    assert "rounded before the cut" in found.leaks[0].what
+    assert "rounded before the split" in found.leaks[0].message
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_same_table_without_them_passes(seed: int) -> None:
     rows = table(seed, 0)
     cut = int(0.7 * len(rows))
-    assert check(rows.slice(0, cut), rows.slice(cut, len(rows) - cut), target="y").is_clean
+    assert find_leakage(rows.slice(0, cut), rows.slice(cut, len(rows) - cut), target="y").is_clean
 
 
 def test_a_place_between_two_neighbours_by_hand() -> None:
@@ -63,7 +63,7 @@ def test_a_place_between_two_neighbours_by_hand() -> None:
     for j, length in ((0, 100), (1, 50)):
         allowed = 1 + length / 200
         expected += np.log(2 * allowed / (scatter[j] + 2 * allowed))
-    assert log_accident(third, near)[0] == pytest.approx(expected)
+    assert log_between(third, near)[0] == pytest.approx(expected)
     # Two steps off in one column, or beyond the farther one: no place between them.
-    assert log_accident(third + [0, 2, 0], near)[0] == 0
-    assert log_accident(np.array([[120.0, 60.0, 240.0]]), near)[0] == 0
+    assert log_between(third + [0, 2, 0], near)[0] == 0
+    assert log_between(np.array([[120.0, 60.0, 240.0]]), near)[0] == 0

@@ -108,13 +108,13 @@ def unmet(where: Where, train: Dataset | None = None) -> ParameterError:
 def _feasible(
     train: Dataset, name: str, condition: object, allowed: str, todo: str
 ) -> tuple[str, str]:
-    kind = train.schema[name].kind
-    if kind in ("category", "boolean"):
+    field = train.schema[name]
+    if field.has_levels:
         levels = train.codes(name)[1]
         shown = ", ".join(levels[:_SHOWN_LEVELS]) + (", ..." if len(levels) > _SHOWN_LEVELS else "")
         meant = did_you_mean(str(condition), levels) if isinstance(condition, str) else ""
         return shown or allowed, meant or todo
-    if kind in ("number", "integer") and condition is not None:
+    if field.is_numeric and condition is not None:
         values = train.values(name)
         values = values[~np.isnan(values)]
         if len(values):
@@ -170,11 +170,17 @@ def keep_drawing(
 
 
 def parents_of(train: Dataset, rows: npt.NDArray[np.int64]) -> pa.Array | None:
-    """Return a `_parents` column that names one train row each, or None if they have no `_id`."""
+    """Return a `_parents` column that names one or two train rows each, or None if they have no `_id`.
+
+    `rows` has shape (n,) or (n, 2); two equal positions name one row.
+    """
     if "_id" not in train.records.column_names:
         return None
-    ids = train.records.column("_id").take(pa.array(rows)).combine_chunks()
+    pairs = rows if rows.ndim == 2 else np.column_stack([rows, rows])
+    differ = pairs[:, 0] != pairs[:, 1]
+    named = pairs.ravel()[np.column_stack([np.ones_like(differ), differ]).ravel()]
+    ids = train.records.column("_id").take(pa.array(named)).combine_chunks()
     if isinstance(ids, pa.ChunkedArray):
         ids = ids.combine_chunks() if ids.num_chunks else pa.array([], pa.string())
-    offsets = pa.array(np.arange(len(rows) + 1, dtype=np.int32))
-    return pa.ListArray.from_arrays(offsets, ids)
+    offsets = np.concatenate([[0], np.cumsum(1 + differ)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), ids)

@@ -15,10 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from twinset.core.data.arrow_input import to_table
-from twinset.core.data.arrow_types import conform, restore
+from twinset.core.data.arrow_tables import conform, infer_schema, restore, to_table
 from twinset.core.data.hashing import update_digest
-from twinset.core.data.inference import infer_schema
 from twinset.core.data.row_filter import rows_that_meet
 from twinset.core.data.schema import RESERVED, Schema
 from twinset.core.data.where import Where
@@ -164,10 +162,10 @@ class Dataset:
         """
         field_ = self.schema[name]
         column = self.records.column(name)
-        if field_.kind == "datetime":
-            column = column.cast(pa.int64())
-        elif field_.kind not in ("number", "integer", "boolean"):
+        if not field_.column_kind.has_float_values:
             raise SchemaError(f"the column '{name}' is not numeric", got=field_.kind)
+        if pa.types.is_timestamp(column.type):
+            column = column.cast(pa.int64())
         return np.asarray(
             pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=float
         ).copy()

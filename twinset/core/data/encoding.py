@@ -16,8 +16,6 @@ from twinset.core.errors import DataError, SchemaError
 
 Matrix = npt.NDArray[np.float64]
 
-MICROSECONDS = {"day": 86_400e6, "hour": 3_600e6, "minute": 60e6, "second": 1e6, "milli": 1e3}
-
 
 @dataclass(frozen=True)
 class EncodedColumn:
@@ -53,7 +51,7 @@ class EncodedColumn:
     @property
     def is_nominal(self) -> bool:
         """Whether the values are codes of levels (category, boolean)."""
-        return self.field.kind in ("category", "boolean")
+        return self.field.has_levels
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ class TableEncoding:
         """
         columns, width = [], 0
         for field in dataset.schema.fields:
-            if field.kind not in TABULAR_KINDS:
+            if not field.is_tabular:
                 raise SchemaError(
                     f"the column '{field.name}' cannot be encoded as numbers",
                     got=field.kind,
@@ -173,21 +171,38 @@ def to_arrow(
 ) -> pa.Array:
     """Return one column of floats, shape (n,), as the field's Arrow array."""
     values = np.clip(values, column.low, column.high)
-    kind = column.field.arrow_type
     if column.is_nominal:
-        if not column.levels:
-            return pa.nulls(len(values), kind)
-        codes = np.rint(values).astype(np.int32)
-        if column.field.kind == "boolean":
-            return pa.array(np.array(column.levels)[codes] == "true", mask=missing)
-        indices = pa.array(codes, mask=missing)
-        return pa.DictionaryArray.from_arrays(indices, pa.array(column.levels, pa.string()))
+        return label_array(column, np.rint(values).astype(np.int32), missing)
     if column.step is not None:
         values = round_to_step(values, column.step, rng)
-    if column.field.kind == "number":
-        return pa.array(values, mask=missing).cast(kind, safe=False)
-    whole = _as_integers(values, kind)
-    return pa.array(whole, mask=missing).cast(kind)
+    return number_array(column.field, values, missing)
+
+
+def label_array(
+    column: EncodedColumn,
+    codes: npt.NDArray[np.int32],
+    missing: npt.NDArray[np.bool_] | None,
+) -> pa.Array:
+    """Return codes of levels, shape (n,), as the field's Arrow array."""
+    if not column.levels:
+        return pa.nulls(len(codes), column.field.arrow_type)
+    if pa.types.is_boolean(column.field.arrow_type):
+        return pa.array(np.array(column.levels)[codes] == "true", mask=missing)
+    indices = pa.array(np.ascontiguousarray(codes), mask=missing)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(column.levels, pa.string()))
+
+
+def number_array(field: Field, values: Matrix, missing: npt.NDArray[np.bool_] | None) -> pa.Array:
+    """Return numbers, integers or microseconds, shape (n,), as the field's Arrow array."""
+    kind = field.arrow_type
+    if field.is_continuous:
+        return _cast(pa.array(values, mask=missing), kind)
+    filled = values if missing is None else np.where(missing, 0.0, values)
+    return _cast(pa.array(_as_integers(filled, kind), mask=missing), kind)
+
+
+def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    return array if array.type == kind else array.cast(kind, safe=False)
 
 
 def round_to_step(values: Matrix, step: float, rng: np.random.Generator | None = None) -> Matrix:
@@ -214,15 +229,17 @@ def round_to_step(values: Matrix, step: float, rng: np.random.Generator | None =
 
 
 def _describe(dataset: Dataset, field: Field, position: int) -> EncodedColumn:
+    step = None
     nulls = bool(dataset.is_null(field.name).any())
     levels: tuple[str, ...] = ()
-    if field.kind in ("category", "boolean"):
+    if field.has_levels:
         codes, levels = dataset.codes(field.name)
         counts = np.bincount(codes[codes >= 0], minlength=1)
         low, high, fill = 0.0, float(max(len(levels) - 1, 0)), float(counts.argmax())
     else:
         present = dataset.values(field.name)
         present = present[~np.isnan(present)]
+        step = field.column_kind.step(present, field.decimals)
         low, high, fill = 0.0, 0.0, 0.0
         if len(present):
             low, high, fill = float(present.min()), float(present.max()), float(np.median(present))
@@ -231,24 +248,11 @@ def _describe(dataset: Dataset, field: Field, position: int) -> EncodedColumn:
         value=position,
         missing=position + 1 if nulls else None,
         levels=levels,
-        step=_step(dataset, field),
+        step=step,
         low=low,
         high=high,
         fill=fill,
     )
-
-
-def _step(dataset: Dataset, field: Field) -> float | None:
-    if field.kind == "integer":
-        return 1.0
-    if field.kind == "number":
-        return None if field.decimals is None else 10.0**-field.decimals
-    if field.kind == "datetime":
-        values = dataset.values(field.name)
-        values = values[~np.isnan(values)]
-        fits = (step for step in MICROSECONDS.values() if not np.any(values % step))
-        return next(fits, 1.0)
-    return None
 
 
 def _values(dataset: Dataset, column: EncodedColumn) -> Matrix:

@@ -8,10 +8,19 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pyarrow as pa
 
+from twinset.core.data.kinds import BLOB as BLOB
+from twinset.core.data.kinds import KINDS as KINDS
+from twinset.core.data.kinds import TABULAR_KINDS as TABULAR_KINDS
+from twinset.core.data.kinds import ColumnKind
+from twinset.core.data.kinds.boxes import KEYPOINT as KEYPOINT
+from twinset.core.data.kinds.boxes import OBJECT as OBJECT
+from twinset.core.data.kinds.kind import Role as Role
+from twinset.core.data.kinds.spans import SPAN as SPAN
+from twinset.core.data.kinds.spans import SPAN_FACTS as SPAN_FACTS
 from twinset.core.data.rule import Rule, rules_from_json, rules_to_json
 from twinset.core.data.taxonomy import Label as Label
 from twinset.core.data.taxonomy import Taxonomy as Taxonomy
@@ -19,43 +28,16 @@ from twinset.core.data.taxonomy import first_repeated
 from twinset.core.data.window_spec import Aggregate
 from twinset.core.errors import SchemaError, did_you_mean
 
-Kind = Literal[
-    "number", "integer", "category", "boolean", "datetime", "id", "text",
-    "image", "mask", "boxes", "spans",
-]  # fmt: skip
-Role = Literal["feature", "target", "identifier", "sensitive", "group", "time", "split"]
+if TYPE_CHECKING:
+    Kind = str
+else:
+    Kind = Literal[tuple(KINDS)]
+"""Name of a kind, see `twinset.core.data.kinds`."""
 
-KINDS: tuple[str, ...] = get_args(Kind)
 ROLES: tuple[str, ...] = get_args(Role)
 RESERVED = ("_id", "_origin", "_parents")
 TILE_COLUMNS = ("tile_of", "tile_x", "tile_y", "tile_of_width", "tile_of_height")
 """Where a tile comes from: name of the image, place of its upper left corner, size of the image."""
-
-TABULAR_KINDS: frozenset[str] = frozenset({"number", "integer", "category", "boolean", "datetime"})
-
-KEYPOINT = pa.struct(
-    [("name", pa.string()), ("x", pa.float32()), ("y", pa.float32()), ("v", pa.int8())]
-)
-OBJECT = pa.struct(
-    [
-        ("id", pa.int32()),
-        ("category", pa.string()),
-        ("box", pa.list_(pa.float32())),
-        ("area", pa.float64()),
-        ("visible_fraction", pa.float32()),
-        ("truncated", pa.bool_()),
-        ("keypoints", pa.list_(KEYPOINT)),
-        ("amodal_box", pa.list_(pa.float32())),
-        ("polygons", pa.list_(pa.list_(pa.float32()))),
-        ("flags", pa.list_(pa.string())),
-    ]
-)
-SPAN = pa.struct(
-    [("start", pa.int32()), ("end", pa.int32()), ("label", pa.string()), ("value", pa.string())]
-)
-SPAN_FACTS = "span_facts"
-"""Column with a JSON list a row: for each span its canonical value, role and group, where it has one."""
-BLOB = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,24 +96,59 @@ class Field:
             )
 
     @property
+    def column_kind(self) -> ColumnKind:
+        """What is known of the kind."""
+        return KINDS[self.kind]
+
+    @property
+    def is_tabular(self) -> bool:
+        """Whether the values are cells of an ordinary table."""
+        return self.column_kind.is_tabular
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether values can be added and multiplied."""
+        return self.column_kind.is_numeric
+
+    @property
+    def has_order(self) -> bool:
+        """Whether values can be compared by size: numbers and datetimes."""
+        return self.column_kind.has_order
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether the values are labels from a short list: categories and booleans."""
+        return self.column_kind.has_levels
+
+    @property
+    def is_time(self) -> bool:
+        """Whether the values are datetimes."""
+        return self.column_kind.is_time
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the values are integers."""
+        return self.column_kind.is_whole
+
+    @property
+    def is_continuous(self) -> bool:
+        """Whether the values are real numbers."""
+        return self.column_kind.is_continuous
+
+    @property
     def arrow_type(self) -> pa.DataType:
         """The canonical Arrow type that records hold."""
-        if self.kind in ("number", "integer", "datetime") and self.stored:
-            kept = parse_arrow_type(self.stored)
-            if self.kind == "number" and (pa.types.is_decimal(kept) or pa.types.is_float32(kept)):
-                return kept
-            if self.kind == "integer" and pa.types.is_integer(kept):
-                return kept
-            if self.kind == "datetime" and pa.types.is_timestamp(kept):
-                return pa.timestamp("us", tz=kept.tz)
-        return _CANONICAL[self.kind]
+        kind = self.column_kind
+        return (
+            kind.canonical_type(parse_arrow_type(self.stored)) if self.stored else kind.arrow_type
+        )
 
     @property
     def stored_type(self) -> pa.DataType:
         """The Arrow type that delivered files hold."""
-        return (
-            parse_arrow_type(self.stored) if self.stored else _PLAIN.get(self.kind, self.arrow_type)
-        )
+        if self.stored:
+            return parse_arrow_type(self.stored)
+        return self.column_kind.delivered_type or self.arrow_type
 
 
 @dataclass(frozen=True)
@@ -254,22 +271,6 @@ class Schema:
         """SHA-256 of the schema's JSON form, 64 hexadecimal digits."""
         text = json.dumps(self.to_json(), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
-
-
-_CANONICAL: dict[str, pa.DataType] = {
-    "number": pa.float64(),
-    "integer": pa.int64(),
-    "category": pa.dictionary(pa.int32(), pa.string()),
-    "boolean": pa.bool_(),
-    "datetime": pa.timestamp("us"),
-    "id": pa.string(),
-    "text": pa.string(),
-    "image": BLOB,
-    "mask": BLOB,
-    "boxes": pa.list_(OBJECT),
-    "spans": pa.list_(SPAN),
-}
-_PLAIN = {"category": pa.string()}
 
 
 def parse_arrow_type(text: str) -> pa.DataType:

@@ -140,9 +140,7 @@ def _stratified(
     dataset: Dataset, on: str | None, fraction: float, rng: np.random.Generator
 ) -> npt.NDArray[np.bool_]:
     target = dataset.schema.target
-    on = on or (
-        target.name if target is not None and target.kind in ("category", "boolean") else None
-    )
+    on = on or (target.name if target is not None and target.has_levels else None)
     codes = dataset.codes(on)[0] if on else np.zeros(len(dataset), dtype=np.int32)
     holdout = np.zeros(len(dataset), dtype=bool)
     wanted = 0.0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -14,7 +16,19 @@ from twinset.core.errors import RecipeError
 Scalar = str | int | float | bool | date | datetime | None
 Condition = Scalar | Sequence[Scalar] | Mapping[str, object]
 
-_COMPARISONS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+_SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {name: getattr(operator, name) for name in _SIGNS}
+_QUOTED = r"""(?:"[^"]*"|'[^']*')"""
+_WORD = rf"""(?:{_QUOTED}|[^\s=<>!(),"']+)"""
+_COMPARISON = re.compile(
+    rf"""\s*(?P<column>all\s+objects|objects\s+{_QUOTED}|{_WORD})
+    (?: (?P<is_null>\s+is\s+null)
+      | (?P<not_null>\s+is\s+not\s+null)
+      | \s+in\s*\(\s*(?P<items>{_WORD}(?:\s*,\s*{_WORD})*)\s*\)
+      | \s*(?P<sign>>=|<=|!=|<>|=|>|<)\s*(?P<value>{_WORD})
+    )(?:\s*$|\s+and\s+(?=\S))""",
+    re.VERBOSE | re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -25,7 +39,7 @@ class Where:
     ----------
     conditions : mapping
         Column -> condition. A scalar means equals; a list means one of; ``{ge: 10, lt: 20}`` bounds
-        (ge, gt, le, lt); ``None`` means missing; ``{not: ...}`` turns a condition round.
+        (ge, gt, le, lt); ``None`` means missing; ``{not: ...}`` negates a condition.
 
     Raises
     ------
@@ -63,9 +77,45 @@ class Where:
 
         Allowed: ``=``, ``!=``, ``>=``, ``>``, ``<=``, ``<``, ``in (a, b)``, ``is null``,
         ``is not null``. Names and texts with spaces go in quotes; numbers of objects need none:
-        ``objects 'car' >= 2``, ``all objects < 9``.
+        ``objects 'car' >= 2``, ``all objects < 9``. Several conditions on one column are intersected.
+
+        Raises
+        ------
+        RecipeError
+            The text is not of this form, or no value meets all conditions on a column.
         """
-        return cls(_Parser(text).conditions())
+        found, at = Where({}), 0
+        while at < len(text) or not found.conditions:
+            match = _COMPARISON.match(text, at)
+            if match is None:
+                raise RecipeError(
+                    f"cannot read the condition '{text}' from character {at + 1} on",
+                    allowed="e.g. Class = 1 and Amount >= 100",
+                    todo="put a name or text with spaces in quotes, join comparisons by 'and'",
+                )
+            found = found.intersect(Where({_column(match["column"]): _condition(match)}))
+            at = match.end()
+        return found
+
+    def intersect(self, other: Where) -> Where:
+        """Return the Where of the rows that meet both.
+
+        Raises
+        ------
+        RecipeError
+            No value meets both conditions on a column.
+
+        Examples
+        --------
+        >>> Where({"age": {"ge": 18}}).intersect(Where({"age": {"ge": 60, "not": 65}})).conditions
+        {'age': {'ge': 60, 'not': 65}}
+        """
+        joint = dict(self.conditions)
+        for column, condition in other.conditions.items():
+            if column in joint:
+                condition = _intersect(column, joint[column], condition)
+            joint[column] = condition
+        return Where(joint)
 
     def to_json(self) -> dict[str, object]:
         """Return the conditions as plain values."""
@@ -77,7 +127,7 @@ class Where:
 
 def _check_condition(column: str, condition: object) -> None:
     if isinstance(condition, Mapping):
-        unknown = [str(k) for k in condition if k not in (*_COMPARISONS, "not")]
+        unknown = [str(k) for k in condition if k not in (*_SIGNS, "not")]
         if unknown or not condition:
             raise RecipeError(
                 f"a condition on '{column}' is not understood",
@@ -103,129 +153,124 @@ def _spell(column: str, condition: object) -> str:
         parts = []
         for key, bound in condition.items():
             inner = f"not ({_spell(column, bound)})"
-            parts.append(inner if key == "not" else f"{column} {_COMPARISONS[key]} {bound}")
+            parts.append(inner if key == "not" else f"{column} {_SIGNS[key]} {bound}")
         return " and ".join(parts)
-    if isinstance(condition, Sequence) and not isinstance(condition, str):
-        return f"{column} in ({', '.join(str(item) for item in condition)})"
+    if _is_list(condition):
+        return f"{column} in ({', '.join(map(str, condition))})"
     return f"{column} = {condition}"
 
 
-_TOKEN = re.compile(
-    r"\s*(?:(?P<op>>=|<=|!=|<>|=|>|<|\(|\)|,)|\"(?P<dq>[^\"]*)\"|'(?P<sq>[^']*)'|(?P<word>[^\s=<>!(),\"']+))"
-)
+def _column(text: str) -> str:
+    words = text.split(None, 1)
+    if len(words) == 2 and text[0] not in "\"'":  # a number of objects
+        return f"objects '{words[1][1:-1]}'" if words[1][0] in "\"'" else "all objects"
+    return _unquoted(text)
 
 
-class _Parser:
-    """Recursive-descent reader of the text form; tokens are (kind, text)."""
+def _condition(match: re.Match[str]) -> Condition:
+    """Return the condition that a comparison spells."""
+    if match["is_null"]:
+        return None
+    if match["not_null"]:
+        return {"not": None}
+    if match["items"]:
+        return [_value(item) for item in re.findall(_WORD, match["items"])]
+    value, sign = _value(match["value"]), match["sign"]
+    if sign in ("!=", "<>"):
+        return {"not": value}
+    names = {spelled: name for name, spelled in _SIGNS.items()}
+    return value if sign == "=" else {names[sign]: value}
 
-    def __init__(self, text: str) -> None:
-        self.text, self.tokens, self.at = text, list(_tokens(text)), 0
 
-    def conditions(self) -> dict[str, Condition]:
-        found: dict[str, Condition] = {}
-        while True:
-            column, condition = self._comparison()
-            earlier = found.get(column)
-            if column in found:
-                if not (isinstance(earlier, Mapping) and isinstance(condition, Mapping)):
-                    raise self._fault(f"two conditions on '{column}' that cannot be joined")
-                condition = {**earlier, **condition}
-            found[column] = condition
-            if self.at == len(self.tokens):
-                return found
-            if self._next()[1].lower() != "and":
-                raise self._fault("conditions are joined by 'and'")
+def _unquoted(text: str) -> str:
+    return text[1:-1] if text[0] in "\"'" else text
 
-    def _comparison(self) -> tuple[str, Condition]:
-        kind, column = self._next()
-        if kind == "op":
-            raise self._fault("a condition begins with a column name")
-        kind, operator = self._next()
-        if column == "objects" and kind == "quoted":  # as they are printed, without quotes around
-            column = f"objects '{operator}'"
-            kind, operator = self._next()
-        elif (column, operator) == ("all", "objects"):
-            column = "all objects"
-            kind, operator = self._next()
-        operator = operator.lower()
-        if operator == "is":
-            word = self._next()[1].lower()
-            if word == "not" and self._next()[1].lower() == "null":
-                return column, {"not": None}
-            if word == "null":
-                return column, None
-            raise self._fault("'is' is followed by 'null' or 'not null'")
-        if operator == "in":
-            return column, self._list()
-        names = {">=": "ge", ">": "gt", "<=": "le", "<": "lt"}
-        if operator == "=":
-            return column, self._value()
-        if operator in ("!=", "<>"):
-            return column, {"not": self._value()}
-        if operator in names:
-            return column, {names[operator]: self._value()}
-        raise self._fault(
-            f"'{operator}' is no comparison",
-            "put a name or text with spaces in quotes" if kind != "op" else "",
+
+def _value(text: str) -> Scalar:
+    if text[0] in "\"'":
+        return text[1:-1]
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for convert in (int, float):
+        try:
+            return convert(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _is_list(condition: object) -> TypeGuard[Sequence[Any]]:
+    return isinstance(condition, Sequence) and not isinstance(condition, str)
+
+
+def _intersect(column: str, first: Condition, second: Condition) -> Condition:
+    """Return the condition that values meet which meet both."""
+    (allowed, bounds, excluded), (others, more, also) = map(_split, (first, second))
+    try:
+        for key, bound in more.items():
+            is_lower = key in ("ge", "gt")
+            known = bounds.setdefault(key, bound)
+            bounds[key] = max(known, bound) if is_lower else min(known, bound)
+        if allowed is not None and others is not None:
+            allowed = [value for value in allowed if _is_in(value, others)]
+        elif allowed is None:
+            allowed = others
+        excluded += [value for value in also if not _is_in(value, excluded)]
+        if allowed is None:
+            allowed = _only_value(bounds)
+        if allowed is not None:
+            allowed = [
+                value
+                for value in allowed
+                if not _is_in(value, excluded)
+                and all(value is not None and _COMPARE[k](value, b) for k, b in bounds.items())
+            ]
+    except TypeError as error:
+        raise RecipeError(
+            f"two conditions on '{column}' compare it with values of different types"
+        ) from error
+    if allowed is not None and not allowed:
+        raise RecipeError(
+            f"no value of '{column}' meets all its conditions",
+            got=f"{_spell(column, first)} and {_spell(column, second)}",
         )
-
-    def _list(self) -> list[Scalar]:
-        if self._next()[1] != "(":
-            raise self._fault("'in' is followed by a list in brackets")
-        items = [self._value()]
-        while (mark := self._next()[1]) == ",":
-            items.append(self._value())
-        if mark != ")":
-            raise self._fault("a list ends with ')'")
-        return items
-
-    def _value(self) -> Scalar:
-        kind, text = self._next()
-        if kind == "op":
-            raise self._fault("a value is missing")
-        if kind == "quoted":
-            return text
-        if text.lower() in ("true", "false"):
-            return text.lower() == "true"
-        for convert in (int, float):
-            try:
-                return convert(text)
-            except ValueError:
-                continue
-        return text
-
-    def _next(self) -> tuple[str, str]:
-        if self.at == len(self.tokens):
-            raise self._fault("the condition ends too early")
-        self.at += 1
-        return self.tokens[self.at - 1]
-
-    def _fault(self, what: str, todo: str = "") -> RecipeError:
-        return RecipeError(
-            f"cannot read the condition '{self.text}': {what}",
-            allowed="e.g. Class = 1 and Amount >= 100",
-            todo=todo,
-        )
+    if allowed is not None:
+        return allowed if len(allowed) > 1 else allowed[0]
+    if len(excluded) <= 1:
+        return {**bounds, **({"not": excluded[0]} if excluded else {})}
+    return {**bounds, "not": excluded}
 
 
-def _tokens(text: str) -> Sequence[tuple[str, str]]:
-    found, position = [], 0
-    text = text.strip()
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if not match:
-            raise RecipeError(
-                f"cannot read the condition '{text}' from character {position + 1} on",
-                allowed="e.g. Class = 1 and Amount >= 100",
-            )
-        position = match.end()
-        if match["op"]:
-            found.append(("op", match["op"]))
-        elif match["word"]:
-            found.append(("word", match["word"]))
-        else:
-            found.append(("quoted", match["dq"] if match["dq"] is not None else match["sq"]))
-    return found
+def _split(condition: Condition) -> tuple[list[Any] | None, dict[str, Any], list[Any]]:
+    """Return the values that a condition lists, its bounds, and the values that it excludes."""
+    if not isinstance(condition, Mapping):
+        return (list(condition) if _is_list(condition) else [condition]), {}, []
+    bounds = {key: bound for key, bound in condition.items() if key != "not"}
+    excluded = condition.get("not", [])
+    return None, bounds, list(excluded) if _is_list(excluded) else [excluded]
+
+
+def _is_in(value: Scalar, values: Sequence[Any]) -> bool:
+    """Return whether a column may hold `value` as one of `values`: a text and a number may be the same."""
+    if value is None or isinstance(value, Mapping):
+        return value in values
+    return any(
+        value == one or _as_text(value) == _as_text(one) for one in values if one is not None
+    )
+
+
+def _as_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _only_value(bounds: Mapping[str, Any]) -> list[Any] | None:
+    """Return the one value between bounds, none for bounds that contradict each other, else None."""
+    for low in ("ge", "gt"):
+        for high in ("le", "lt"):
+            if low in bounds and high in bounds and not bounds[low] < bounds[high]:
+                is_met = bounds[low] == bounds[high] and (low, high) == ("ge", "le")
+                return [bounds[low]] if is_met else []
+    return None
 
 
 _ABSENT = object()

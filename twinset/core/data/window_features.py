@@ -247,7 +247,7 @@ def agreement(dataset: Dataset) -> dict[str, float]:
         assert field.aggregate is not None
         stored, computed = dataset.values(field.name), aggregate(dataset, field.aggregate)
         decimals = _DECIMALS if field.decimals is None else field.decimals
-        step = 0.5 if field.kind == "integer" else 0.5 * 10.0**-decimals
+        step = 0.5 if field.is_whole else 0.5 * 10.0**-decimals
         near = np.abs(stored - computed) <= step + _SAME * np.abs(computed)
         same = near | (np.isnan(stored) & np.isnan(computed))
         found[field.name] = float(same.mean()) if len(same) else 1.0
@@ -276,7 +276,7 @@ def _joined(
         table = np.array([*[place.setdefault(level, len(place)) for level in levels], -1])
         codes.append(table[found])
     entities = np.concatenate(codes).astype(np.int64)
-    unit = _MICROSECONDS if parts[0].schema[time].kind == "datetime" else 1.0
+    unit = _MICROSECONDS if parts[0].schema[time].is_time else 1.0
     times = np.concatenate([part.values(time) for part in parts]) / unit
     lost = (entities < 0) | ~np.isfinite(times)
     # Each of these is an entity of its own.
@@ -289,12 +289,12 @@ def _joined(
 
 
 def _with_values(dataset: Dataset, field: Field, values: npt.NDArray[np.float64]) -> Dataset:
-    if field.kind not in ("number", "integer"):
+    if not field.is_numeric:
         raise SchemaError(
             f"the aggregate '{field.name}' is no number", got=field.kind, allowed="number, integer"
         )
     missing = np.isnan(values)
-    if field.kind == "integer":
+    if field.is_whole:
         values = np.rint(values)
     elif field.decimals is not None:
         values = np.round(values, field.decimals)

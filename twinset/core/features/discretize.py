@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import TABULAR_KINDS, Field
+from twinset.core.data.schema import Field
 from twinset.core.data.where import Condition
 
 Codes = npt.NDArray[np.int32]
@@ -112,8 +112,8 @@ def infer_factors(train: Dataset, columns: Sequence[str] | None = None) -> tuple
     wanted = set(train.schema.names if columns is None else columns)
     found = []
     for field in train.schema.fields:
-        if field.name in wanted and field.kind in TABULAR_KINDS and len(train):
-            by_text = field.kind in ("category", "boolean")
+        if field.name in wanted and field.is_tabular and len(train):
+            by_text = field.has_levels
             factor = _labels(train, field) if by_text else _bins(train, field)
             if factor.size > 1:
                 found.append(factor)
@@ -169,41 +169,33 @@ def _labels(train: Dataset, field: Field) -> Factor:
     order = np.argsort(-counts, kind="stable")[:MOST_LEVELS]
     own = sorted(int(i) for i in order if counts[i] >= least)
     rare = [name for i, name in enumerate(names) if i not in own]
+    kind = field.column_kind
     levels = [
-        Level(_called(names[i], field), _value(names[i], field), (k,)) for k, i in enumerate(own)
+        Level(kind.level_words(field.name, names[i]), kind.level_value(names[i]), (k,))
+        for k, i in enumerate(own)
     ]
     texts: list[tuple[str, ...]] = [(names[i],) for i in own]
     if 0 < len(rare) <= _MOST_GROUPED:
         if len(rare) == 1:
-            words = _called(rare[0], field)
+            words = kind.level_words(field.name, rare[0])
         else:
             words = f"{field.name} = one of its {len(rare)} rare values"
-        condition: Condition = _value(rare[0], field) if len(rare) == 1 else list(rare)
+        condition: Condition = kind.level_value(rare[0]) if len(rare) == 1 else list(rare)
         levels.append(Level(words, condition, (len(levels),)))
         texts.append(tuple(rare))
     missing = _missing(field.name, float((codes < 0).mean()), levels)
     return Factor(field.name, tuple(levels), texts=tuple(texts), missing=missing)
 
 
-def _called(text: str, field: Field) -> str:
-    if field.kind == "boolean":
-        return field.name if text == "true" else f"not {field.name}"
-    return f"{field.name} = {text.strip()}"
-
-
-def _value(text: str, field: Field) -> Condition:
-    return text == "true" if field.kind == "boolean" else text
-
-
 def _bins(train: Dataset, field: Field) -> Factor:
     values = train.values(field.name)
     present = values[np.isfinite(values)]
     edges = bin_edges(present) if len(present) else []
-    if field.kind == "datetime" and edges:
+    if field.is_time and edges:
         unit = _time_unit(edges[-1] - edges[0] if len(edges) > 1 else np.ptp(present))
         edges = sorted({float(np.floor(edge / unit) * unit) for edge in edges})
         edges = [edge for edge in edges if edge > present.min()]
-    whole = field.kind == "integer" or (field.kind == "number" and field.decimals == 0)
+    whole = field.is_whole or (field.is_numeric and field.decimals == 0)
     if whole:
         edges = sorted({float(np.ceil(edge)) for edge in edges})
     say = _Say(field, whole)
@@ -268,10 +260,10 @@ class _Say:
 
     def _told(self, edge: float | None) -> str:
         assert edge is not None
-        return f"{edge:,.10g}" if self.field.kind != "datetime" else str(self._asked(edge))
+        return f"{edge:,.10g}" if not self.field.is_time else str(self._asked(edge))
 
     def _asked(self, edge: float) -> Any:
-        if self.field.kind != "datetime":
+        if not self.field.is_time:
             return int(edge) if self.whole else float(edge)
         instant = datetime.fromtimestamp(edge / 1e6, UTC)
         zoned = getattr(self.field.arrow_type, "tz", None) is not None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.encoder import FeatureEncoder
+from twinset.core.features.models import Task, fit_boosted_trees
 
 Floats = npt.NDArray[np.float64]
 
@@ -59,11 +59,11 @@ def build_discriminator_table(sets: Sequence[Dataset], names: Sequence[str]) -> 
     categorical: list[bool] = []
     rest = []
     for name in names:
-        kind = sets[0].schema[name].kind
-        if kind not in TABULAR_KINDS:
+        field = sets[0].schema[name]
+        if not field.is_tabular:
             rest.append(name)
             continue
-        is_code = kind in ("category", "boolean")
+        is_code = field.has_levels
         found = _codes(sets, name) if is_code else [part.values(name) for part in sets]
         for held, column in zip(columns, found):
             held.append(column)
@@ -82,7 +82,7 @@ def fit_discriminator(
     y: npt.NDArray[Any],
     categorical: npt.NDArray[np.bool_],
     *,
-    task: Literal["classification", "regression"],
+    task: Task,
     seed: int,
     iterations: int = 100,
     weight: Floats | None = None,
@@ -110,29 +110,19 @@ def fit_discriminator(
     weight : numpy.ndarray, shape (n,), optional
         How much each row counts; by default all count alike.
     """
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-    from threadpoolctl import threadpool_limits
-
-    classes = {
-        "classification": HistGradientBoostingClassifier,
-        "regression": HistGradientBoostingRegressor,
-    }
-    judge = classes[task](
+    return fit_boosted_trees(
+        x,
+        y,
+        weight,
+        task=task,
+        seed=seed,
         learning_rate=0.08,
         max_iter=iterations,
         max_leaf_nodes=15,
         min_samples_leaf=int(np.clip(len(x) // 20, 1, _FULL_LEAF)),
         l2_regularization=5.0 if len(x) >= 20 * _FULL_LEAF else 1.0,
-        early_stopping=False,
         categorical_features=categorical if categorical.any() else None,
-        random_state=seed,
     )
-    # A column without any value has no bins; as a constant it is passed over just the same.
-    empty = np.isnan(x).all(axis=0)
-    x = np.where(empty, 0.0, x) if empty.any() else x
-    # Two threads on a busy machine made one fit a hundred times slower than one thread.
-    with threadpool_limits(limits=1, user_api="openmp"):
-        return judge.fit(x, y, weight)
 
 
 def _codes(sets: Sequence[Dataset], name: str) -> list[Floats]:

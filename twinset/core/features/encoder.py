@@ -2,57 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Dataset
+from twinset.core.data.kinds import Encoding
 from twinset.core.data.schema import Field
-from twinset.core.features.embedders import Classical, TextEmbedding, read_embeddings
-from twinset.core.features.embedders.text import WORDS
-from twinset.core.features.reduction import Reduction, label_counts, labels_of, text_vectors
+from twinset.core.features.embedders import DEFAULT_EMBEDDERS, Embedding, read_embeddings
 from twinset.core.stats.neighbors import Distances, nearest
 
 Matrix = npt.NDArray[np.float32]
 ColumnEncoder = Callable[[Dataset], Matrix]
 
-FIT_ROWS = 50_000
-CONTENT_FIT_ROWS = 2_000
-TOP_LEVELS = 30
-_CHUNK = 16_384
-_CONTENT_SIZE = 32
-_CONTENT_VARIANCE = 8.0
-_ODD = 4.0
-"""Where a missing number goes when the train set has none: far out, but no further than an outlier."""
+FIT_ROWS = (
+    50_000  # rows that scales and levels are read from; quantiles are stable to 0.5 % from there
+)
+CONTENT_FIT_ROWS = (
+    2_000  # images or texts that directions are fitted on: decoding them takes the time
+)
+TOP_LEVELS = 30  # levels with a column of their own; rarer ones share one
+_CHUNK = 16_384  # rows that are encoded at a time where a set is only searched
+_TEXT_BLOCK = 1_024  # texts that are embedded at a time: 8 MB of hashed words
+_CONTENT_SIZE = (
+    32  # features of an image or text column: more are mostly noise at 2,000 fitted rows
+)
+_CONTENT_VARIANCE = 8.0  # an image or text weighs in a distance as much as eight numbers
+_MISSING_NUMBER = 4.0
+"""Feature of a missing number when the train set has none: far out, but no further than an outlier."""
 
 
 @dataclass(frozen=True)
 class FeatureEncoder:
-    """Turns sets into feature matrices; fitted on the real train part, for metrics only.
+    """Turns sets into feature matrices; fitted on the real train set, for metrics only.
 
-    Numbers and datetimes are centred and scaled to unit spread, with tails drawn in by a logarithm.
-    Categories are one-hot over their commonest levels, such that two different levels lie at distance
-    1. A number that is missing sits in the middle, with a column of its own that says so. Texts become
-    at most 32 numbers of each embedder of texts (by default of hashed words), images as many of each
-    embedder whose vectors they carry (of the classical one where they carry none), boxes and spans become
-    counts. Ids, masks and columns with the roles identifier and split are passed over.
+        Numbers and datetimes are centred and scaled to unit spread, with tails drawn in by a logarithm.
+        Categories are one-hot over their most frequent levels, such that two different levels lie at
+        distance 1. A missing number becomes the middle value, with an indicator column of its own. Texts
+        become at most 32 numbers of each text embedder (by default of hashed words), images as many of
+        each embedder whose vectors they have (of the handcrafted one otherwise), boxes and spans become
+        counts. Ids, masks and columns with the roles identifier and split are excluded.
 
-    Parameters
-    ----------
-    names : tuple of str
-        Columns that are encoded.
+        Parameters
+        ----------
+        names : tuple of str
+            Columns that are encoded.
 
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> real = Dataset.from_arrow(pa.table({"x": [1.0, 2.0, 3.0], "c": ["a", "b", "a"]}))
-    >>> features = FeatureEncoder.fit(real).transform(real)
-    >>> features.shape, round(float(np.linalg.norm(features[0, 1:] - features[1, 1:])), 3)
-    ((3, 5), 1.0)
+        Examples
+        --------
+        >>> import pyarrow as pa
+    import pyarrow.compute as pc
+        >>> real = Dataset.from_arrow(pa.table({"x": [1.0, 2.0, 3.0], "c": ["a", "b", "a"]}))
+        >>> features = FeatureEncoder.fit(real).transform(real)
+        >>> features.shape, round(float(np.linalg.norm(features[0, 1:] - features[1, 1:])), 3)
+        ((3, 5), 1.0)
     """
 
     names: tuple[str, ...]
@@ -63,7 +71,7 @@ class FeatureEncoder:
         cls,
         train: Dataset,
         rng: np.random.Generator | None = None,
-        texts: Sequence[TextEmbedding] = (),
+        texts: Sequence[Embedding] = (),
     ) -> FeatureEncoder:
         """Return an encoder for sets with the columns of `train`.
 
@@ -74,7 +82,7 @@ class FeatureEncoder:
         rng : numpy.random.Generator, optional
             Chooses the part; without it, evenly spaced rows are taken.
         texts : sequence of TextEmbedding
-            What texts are looked at with; by default hashed words and pairs of words.
+            Embedders of texts; by default hashed words and pairs of words.
         """
         train = _part(train, FIT_ROWS, rng)
         found = [(field.name, _fit_column(train, field, rng, texts)) for field in _encoded(train)]
@@ -91,7 +99,7 @@ def shared_encoder(
     train: Dataset,
     names: Sequence[str],
     cache: dict[str, Any],
-    texts: Sequence[TextEmbedding] = (),
+    texts: Sequence[Embedding] = (),
 ) -> FeatureEncoder:
     """Return the encoder of the named columns of `train`, fitted once for all who share the cache."""
     key = f"encoder of {tuple(names)}"
@@ -117,7 +125,7 @@ def _encoded(train: Dataset) -> list[Field]:
     return [
         field
         for field in train.schema.fields
-        if field.kind not in ("id", "mask") and field.role not in ("identifier", "split")
+        if field.column_kind.encoding is not None and field.role not in ("identifier", "split")
     ]
 
 
@@ -133,17 +141,16 @@ def _fit_column(
     train: Dataset,
     field: Field,
     rng: np.random.Generator | None,
-    texts: Sequence[TextEmbedding],
+    texts: Sequence[Embedding],
 ) -> ColumnEncoder:
-    if field.kind in ("number", "integer", "datetime"):
+    encoding = field.column_kind.encoding
+    if encoding is Encoding.NUMBER:
         return _fit_number(train, field.name)
-    if field.kind in ("category", "boolean"):
+    if encoding is Encoding.LEVELS:
         return _fit_category(train, field.name)
-    if field.kind in ("boxes", "spans"):
+    if encoding is Encoding.LABELS:
         return _fit_labels(train, field)
-    if field.kind == "image":
-        return _fit_images(_part(train, CONTENT_FIT_ROWS, rng), field.name)
-    return _fit_texts(_part(train, CONTENT_FIT_ROWS, rng), field.name, texts)
+    return _fit_embedder(_part(train, CONTENT_FIT_ROWS, rng), field, texts)
 
 
 def _fit_number(train: Dataset, name: str) -> ColumnEncoder:
@@ -157,7 +164,7 @@ def _fit_number(train: Dataset, name: str) -> ColumnEncoder:
         missing = ~np.isfinite(values)
         scaled = drawn_in((values - centre) / scale)
         if not flagged:
-            return np.where(missing, _ODD, scaled).astype(np.float32)[:, None]
+            return np.where(missing, _MISSING_NUMBER, scaled).astype(np.float32)[:, None]
         return np.column_stack([np.where(missing, 0.0, scaled), missing]).astype(np.float32)
 
     return encode
@@ -217,54 +224,96 @@ def _fit_category(train: Dataset, name: str) -> ColumnEncoder:
 
 
 def _fit_labels(train: Dataset, field: Field) -> ColumnEncoder:
-    key = "category" if field.kind == "boxes" else "label"
-    labels = labels_of(train.records.column(field.name), key)
-    return lambda dataset: label_counts(dataset.records.column(field.name), key, labels)
+    key = field.column_kind.label_key
+    assert key is not None
+    labels = _sorted_labels(train.records.column(field.name), key)
+    return lambda dataset: _count_labels(dataset.records.column(field.name), key, labels)
 
 
-def _fit_texts(train: Dataset, name: str, chosen: Sequence[TextEmbedding]) -> ColumnEncoder:
-    looks: Mapping[str, Callable[[pa.ChunkedArray], Matrix]] = {
-        one.name: one.vectors for one in chosen
-    } or {WORDS: text_vectors}
-    column = train.records.column(name)
+def _fit_embedder(train: Dataset, field: Field, texts: Sequence[Embedding]) -> ColumnEncoder:
+    """Return the encoder by the vectors that the column carries, else by chosen or default embedders."""
+    name, column = field.name, train.records.column(field.name)
+    chosen = [one for one in texts if one.kind == field.kind]
+    vectors = read_embeddings(column)
+    fitted: list[Embedding] = []
+    if not vectors:
+        fitted = chosen or [DEFAULT_EMBEDDERS[field.kind].fit(column, None, 0)]
+        vectors = {one.name: one.embed(column) for one in fitted}
     # All embedders together weigh as much as one would.
-    variance = _CONTENT_VARIANCE / len(looks)
+    variance = _CONTENT_VARIANCE / len(vectors)
     reductions = {
-        key: Reduction.fit(look(column), size=_CONTENT_SIZE, variance=variance)
-        for key, look in looks.items()
+        key: Reduction.fit(own, size=_CONTENT_SIZE, variance=variance)
+        for key, own in vectors.items()
     }
-    size = sum(reduction.directions.shape[1] for reduction in reductions.values())
-    blocks = 1_024
 
     def encode(dataset: Dataset) -> Matrix:
         column = dataset.records.column(name)
+        step = _TEXT_BLOCK if field.column_kind.is_free_text else max(len(column), 1)
         parts = []
-        for start in range(0, len(column), blocks):
-            block = column.slice(start, blocks)
-            found = [reductions[key].apply(look(block)) for key, look in looks.items()]
-            parts.append(np.concatenate(found, axis=1))
-        return np.concatenate(parts) if parts else np.zeros((0, size), dtype=np.float32)
+        for start in range(0, max(len(column), 1), step):
+            block = column.slice(start, step)
+            found = {one.name: one.embed(block) for one in fitted} or read_embeddings(block)
+            own = [reduction.apply(found[key]) for key, reduction in reductions.items()]
+            parts.append(np.concatenate(own, axis=1))
+        return np.concatenate(parts)
 
     return encode
 
 
-def _fit_images(train: Dataset, name: str) -> ColumnEncoder:
-    column = train.records.column(name)
-    held = read_embeddings(column)
-    classical = None if held else Classical().fit(column, None, 0)
-    if classical is not None:
-        held = {classical.name: classical.vectors(column)}
-    # All embedders together weigh as much as one would.
-    reductions = {
-        key: Reduction.fit(v, size=_CONTENT_SIZE, variance=_CONTENT_VARIANCE / len(held))
-        for key, v in held.items()
-    }
+def _count_labels(column: pa.ChunkedArray, key: str, labels: Sequence[str]) -> Matrix:
+    """Return log(1 + n) of the number of items with each of `labels`, shape (n, len(labels))."""
+    column = column.combine_chunks()
+    rows = np.asarray(pc.list_parent_indices(column))
+    found = pc.index_in(
+        pc.struct_field(pc.list_flatten(column), key), pa.array(list(labels), pa.string())
+    )
+    codes = pc.fill_null(found, -1).to_numpy(zero_copy_only=False)
+    out = np.zeros((len(column), len(labels)), dtype=np.float32)
+    np.add.at(out, (rows[codes >= 0], codes[codes >= 0]), 1.0)
+    return np.log1p(out)
 
-    def encode(dataset: Dataset) -> Matrix:
-        column = dataset.records.column(name)
-        if classical is not None:
-            return reductions[classical.name].apply(classical.vectors(column))
-        found = read_embeddings(column)
-        return np.concatenate([reductions[key].apply(found[key]) for key in reductions], axis=1)
 
-    return encode
+def _sorted_labels(column: pa.ChunkedArray, key: str) -> tuple[str, ...]:
+    """Return the labels that occur in a list column, sorted."""
+    found = pc.unique(pc.struct_field(pc.list_flatten(column.combine_chunks()), key)).to_pylist()
+    return tuple(sorted(label for label in found if label is not None))
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """A fitted projection on the main directions, scaled to a given mean squared length.
+
+    Parameters
+    ----------
+    mean : numpy.ndarray, shape (d,)
+        Centre of the data.
+    directions : numpy.ndarray, shape (d, r)
+        Main directions, scaled.
+    """
+
+    mean: Matrix
+    directions: Matrix
+
+    @classmethod
+    def fit(cls, vectors: Matrix, *, size: int, variance: float) -> Reduction:
+        """Return the projection of `vectors`, shape (n, d), on at most `size` directions.
+
+        The projected rows have the total variance `variance`, so that an image or a text weighs as
+        much in a distance as that many numbers.
+        """
+        vectors = vectors[~np.isnan(vectors).any(axis=1)]
+        if len(vectors) == 0:
+            return cls(np.zeros(1, dtype=np.float32), np.zeros((1, 0), dtype=np.float32))
+        mean = vectors.mean(axis=0)
+        _, lengths, rows = np.linalg.svd(vectors - mean, full_matrices=False)
+        kept = int(min(size, (lengths > 1e-4 * max(float(lengths[0]), 1e-9)).sum()))
+        total = float((lengths[:kept] ** 2).sum()) / len(vectors)
+        scale = np.sqrt(variance / total) if total > 1e-12 else 1.0
+        return cls(mean, (rows[:kept].T * scale).astype(np.float32))
+
+    def apply(self, vectors: Matrix) -> Matrix:
+        """Return the projected rows, shape (n, r); a row with NaN lies at the centre."""
+        if self.directions.shape[1] == 0:
+            return np.zeros((len(vectors), 0), dtype=np.float32)
+        projected: Matrix = np.nan_to_num(vectors - self.mean) @ self.directions
+        return projected

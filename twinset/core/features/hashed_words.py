@@ -11,6 +11,7 @@ import numpy as np
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.encoder import FeatureEncoder
+from twinset.core.features.models import Task, build_linear_model
 
 N_BUCKETS = 1 << 16
 _STRENGTH = 10.0
@@ -19,7 +20,7 @@ _WORD = re.compile(r"\w+")
 
 def has_texts(rows: Dataset, names: Sequence[str]) -> bool:
     """Return whether one of these columns holds texts."""
-    return any(rows.schema[name].kind == "text" for name in names)
+    return any(rows.schema[name].column_kind.is_free_text for name in names)
 
 
 def word_features(sets: Sequence[Dataset], names: Sequence[str]) -> list[Any]:
@@ -40,7 +41,7 @@ def word_features(sets: Sequence[Dataset], names: Sequence[str]) -> list[Any]:
     from scipy.sparse import csr_matrix, hstack
     from sklearn.feature_extraction.text import HashingVectorizer
 
-    texts = [name for name in names if sets[0].schema[name].kind == "text"]
+    texts = [name for name in names if sets[0].schema[name].column_kind.is_free_text]
     others = [name for name in names if name not in texts]
     counter = HashingVectorizer(n_features=N_BUCKETS, alternate_sign=False, analyzer=_terms)
     encoder = FeatureEncoder.fit(sets[0].select(others)) if others else None
@@ -68,10 +69,6 @@ def stacked(parts: Sequence[Any]) -> Any:
     return vstack(list(parts), format="csr")
 
 
-def word_model(task: str) -> Any:
+def word_model(task: Task) -> Any:
     """Return a linear model of sparse features: logistic, or ridge where numbers are predicted."""
-    from sklearn.linear_model import LogisticRegression, Ridge
-
-    if task == "regression":
-        return Ridge(solver="lsqr")
-    return LogisticRegression(C=_STRENGTH, max_iter=200, tol=1e-3)
+    return build_linear_model(task, solver="lsqr", C=_STRENGTH, max_iter=200, tol=1e-3)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import DataError
-from twinset.core.features.embedders.base import whole, with_carried
+from twinset.core.features.embedders.embedding import one_chunk, with_carried
 from twinset.core.features.embedders.handcrafted import as_colour, texture_facts
 from twinset.core.image.codec import Pixels, decode_pixels
 
@@ -119,7 +119,7 @@ def _carried(dataset: Dataset) -> dict[str, pa.Array]:
     column = _first(dataset, "image")
     if column is None or column.type.get_field_index(_FIELD) < 0:
         return {}
-    held = whole(column).field(_FIELD)
+    held = one_chunk(column).field(_FIELD)
     return {part.name: held.field(part.name) for part in held.type}
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
-NUMERIC = ("number", "integer", "boolean", "datetime")
 
 
 class Levels:
@@ -116,7 +115,7 @@ class RuleTable:
 
     def is_numeric(self, name: str) -> bool:
         """Return whether a column holds floats rather than codes."""
-        return self.fields[name].kind in NUMERIC
+        return self.fields[name].column_kind.has_float_values
 
     def numbers(self, name: str) -> npt.NDArray[np.float64]:
         """Return a column as floats.
@@ -180,7 +179,7 @@ class RuleTable:
     def _column(self, name: str, old: pa.ChunkedArray, changed: Mask) -> pa.ChunkedArray:
         values = self.columns[name]
         if self.is_numeric(name):
-            made = _numeric(values, self.fields[name].kind, old.type)
+            made = _numeric(values, self.fields[name], old.type)
             return pc.if_else(pa.array(changed), made, old)
         indices = pa.array(values.astype(np.int32), mask=values < 0)
         texts = pa.array(self.levels[name].texts, pa.string())
@@ -190,17 +189,17 @@ class RuleTable:
         return pa.chunked_array([texts.take(indices)])
 
 
-def _numeric(values: Array, kind: str, target: pa.DataType) -> pa.Array:
+def _numeric(values: Array, field: Field, target: pa.DataType) -> pa.Array:
     absent = np.isnan(values)
-    if kind == "boolean":
+    if field.has_levels:
         return pa.array(np.where(absent, 0, values) == 1, mask=absent)
-    if kind == "number":
+    if field.is_continuous:
         if pa.types.is_decimal(target) and target.precision <= 15:
             most = 10.0 ** (target.precision - target.scale) - 10.0**-target.scale
             values = np.clip(values, -most, most)
         return pa.array(values, mask=absent).cast(target, safe=False)
     whole = np.rint(np.where(absent, 0, values))
-    limits = np.iinfo(np.int64 if kind == "datetime" else target.to_pandas_dtype())
+    limits = np.iinfo(np.int64 if field.is_time else target.to_pandas_dtype())
     # The greatest 64-bit integers have no exact float.
     most = limits.max if limits.max < 2**53 else np.nextafter(float(limits.max) + 1, 0)
     made = np.clip(whole, limits.min, most).astype(limits.dtype)

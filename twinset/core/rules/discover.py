@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.rule import Rule
-from twinset.core.rules.columns import NUMERIC, Rows, RuleTable
+from twinset.core.rules.columns import Rows, RuleTable
 from twinset.core.rules.discover_numeric import linear_relations, never_negative, orders, sums
 from twinset.core.rules.violations import broken_rows, ones
 
@@ -90,7 +90,11 @@ def _discrete(sample: RuleTable) -> dict[str, Rows]:
     most = min(_MOST_VALUES, max(len(sample) // 5, 2))
     few = sample.take(slice(0, _GLANCE_AT * most))
     for name in sample.columns:
-        if sample.fields[name].kind in ("id", "datetime") or len(kept) == _MOST_COLUMNS:
+        if (
+            sample.fields[name].column_kind.is_key
+            or sample.fields[name].is_time
+            or len(kept) == _MOST_COLUMNS
+        ):
             continue
         # A few rows show that most numbers have more values than that.
         if _n_distinct(few.keys([name])) > most:
@@ -149,7 +153,9 @@ def _evidence(left: Rows, right: Rows) -> float:
 
 def keys(table: RuleTable, sample: RuleTable) -> Iterator[Candidate]:
     """Yield columns, or pairs of them, whose values occur once though chance would repeat them."""
-    names = [n for n in table.columns if table.fields[n].kind not in ("number", "boolean")]
+    fields = [table.fields[name] for name in table.columns]
+    # Real numbers never repeat by chance; booleans always do.
+    names = [f.name for f in fields if not f.is_continuous and f.kind != "boolean"]
     codes = {name: table.keys([name]) for name in names[:_MOST_COLUMNS]}
     n = len(table)
     # The share of all pairs of rows that agree in a column; 1 / n where all differ.
@@ -234,8 +240,7 @@ def discover_rules(dataset: Dataset, *, nearly: float = NEARLY) -> list[Proposed
     """
     if len(dataset) < _LEAST_ROWS:
         return []
-    kinds = (*NUMERIC, "category")
-    names = [field.name for field in dataset.schema.fields if field.kind in kinds]
+    names = [field.name for field in dataset.schema.fields if field.is_tabular]
     table = RuleTable.of(dataset, names)
     n_sample = int(np.clip(_SAMPLE_CELLS // max(len(names), 1), 400, _MOST_SAMPLE))
     rows = np.unique(np.linspace(0, len(dataset) - 1, n_sample).astype(np.int64))

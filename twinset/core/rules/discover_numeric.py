@@ -21,7 +21,7 @@ _DAY = 86_400e6
 
 def sums(table: RuleTable, sample: RuleTable) -> Iterator[Candidate]:
     """Yield columns that are the sum of two to four others in (nearly) all rows of the sample."""
-    names = [n for n in _varying(sample) if table.fields[n].kind in ("number", "integer")]
+    names = [n for n in _varying(sample) if table.fields[n].is_numeric]
     matrix = _matrix(sample, names)
     whole = np.flatnonzero(~np.isnan(matrix).any(axis=1)) if len(names) else np.empty(0, int)
     if len(whole) < 20:
@@ -77,7 +77,7 @@ def _is_sum(matrix: Floats, total: int, parts: tuple[int, ...]) -> bool:
 
 def linear_relations(table: RuleTable, sample: RuleTable) -> Iterator[Candidate]:
     """Yield pairs of columns of which one is the other times a number, plus a number."""
-    names = [n for n in _varying(sample) if table.fields[n].kind != "boolean"]
+    names = [n for n in _varying(sample) if not table.fields[n].has_levels]
     matrix = _matrix(sample, names)
     for i, j in zip(*np.nonzero(np.triu(_nearly_straight(matrix), 1)), strict=True):
         if not _comparable(table, names[i], names[j]):
@@ -92,7 +92,7 @@ def linear_relations(table: RuleTable, sample: RuleTable) -> Iterator[Candidate]
 
 
 def _comparable(table: RuleTable, one: str, other: str) -> bool:
-    return (table.fields[one].kind == "datetime") == (table.fields[other].kind == "datetime")
+    return table.fields[one].is_time == table.fields[other].is_time
 
 
 def _nearly_straight(matrix: Floats) -> Mask:
@@ -128,7 +128,7 @@ def _relation(
                 factors = {names[0]: 1, names[1]: _plain(-rounded)}
                 settings = {"coefficients": factors, "equals": _plain(nice)}
                 extra = {} if exact else {"tolerance": float(f"{allowed * 1.001:.6g}")}
-                time = table.fields[names[0]].kind == "datetime"
+                time = table.fields[names[0]].is_time
                 added = f"{nice / _DAY:g} days" if time else f"{nice:g}"
                 text = names[1] if rounded == 1 else f"{rounded:g} * {names[1]}"
                 text = f"{names[0]} = {text}" + (f" + {added}" if nice else "")
@@ -142,7 +142,7 @@ def _plain(value: float) -> float | int:
 
 def _half_step(table: RuleTable, name: str, values: Floats) -> float:
     field = table.fields[name]
-    if field.kind in ("integer", "datetime"):
+    if not field.is_continuous:
         return 0.5
     if field.decimals is None:
         return float(1e-9 * np.abs(values).max())
@@ -151,7 +151,7 @@ def _half_step(table: RuleTable, name: str, values: Floats) -> float:
 
 def orders(table: RuleTable, sample: RuleTable, nearly: float) -> Iterator[Candidate]:
     """Yield chains of columns each of which is at most the next, though their ranges overlap."""
-    names = [n for n in _varying(sample) if table.fields[n].kind != "boolean"]
+    names = [n for n in _varying(sample) if not table.fields[n].has_levels]
     matrix = _matrix(sample, names)
     below = np.zeros((len(names), len(names)), dtype=bool)
     exact = below.copy()
@@ -224,7 +224,7 @@ def _chains(below: Mask) -> list[list[int]]:
 def never_negative(table: RuleTable) -> Iterator[Candidate]:
     """Yield numbers that reach down to (nearly) 0 and never below."""
     for name, values in table.columns.items():
-        if table.fields[name].kind not in ("number", "integer"):
+        if not table.fields[name].is_numeric:
             continue
         present = values[~np.isnan(values)]
         if not len(present) or present.min() < 0 or present.min() == present.max():

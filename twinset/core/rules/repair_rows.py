@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.rules.columns import NUMERIC, Levels, Mask, Rows, RuleTable, TupleIndex
+from twinset.core.rules.columns import Levels, Mask, Rows, RuleTable, TupleIndex
 from twinset.core.rules.statistics import ColumnFacts, Floats, RuleStatistics, learn
 from twinset.core.rules.violations import broken_rows, excess, flag_value, linear_form, ones
 
@@ -294,7 +294,7 @@ class RowRules:
         facts = {
             name: ColumnFacts.of(table.fields[name], table.columns[name], rules)
             for name in names
-            if table.fields[name].kind in NUMERIC
+            if table.fields[name].column_kind.has_float_values
         }
         determined, taken = {}, set[str]()
         for position, rule in enumerate(rules):

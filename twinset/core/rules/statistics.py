@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.data.encoding import MICROSECONDS
 from twinset.core.rules.columns import Array, RuleTable, TupleIndex
 from twinset.core.rules.violations import allowed_tuples, ones
 
@@ -170,9 +169,4 @@ def _as_table(tuples: TupleIndex, like: RuleTable) -> RuleTable:
 
 
 def _step(field: Field, present: Floats) -> float | None:
-    if field.kind in ("integer", "boolean"):
-        return 1.0
-    if field.kind == "number":
-        return None if field.decimals is None else 10.0**-field.decimals
-    fits = (step for step in MICROSECONDS.values() if not np.any(present % step))
-    return next(fits, 1.0)
+    return 1.0 if field.has_levels else field.column_kind.step(present, field.decimals)

@@ -239,7 +239,7 @@ class KeyLedger:
         frozen = set() if where is None else set(where.conditions)
         known = self.keeper.row_rules
         names = [n for n in rule.columns if n not in frozen] or list(rule.columns)
-        numeric = [n for n in names if n in known.facts and table.fields[n].kind != "boolean"]
+        numeric = [n for n in names if n in known.facts and not table.fields[n].has_levels]
         chosen = names if reach.any_column or not numeric else numeric
         picks = rng.integers(0, len(chosen), len(rows))
         for j, name in enumerate(chosen):

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.data.predicate import ARITHMETIC, fault
+from twinset.core.data.rule import ARITHMETIC, fault
 from twinset.core.errors import RecipeError
 from twinset.core.rules.columns import Array, Mask, Rows, RuleTable, TupleIndex
 

@@ -1,22 +1,18 @@
-"""The leakage guard: whether a holdout stands apart from what was trained on."""
+"""The leakage guard: checks that a holdout is independent of what was trained on."""
 
 from twinset.measurement.leakage.findings import LEAKS, Findings, Leak, check_allowed
 from twinset.measurement.leakage.guard import (
-    check,
+    find_leakage,
     find_synthetic_leakage,
-    guard,
-    refuse,
-    refuse_sets,
+    require_clean_sets,
 )
 
 __all__ = [
     "LEAKS",
     "Findings",
     "Leak",
-    "check",
     "check_allowed",
+    "find_leakage",
     "find_synthetic_leakage",
-    "guard",
-    "refuse",
-    "refuse_sets",
+    "require_clean_sets",
 ]

@@ -1,90 +1,278 @@
-"""Rows that stand on both sides of a cut: whole, but for one column, or within a cell of a grid.
+"""Copies of rows in train and holdout: exact, with changed columns, near, or multiplied before the split.
 
-Natural repeats are no leak. If a cut is drawn at random, each crowd of equal rows is cut in two with a
-known chance; copies that were carried across are cut in two more often. Where the rows were multiplied
-before the cut, the crowds are cut as chance does, but one class holds many more of them than the rest.
+Natural repeats are no leak. A random split divides a group of equal rows between train and holdout with a
+known probability; rows that were copied across are divided more often. Rows that were multiplied before the
+split are divided as chance does, but one class has many more repeats than the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.stats.neighbors import nearest
-from twinset.measurement.leakage.findings import Leak, counted, first_rows
-from twinset.measurement.leakage.row_keys import Keys, RowKeys
-from twinset.measurement.leakage.tail_bounds import log_tail, span_chances
+from twinset.measurement.leakage.findings import Leak, format_count
+from twinset.measurement.leakage.split_rows import (
+    LOG_ALPHA,
+    Bools,
+    Keys,
+    SplitRows,
+    log_tail,
+    split_probabilities,
+    sum_cells,
+)
 
-_MOST_COLUMNS = 32
-_TELLING = 0.2
-"""Two rows of the class agree in a telling column with at most this chance."""
-_FEW_ROWS = 50
-_LEAST_ROWS = 12
-_LEAST_COLUMNS = 3
-_TELLS_ROWS_APART = 0.8
+_MAX_KEYS = 400_000  # rows of larger tables are sampled in whole ties: one pass for each column
+_MIN_NUMERIC = 2  # a grid over one number puts unrelated rows into one cell
+# Width and offset of the grids: the offsets differ so that a pair near a border meets in one of two.
+_GRIDS = ((0.02, 0.0), (0.02, 0.5), (0.1, 0.25), (0.1, 0.75), (0.4, 0.0), (0.4, 0.5))
 
 
-def shuffled_share(
-    cells: Mapping[str, Keys],
-    held: npt.NDArray[np.bool_],
-    elsewhere: Keys,
-    rng: np.random.Generator,
+class _Candidate(NamedTuple):
+    """Keys that copies would share, with a description of such copies."""
+
+    kind: str
+    key: Keys
+    rows: Bools
+    subject: str
+    description: str
+    n_tried: int = 1
+
+
+def find_copies(split: SplitRows, approximate: bool = False) -> list[Leak]:
+    """Return the leak of rows that are in both train and holdout more often than chance explains.
+
+    Exact copies agree in all columns, or in all features. Approximate ones agree in all columns but one, or
+    lie in the same cell of a grid. Candidates are tested in this order, up to the first that is found.
+    """
+    fraction = split.fraction
+    for candidate in _approximate_keys(split) if approximate else _exact_keys(split):
+        found = _test_ties(candidate, split.in_holdout, fraction)
+        if found is not None:
+            n, expected, chance = found
+            message = (
+                f"{format_count(n)}{candidate.subject} {candidate.description}, where chance explains "
+                f"{expected:,.0f}"
+            )
+            rows, key = candidate.rows, candidate.key
+            shared = rows & np.isin(key, key[rows & ~split.in_holdout])
+            at = split.first_in_holdout(shared)
+            return [Leak(candidate.kind, message, n, chance, at=at)]
+    return []
+
+
+def _exact_keys(split: SplitRows) -> Iterator[_Candidate]:
+    for names in split.column_sets:
+        key = split.keys.key(names)
+        is_whole = names == split.columns
+        method = "value for value" if is_whole else _list_excluded(split)
+        kind = "copies" if is_whole else "changed_copies"
+        for subject, rows in split.iterate_classes():
+            yield _Candidate(kind, key, rows, subject, f"also stand in the train set, {method}")
+
+
+def _approximate_keys(split: SplitRows) -> Iterator[_Candidate]:
+    for names in split.column_sets:
+        if len(names) < 2:
+            continue
+        whole = split.keys.key(names)
+        for name in names:
+            key = whole - split.keys.cells[name]
+            method = f"also stand in the train set but for the column '{name}'"
+            yield _Candidate("changed_copies", key, _sample_ties(key), "", method, len(names))
+    for names in split.column_sets:
+        if sum(name in split.keys.numbers for name in names) < _MIN_NUMERIC:
+            continue
+        for width, shift in _GRIDS:
+            key = split.keys.grid_key(names, width, shift)
+            method = f"have a train row within {width:g} of a spread in every column"
+            for subject, rows in split.iterate_classes():
+                yield _Candidate("near_copies", key, rows, subject, method, len(_GRIDS))
+
+
+def _test_ties(
+    candidate: _Candidate, in_holdout: Bools, fraction: float
+) -> tuple[int, float, float] | None:
+    """Return (shared holdout rows, as many by chance, log chance), if ties are divided too often."""
+    key, in_holdout = candidate.key[candidate.rows], in_holdout[candidate.rows]
+    if in_holdout.all() or not in_holdout.any():
+        return None
+    order = np.argsort(key)
+    ordered = key[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    sizes = np.diff(np.append(starts, len(key)))
+    held = np.add.reduceat(in_holdout[order].astype(np.int64), starts)
+    tied = sizes > 1
+    sizes, held = sizes[tied], held[tied]
+    divided = (held > 0) & (held < sizes)
+    chances, counts = split_probabilities(sizes, fraction)
+    chance = log_tail(int(divided.sum()), chances, counts)
+    if chance >= LOG_ALPHA - np.log(candidate.n_tried):
+        return None
+    expected = float(chances @ counts) * float(held[divided].mean())
+    return int(held[divided].sum()), expected, chance
+
+
+def _sample_ties(key: Keys) -> Bools:
+    """Return the rows to examine: groups of equal keys are taken or left as a whole."""
+    share = min(1.0, _MAX_KEYS / len(key))
+    return np.asarray((key >> np.uint64(32)).astype(np.float64) < share * 2.0**32)
+
+
+def _list_excluded(split: SplitRows) -> str:
+    excluded = [name for name in split.columns if name not in split.features]
+    more = ", ..." * (len(excluded) > 5)
+    return "but for " + ", ".join(f"'{name}'" for name in excluded[:5]) + more
+
+
+_HOLDOUT_COPY_SHARE = (
+    0.001  # of the holdout may equal synthetic rows: chance hits of rounded values
+)
+_HOLDOUT_COPY_TIMES = 2.0  # synthetic rows may equal holdout rows twice as often as train rows do
+
+
+def find_copies_of_holdout(split: SplitRows) -> list[Leak]:
+    """Return the leak of synthetic rows (part 2) that copy the holdout.
+
+    Twice as many holdout rows may equal a synthetic row as equal a train row, in proportion to the
+    number of synthetic rows.
+    """
+    for names in split.column_sets:
+        key = split.keys.key(names)
+        in_train, in_synthetic = (np.isin(key, key[split.part == part]) for part in (0, 2))
+        for subject, rows in split.iterate_classes():
+            own = split.in_holdout & rows
+            n, k = int(own.sum()), int(in_synthetic[own].sum())
+            if not k:
+                continue
+            n_train, n_synthetic = (int((rows & (split.part == part)).sum()) for part in (0, 2))
+            more = max(1.0, n_synthetic / max(1, n_train))
+            by_train = _HOLDOUT_COPY_TIMES * more * float(in_train[own].mean())
+            natural = max(_HOLDOUT_COPY_SHARE, by_train)
+            chance = log_tail(k, natural, n)
+            if chance < LOG_ALPHA:
+                message = (
+                    f"{format_count(k)}{subject} equal a synthetic row, where chance explains "
+                    f"{natural * n:,.0f}: the generator saw the holdout"
+                )
+                at = split.first_in_holdout(in_synthetic & own)
+                return [Leak("copies", message, k, chance, at=at)]
+    return []
+
+
+_NATURAL_SHARE = 0.1  # of a class may repeat by nature
+_NATURAL_TIMES, _NATURAL_EXCESS = 3.0, 0.15  # beyond other classes' share: the smaller limit counts
+_MAX_CONTROL_SHARE = 0.33  # where others repeat more, each class does so in its own measure
+_SHUFFLED_TIMES = 1.5  # beyond what a class's own values explain once columns are shuffled
+_MAX_SHUFFLED_COLUMNS = 32  # more add no larger share and cost a pass each
+_MAX_AGREEMENT = 0.2  # probability that two rows agree in an informative column, at most
+_FEW_ROWS = 50  # repeats of more distinct rows are not natural
+_VERY_FEW_ROWS = 12  # repeats of fewer distinct rows are never taken for multiplied
+_MIN_DISTINCT_COLUMNS = 3  # measured values tell rows apart in three columns or more
+_DISTINCT_SHARE = 0.8  # of the repeated rows that such a column tells apart
+
+
+def find_oversampled_class(split: SplitRows, rng: np.random.Generator) -> list[Leak]:
+    """Return the leak of a class whose rows were multiplied before the split; or none.
+
+    Repeats that the values of the class explain are natural; repeats of few discrete rows are a doubtful
+    leak.
+    """
+    if split.labels is None:
+        return []
+    doubtful: list[Leak] = []
+    for names in split.column_sets:
+        key = split.keys.key(names)
+        repeated = split.in_holdout & np.isin(key, key[~split.in_holdout])
+        for code in split.list_enlarged_classes():
+            own = split.labels == code
+            others = split.in_holdout & ~own
+            n, k = int((split.in_holdout & own).sum()), int((repeated & own).sum())
+            control = float(repeated[others].mean()) if others.any() else 0.0
+            natural = max(_NATURAL_SHARE, min(_NATURAL_TIMES * control, control + _NATURAL_EXCESS))
+            if control >= _MAX_CONTROL_SHARE or not n or log_tail(k, natural, n) >= LOG_ALPHA:
+                continue
+            cells = {name: split.keys.cells[name][own] for name in names}
+            elsewhere = key[~split.in_holdout & ~own]
+            shuffled = simulate_copy_share(cells, split.in_holdout[own], elsewhere, rng)
+            chance = log_tail(k, max(natural, _SHUFFLED_TIMES * shuffled), n)
+            if chance >= LOG_ALPHA:
+                continue
+            is_doubtful = has_few_rows(cells)
+            message = (
+                f"{k / n:.0%} of the holdout rows of the class '{split.names[code]}' also stand in the "
+                f"train set, of other classes {control:.0%}: "
+            ) + (
+                "they are repeats of few rows, which may be natural; if rows of the class were "
+                "multiplied, split first"
+                if is_doubtful
+                else "its rows were multiplied before the split"
+            )
+            at = split.first_in_holdout(repeated & own)
+            leak = Leak("oversampled", message, k, chance, is_doubtful, at)
+            if not is_doubtful:
+                return [leak]
+            doubtful.append(leak)
+    return doubtful[:1]
+
+
+def simulate_copy_share(
+    cells: Mapping[str, Keys], held: Bools, elsewhere: Keys, rng: np.random.Generator
 ) -> float:
-    """Return the share of holdout rows of a class that stand in train once their columns are shuffled.
+    """Return the share of a class's holdout rows that are in train once columns are shuffled.
 
     Parameters
     ----------
     cells : mapping
-        Column -> mixed number of each row of the class, shape (n,).
-    held : numpy.ndarray of bool
-        Which of these rows are the holdout's, shape (n,); at least one.
+        Column -> hash of each row of the class, shape (n,).
+    held : numpy.ndarray of bool, shape (n,)
+        Holdout rows among them, at least one.
     elsewhere : numpy.ndarray
         Keys of the train rows of other classes.
     rng : numpy.random.Generator
-        Source of the shuffles.
+        Shuffles.
 
     Returns
     -------
     float
-        The largest share, in [0, 1], of: every column shuffled for itself, one telling column alone.
+        The largest share, in [0, 1], of: all columns shuffled, one informative column shuffled.
 
     Examples
     --------
     >>> cells = {"x": np.arange(100, dtype=np.uint64) % np.uint64(50) * np.uint64(1000)}
     >>> cells["y"] = cells["x"] * np.uint64(7)
     >>> held = np.arange(100) < 50
-    >>> shuffled_share(cells, held, np.zeros(0, np.uint64), np.random.default_rng(0)) < 0.2
+    >>> simulate_copy_share(cells, held, np.zeros(0, np.uint64), np.random.default_rng(0)) < 0.2
     True
     """
-    whole = _sum(cells)
-    shuffled = [_sum({name: rng.permutation(cell) for name, cell in cells.items()})]
-    telling = []
+    whole = sum_cells(cells)
+    shuffled = [sum_cells({name: rng.permutation(cell) for name, cell in cells.items()})]
+    informative = []
     for name, cell in cells.items():
         sizes = np.unique(cell, return_counts=True)[1]
-        if ((sizes / len(cell)) ** 2).sum() <= _TELLING:
-            telling.append((len(sizes), name))
-    for _, name in sorted(telling)[:_MOST_COLUMNS]:
+        if ((sizes / len(cell)) ** 2).sum() <= _MAX_AGREEMENT:
+            informative.append((len(sizes), name))
+    for _, name in sorted(informative)[:_MAX_SHUFFLED_COLUMNS]:
         shuffled.append(whole - cells[name] + rng.permutation(cells[name]))
-    # Train stays as it is: shuffled, rows that were multiplied would fill every combination.
+    # Train rows are not shuffled: rows that were multiplied would then fill every combination.
     train = np.append(whole[~held], elsewhere)
     return float(max(np.isin(key[held], train).mean() for key in shuffled))
 
 
 def has_few_rows(cells: Mapping[str, Keys]) -> bool:
-    """Return whether the repeats of a class are of so few rows that they may be its nature.
+    """Return whether the repeats of a class are of so few rows that they may be natural.
 
-    Fewer than 12 distinct rows repeat; or up to 50 do, and they are not told apart by each of three
-    columns, as rows of measured values are.
+    Fewer than 12 distinct rows repeat; or up to 50 do, and fewer than three columns tell them apart, as
+    measured values would.
 
     Parameters
     ----------
     cells : mapping
-        Column -> mixed number of each row of the class, shape (n,).
+        Column -> hash of each row of the class, shape (n,).
 
     Examples
     --------
@@ -94,339 +282,77 @@ def has_few_rows(cells: Mapping[str, Keys]) -> bool:
     >>> has_few_rows({name: kinds * np.uint64(i) for i, name in enumerate("abcd", 1)})
     False
     """
-    _, first, sizes = np.unique(_sum(cells), return_index=True, return_counts=True)
+    _, first, sizes = np.unique(sum_cells(cells), return_index=True, return_counts=True)
     rows = first[sizes > 1]
-    if len(rows) > _FEW_ROWS:
-        return False
-    apart = sum(
-        len(np.unique(cell[rows])) >= _TELLS_ROWS_APART * len(rows) for cell in cells.values()
+    n_distinct = [len(np.unique(cell[rows])) for cell in cells.values()]
+    n_columns = sum(n >= _DISTINCT_SHARE * len(rows) for n in n_distinct)
+    return len(rows) < _VERY_FEW_ROWS or (
+        len(rows) <= _FEW_ROWS and n_columns < _MIN_DISTINCT_COLUMNS
     )
-    return len(rows) < _LEAST_ROWS or apart < _LEAST_COLUMNS
 
 
-def _sum(cells: Mapping[str, Keys]) -> Keys:
-    total = np.zeros(len(next(iter(cells.values()))), dtype=np.uint64)
-    for cell in cells.values():
-        total += cell
-    return total
-
-
-LOG_ALPHA = float(np.log(1e-5))
-"""A finding must be rarer than this by chance; where columns or grids are tried, rarer than its part."""
-
-_KEYS_AT_ONCE = 400_000
-_NATURAL_SHARE = 0.1
-_NATURAL_TIMES = 3.0
-_NATURAL_EXCESS = 0.15
-_MOST_USUAL = 0.33
-_SHUFFLED_TIMES = 1.5
-_FEWEST_OF_A_CLASS = 30
-_TIED = 1.05
-_GRIDS = ((0.02, 0.0), (0.02, 0.5), (0.1, 0.25), (0.1, 0.75), (0.4, 0.0), (0.4, 0.5))
-_FEWEST_NUMBERS = 2
-
-
-@dataclass(frozen=True)
-class SplitRows:
-    """Rows of a train part, of a holdout and perhaps of a made set, one below the other.
-
-    Parameters
-    ----------
-    keys : RowKeys
-        Their cells.
-    side : numpy.ndarray of int
-        0 for a train row, 1 for a holdout row, 2 for a made row, shape (n,).
-    labels : numpy.ndarray of int, optional
-        Code of each row's class, shape (n,); None without a target that holds labels.
-    names : tuple of str
-        Names of the classes by code.
-    columns : tuple of str
-        Columns to compare, without identifiers.
-    features : tuple of str
-        Those of `columns` that are no key of any kind: no target, group or time, none whose values
-        differ in nearly every row.
-    target : str or None
-        The column to predict.
-    """
-
-    keys: RowKeys
-    side: npt.NDArray[np.int8]
-    labels: npt.NDArray[np.int32] | None
-    names: tuple[str, ...]
-    columns: tuple[str, ...]
-    features: tuple[str, ...]
-    target: str | None
-
-    @property
-    def in_holdout(self) -> npt.NDArray[np.bool_]:
-        """Which rows are the holdout's, shape (n,)."""
-        return np.asarray(self.side == 1)
-
-    @property
-    def fraction(self) -> float:
-        """Share of rows that the cut put into the holdout, in (0, 1).
-
-        A class that was grown in the train part after the cut hides the share; the class with the
-        largest share tells it.
-        """
-        shares = [float(self.in_holdout.mean())]
-        for code in range(len(self.names)):
-            mine = self.in_holdout[self.labels == code]
-            if mine.sum() >= _FEWEST_OF_A_CLASS:
-                shares.append(float(mine.mean()))
-        return max(shares[0], min(max(shares), 0.5))
-
-    def first(self, touched: npt.NDArray[np.bool_]) -> tuple[int, ...]:
-        """Return the positions in the holdout of the first of its rows that are touched."""
-        return first_rows(touched[self.in_holdout])
-
-    def crowds(self) -> Iterator[tuple[str, npt.NDArray[np.bool_] | None]]:
-        """Yield all rows, then the rows of each class with words for them."""
-        yield "", None
-        if self.labels is not None:
-            for code, name in enumerate(self.names):
-                yield f" of the class '{name}'", self.labels == code
-
-
-def copies(cut: SplitRows) -> list[Leak]:
-    """Return the leak of rows that stand on both sides, whole or under other keys; or none."""
-    fraction = cut.fraction
-    for names in dict.fromkeys((cut.columns, cut.features)):
-        if not names:
-            continue
-        key = cut.keys.key(names)
-        how = "value for value" if names == cut.columns else _under_other_keys(cut)
-        for words, rows in cut.crowds():
-            found = _cut_in_two(key, cut.in_holdout, rows, fraction)
-            if found is not None:
-                kind = "copies" if names == cut.columns else "changed_copies"
-                what = (
-                    f"{counted(found[0])}{words} also stand in the train part, {how}, where chance "
-                    f"explains {found[1]:,.0f}"
-                )
-                return [Leak(kind, what, found[0], found[2], at=_first_shared(cut, key, rows))]
-    return []
-
-
-def changed_copies(cut: SplitRows) -> list[Leak]:
-    """Return the leak of rows that stand on both sides but for one column; or none."""
-    fraction = cut.fraction
-    for names in dict.fromkeys((cut.columns, cut.features)):
-        if len(names) < 2:
-            continue
-        whole = cut.keys.key(names)
-        for name in names:
-            key = whole - cut.keys.cells[name]
-            kept = _part(key)
-            found = _cut_in_two(key, cut.in_holdout, kept, fraction, len(names))
-            if found is not None:
-                what = (
-                    f"{counted(found[0])} also stand in the train part but for the column '{name}', "
-                    f"where chance explains {found[1]:,.0f}"
-                )
-                at = _first_shared(cut, key, kept)
-                return [Leak("changed_copies", what, found[0], found[2], at=at)]
-    return []
-
-
-def near_copies(cut: SplitRows) -> list[Leak]:
-    """Return the leak of rows that have a near copy on the other side, by cells of a grid; or none."""
-    fraction = cut.fraction
-    for names in dict.fromkeys((cut.columns, cut.features)):
-        if sum(name in cut.keys.numbers for name in names) < _FEWEST_NUMBERS:
-            continue
-        for width, shift in _GRIDS:
-            key = cut.keys.grid_key(names, width, shift)
-            for words, rows in cut.crowds():
-                found = _cut_in_two(key, cut.in_holdout, rows, fraction, len(_GRIDS))
-                if found is not None:
-                    what = (
-                        f"{counted(found[0])}{words} have a train row within {width:g} of a spread "
-                        f"in every column, where chance explains {found[1]:,.0f}"
-                    )
-                    at = _first_shared(cut, key, rows)
-                    return [Leak("near_copies", what, found[0], found[2], at=at)]
-    return []
-
-
-def oversampled(cut: SplitRows, rng: np.random.Generator) -> list[Leak]:
-    """Return the leak of a class whose rows were multiplied before the cut; or none.
-
-    What the class's own values explain is natural; repeats of few discrete rows are a doubtful leak.
-    """
-    if cut.labels is None:
-        return []
-    doubts: list[Leak] = []
-    for names in dict.fromkeys((cut.columns, cut.features)):
-        if not names:
-            continue
-        key = cut.keys.key(names)
-        seen = cut.in_holdout & np.isin(key, key[~cut.in_holdout])
-        for code in grown_classes(cut):
-            mine = cut.labels == code
-            n, k = int((cut.in_holdout & mine).sum()), int((seen & mine).sum())
-            others = cut.in_holdout & ~mine
-            usual = float(seen[others].mean()) if others.any() else 0.0
-            natural = max(_NATURAL_SHARE, min(_NATURAL_TIMES * usual, usual + _NATURAL_EXCESS))
-            # In a table with few distinct rows every class repeats itself, each in its own measure.
-            if usual >= _MOST_USUAL or not n or _chance(k, natural, n) >= LOG_ALPHA:
-                continue
-            cells = {name: cut.keys.cells[name][mine] for name in names}
-            elsewhere = key[~cut.in_holdout & ~mine]
-            shuffled = shuffled_share(cells, cut.in_holdout[mine], elsewhere, rng)
-            chance = _chance(k, max(natural, _SHUFFLED_TIMES * shuffled), n)
-            if chance >= LOG_ALPHA:
-                continue
-            leak = _multiplied(cut.names[code], k, n, usual, chance, has_few_rows(cells))
-            leak = replace(leak, at=cut.first(seen & mine))
-            if not leak.is_doubtful:
-                return [leak]
-            doubts.append(leak)
-    return doubts[:1]
-
-
-def _chance(k: int, share: float, n: int) -> float:
-    return log_tail(k, np.array([share]), np.array([n])) if share < 1 else 0.0
-
-
-def _multiplied(name: str, k: int, n: int, usual: float, chance: float, is_doubtful: bool) -> Leak:
-    what = (
-        f"{k / n:.0%} of the holdout rows of the class '{name}' also stand in the train part, of other "
-        f"classes {usual:.0%}: "
-    )
-    if is_doubtful:
-        what += (
-            "they are repeats of few rows, which may be natural; if rows of the class were multiplied, "
-            "cut first"
-        )
-    else:
-        what += "its rows were multiplied before the cut"
-    return Leak("oversampled", what, k, chance, is_doubtful)
-
-
-def grown_classes(cut: SplitRows) -> list[int]:
-    """Return the classes that may have been grown, rarest first: all but a clearly commonest one."""
-    if cut.labels is None:
-        return []
-    sizes = np.bincount(cut.labels[cut.labels >= 0], minlength=len(cut.names))
-    order = np.argsort(sizes, kind="stable")
-    tied = len(order) > 1 and sizes[order[-1]] <= _TIED * sizes[order[-2]]
-    return [int(code) for code in (order if tied else order[:-1])]
-
-
-def _cut_in_two(
-    key: Keys,
-    in_holdout: npt.NDArray[np.bool_],
-    rows: npt.NDArray[np.bool_] | None,
-    fraction: float,
-    n_tried: int = 1,
-) -> tuple[int, float, float] | None:
-    """Return (rows of the holdout that stand in train, as many by chance, log chance), if too many."""
-    if rows is not None:
-        key, in_holdout = key[rows], in_holdout[rows]
-    if in_holdout.all() or not in_holdout.any():
-        return None
-    order = np.argsort(key)
-    ordered = key[order]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    sizes = np.diff(np.append(starts, len(key)))
-    held = np.add.reduceat(in_holdout[order].astype(np.int64), starts)
-    shared = sizes > 1
-    sizes, held = sizes[shared], held[shared]
-    both = (held > 0) & (held < sizes)
-    chances, counts = span_chances(sizes, fraction)
-    chance = log_tail(int(both.sum()), chances, counts)
-    if chance >= LOG_ALPHA - np.log(n_tried):
-        return None
-    mean_held = float(held[both].mean())
-    return int(held[both].sum()), float(chances @ counts) * mean_held, chance
-
-
-def _first_shared(cut: SplitRows, key: Keys, rows: npt.NDArray[np.bool_] | None) -> tuple[int, ...]:
-    """Return the first holdout rows, among `rows`, whose key stands in train."""
-    rows = np.ones(len(key), dtype=bool) if rows is None else rows
-    return cut.first(rows & np.isin(key, key[rows & ~cut.in_holdout]))
-
-
-def _part(key: Keys) -> npt.NDArray[np.bool_]:
-    """Return which rows to look at: crowds of equal keys are taken or left as a whole."""
-    share = min(1.0, _KEYS_AT_ONCE / len(key))
-    return np.asarray((key >> np.uint64(32)).astype(np.float64) < share * 2.0**32)
-
-
-def _under_other_keys(cut: SplitRows) -> str:
-    left = [name for name in cut.columns if name not in cut.features]
-    return "but for " + ", ".join(f"'{name}'" for name in left[:5]) + ", ..." * (len(left) > 5)
-
-
-def nearly_unique(keys: RowKeys, name: str, train: npt.NDArray[np.bool_]) -> bool:
-    """Return whether a column tells nearly every train row apart, as a key does."""
-    cells = keys.cells[name][train]
-    return len(cells) > 1 and len(np.unique(cells)) > 0.99 * len(cells)
-
-
-def key_columns(
-    keys: RowKeys, names: Sequence[str], kinds: Sequence[str], train: npt.NDArray[np.bool_]
-) -> set[str]:
-    """Return the columns that act as a key although nothing says so: whole numbers, dates."""
-    candidates = ("integer", "datetime")
-    return {
-        name
-        for name, kind in zip(names, kinds)
-        if kind in candidates and nearly_unique(keys, name, train)
-    }
-
-
-_MOST_QUERIES = 1_500
-_CELLS = 3_000_000
-_FEWEST = 40
-_SAME = 1e-5
+_MAX_QUERIES = 1_500  # rows of each set whose nearest train row is searched: a second of CPU
+_MAX_CELLS = 3_000_000  # of the searched train rows: bounds memory where features are many
+_MIN_QUERIES = 40  # with fewer, low quantiles are single rows
+_SAME = 1e-5  # distance of equal rows after rounding; exact copies are another leak
 _QUANTILES = {0.002: 1.0, 0.01: 1.0, 0.1: 1.5, 0.3: 1.5}
 """Low quantiles of real distances, and how many times as many rows below them drift may explain."""
 
 
-def nearer_than_real(
-    holdout: Dataset, train: Dataset, rng: np.random.Generator, words: str = ""
+def find_near_duplicates(
+    train: Dataset, holdout: Dataset, split: SplitRows, rng: np.random.Generator
 ) -> list[Leak]:
     """Return the leak of holdout rows that lie too near to train rows; or none.
 
-    Parameters
-    ----------
-    holdout, train : Dataset
-        The same columns.
-    rng : numpy.random.Generator
-        Chooses the rows that are looked at, at most 1,500 of each side.
-    words : str
-        What the rows are, for the sentence.
+    Classes are tested one by one: one that was enlarged after the split shifts the distances of the whole.
     """
-    n_control = min(_MOST_QUERIES, len(train) // 4)
-    if n_control < _FEWEST or len(holdout) < _FEWEST:
+    names = [
+        name
+        for name in split.features
+        if name in split.keys.numbers or train.schema[name].kind == holdout.schema[name].kind
+    ]
+    own, other = (part.select(names).without_reserved() for part in (holdout, train))
+    if split.labels is None:
+        return _find_near_rows(own, other, rng, "")
+    for code in np.argsort(split.class_sizes, kind="stable"):
+        rows = split.labels == code
+        kept = own.filter(rows[split.in_holdout]), other.filter(rows[~split.in_holdout])
+        found = _find_near_rows(*kept, rng, f" of the class '{split.names[code]}'")
+        if found:
+            return found
+    return []
+
+
+def _find_near_rows(
+    holdout: Dataset, train: Dataset, rng: np.random.Generator, subject: str
+) -> list[Leak]:
+    """Return the leak of rows that are nearer to train rows than train rows are to each other."""
+    n_control = min(_MAX_QUERIES, len(train) // 4)
+    if n_control < _MIN_QUERIES or len(holdout) < _MIN_QUERIES:
         return []
     order = rng.permutation(len(train))
     control, rest = train.take(np.sort(order[:n_control])), order[n_control:]
-    # Fitted on what neither side is part of: an encoder knows the words and levels of its own rows.
+    # Fitted on rows of neither query: an encoder knows the words and levels of its own rows.
     encoder = FeatureEncoder.fit(train.take(np.sort(rest)))
-    queries = [encoder.transform(part) for part in (holdout.at_most(_MOST_QUERIES, rng), control)]
+    queries = [encoder.transform(part) for part in (holdout.at_most(_MAX_QUERIES, rng), control)]
     width = queries[0].shape[1]
     if width < 2:
         return []
-    reference = encoder.transform(train.take(np.sort(rest[: max(1_000, _CELLS // width)])))
+    reference = encoder.transform(train.take(np.sort(rest[: max(1_000, _MAX_CELLS // width)])))
     found = [nearest(query, reference, 1)[0][:, 0] for query in queries]
-    # Whole copies are looked for elsewhere; natural ones would hide what lies next to them.
-    mine, own = (apart[apart > _SAME] for apart in found)
+    mine, own = (distance[distance > _SAME] for distance in found)
     if not len(mine) or not len(own):
         return []
     for quantile, times in _QUANTILES.items():
         bound = float(np.quantile(own, quantile))
-        near, usual = int((mine <= bound).sum()), int((own <= bound).sum())
-        # Under a cut at random each near row is the holdout's with this chance.
+        near, expected = int((mine <= bound).sum()), int((own <= bound).sum())
+        # After a random split, a near row is one of the holdout with this probability.
         share = times * len(mine) / (times * len(mine) + len(own))
-        chance = log_tail(near, np.array([share]), np.array([near + usual]))
+        chance = log_tail(near, share, near + expected)
         if chance < LOG_ALPHA:
-            expected = usual / len(own)
-            what = (
-                f"{near / len(mine):.0%} of the holdout rows{words} lie nearer to a train row than "
-                f"{1 - expected:.0%} of real rows do"
+            message = (
+                f"{near / len(mine):.0%} of the holdout rows{subject} lie nearer to a train row than "
+                f"{1 - expected / len(own):.0%} of real rows do"
             )
-            return [Leak("near_copies", what, near, chance)]
+            return [Leak("near_copies", message, near, chance)]
     return []

@@ -1,4 +1,4 @@
-"""What a look for leaks finds: its kinds, one leak, and all of them."""
+"""Leaks between a holdout and training rows: kinds, one leak, and the result of a check."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import LeakKind
-from twinset.core.errors import ParameterError, did_you_mean
+from twinset.core.errors import LeakError, ParameterError, did_you_mean
 from twinset.core.findings import Note, NoteKind
 
 LEAKS: tuple[str, ...] = get_args(LeakKind)
 """Kinds of leaks, by the name that allows them."""
 
-_TOLD_ROWS = 5
+_N_REPORTED_ROWS = 5  # positions in an error: enough to look at, and they still fit on a line
 
 
 @dataclass(frozen=True)
 class Leak:
-    """One way in which a holdout does not stand apart from what was trained on.
+    """One way in which a holdout shares information with the rows that were trained on.
 
     Parameters
     ----------
     kind : str
         One of `LEAKS`.
-    what : str
-        The finding in one plain sentence, without a full stop.
+    message : str
+        The finding in one sentence, without a full stop.
     rows : int
-        Holdout rows that are touched, as far as they were looked at.
+        Holdout rows that are affected, among those that were examined.
     log_chance : float
-        Natural logarithm of the probability that chance alone does as much, at most 0; minus
-        infinity where chance has no part in it.
+        Natural logarithm of the probability of as much by chance, at most 0; minus infinity where chance
+        has no part in it.
     is_doubtful : bool
-        Whether the class's nature explains it as well: then it is a remark and no leak.
+        Whether the nature of the class is another explanation; such a leak is a remark.
     at : tuple of int
-        Positions of the first touched rows in the holdout, from 0; empty where they are not known.
+        Positions of the first affected rows in the holdout, from 0; empty where they are not known.
     """
 
     kind: str
-    what: str
+    message: str
     rows: int
     log_chance: float = -float("inf")
     is_doubtful: bool = False
@@ -49,13 +49,18 @@ class Leak:
 
     def to_json(self) -> dict[str, Any]:
         """Return the leak as plain JSON values; the chance as a power of ten."""
-        tens = None if self.log_chance == -float("inf") else round(self.log_chance / 2.302585, 1)
-        return {"kind": self.kind, "what": self.what, "rows": self.rows, "log10_chance": tens}
+        tens = None if self.log_chance == -float("inf") else round(self.log_chance / np.log(10), 1)
+        return {
+            "kind": self.kind,
+            "message": self.message,
+            "rows": self.rows,
+            "log10_chance": tens,
+        }
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What a look for leaks found.
+    """Result of a leakage check.
 
     Parameters
     ----------
@@ -64,7 +69,7 @@ class Findings:
     allowed : tuple of Leak
         Those that the caller allowed.
     remarks : tuple of str
-        What a reader should know besides.
+        Further sentences for the reader.
     """
 
     leaks: tuple[Leak, ...] = ()
@@ -72,10 +77,10 @@ class Findings:
     remarks: tuple[str, ...] = ()
 
     @classmethod
-    def of(
+    def from_leaks(
         cls, leaks: Sequence[Leak], allow: Sequence[str] = (), remarks: Sequence[str] = ()
     ) -> Findings:
-        """Return the first leak of each kind, those of the allowed kinds apart; doubtful ones are remarks.
+        """Return the first leak of each kind; doubtful leaks become remarks.
 
         Raises
         ------
@@ -87,30 +92,50 @@ class Findings:
         for leak in leaks:
             if not leak.is_doubtful:
                 first.setdefault(leak.kind, leak)
-        doubts = [leak.what for leak in leaks if leak.is_doubtful]
         return cls(
             tuple(leak for kind, leak in first.items() if kind not in allow),
             tuple(leak for kind, leak in first.items() if kind in allow),
-            (*remarks, *doubts),
+            (*remarks, *(leak.message for leak in leaks if leak.is_doubtful)),
         )
 
-    def joined(self, other: Findings) -> Findings:
-        """Return these findings and those of another look, one leak of each kind."""
+    def join(self, other: Findings) -> Findings:
+        """Return the findings of two checks, one leak of each kind."""
         kinds = [leak.kind for leak in (*self.allowed, *other.allowed)]
         leaks = (*self.leaks, *self.allowed, *other.leaks, *other.allowed)
-        return Findings.of(leaks, kinds, (*self.remarks, *other.remarks))
+        return Findings.from_leaks(leaks, kinds, (*self.remarks, *other.remarks))
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing stands in the way of an evaluation."""
+        """Whether there is no leak that was not allowed."""
         return not self.leaks
 
     @property
     def notes(self) -> list[str]:
-        """Sentences for a report: every leak that was allowed, then the remarks."""
+        """Sentences for a report: every allowed leak, then the remarks."""
         kind = NoteKind.ALLOWED_LEAK
-        told = [Note(f"Allowed leak '{leak.kind}': {leak.what}", kind) for leak in self.allowed]
-        return [*told, *self.remarks]
+        notes = [Note(f"Allowed leak '{leak.kind}': {leak.message}", kind) for leak in self.allowed]
+        return [*notes, *self.remarks]
+
+    def require_clean(self) -> Findings:
+        """Return the findings if they are clean.
+
+        Raises
+        ------
+        LeakError
+            They are not; the error states the first leak and the kinds of all.
+        """
+        if self.is_clean:
+            return self
+        first, *others = self.leaks
+        more = f" (and {', '.join(leak.kind for leak in others)})" if others else ""
+        names = ", ".join(leak.kind for leak in self.leaks)
+        raise LeakError(
+            f"the holdout is not independent of the training rows: {first.message}"
+            f"{_format_positions(first)}{more}",
+            kind=first.kind,
+            todo="split the real rows first and generate rows from the train set alone; where you know "
+            f"better, allow it (--allow-leak, or allow_leaks in a recipe and in Python): {names}",
+        )
 
 
 def check_allowed(allow: Sequence[str]) -> None:
@@ -133,15 +158,23 @@ def first_rows(touched: npt.NDArray[np.bool_]) -> tuple[int, ...]:
     >>> first_rows(np.array([False, True, True, False]))
     (1, 2)
     """
-    return tuple(np.flatnonzero(touched)[:_TOLD_ROWS].tolist())
+    return tuple(np.flatnonzero(touched)[:_N_REPORTED_ROWS].tolist())
 
 
-def counted(n: int, noun: str = "holdout row") -> str:
-    """Return the number with its noun; a number from 1 to 10 is not told.
+def format_count(n: int, noun: str = "holdout row") -> str:
+    """Return the number with its noun; small counts, 1 to 10, are not disclosed.
 
     Examples
     --------
-    >>> counted(1_200), counted(3)
+    >>> format_count(1_200), format_count(3)
     ('1,200 holdout rows', 'fewer than 11 holdout rows')
     """
     return f"fewer than 11 {noun}s" if 0 < n < 11 else f"{n:,} {noun}s"
+
+
+def _format_positions(leak: Leak) -> str:
+    """Return the positions of the first rows in the holdout, without a value of them."""
+    if not leak.at:
+        return ""
+    more = ", ..." if leak.rows > len(leak.at) else ""
+    return f" (in the holdout, counted from row 0: {', '.join(map(str, leak.at))}{more})"

@@ -7,17 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.image.codec import hash_images
 
 # From this share of repeated rows on, a reader should be told.
 _MUCH = 0.5
 _FEWEST_TOLD = 11
 _REACH = 3.0
-_NESTED = ("mask", "boxes", "spans")
 
 
 @dataclass(frozen=True)
@@ -76,12 +72,12 @@ def count_row_overlap(
     >>> found.seen, found.rows, round(found.repeated, 2)
     (1, 1, 0.67)
     """
-    able = [field.name for field in known.schema.fields if field.kind not in _NESTED]
+    able = [field.name for field in known.schema.fields if not field.column_kind.is_annotation]
     names = able if names is None else list(names)
     if not names:
         return RowOverlap(0, len(others), 0.0)
     sides = [
-        pa.table([_plain(part.records.column(n)) for n in names], names=names).append_column(
+        pa.table([_content(part, name) for name in names], names=names).append_column(
             "_other", pa.array(np.full(len(part), side))
         )
         for side, part in enumerate((known, others))
@@ -98,11 +94,11 @@ def copied_rows(real: Dataset, synthetic: Dataset) -> RowOverlap:
     """Return how many synthetic rows equal a real one; identifiers, made afresh, are not looked at."""
     fields = [field for field in real.schema.fields if field.kind not in ("id", "spans")]
     # Free text is often made afresh as well; it decides only where there is a label beside it at most.
-    tabular = [field.name for field in fields if field.kind in TABULAR_KINDS]
+    tabular = [field.name for field in fields if field.is_tabular]
     # Beside a picture, its labels tell nothing: they stand with many others, too.
-    images = [field.name for field in fields if field.kind == "image"]
+    images = [field.name for field in fields if field.column_kind.is_media]
     about_texts = len(tabular) < 2 and len(tabular) < len(fields)
-    rest = [field.name for field in fields if field.kind not in _NESTED]
+    rest = [field.name for field in fields if not field.column_kind.is_annotation]
     return count_row_overlap(real, synthetic, images or (rest if about_texts else tabular))
 
 
@@ -128,8 +124,5 @@ def seen_note(found: RowOverlap) -> list[str]:
     ]
 
 
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Bring dictionaries to texts and pictures to keys, which rows can be grouped by across two tables."""
-    if pa.types.is_struct(column.type):
-        return hash_images(column)
-    return pc.cast(column, pa.string()) if pa.types.is_dictionary(column.type) else column
+def _content(rows: Dataset, name: str) -> pa.ChunkedArray:
+    return rows.schema[name].column_kind.content(rows.records.column(name))

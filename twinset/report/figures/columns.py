@@ -77,13 +77,14 @@ def column_panels(
         Greatest number of figures.
     """
     synthetic = sets["synthetic"]
-    fields = [f for f in synthetic.schema.fields if f.kind in _FIGURES and f.role != "identifier"]
+    fields = [f for f in synthetic.schema.fields if _choose_figure(f) and f.role != "identifier"]
     # `sorted` is stable: columns without a distance keep the schema's order behind the others.
     fields.sort(key=lambda f: -distances.get(f.name, -1.0))
     panels = []
     for field in fields[:limit]:
         present = {name: sets[name] for name in SERIES if _has(sets.get(name), field)}
-        figure = _FIGURES[field.kind](present, field) if present else None
+        draw = _choose_figure(field)
+        figure = draw(present, field) if present and draw else None
         if figure is not None:
             missing = {name: float(s.is_null(field.name).mean()) for name, s in present.items()}
             panels.append(
@@ -109,12 +110,12 @@ def _has(dataset: Dataset | None, field: Field) -> bool:
     """
     if dataset is None or not len(dataset) or field.name not in dataset.schema.names:
         return False
-    return _FIGURES.get(dataset.schema[field.name].kind) is _FIGURES[field.kind]
+    return _choose_figure(dataset.schema[field.name]) is _choose_figure(field)
 
 
 def _numbers(sets: Mapping[str, Dataset], field: Field) -> Histogram | None:
     found = {name: _present(dataset.values(field.name)) for name, dataset in sets.items()}
-    return _histogram(found, whole=field.kind == "integer", label=axis_label)
+    return _histogram(found, whole=field.is_whole, label=axis_label)
 
 
 def _dates(sets: Mapping[str, Dataset], field: Field) -> Histogram | None:
@@ -130,29 +131,20 @@ def _text_lengths(sets: Mapping[str, Dataset], field: Field) -> Histogram | None
     return _histogram(found, whole=True, label=axis_label)
 
 
-def _levels(sets: Mapping[str, Dataset], field: Field) -> Bars | None:
-    return _bars({name: dataset.records.column(field.name) for name, dataset in sets.items()})
+def _labels(sets: Mapping[str, Dataset], field: Field) -> Bars | None:
+    labels = field.column_kind.labels
+    return _bars({name: labels(rows.records.column(field.name)) for name, rows in sets.items()})
 
 
-def _object_levels(sets: Mapping[str, Dataset], field: Field) -> Bars | None:
-    key = "category" if field.kind == "boxes" else "label"
-    flat = {
-        name: pc.struct_field(pc.list_flatten(dataset.records.column(field.name)), key)
-        for name, dataset in sets.items()
-    }
-    return _bars(flat)
+Draw = Callable[[Mapping[str, Dataset], Field], Histogram | Bars | None]
 
 
-_FIGURES: Mapping[str, Callable[[Mapping[str, Dataset], Field], Histogram | Bars | None]] = {
-    "number": _numbers,
-    "integer": _numbers,
-    "datetime": _dates,
-    "text": _text_lengths,
-    "category": _levels,
-    "boolean": _levels,
-    "boxes": _object_levels,
-    "spans": _object_levels,
-}
+def _choose_figure(field: Field) -> Draw | None:
+    if field.has_levels or field.column_kind.label_key:
+        return _labels
+    if field.has_order:
+        return _dates if field.is_time else _numbers
+    return _text_lengths if field.column_kind.is_free_text else None
 
 
 def _floats(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:

@@ -136,7 +136,7 @@ def label_of(dataset: Dataset, row: int, target: str | None) -> str:
     """Return the row's label when the target is a category, else an empty text."""
     if target is None or target not in dataset.schema.names:
         return ""
-    if dataset.schema[target].kind not in ("category", "boolean"):
+    if not dataset.schema[target].has_levels:
         return ""
     value = dataset.records.column(target)[row].as_py()
     return "" if value is None else str(value)

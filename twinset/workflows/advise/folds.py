@@ -225,7 +225,7 @@ def suspicions(labelled: LabelledTable, split: TrainTestSplit) -> list[str]:
 
 def _separates_classes(rows: Dataset, name: str, truth: Mask) -> bool:
     """Return whether a column alone ranks nearly every rare row before, or behind, every common one."""
-    if rows.schema[name].kind in ("category", "boolean"):
+    if rows.schema[name].has_levels:
         scores = _level_rates(rows.codes(name)[0], truth)
     else:
         values = rows.values(name)

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import DataError, ParameterError, SchemaError
 from twinset.ingest.input_table import name_target, open_table
 from twinset.ingest.locale_formats import local_format
@@ -119,7 +118,7 @@ def read_labelled_table(source: object, columns: ColumnRoles) -> LabelledTable:
     special = {columns.target, columns.time, columns.group}
     special |= {f.name for f in real.schema.fields if f.role in ("group", "identifier", "split")}
     fields = [field for field in real.schema.fields if field.name not in special]
-    features = tuple(field.name for field in fields if field.kind in TABULAR_KINDS)
+    features = tuple(field.name for field in fields if field.is_tabular)
     if not features:
         raise SchemaError("no column is left to predict from", todo="give numbers or categories")
     shown = real.select([*features, columns.target]).without_reserved()
@@ -163,8 +162,8 @@ def _time(real: Dataset, columns: ColumnRoles) -> tuple[Floats | None, bool]:
         raise ParameterError(
             "the unit of time is not known", got=columns.time_unit, allowed=", ".join(TIME_UNITS)
         )
-    kind = real.schema[columns.time].kind
-    if kind not in ("datetime", "number", "integer"):
+    field = real.schema[columns.time]
+    if not field.has_order:
         raise SchemaError(
             f"the time column '{columns.time}' holds no times",
             got=_got(real, columns.time),
@@ -177,7 +176,7 @@ def _time(real: Dataset, columns: ColumnRoles) -> tuple[Floats | None, bool]:
             f"the time column '{columns.time}' has {int((~np.isfinite(values)).sum()):,} missing values",
             todo="fill or remove these rows, or give no time",
         )
-    if kind == "datetime":
+    if field.is_time:
         return values / MICROSECONDS_A_DAY, True
     if columns.time_unit is None:
         return values, False
@@ -185,8 +184,7 @@ def _time(real: Dataset, columns: ColumnRoles) -> tuple[Floats | None, bool]:
 
 
 def _amount(real: Dataset, name: str) -> Floats:
-    kind = real.schema[name].kind
-    if kind not in ("number", "integer"):
+    if not real.schema[name].is_numeric:
         raise SchemaError(
             f"the amount column '{name}' holds no numbers",
             got=_got(real, name),

@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import MissingExtraError, ParameterError, UnknownNameError
+from twinset.core.features.models import build_linear_model, fit_boosted_trees
 
 Matrix = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
@@ -225,14 +225,21 @@ def fit(
     trees : int
         Trees of a boosted model; with fewer of them each counts for more.
     """
-    model = _MODELS[model_name](setting, seed, trees)
     if model_name == "boosted":
-        # A column without any value has no bins; as a constant it is passed over just the same.
-        empty = np.isnan(x).all(axis=0)
-        x = np.where(empty, 0.0, x) if empty.any() else x
-        with threadpool_limits(limits=1, user_api="openmp"):
-            model.fit(x, truth, weight)
+        model = fit_boosted_trees(
+            x,
+            truth,
+            weight,
+            task="classification",
+            seed=seed,
+            learning_rate=_RATE / trees,
+            max_iter=trees,
+            max_leaf_nodes=15,
+            min_samples_leaf=_LEAF[setting],
+            l2_regularization=_PENALTY[setting],
+        )
     else:
+        model = _MODELS[model_name](setting, seed, trees)
         model.fit(x, truth, sample_weight=weight)
 
     def predict(rows: Matrix) -> Floats:
@@ -262,24 +269,8 @@ _PENALTY: Mapping[Setting, float] = {"plain": 5.0, "finer": 5.0, "smoother": 20.
 _C: Mapping[Setting, float] = {"plain": 0.3, "finer": 3.0, "smoother": 0.03}
 
 
-def _boosted(setting: Setting, seed: int, trees: int) -> Any:
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    return HistGradientBoostingClassifier(
-        learning_rate=_RATE / trees,
-        max_iter=trees,
-        max_leaf_nodes=15,
-        min_samples_leaf=_LEAF[setting],
-        l2_regularization=_PENALTY[setting],
-        early_stopping=False,
-        random_state=seed,
-    )
-
-
 def _linear(setting: Setting, seed: int, trees: int) -> Any:
-    from sklearn.linear_model import LogisticRegression
-
-    return LogisticRegression(C=_C[setting], max_iter=500, tol=1e-3)
+    return build_linear_model("classification", C=_C[setting], max_iter=500, tol=1e-3)
 
 
 def _lightgbm(setting: Setting, seed: int, trees: int) -> Any:
@@ -315,7 +306,6 @@ def _xgboost(setting: Setting, seed: int, trees: int) -> Any:
 
 
 _MODELS: Mapping[str, Callable[[Setting, int, int], Any]] = {
-    "boosted": _boosted,
     "linear": _linear,
     "lightgbm": _lightgbm,
     "xgboost": _xgboost,

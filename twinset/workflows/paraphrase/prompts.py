@@ -32,9 +32,9 @@ FORMAT: dict[str, Any] = {
     },
 }
 
-_BYTES_A_TOKEN = 3
-_TOKENS_A_MESSAGE = 8
-_SPARE_TOKENS = 100
+_BYTES_A_TOKEN = 3  # below the 4 of English in common tokenizers, so that costs are overestimated
+_TOKENS_A_MESSAGE = 8  # role and separators around each message
+_SPARE_TOKENS = 100  # for a sentence or a code fence around the JSON of an answer
 
 
 @dataclass(frozen=True)

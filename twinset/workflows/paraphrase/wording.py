@@ -12,8 +12,9 @@ MEANINGFUL = "{}[]<>|\\"
 
 PLACEHOLDER = re.compile(r"\{[^{}]+\}|<[^\W\d]\w*>")
 _TAIL = re.compile(r"\s*[*?]\s*[0-9]+(?:\.[0-9]+)?\s*$")
-_MOST_TIMES_LONGER = 4
-_SPARE = 100
+# A wording may be 4 times as long as its template, and 100 signs more: longer ones are explanations.
+_MAX_LENGTH_RATIO = 4
+_MAX_EXTRA_SIGNS = 100  # short templates may grow beyond the ratio
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Wording:
             return "it holds a sign that has a meaning in templates"
         if not all(sign.isprintable() for sign in words):
             return "it holds a sign that cannot be printed"
-        if len(reply) > _MOST_TIMES_LONGER * len(self.text) + _SPARE:
+        if len(reply) > _MAX_LENGTH_RATIO * len(self.text) + _MAX_EXTRA_SIGNS:
             return "it is far longer than its template"
         return "it is there already" if normalize_wording(reply) in known else ""
 

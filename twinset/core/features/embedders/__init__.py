@@ -1,10 +1,12 @@
-"""Embedders: what turns pictures and texts into vectors in which distances mean something."""
+"""Embedders: turn columns of images or texts into vectors in which distances mean something."""
 
-from twinset.core.features.embedders.base import (
+from collections.abc import Mapping
+
+from twinset.core.features.embedders.embedding import (
     Embedder,
     Embedding,
+    ImageEmbedding,
     read_embeddings,
-    with_carried,
     with_vectors,
 )
 from twinset.core.features.embedders.handcrafted import Classical
@@ -13,17 +15,18 @@ from twinset.core.features.embedders.pretrained import Family, OutsideNet, Weigh
 from twinset.core.features.embedders.small_cnn import SmallNet
 from twinset.core.features.embedders.text import SHIPPED, Shipped, TextEmbedding, hashed_words
 
-Looker = Embedder | TextEmbedding
-"""What looks at images or at texts."""
+DEFAULT_EMBEDDERS: Mapping[str, Embedder] = {one.kind: one for one in (Classical(), hashed_words())}
+"""Kind of column -> the embedder that `FeatureEncoder` takes where none is chosen."""
 
 __all__ = [
+    "DEFAULT_EMBEDDERS",
     "SHIPPED",
     "Classical",
     "Embedder",
     "EmbedderName",
     "Embedding",
     "Family",
-    "Looker",
+    "ImageEmbedding",
     "OutsideNet",
     "Shipped",
     "SmallNet",
@@ -31,6 +34,5 @@ __all__ = [
     "Weights",
     "hashed_words",
     "read_embeddings",
-    "with_carried",
     "with_vectors",
 ]

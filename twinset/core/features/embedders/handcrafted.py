@@ -1,4 +1,4 @@
-"""210 classical numbers of a picture: colours, edges, frequencies, texture and quality."""
+"""210 classical numbers of a image: colours, edges, frequencies, texture and quality."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.features.embedders.base import Codes, Embedder, Embedding, Matrix
+from twinset.core.features.embedders.embedding import (
+    Codes,
+    Embedder,
+    Embedding,
+    ImageEmbedding,
+    Matrix,
+)
 from twinset.core.image.codec import Pixels, open_cv
 
 Floats = npt.NDArray[np.float32]
@@ -32,7 +38,7 @@ _LEAST_SPREADS = (0.01, 0.01, 0.3, 0.04, 0.05)
 
 @dataclass(frozen=True, kw_only=True)
 class Classical(Embedder):
-    """Measures 210 classical numbers of each picture; no weights, no training, no download.
+    """Measures 210 classical numbers of each image; no weights, no training, no download.
 
     Cumulated colour histograms (48), directions of edges in a grid of 3 x 3 (72), the power in 24
     rings of frequency, uniform local binary patterns (59), and noise, sharpness, blocks of 8 pixels
@@ -46,27 +52,27 @@ class Classical(Embedder):
     Classification with Local Binary Patterns, PAMI 24.
     """
 
-    learns: ClassVar[bool] = False
+    kind: ClassVar[str] = "image"
 
     @property
     def name(self) -> str:
         """Its name: "classical"."""
         return "classical"
 
-    def fit(self, images: pa.ChunkedArray, labels: Codes | None, seed: int) -> Embedding:
+    def fit(self, column: pa.ChunkedArray, labels: Codes | None, seed: int) -> Embedding:
         """Return the embedding, its scales those of the training images; nothing is drawn."""
-        plain = Embedding(self.name, SIZE, _stacked)
-        if len(images) > _FIT_IMAGES:
-            rows = np.linspace(0, len(images) - 1, _FIT_IMAGES).astype(np.int64)
-            images = images.take(pa.array(rows))
-        known = plain.vectors(images)
+        plain = ImageEmbedding(self.name, SIZE, _stacked)
+        if len(column) > _FIT_IMAGES:
+            rows = np.linspace(0, len(column) - 1, _FIT_IMAGES).astype(np.int64)
+            column = column.take(pa.array(rows))
+        known = plain.embed(column)
         known = known[~np.isnan(known).any(axis=1)]
         if not len(known):
             known = np.zeros((1, SIZE), dtype=np.float32)
         centre = known.mean(axis=0, dtype=np.float64)
         spread = known.std(axis=0, dtype=np.float64)
         # What never changes among real images still tells where it changes among others; but the
-        # chance of a few hundred pixels must not be blown up to what tells pictures apart.
+        # chance of a few hundred pixels must not be blown up to what tells images apart.
         least, sizes = np.repeat(_LEAST_SPREADS, BLOCKS), np.repeat(BLOCKS, BLOCKS)
         spread = np.maximum(spread, least)
         weight = 1 / (spread * np.sqrt(sizes))
@@ -74,11 +80,11 @@ class Classical(Embedder):
         def apply(many: Sequence[Pixels]) -> Matrix:
             return drawn_in((_stacked(many) - centre) * weight, weight * spread)
 
-        return Embedding(self.name, SIZE, apply, {"kind": "classical features", "size": SIZE})
+        return ImageEmbedding(self.name, SIZE, apply, {"kind": "classical features", "size": SIZE})
 
 
 def classical_vector(pixels: Pixels) -> Floats:
-    """Return the 210 numbers of one picture as they are, shape (210,).
+    """Return the 210 numbers of one image as they are, shape (210,).
 
     Parameters
     ----------
@@ -202,7 +208,7 @@ def _patterns(window: Floats) -> Floats:
 
 
 def _quality(window: Floats, height: int, width: int) -> Floats:
-    """Return noise, sharpness and blocks as logarithms, clipped shares, and the size of the picture."""
+    """Return noise, sharpness and blocks as logarithms, clipped shares, and the size of the image."""
     noise, sharp, blocks = texture_facts(window)
     dark, bright = float((window <= 1 / 255).mean()), float((window >= 254 / 255).mean())
     return np.array(
@@ -245,7 +251,7 @@ def texture_facts(grey: Floats) -> tuple[float, float, float]:
 def _blockiness(grey: Floats, axis: int) -> float:
     """Return by how much the largest step of period 8 exceeds the usual one, as log(1 + excess).
 
-    Where blocks begin is not known of a picture that was cut out of another.
+    Where blocks begin is not known of a image that was cut out of another.
     """
     step = np.abs(np.diff(grey, axis=axis)).mean(axis=1 - axis)
     if len(step) < 2 * _PERIOD:

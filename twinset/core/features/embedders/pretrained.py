@@ -12,7 +12,13 @@ import numpy as np
 import pyarrow as pa
 
 from twinset.core.errors import DataError, MissingExtraError, ParameterError
-from twinset.core.features.embedders.base import Codes, Embedder, Embedding, Matrix
+from twinset.core.features.embedders.embedding import (
+    Codes,
+    Embedder,
+    Embedding,
+    ImageEmbedding,
+    Matrix,
+)
 from twinset.core.features.embedders.small_cnn import small
 from twinset.core.features.torch_device import device_of, one_thread
 from twinset.core.image.codec import Pixels
@@ -60,14 +66,14 @@ class OutsideNet(Embedder):
     architecture : str
         Name of the model in torchvision or timm, e.g. "resnet18".
     side : int, optional
-        Side that pictures are brought to; by default what an ONNX file asks for, else 224.
+        Side that images are brought to; by default what an ONNX file asks for, else 224.
     mean, spread : tuple of float
         What is taken off each channel, and what it is divided by; by default those of ImageNet.
     device : {"auto", "cpu", "cuda"}
         Where torch computes; ONNX files run on the CPU.
     """
 
-    learns: ClassVar[bool] = False
+    kind: ClassVar[str] = "image"
 
     family: Family
     weights: Weights
@@ -97,7 +103,7 @@ class OutsideNet(Embedder):
         """Name of the architecture; of an ONNX file, its own without the ending."""
         return self.architecture or self.weights.name.rpartition(".")[0] or self.weights.name
 
-    def fit(self, images: pa.ChunkedArray, labels: Codes | None, seed: int) -> Embedding:
+    def fit(self, column: pa.ChunkedArray, labels: Codes | None, seed: int) -> Embedding:
         """Return the embedding; the images are only used to see how long its vectors are."""
         run, side = _onnx(self) if self.family == "onnx" else _torch(self)
         mean, spread = (np.array(v, np.float32)[:, None, None] for v in (self.mean, self.spread))
@@ -109,7 +115,7 @@ class OutsideNet(Embedder):
                     (small(one, side) - mean) / spread for one in many[start : start + _AT_ONCE]
                 ]
                 found = run(np.stack(block))
-                # Maps of features become their means over the picture.
+                # Maps of features become their means over the image.
                 out.append(found.mean(axis=(2, 3)) if found.ndim == 4 else found)
             return np.concatenate(out).reshape(len(many), -1).astype(np.float32)
 
@@ -122,7 +128,7 @@ class OutsideNet(Embedder):
             "weights_sha256": self.weights.sha256,
             "side": side,
         }
-        return Embedding(self.name, size, apply, facts)
+        return ImageEmbedding(self.name, size, apply, facts)
 
 
 Run = Callable[[Matrix], Matrix]

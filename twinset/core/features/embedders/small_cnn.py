@@ -1,4 +1,4 @@
-"""A small convolutional net trained on the real train part: an embedder that knows these pictures."""
+"""A small convolutional net trained on the real train set: an embedder that knows these images."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from twinset.core.errors import FitError, ParameterError
-from twinset.core.features.embedders._distortions import N_DISTORTIONS, distorted
-from twinset.core.features.embedders.base import Codes, Embedder, Embedding, Matrix, decoded
+from twinset.core.features.embedders.embedding import (
+    Codes,
+    Embedder,
+    Embedding,
+    ImageEmbedding,
+    Matrix,
+    decode_images,
+)
 from twinset.core.features.embedders.handcrafted import as_colour, drawn_in
 from twinset.core.features.torch_device import device_of, one_thread, require_torch
 from twinset.core.image.codec import Pixels, open_cv
@@ -21,6 +28,7 @@ from twinset.core.seeding import rng_for, torch_generator
 if TYPE_CHECKING:
     import torch
 
+N_DISTORTIONS = 8
 _WIDTHS = (16, 32, 48)
 _BATCH = 32
 _RATE, _DECAY = 3e-3, 1e-2
@@ -32,9 +40,9 @@ _SCALED_ON = 1_000
 
 @dataclass(frozen=True, kw_only=True)
 class SmallNet(Embedder):
-    """Trains a small convolutional net on the real train part and takes means and spreads of its layers.
+    """Trains a small convolutional net on the real train set and takes means and spreads of its layers.
 
-    The net learns which of eight ways a picture was distorted in (not at all, noise, blur, brightness,
+    The net learns which of eight ways a image was distorted in (not at all, noise, blur, brightness,
     colour cast, coarse JPEG-like blocks, shuffled quarters, a quarter turn), so that no labels are
     needed, and, where labels are given, the class too. Its vector holds the mean and the spread of
     every channel of its three layers, 192 numbers, each centred and scaled as among the training
@@ -45,9 +53,9 @@ class SmallNet(Embedder):
     Parameters
     ----------
     steps : int
-        Steps of the optimiser, of 32 pictures each, 1 or more.
+        Steps of the optimiser, of 32 images each, 1 or more.
     side : int
-        Side that pictures are brought to, in pixels, 16 to 256, a multiple of 8.
+        Side that images are brought to, in pixels, 16 to 256, a multiple of 8.
     device : {"auto", "cpu", "cuda"}
         Where to compute; "auto" takes a graphics card when torch sees one.
 
@@ -58,6 +66,7 @@ class SmallNet(Embedder):
     Predicting Image Rotations, ICLR.
     """
 
+    kind: ClassVar[str] = "image"
     learns: ClassVar[bool] = True
 
     steps: int = 250
@@ -77,43 +86,43 @@ class SmallNet(Embedder):
         """Its name: "net"."""
         return "net"
 
-    def fit(self, images: pa.ChunkedArray, labels: Codes | None, seed: int) -> Embedding:
+    def fit(self, column: pa.ChunkedArray, labels: Codes | None, seed: int) -> Embedding:
         """Return the embedding of a net trained on at most 4,000 of the images."""
         require_torch()
         import torch
 
         rng = rng_for(seed, "embedder", "net")
-        rows = np.arange(len(images))
+        rows = np.arange(len(column))
         if len(rows) > _MOST_IMAGES:
             rows = np.sort(rng.choice(rows, _MOST_IMAGES, replace=False))
-        found = decoded(images.take(pa.array(rows)))
+        found = decode_images(column.take(pa.array(rows)))
         if len(found) < _FEWEST_IMAGES:
             raise FitError(
                 "too few images to train the net on",
                 got=f"{len(found)} that can be read",
                 allowed=f"{_FEWEST_IMAGES} or more",
             )
-        pictures = np.stack([small(pixels, self.side) for _, pixels in found])
+        images = np.stack([small(pixels, self.side) for _, pixels in found])
         held = np.full(len(found), -1, dtype=np.int64)
         if labels is not None:
             held = np.asarray(labels)[rows[[row for row, _ in found]]].astype(np.int64)
         device = device_of(self.device)
-        mean, spread = pictures.mean(axis=(0, 2, 3)), pictures.std(axis=(0, 2, 3)) + 1e-3
+        mean, spread = images.mean(axis=(0, 2, 3)), images.std(axis=(0, 2, 3)) + 1e-3
         with one_thread():
-            layers = _trained(pictures, held, (mean, spread), self.steps, rng, device)
+            layers = _trained(images, held, (mean, spread), self.steps, rng, device)
         parameters = sum(p.numel() for layer in layers for p in layer.parameters())
 
-        def raw(pictures: Matrix) -> Matrix:
+        def raw(images: Matrix) -> Matrix:
             out = []
             with one_thread(), torch.no_grad():
-                for start in range(0, len(pictures), _APPLIED_AT_ONCE):
-                    block = pictures[start : start + _APPLIED_AT_ONCE]
+                for start in range(0, len(images), _APPLIED_AT_ONCE):
+                    block = images[start : start + _APPLIED_AT_ONCE]
                     out.append(
                         _pooled(layers, _normal(block, mean, spread).to(device)).cpu().numpy()
                     )
             return np.concatenate(out)
 
-        usual = raw(pictures[:_SCALED_ON])
+        usual = raw(images[:_SCALED_ON])
         centre, width = usual.mean(axis=0), usual.std(axis=0) + 1e-3
 
         def apply(many: Sequence[Pixels]) -> Matrix:
@@ -121,7 +130,7 @@ class SmallNet(Embedder):
             return drawn_in((found - centre) / width, np.ones_like(width))
 
         facts: dict[str, Any] = {
-            "kind": "small convolutional net, trained on the real train part",
+            "kind": "small convolutional net, trained on the real train set",
             "size": 2 * sum(_WIDTHS),
             "channels": list(_WIDTHS),
             "parameters": int(parameters),
@@ -133,7 +142,7 @@ class SmallNet(Embedder):
             "device": device,
             "weights_sha256": _digest(layers),
         }
-        return Embedding(self.name, 2 * sum(_WIDTHS), apply, facts)
+        return ImageEmbedding(self.name, 2 * sum(_WIDTHS), apply, facts)
 
 
 def _digest(layers: Sequence[Any]) -> str:
@@ -146,7 +155,7 @@ def _digest(layers: Sequence[Any]) -> str:
 
 
 def small(pixels: Pixels, side: int) -> Matrix:
-    """Return a picture in three channels at a side of `side` pixels, shape (3, side, side), 0 to 1."""
+    """Return a image in three channels at a side of `side` pixels, shape (3, side, side), 0 to 1."""
     cv2 = open_cv()
     colour = as_colour(pixels)
     larger = min(colour.shape[:2]) >= side
@@ -155,10 +164,10 @@ def small(pixels: Pixels, side: int) -> Matrix:
     return np.ascontiguousarray(resized.transpose(2, 0, 1), dtype=np.float32)
 
 
-def _normal(pictures: Matrix, mean: Matrix, spread: Matrix) -> torch.Tensor:
+def _normal(images: Matrix, mean: Matrix, spread: Matrix) -> torch.Tensor:
     import torch
 
-    return torch.from_numpy((pictures - mean[:, None, None]) / spread[:, None, None])
+    return torch.from_numpy((images - mean[:, None, None]) / spread[:, None, None])
 
 
 def _layers(generator: torch.Generator, device: str) -> list[Any]:
@@ -192,7 +201,7 @@ def _pooled(layers: Sequence[Any], x: torch.Tensor) -> torch.Tensor:
 
 
 def _trained(
-    pictures: Matrix,
+    images: Matrix,
     labels: Codes,
     scale: tuple[Matrix, Matrix],
     steps: int,
@@ -214,8 +223,8 @@ def _trained(
     optimiser = torch.optim.AdamW(weights, lr=_RATE, weight_decay=_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps + 1)
     for _ in range(steps):
-        rows = rng.integers(0, len(pictures), _BATCH)
-        batch, which = distorted(pictures[rows], rng)
+        rows = rng.integers(0, len(images), _BATCH)
+        batch, which = _distort(images[rows], rng)
         pooled = _pooled(layers, _normal(batch, *scale).to(device))
         loss = cross_entropy(heads[0](pooled), torch.from_numpy(which).to(device))
         wanted = labels[rows]
@@ -246,3 +255,60 @@ def _quiet_weights() -> Any:
 
     guard: Callable[..., Any] = torch.random.fork_rng
     return guard(devices=[])
+
+
+def _distort(images: Matrix, rng: np.random.Generator) -> tuple[Matrix, npt.NDArray[np.int64]]:
+    """Return images, each flipped at random and distorted in one of eight ways, and the way."""
+    out = np.empty_like(images)
+    which = rng.integers(0, N_DISTORTIONS, len(images))
+    for row, way in enumerate(which):
+        image = images[row]
+        if rng.random() < 0.5:
+            image = image[:, :, ::-1]
+        out[row] = np.clip(_one(image, int(way), float(rng.random()), rng), 0.0, 1.0)
+    return out, which.astype(np.int64)
+
+
+def _one(image: Matrix, way: int, strength: float, rng: np.random.Generator) -> Matrix:
+    sign = 1.0 if rng.random() < 0.5 else -1.0
+    if way == 1:
+        noise = rng.standard_normal(image.shape, dtype=np.float32)
+        return image + (0.01 + 0.04 * strength) * noise
+    if way == 2:
+        return _blurred(image, 0.4 + 0.8 * strength)
+    if way == 3:
+        return image + np.float32(sign * (0.03 + 0.1 * strength))
+    if way == 4:
+        cast = rng.normal(size=3)
+        cast -= cast.mean()
+        cast *= (0.03 + 0.1 * strength) / max(float(np.abs(cast).max()), 1e-6)
+        return image + cast.astype(np.float32)[:, None, None]
+    if way == 5:
+        return _blocky(image, 0.3 + 0.5 * strength)
+    if way == 6:
+        return _shuffled(image, rng)
+    if way == 7:
+        return np.rot90(image, 1 if sign > 0 else 3, axes=(1, 2))
+    return image
+
+
+def _blurred(image: Matrix, sigma: float) -> Matrix:
+    cv2 = open_cv()
+    last = np.ascontiguousarray(image.transpose(1, 2, 0))
+    return np.asarray(cv2.GaussianBlur(last, (0, 0), sigma)).transpose(2, 0, 1)
+
+
+def _blocky(image: Matrix, share: float) -> Matrix:
+    """Return the image with a share of what is fine in blocks of 8 pixels taken out."""
+    channels, side = image.shape[:2]
+    blocks = image.reshape(channels, side // 8, 8, side // 8, 8)
+    coarse = np.broadcast_to(blocks.mean(axis=(2, 4), keepdims=True), blocks.shape)
+    return (image * (1 - share) + coarse.reshape(image.shape) * share).astype(np.float32)
+
+
+def _shuffled(image: Matrix, rng: np.random.Generator) -> Matrix:
+    half = image.shape[1] // 2
+    quarters = [image[:, y : y + half, x : x + half] for y in (0, half) for x in (0, half)]
+    first, second, third, fourth = (quarters[i] for i in rng.permutation(4))
+    rows = [np.concatenate(pair, axis=2) for pair in ((first, second), (third, fourth))]
+    return np.concatenate(rows, axis=1)

@@ -1,30 +1,31 @@
-"""Embedders of texts: plain counts of words, and two whose weights come inside an installed package."""
+"""Embedders of texts: hashed words, and two whose weights come inside an installed package."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from twinset.core.errors import MissingExtraError
-from twinset.core.features.embedders.base import Matrix
-from twinset.core.features.reduction import TEXT_SIZE, text_vectors
+from twinset.core.features.embedders.embedding import Embedding, Matrix
 from twinset.core.features.torch_device import one_thread, require_torch
 
 WORDS = "words"
-"""What looks at texts where nobody names an embedder."""
+"""Name of the default embedder of texts."""
+TEXT_SIZE = 2_048
+"""Buckets of hashed words: a dense row takes 8 KB, and few of a corpus' frequent words collide."""
 
-_BLOCK = 256
-_MOST_KEPT = 200_000
-_LONGEST = 256
-"""Tokens of a text that a net looks at; what stands behind them is not."""
-_KINDS = {"F16": np.float16, "F32": np.float32, "I64": np.int64}
-_CUT = {"strategy": "LongestFirst", "stride": 0, "direction": "Right"}
+_MAX_CACHED = 200_000  # texts whose vectors are kept: 300 MB of the longest ones
+_MAX_TOKENS = 256  # what all-MiniLM-L6-v2 was trained on; later tokens are ignored
+_DTYPES = {"F16": np.float16, "F32": np.float32, "I64": np.int64}
+_TRUNCATION = {"strategy": "LongestFirst", "stride": 0, "direction": "Right"}
+_N_HEADS = 12  # attention heads of MiniLM-L6
+_EPSILON = 1e-12  # of the layer norms of BERT
 
 Apply = Callable[[Sequence[str]], Matrix]
 
@@ -33,21 +34,19 @@ Apply = Callable[[Sequence[str]], Matrix]
 class Shipped:
     """An embedder of texts whose weights lie inside a package of the package index.
 
-    The package is never imported: its two files are read, and their bytes must be those known here.
+    The package is never imported: its two files are read, and their SHA-256 must be those known here.
 
     Parameters
     ----------
     name : str
-        What recipes and reports call it.
-    package : str
-        Name and release in the package index.
-    module : str
-        Folder of the installed package.
+        Name in recipes and reports.
+    package, module : str
+        Name and release in the package index; folder of the installed package.
     weights, tokenizer : tuple of (str, str)
         Path below that folder, and SHA-256 of the bytes.
     size : int
         Length of its vectors.
-    kind : str
+    description : str
         What it is, in plain words.
     extra : str
         Extra of twinset that installs it.
@@ -59,26 +58,20 @@ class Shipped:
     weights: tuple[str, str]
     tokenizer: tuple[str, str]
     size: int
-    kind: str
+    description: str
     extra: str
 
     def build(self, weights: bytes, tokenizer: bytes) -> TextEmbedding:
-        """Return the embedder of the bytes of its two files.
-
-        Raises
-        ------
-        MissingExtraError
-            A library that it needs is not installed.
-        """
+        """Return the embedder from the bytes of its two files."""
         read = {"wordllama": _static_vectors, "minilm": _bert_vectors}[self.name]
         facts = {
-            "kind": self.kind,
+            "kind": self.description,
             "of": "texts",
             "size": self.size,
             "weights": self.package,
             "weights_sha256": self.weights[1],
         }
-        return TextEmbedding(self.name, self.size, _kept(read(self, weights, tokenizer)), facts)
+        return TextEmbedding(self.name, self.size, _cached(read(self, weights, tokenizer)), facts)
 
 
 SHIPPED: Mapping[str, Shipped] = {
@@ -97,7 +90,7 @@ SHIPPED: Mapping[str, Shipped] = {
                 "93248f2a9ec36c7b35f700a033d5f36228aae48db61aee31007fa49062cdeb68",
             ),
             size=256,
-            kind="means of the vectors of tokens",
+            description="means of the vectors of tokens",
             extra="wordllama",
         ),
         Shipped(
@@ -113,7 +106,7 @@ SHIPPED: Mapping[str, Shipped] = {
                 "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
             ),
             size=384,
-            kind="all-MiniLM-L6-v2, a net that reads sentences",
+            description="all-MiniLM-L6-v2, a net that reads sentences",
             extra="minilm",
         ),
     )
@@ -121,62 +114,49 @@ SHIPPED: Mapping[str, Shipped] = {
 """Name -> the embedder of texts that is installed with a package of its own."""
 
 
-@dataclass(frozen=True)
-class TextEmbedding:
-    """What turns texts into vectors, the same for equal texts.
+class TextEmbedding(Embedding):
+    """A fitted embedder of texts; a missing one is an empty text."""
 
-    Parameters
-    ----------
-    name : str
-        What it is called on the report.
-    size : int
-        Length of its vectors.
-    apply : callable
-        Texts -> vectors, shape (n, size), float32 and finite.
-    facts : mapping
-        What a reader must know to make the vectors again. Plain JSON values.
-    """
+    kind: ClassVar[str] = "text"
+    block: ClassVar[int] = 256
 
-    name: str
-    size: int
-    apply: Apply = field(repr=False)
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    def vectors(self, column: pa.ChunkedArray) -> Matrix:
-        """Return one row a text, shape (n, size); one that is missing is an empty text."""
-        texts = [text or "" for text in column.to_pylist()]
-        parts = [self.apply(texts[at : at + _BLOCK]) for at in range(0, len(texts), _BLOCK)]
-        return np.concatenate(parts) if parts else np.zeros((0, self.size), np.float32)
+    def decode(self, column: pa.ChunkedArray) -> list[tuple[int, str]]:
+        """Return position and text of every row."""
+        return [(row, text or "") for row, text in enumerate(column.to_pylist())]
 
 
 def hashed_words() -> TextEmbedding:
-    """Return what looks at texts by default: hashed counts of words and pairs of words, length 1.
+    """Return the default embedder of texts: hashed counts of words and pairs of words, length 1.
 
     Examples
     --------
-    >>> hashed_words().vectors(pa.chunked_array([["play jazz", None]])).shape
+    >>> hashed_words().embed(pa.chunked_array([["play jazz", None]])).shape
     (2, 2048)
     """
-
-    def apply(texts: Sequence[str]) -> Matrix:
-        return text_vectors(pa.chunked_array([pa.array(texts, pa.string())]))
-
-    kind = "hashed words and pairs of words"
-    return TextEmbedding(WORDS, TEXT_SIZE, apply, {"kind": kind, "of": "texts", "size": TEXT_SIZE})
+    description = "hashed words and pairs of words"
+    facts = {"kind": description, "of": "texts", "size": TEXT_SIZE}
+    return TextEmbedding(WORDS, TEXT_SIZE, _hash_words, facts)
 
 
-def _kept(apply: Apply) -> Apply:
-    """Return the same with its vectors kept: every metric asks for those of the same texts."""
+def _hash_words(texts: Sequence[str]) -> Matrix:
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    hashing = HashingVectorizer(n_features=TEXT_SIZE, ngram_range=(1, 2), alternate_sign=False)
+    return np.asarray(hashing.transform(texts).toarray(), dtype=np.float32)
+
+
+def _cached(apply: Apply) -> Apply:
+    """Return the same function with a cache: every metric needs the vectors of the same texts."""
     known: dict[str, npt.NDArray[np.float32]] = {}
 
-    def remembered(texts: Sequence[str]) -> Matrix:
+    def look_up(texts: Sequence[str]) -> Matrix:
         new = [text for text in dict.fromkeys(texts) if text not in known]
         found = dict(zip(new, apply(new))) if new else {}
-        if len(known) + len(found) <= _MOST_KEPT:
+        if len(known) + len(found) <= _MAX_CACHED:
             known.update(found)
         return np.stack([found[text] if text in found else known[text] for text in texts])
 
-    return remembered
+    return look_up
 
 
 def _static_vectors(own: Shipped, weights: bytes, tokenizer: bytes) -> Apply:
@@ -198,15 +178,13 @@ def _bert_vectors(own: Shipped, weights: bytes, tokenizer: bytes) -> Apply:
     require_torch()
     import torch
 
-    from twinset.core.features.embedders._bert import Bert
-
-    net = Bert({name: torch.from_numpy(t.copy()) for name, t in _tensors(weights).items()})
-    encode = _encoder(tokenizer, own.extra, special=True, longest=_LONGEST)
+    net = _Bert({name: torch.from_numpy(t.copy()) for name, t in _tensors(weights).items()})
+    encode = _encoder(tokenizer, own.extra, special=True, max_tokens=_MAX_TOKENS)
 
     def apply(texts: Sequence[str]) -> Matrix:
         out = np.zeros((len(texts), own.size), dtype=np.float32)
         with one_thread(), torch.no_grad():
-            # One by one: what stands beside a text in a batch would change its last digits.
+            # One by one: other texts of a batch would change the last digits.
             for row, ids in enumerate(encode(texts)):
                 out[row] = net.sentence(torch.tensor(ids)).numpy()
         return out
@@ -215,29 +193,81 @@ def _bert_vectors(own: Shipped, weights: bytes, tokenizer: bytes) -> Apply:
 
 
 def _encoder(
-    tokenizer: bytes, extra: str, *, special: bool, longest: int | None = None
+    tokenizer: bytes, extra: str, *, special: bool, max_tokens: int | None = None
 ) -> Callable[[Sequence[str]], list[list[int]]]:
-    """Return what gives the numbers of the tokens of texts, with or without marks of begin and end."""
+    """Return a function from texts to numbers of tokens, with or without the begin and end tokens."""
     try:
         from tokenizers import Tokenizer
     except ImportError as error:
         raise MissingExtraError.of("tokenizers", extra) from error
-    told = json.loads(tokenizer)
+    settings = json.loads(tokenizer)
     # No text is filled up to the length of another one.
-    told["padding"] = None
-    told["truncation"] = None if longest is None else {**_CUT, "max_length": longest}
-    read = Tokenizer.from_str(json.dumps(told))
+    settings["padding"] = None
+    settings["truncation"] = (
+        None if max_tokens is None else {**_TRUNCATION, "max_length": max_tokens}
+    )
+    read = Tokenizer.from_str(json.dumps(settings))
     return lambda texts: [read.encode(text, add_special_tokens=special).ids for text in texts]
 
 
 def _tensors(weights: bytes) -> dict[str, npt.NDArray[Any]]:
-    """Return the tensors of a safetensors file: a head in JSON that says where each one lies."""
+    """Return the tensors of a safetensors file, whose JSON header says where each one lies."""
     size = int.from_bytes(weights[:8], "little")
     head = json.loads(weights[8 : 8 + size])
     found = {}
-    for name, told in head.items():
+    for name, entry in head.items():
         if name != "__metadata__":
-            start, end = (8 + size + place for place in told["data_offsets"])
-            held = np.frombuffer(weights[start:end], _KINDS[told["dtype"]])
-            found[name] = held.reshape(told["shape"])
+            start, end = (8 + size + offset for offset in entry["data_offsets"])
+            values = np.frombuffer(weights[start:end], _DTYPES[entry["dtype"]])
+            found[name] = values.reshape(entry["shape"])
     return found
+
+
+class _Bert:
+    """Forward pass of a small BERT, from tensors named as Hugging Face names them.
+
+    References
+    ----------
+    Devlin, Chang, Lee and Toutanova, "BERT: Pre-training of Deep Bidirectional Transformers for Language
+    Understanding", NAACL 2019; Reimers and Gurevych, "Sentence-BERT", EMNLP 2019.
+    """
+
+    def __init__(self, tensors: Mapping[str, Any]) -> None:
+        self._tensors = dict(tensors)
+        self._n_layers = len({key.split(".")[2] for key in tensors if key.startswith("encoder.")})
+
+    def sentence(self, ids: Any) -> Any:
+        """Return the mean vector of a text's tokens, shape (t,), at length 1, shape (d,)."""
+        words = self._tensors["embeddings.word_embeddings.weight"][ids]
+        places = self._tensors["embeddings.position_embeddings.weight"][: len(ids)]
+        kind = self._tensors["embeddings.token_type_embeddings.weight"][0]
+        x = self._normed(words + places + kind, "embeddings.LayerNorm")
+        for layer in range(self._n_layers):
+            x = self._layer(x, f"encoder.layer.{layer}")
+        mean = x.mean(dim=0)
+        return mean / mean.norm().clamp(min=1e-12)
+
+    def _layer(self, x: Any, name: str) -> Any:
+        from torch.nn.functional import gelu, scaled_dot_product_attention
+
+        def heads(part: str) -> Any:
+            projected = self._linear(x, f"{name}.attention.self.{part}")
+            return projected.view(len(x), _N_HEADS, -1).transpose(0, 1)
+
+        seen = scaled_dot_product_attention(heads("query"), heads("key"), heads("value"))
+        seen = seen.transpose(0, 1).reshape(x.shape)
+        seen = self._linear(seen, f"{name}.attention.output.dense")
+        x = self._normed(x + seen, f"{name}.attention.output.LayerNorm")
+        wide = gelu(self._linear(x, f"{name}.intermediate.dense"))
+        return self._normed(
+            x + self._linear(wide, f"{name}.output.dense"), f"{name}.output.LayerNorm"
+        )
+
+    def _linear(self, x: Any, name: str) -> Any:
+        return x @ self._tensors[f"{name}.weight"].T + self._tensors[f"{name}.bias"]
+
+    def _normed(self, x: Any, name: str) -> Any:
+        from torch.nn.functional import layer_norm
+
+        weight, bias = self._tensors[f"{name}.weight"], self._tensors[f"{name}.bias"]
+        return layer_norm(x, weight.shape, weight, bias, _EPSILON)

@@ -1,0 +1,66 @@
+"""Results that most metrics share: distances of shares, and the mean over components."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.contracts import ComponentResults, Measurement
+from twinset.core.findings import Finding
+from twinset.core.stats.bootstrap import total_variation
+
+Floats = npt.NDArray[np.float64]
+Shares = tuple[Floats, Floats]
+"""Shares of k cells: of all rows, shape (1, k), and of each bootstrap replicate, (b, k)."""
+
+
+def share_distance(synthetic: Shares, reference: Shares) -> tuple[float, Floats]:
+    """Return the total variation distance of two tables of shares, and its replicates, shape (b,)."""
+    whole = total_variation(synthetic[0], reference[0])
+    return float(whole[0]), total_variation(synthetic[1], reference[1])
+
+
+def largest_first(names: Sequence[str], values: Floats) -> dict[str, float]:
+    """Return the value of each name, largest first.
+
+    Examples
+    --------
+    >>> largest_first(["a", "b"], np.array([0.1, 0.2]))
+    {'b': 0.2, 'a': 0.1}
+    """
+    return {names[i]: float(values[i]) for i in np.argsort(-values, kind="stable")}
+
+
+def average_components(
+    kind: str,
+    names: Sequence[str],
+    values: Floats,
+    replicates: Floats,
+    margin: float,
+    *,
+    findings: Sequence[Finding] = (),
+    facts: Mapping[str, Any] | None = None,
+) -> Measurement:
+    """Return the mean over components as a measurement; each component keeps its own result.
+
+    Parameters
+    ----------
+    kind, names : str, sequence of str
+        What a component is, e.g. "column", and the p names.
+    values, replicates : numpy.ndarray, shapes (p,) and (b, p)
+        Value of each component, and its bootstrap replicates.
+    margin : float
+        Equivalence margin of one component.
+    findings, facts : sequence of Finding, mapping
+        Passed on.
+    """
+    return Measurement(
+        float(values.mean()),
+        replicates.mean(axis=1),
+        tuple(findings),
+        ComponentResults(kind, tuple(names), values, replicates, margin),
+        facts or {},
+    )
