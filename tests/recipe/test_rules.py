@@ -117,13 +117,11 @@ def test_a_condition_and_rules_that_exclude_each_other_end_in_one_sentence() -> 
 def test_a_twin_of_a_set_with_rules_keeps_them(orders: pa.Table, tmp_path: Path) -> None:
     real = Dataset.from_arrow(orders)
     real = replace(real, schema=replace(real.schema, rules=rules_from_json(RULES)))
-    result = twinset.twin(real, use="tabular.marginals", rows=120, seed=2)
+    result = twinset.twin(real, tmp_path / "t.csv", use="tabular.marginals", rows=120, seed=2)
     assert not any(violations(rule, result.synthetic).any() for rule in real.schema.rules)
     assert any("was mended" in note for note in result.synthetic.card.notes)
     assert "All 5 rules hold in all 120 made rows." in result.report.notes
-    written = twinset.twin(real, tmp_path / "t.csv", use="tabular.marginals", rows=120, seed=2)
-    assert written.synthetic.digest == result.synthetic.digest
-    assert any("was mended" in n for n in json.loads(written.paths["note"].read_text())["notes"])
+    assert any("was mended" in n for n in json.loads(result.paths["note"].read_text())["notes"])
 
 
 def test_the_report_counts_rules_that_are_broken_by_other_means(orders: pa.Table) -> None:
