@@ -320,7 +320,7 @@ def test_planted_words_are_found_in_markdown_paths_and_test_names(checker: Check
     assert list(checker.in_path("twinset/telltale.py"))
     assert list(checker.in_path("twinset/making.py"))
     assert list(checker.in_path("docs/0009-held-by-the-frame.md"))
-    assert list(checker.in_tests("tests/test_a.py", "\ndef test_all_is_told() -> None: ..."))
+    assert list(checker.in_tests("tests/test_a.py", "\ndef test_all_is_reported() -> None: ..."))
     assert not list(checker.in_tests("tests/test_a.py", "\ndef test_a() -> None:\n    told = 1"))
 
 

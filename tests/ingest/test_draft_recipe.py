@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pytest
 import yaml
 
 from twinset.core.data.dataset import Dataset
@@ -22,23 +21,21 @@ NUMBERS = [1.5, 2.5, 3.5, 4.5]
 LABELS = ["a", "b", "a", "b"]
 
 
-@pytest.mark.parametrize(
-    ("columns", "target"),
-    [
-        ({"Class": LABELS, "x": NUMBERS}, "Class"),
-        ({"kind": LABELS, "is_fraud": [0, 1, 0, 0], "x": NUMBERS}, "is_fraud"),
-        ({"x": NUMBERS, "kind": LABELS}, "kind"),
-        ({"kind": LABELS, "x": NUMBERS}, None),
-        ({"class": NUMBERS, "x": NUMBERS}, None),
-        ({"label": ["a"] * 4, "x": NUMBERS}, None),
-    ],
-)
-def test_the_target_is_guessed_by_name_then_by_place(
-    columns: dict[str, list[object]], target: str | None
-) -> None:
-    field, reason = guess_target(dataset(**columns))
-    assert (field.name if field else None) == target
-    assert reason
+THE_TARGET_IS_GUESSED_BY_NAME_THEN_BY_PLACE_CASES = [
+    ({"Class": LABELS, "x": NUMBERS}, "Class"),
+    ({"kind": LABELS, "is_fraud": [0, 1, 0, 0], "x": NUMBERS}, "is_fraud"),
+    ({"x": NUMBERS, "kind": LABELS}, "kind"),
+    ({"kind": LABELS, "x": NUMBERS}, None),
+    ({"class": NUMBERS, "x": NUMBERS}, None),
+    ({"label": ["a"] * 4, "x": NUMBERS}, None),
+]
+
+
+def test_the_target_is_guessed_by_name_then_by_place() -> None:
+    for columns, target in THE_TARGET_IS_GUESSED_BY_NAME_THEN_BY_PLACE_CASES:
+        field, reason = guess_target(dataset(**columns))
+        assert (field.name if field else None) == target
+        assert reason
 
 
 def drafted(real: Dataset, target: str | None) -> dict[str, object]:
@@ -100,11 +97,11 @@ def test_an_id_that_comes_back_says_whose_a_row_is() -> None:
     assert split_of(recipe) == ("group", "card")
 
 
-@pytest.mark.parametrize("in_order", [True, False])
-def test_rows_of_cards_with_a_date_are_split_by_it(in_order: bool) -> None:
-    recipe = drafted(events(in_order, when=None), "is_fraud")
-    assert recipe["source"]["schema"]["when"] == {"kind": "datetime", "role": "time"}
-    assert split_of(recipe) == ("time", "when")
+def test_rows_of_cards_with_a_date_are_split_by_it() -> None:
+    for in_order in [True, False]:
+        recipe = drafted(events(in_order, when=None), "is_fraud")
+        assert recipe["source"]["schema"]["when"] == {"kind": "datetime", "role": "time"}
+        assert split_of(recipe) == ("time", "when")
 
 
 def test_a_birthday_and_a_number_out_of_order_are_no_time() -> None:

@@ -6,17 +6,28 @@ from twinset.core.errors import DataError, RecipeError
 from twinset.io.files import check_name, inside, replacing
 
 
-@pytest.mark.parametrize("name", ["a", "ulb", "card-fraud.train_2", "9"])
-def test_good_names(name: str) -> None:
-    assert check_name(name) == name
+def test_good_names() -> None:
+    for name in ["a", "ulb", "card-fraud.train_2", "9"]:
+        assert check_name(name) == name
 
 
-@pytest.mark.parametrize(
-    "name", ["", ".", "..", "../x", "a/b", "a\\b", ".hidden", "-rf", "a b", "a\n", "ü", "a" * 101]
-)
-def test_bad_names(name: str) -> None:
-    with pytest.raises(RecipeError, match="cannot be used for a file"):
-        check_name(name)
+def test_bad_names() -> None:
+    for name in [
+        "",
+        ".",
+        "..",
+        "../x",
+        "a/b",
+        "a\\b",
+        ".hidden",
+        "-rf",
+        "a b",
+        "a\n",
+        "ü",
+        "a" * 101,
+    ]:
+        with pytest.raises(RecipeError, match="cannot be used for a file"):
+            check_name(name)
 
 
 def test_inside_follows_links(tmp_path: Path) -> None:

@@ -47,19 +47,21 @@ def test_labels_file_is_joined_by_name(tmp_path: Path) -> None:
     assert data.records.column("label").to_pylist() == ["cat", "dog", None]
 
 
-@pytest.mark.parametrize(
-    ("files", "sentence"),
-    [
-        ({"a.txt": b"x"}, "holds no image"),
-        ({"a.png": JPEG}, "'a.png' cannot be used: it is no PNG image; got another"),
-        ({"a/b.jpg": b""}, "'a/b.jpg' .* it is no JPG image; got an empty file"),
-        ({"a.png": PNG, "labels.csv": b"file,x\nb.png,1\n"}, "names 1 files that are not in"),
-        ({"a.png": PNG, "labels.csv": b"file,x\na.png,1\na.png,2\n"}, "names a file twice"),
-    ],
-)
-def test_faulty_folders(files: dict[str, bytes], sentence: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=sentence):
-        read_dataset(lay_out(tmp_path, files))
+FAULTY_FOLDERS_CASES = [
+    ({"a.txt": b"x"}, "holds no image"),
+    ({"a.png": JPEG}, "'a.png' cannot be used: it is no PNG image; got another"),
+    ({"a/b.jpg": b""}, "'a/b.jpg' .* it is no JPG image; got an empty file"),
+    ({"a.png": PNG, "labels.csv": b"file,x\nb.png,1\n"}, "names 1 files that are not in"),
+    ({"a.png": PNG, "labels.csv": b"file,x\na.png,1\na.png,2\n"}, "names a file twice"),
+]
+
+
+def test_faulty_folders(tmp_path: Path) -> None:
+    for number, (files, sentence) in enumerate(FAULTY_FOLDERS_CASES):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with pytest.raises(DataError, match=sentence):
+            read_dataset(lay_out(folder, files))
 
 
 def test_links_may_not_leave_the_folder(tmp_path: Path) -> None:
@@ -69,13 +71,15 @@ def test_links_may_not_leave_the_folder(tmp_path: Path) -> None:
         read_dataset(tmp_path / "in")
 
 
-@pytest.mark.parametrize(("name", "whole"), [("1.png", PNG), ("1.jpg", JPEG)])
-def test_a_file_that_breaks_off_is_refused_by_name(tmp_path: Path, name: str, whole: bytes) -> None:
-    folder = lay_out(tmp_path, {name: whole[:-1]})
+def test_a_file_that_breaks_off_is_refused_by_name(tmp_path: Path) -> None:
+    for number, (name, whole) in enumerate([("1.png", PNG), ("1.jpg", JPEG)]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        folder = lay_out(folder, {name: whole[:-1]})
 
-    with pytest.raises(DataError, match=f"'{name}' .*breaks off before its end") as caught:
-        read_dataset(folder)
-    assert caught.value.todo == f"replace or remove the file in '{folder}'"
+        with pytest.raises(DataError, match=f"'{name}' .*breaks off before its end") as caught:
+            read_dataset(folder)
+        assert caught.value.todo == f"replace or remove the file in '{folder}'"
 
 
 def test_pages_of_a_tiff_file_are_rows_that_share_its_labels(tmp_path: Path) -> None:

@@ -105,36 +105,38 @@ def test_any_text_survives_json(words: list[str]) -> None:
         ] == words
 
 
-@pytest.mark.parametrize("word", ["csv", "jsonl"])
-def test_boxes_spans_and_images_come_back(word: str, tmp_path: Path) -> None:
-    png = b"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xaeB`\x8212"
-    table = pa.table(
-        {
-            "image": [
-                {"bytes": png, "path": "a"},
-                {"bytes": b"\xff\xd8\xff\xfe\0\x033\xff\xd9", "path": "b"},
-                None,
-            ],
-            "objects": [[{"category": "car", "box": [0.0, 1.0, 2.0, 3.5]}], [], None],
-            "text": ["hi bob", "yo", "x"],
-            "spans": [[{"start": 3, "end": 6, "label": "name", "value": "bob"}], [], None],
-        }
-    )
-    data = Dataset.from_arrow(table)
-    assert data.schema.kinds >= {"image", "boxes", "spans"}
-    path = tmp_path / f"scene.{word}"
-    write_dataset([data.slice(0, 1), data.slice(1, 2)], path, word)
-    files = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.*g"))
-    assert files == ["scene_files/image/0000000.png", "scene_files/image/0000001.jpg"]
-    again = read_dataset(path, data.schema)
-    for name in ("objects", "spans", "text"):
-        assert again.records.column(name).to_pylist() == data.records.column(name).to_pylist()
-    images = again.records.column("image").to_pylist()
-    assert [image and image["bytes"] for image in images] == [
-        png,
-        b"\xff\xd8\xff\xfe\0\x033\xff\xd9",
-        None,
-    ]
+def test_boxes_spans_and_images_come_back(tmp_path: Path) -> None:
+    for number, word in enumerate(["csv", "jsonl"]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        png = b"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xaeB`\x8212"
+        table = pa.table(
+            {
+                "image": [
+                    {"bytes": png, "path": "a"},
+                    {"bytes": b"\xff\xd8\xff\xfe\0\x033\xff\xd9", "path": "b"},
+                    None,
+                ],
+                "objects": [[{"category": "car", "box": [0.0, 1.0, 2.0, 3.5]}], [], None],
+                "text": ["hi bob", "yo", "x"],
+                "spans": [[{"start": 3, "end": 6, "label": "name", "value": "bob"}], [], None],
+            }
+        )
+        data = Dataset.from_arrow(table)
+        assert data.schema.kinds >= {"image", "boxes", "spans"}
+        path = folder / f"scene.{word}"
+        write_dataset([data.slice(0, 1), data.slice(1, 2)], path, word)
+        files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.*g"))
+        assert files == ["scene_files/image/0000000.png", "scene_files/image/0000001.jpg"]
+        again = read_dataset(path, data.schema)
+        for name in ("objects", "spans", "text"):
+            assert again.records.column(name).to_pylist() == data.records.column(name).to_pylist()
+        images = again.records.column("image").to_pylist()
+        assert [image and image["bytes"] for image in images] == [
+            png,
+            b"\xff\xd8\xff\xfe\0\x033\xff\xd9",
+            None,
+        ]
 
 
 def test_image_paths_may_not_leave_the_folder(tmp_path: Path) -> None:
@@ -148,32 +150,36 @@ def test_image_paths_may_not_leave_the_folder(tmp_path: Path) -> None:
         read_dataset(tmp_path / "in" / "t.csv", data.schema)
 
 
-@pytest.mark.parametrize("word", writable_formats("table"))
-def test_a_failure_leaves_the_old_file_and_nothing_else(word: str, tmp_path: Path) -> None:
-    path = tmp_path / f"t.{word}"
-    path.write_text("old")
-    data = Dataset.from_arrow(pa.table({"x": [1.5]}))
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    for number, word in enumerate(writable_formats("table")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        path = folder / f"t.{word}"
+        path.write_text("old")
+        data = Dataset.from_arrow(pa.table({"x": [1.5]}))
 
-    def failing() -> Iterator[Dataset]:
-        yield data
-        raise ZeroDivisionError
+        def failing(data: Dataset = data) -> Iterator[Dataset]:
+            yield data
+            raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError):
-        write_dataset(failing(), path, word)
-    with pytest.raises(DataError, match="nothing to write"):
-        write_dataset([], path, word)
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+        with pytest.raises(ZeroDivisionError):
+            write_dataset(failing(), path, word)
+        with pytest.raises(DataError, match="nothing to write"):
+            write_dataset([], path, word)
+        assert path.read_text() == "old"
+        assert [p.name for p in folder.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize("word", writable_formats("table"))
-def test_a_set_without_rows(word: str, tmp_path: Path) -> None:
-    data = Dataset.from_arrow(pa.table({"x": [1.5], "w": ["a"]}))
-    write_dataset([data.slice(0, 0)], tmp_path / "t", word)
-    if word == "parquet":
-        assert pq.read_table(tmp_path / "t").schema.names == ["x", "w"]
-    else:
-        assert (tmp_path / "t").read_text() == {"csv": "x,w\n"}.get(word, "")
+def test_a_set_without_rows(tmp_path: Path) -> None:
+    for number, word in enumerate(writable_formats("table")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        data = Dataset.from_arrow(pa.table({"x": [1.5], "w": ["a"]}))
+        write_dataset([data.slice(0, 0)], folder / "t", word)
+        if word == "parquet":
+            assert pq.read_table(folder / "t").schema.names == ["x", "w"]
+        else:
+            assert (folder / "t").read_text() == {"csv": "x,w\n"}.get(word, "")
 
 
 def test_unknown_format_and_unwritable_place(tmp_path: Path) -> None:

@@ -32,20 +32,20 @@ def test_files_start_from_the_folder_of_the_recipe() -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("embedder", "why"),
-    [
-        ("clasical", "did you mean 'classical'"),
-        ("[net, net]", "an embedder stands here twice"),
-        ("'timm:resnet18'", "names no file of weights"),
-        ("3", "must be a list; got 3"),
-        ("[3]", "must be text; got 3"),
-    ],
-)
-def test_what_names_no_embedder_is_reported_with_its_place(embedder: str, why: str) -> None:
-    with pytest.raises(RecipeError, match=r"recipe:4: evaluate\.embedder") as caught:
-        parsed(embedder)
-    assert why in str(caught.value)
+WHAT_NAMES_NO_EMBEDDER_IS_TOLD_WITH_ITS_PLACE_CASES = [
+    ("clasical", "did you mean 'classical'"),
+    ("[net, net]", "an embedder stands here twice"),
+    ("'timm:resnet18'", "names no file of weights"),
+    ("3", "must be a list; got 3"),
+    ("[3]", "must be text; got 3"),
+]
+
+
+def test_what_names_no_embedder_is_reported_with_its_place() -> None:
+    for embedder, why in WHAT_NAMES_NO_EMBEDDER_IS_TOLD_WITH_ITS_PLACE_CASES:
+        with pytest.raises(RecipeError, match=r"recipe:4: evaluate\.embedder") as caught:
+            parsed(embedder)
+        assert why in str(caught.value)
 
 
 def test_the_schema_takes_one_name_or_a_list() -> None:

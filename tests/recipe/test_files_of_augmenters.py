@@ -44,22 +44,22 @@ def test_weights_make_a_mapping(tmp_path: Path) -> None:
     assert recipe.augment[0].settings["lexicon"]["city"] == {"Rome": 3.0, "Ulm": 1.0}
 
 
-@pytest.mark.parametrize(
-    ("cities", "words", "told"),
-    [
-        (None, "a: [b]\n", "there is no file 'cities.txt'"),
-        (b"Rome\n", None, "there is no file 'words.yaml'"),
-        (b"Rome\n\xff\n", "a: [b]\n", "cities.txt:2.*not UTF-8"),
-        (b"Rome\nUlm\tmuch\n", "a: [b]\n", "cities.txt:2.*value TAB weight"),
-        (b"Rome\t1\tcapital\n", "a: [b]\n", "'cities.txt' has more than a value and its weight"),
-        (b"# nothing\n", "a: [b]\n", "this list of values is empty"),
-        (b"Rome\n", "- a\n", "'words.yaml' holds no mapping"),
-        (b"Rome\n", "a: [b\n", "words.yaml"),
-        (b"Rome\n", "Big: [large]\n", "lowercase"),
-    ],
-)
-def test_faults_are_reported_by_file(
-    tmp_path: Path, cities: bytes | None, words: str | None, told: str
-) -> None:
-    with pytest.raises(RecipeError, match=told):
-        loaded(tmp_path, cities, words)
+FAULTS_ARE_TOLD_BY_FILE_CASES = [
+    (None, "a: [b]\n", "there is no file 'cities.txt'"),
+    (b"Rome\n", None, "there is no file 'words.yaml'"),
+    (b"Rome\n\xff\n", "a: [b]\n", "cities.txt:2.*not UTF-8"),
+    (b"Rome\nUlm\tmuch\n", "a: [b]\n", "cities.txt:2.*value TAB weight"),
+    (b"Rome\t1\tcapital\n", "a: [b]\n", "'cities.txt' has more than a value and its weight"),
+    (b"# nothing\n", "a: [b]\n", "this list of values is empty"),
+    (b"Rome\n", "- a\n", "'words.yaml' holds no mapping"),
+    (b"Rome\n", "a: [b\n", "words.yaml"),
+    (b"Rome\n", "Big: [large]\n", "lowercase"),
+]
+
+
+def test_faults_are_reported_by_file(tmp_path: Path) -> None:
+    for number, (cities, words, told) in enumerate(FAULTS_ARE_TOLD_BY_FILE_CASES):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with pytest.raises(RecipeError, match=told):
+            loaded(folder, cities, words)

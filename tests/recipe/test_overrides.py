@@ -40,24 +40,24 @@ def test_values_are_yaml() -> None:
     assert recipe.brief.want == {"1": 20}
 
 
-@pytest.mark.parametrize("spelled", ["generate.0.rows=7", "generate[0].rows=7"])
-def test_items_of_lists_have_numbers(spelled: str) -> None:
-    assert parsed(spelled).generate[0].rows == 7
+def test_items_of_lists_have_numbers() -> None:
+    for spelled in ["generate.0.rows=7", "generate[0].rows=7"]:
+        assert parsed(spelled).generate[0].rows == 7
 
 
 def test_sections_that_are_not_there_are_made() -> None:
     assert parsed("report.show_real_rows=true").report.show_real_rows is True
 
 
-@pytest.mark.parametrize(
-    "override",
-    [
-        "evaluate.gates.privacy.exact_copies.max=3",
-        'evaluate.gates."privacy.exact_copies".max=3',
-    ],
-)
-def test_keys_with_dots_are_found(override: str) -> None:
-    assert parsed(override).evaluate.gates["privacy.exact_copies"].max == 3
+KEYS_WITH_DOTS_ARE_FOUND_CASES = [
+    "evaluate.gates.privacy.exact_copies.max=3",
+    'evaluate.gates."privacy.exact_copies".max=3',
+]
+
+
+def test_keys_with_dots_are_found() -> None:
+    for override in KEYS_WITH_DOTS_ARE_FOUND_CASES:
+        assert parsed(override).evaluate.gates["privacy.exact_copies"].max == 3
 
 
 def test_a_new_gate_needs_no_quotes() -> None:
@@ -96,20 +96,20 @@ def test_faults_name_the_change() -> None:
     assert "did you mean 'by'?" in told[2]
 
 
-@pytest.mark.parametrize(
-    ("override", "words"),
-    [
-        ("seed", "allowed: KEY.KEY=VALUE"),
-        ("=5", "allowed: KEY.KEY=VALUE"),
-        ("seed=[1", "allowed: KEY.KEY=VALUE"),
-        ("generate.3.rows=1", "generate holds no '3'"),
-        ("generate.x.rows=1", "generate holds no 'x'"),
-        ("name.first=1", "name holds no 'first'"),
-        ("deliver.to=../up", "not below the working folder"),
-    ],
-)
-def test_a_change_that_leads_nowhere_is_a_fault(override: str, words: str) -> None:
-    assert words in fault(override)
+A_CHANGE_THAT_LEADS_NOWHERE_IS_A_FAULT_CASES = [
+    ("seed", "allowed: KEY.KEY=VALUE"),
+    ("=5", "allowed: KEY.KEY=VALUE"),
+    ("seed=[1", "allowed: KEY.KEY=VALUE"),
+    ("generate.3.rows=1", "generate holds no '3'"),
+    ("generate.x.rows=1", "generate holds no 'x'"),
+    ("name.first=1", "name holds no 'first'"),
+    ("deliver.to=../up", "not below the working folder"),
+]
+
+
+def test_a_change_that_leads_nowhere_is_a_fault() -> None:
+    for override, words in A_CHANGE_THAT_LEADS_NOWHERE_IS_A_FAULT_CASES:
+        assert words in fault(override)
 
 
 def test_an_absolute_folder_may_be_anywhere(tmp_path: Path) -> None:

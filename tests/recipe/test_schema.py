@@ -42,12 +42,12 @@ def test_components_are_named_as_examples() -> None:
     assert "tabular.copula" in use["examples"]
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
-def test_shipped_recipes_fit_the_schema_and_parse(path: Path) -> None:
-    schema = recipe_schema()
-    data = read_yaml(path.read_text(encoding="utf-8")).data
-    assert list(_misfits(data, schema, schema)) == []
-    assert load_recipe(path).digest
+def test_shipped_recipes_fit_the_schema_and_parse() -> None:
+    for path in CONFIGS:
+        schema = recipe_schema()
+        data = read_yaml(path.read_text(encoding="utf-8")).data
+        assert list(_misfits(data, schema, schema)) == []
+        assert load_recipe(path).digest
 
 
 def test_a_grammar_has_a_schema_of_its_own_and_other_generators_none() -> None:

@@ -10,6 +10,12 @@ from cyclopts import Parameter
 from twinset.cli.catalog import ROOT, open_catalog
 from twinset.cli.progress import progress_bar
 from twinset.core.errors import RecipeError
+from twinset.io.formats import writable_formats
+
+_KINDS = {"table": "any columns", "image": "annotated images", "text": "labelled texts"}
+_FORMATS = "; ".join(
+    f"for {noun} {', '.join(writable_formats(kind))}" for kind, noun in _KINDS.items()
+)
 
 
 def command(
@@ -17,7 +23,10 @@ def command(
     to: Path,
     /,
     *,
-    formats: Annotated[list[str] | None, Parameter(name="--format")] = None,
+    formats: Annotated[
+        list[str] | None,
+        Parameter(name="--format", help=f"Parquet when not given; {_FORMATS}; may be repeated."),
+    ] = None,
     real: bool = False,
     root: Path = ROOT,
 ) -> None:
@@ -30,8 +39,7 @@ def command(
     to : Path
         Folder to write; an earlier delivery there is replaced, any other folder is refused.
     formats : list[str]
-        csv, jsonl, tfrecord or parquet (when not given); for images coco, yolo, voc, masks, webdataset; for
-        labelled texts conll, bilou, conllu, tokens, spacy, rasa, labelstudio; may be repeated.
+        Names of formats; parquet when not given.
     real : bool
         The set holds real rows, and these shall be delivered.
     root : Path

@@ -8,6 +8,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from twinset.cli.terminal import print_json
+from twinset.io.formats import writable_formats
+
+_LAYOUTS = ", ".join(name for name, entry in writable_formats().items() if entry.for_tiles)
 
 
 def command(
@@ -21,7 +24,13 @@ def command(
     drop_empty: bool = False,
     join: bool = False,
     predictions: Path | None = None,
-    layout: Annotated[str, Parameter(name="--format")] = "coco",
+    layout: Annotated[
+        str,
+        Parameter(
+            name="--format",
+            help=f"One of {_LAYOUTS}; coco, webdataset and parquet keep the places of the tiles.",
+        ),
+    ] = "coco",
     json: bool = False,
 ) -> None:
     """Cut large images into tiles with their labels, or join tiles.
@@ -49,7 +58,7 @@ def command(
         What a detector found on the tiles of the source (COCO), as a COCO results file: its boxes are
         joined, and a COCO file of the whole images is written, with a score for each object.
     layout : str
-        coco, webdataset or parquet, which keep where tiles lie; yolo, voc or masks, which do not.
+        Format of the tiles or images.
     json : bool
         Print the result as JSON.
     """

@@ -32,7 +32,7 @@ def with_column(dataset: Dataset, name: str, rows: int, values: list[object]) ->
     return Dataset.from_arrow(pa.table(columns), dataset.schema)
 
 
-def test_columns_in_which_no_combination_is_looked_for_are_told(compare, rng) -> None:
+def test_columns_in_which_no_combination_is_looked_for_are_reported(compare, rng) -> None:
     wide = Dataset.from_arrow(pa.table({f"c{i}": ["a", "b"] * 50 for i in range(32)}))
     found = RulesKept().compute(compare(wide, wide), rng)
     assert found.finding(ColumnLimit) is not None
@@ -121,7 +121,7 @@ def test_declared_rules_count_and_unknown_values_break_nothing(compare, rng) -> 
     assert found.value == 0.5
 
 
-def test_the_commonest_answer_of_train_counts() -> None:
+def test_the_most_frequent_answer_of_train_counts() -> None:
     left, right = np.array([0, 0, 0, 1, 1, -1]), np.array([2, 2, 3, 4, 3, 3])
     rows = np.array([0, 0, 1, 1, 5, -1, 0]), np.array([2, 3, 3, 4, 2, 2, -1])
     # Beside 1 train shows 3 and 4 once each: the lesser one counts.

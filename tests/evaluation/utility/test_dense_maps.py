@@ -128,7 +128,7 @@ def test_neighbours_with_large_numbers_stay_two_objects(ground: int) -> None:
     assert len(np.unique(what.ids)) == 3
 
 
-def test_pictures_are_shrunk_with_their_labels() -> None:
+def test_images_are_shrunk_with_their_labels() -> None:
     (whole,) = read_annotated_images(discs(1, 3), "photo", "objects", "mask", LEVELS, 320)
     (half,) = read_annotated_images(discs(1, 3), "photo", "objects", "mask", LEVELS, 16)
     assert half.pixels.shape == (16, 16, 3)

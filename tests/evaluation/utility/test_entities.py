@@ -118,7 +118,7 @@ def test_f1_counts_exact_spans_with_the_right_label() -> None:
     assert score_tags(one, held).f1(np.array([1.0, 0, 0]))[0] == 1.0
 
 
-def test_the_tagger_learns_what_is_told_apart_and_repeats_itself() -> None:
+def test_the_tagger_learns_what_is_reported_apart_and_repeats_itself() -> None:
     rows = TokenizedTexts.from_dataset(sentences(120, 1), ("city", "person"))
     weights = [
         fit_tagger(rows.tokens.features, rows.tags, rows.n_tags, rng_for(1, "fit")) for _ in "ab"

@@ -131,7 +131,7 @@ def test_useful_useless_and_harmful_rows_are_distinguished() -> None:
     assert abs(none.worth[-1][0]) <= reach(none.worth[-1]) < 200
 
 
-def test_useless_rows_are_told_to_help_less_than_real_ones() -> None:
+def test_useless_rows_are_reported_to_help_less_than_real_ones() -> None:
     found = compute_rates(simulated(3, 0.0, 20_000, dimensions=2000), 100, rng_for(3, "draws"))
     replicates = widen_replicates(found.worth[-1])
     # Such rows are "different" from the 1,000 real ones that 1,000 real rows are worth.

@@ -62,7 +62,7 @@ def test_images_without_a_class_or_pixels_are_left_out() -> None:
     assert found.pixels.shape == (4, 3, 16, 16)
 
 
-def test_good_pictures_serve_and_wrong_labels_hurt() -> None:
+def test_good_images_serve_and_wrong_labels_hurt() -> None:
     train, made, holdout = pictures(80, 1), pictures(80, 2), pictures(60, 3)
     turned = with_labels(made, ["large", "small"] * 40)
     found = {}

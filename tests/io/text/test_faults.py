@@ -87,21 +87,21 @@ FAULTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "text", "words"), FAULTS)
-def test_a_fault_is_reported_with_file_and_line_or_left_out(
-    name: str, text: str, words: str, tmp_path: Path
-) -> None:
-    file = tmp_path / name
-    file.write_text(text, encoding="utf-8")
-    with pytest.raises(DataError, match="holds one fault") as caught:
-        read_dataset(file)
-    said = str(caught.value)
-    assert caught.match(words)
-    assert "\n" not in said
-    assert "on_fault: skip" in said
-    left = read_dataset(file, on_fault="skip")
-    assert len(left) == 1
-    assert [note for note in left.card.notes if note.startswith("left out when read")]
+def test_a_fault_is_reported_with_file_and_line_or_left_out(tmp_path: Path) -> None:
+    for number, (name, text, words) in enumerate(FAULTS):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        file = folder / name
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(DataError, match="holds one fault") as caught:
+            read_dataset(file)
+        said = str(caught.value)
+        assert caught.match(words)
+        assert "\n" not in said
+        assert "on_fault: skip" in said
+        left = read_dataset(file, on_fault="skip")
+        assert len(left) == 1
+        assert [note for note in left.card.notes if note.startswith("left out when read")]
 
 
 WHOLE = [
@@ -118,13 +118,13 @@ WHOLE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "data", "words"), WHOLE)
-def test_a_file_that_cannot_be_used_is_reported(
-    name: str, data: bytes, words: str, tmp_path: Path
-) -> None:
-    (tmp_path / name).write_bytes(data)
-    with pytest.raises(DataError, match=words):
-        read_dataset(tmp_path / name)
+def test_a_file_that_cannot_be_used_is_reported(tmp_path: Path) -> None:
+    for number, (name, data, words) in enumerate(WHOLE):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / name).write_bytes(data)
+        with pytest.raises(DataError, match=words):
+            read_dataset(folder / name)
 
 
 @pytest.mark.skipif(find_spec("spacy") is None, reason="spaCy is not installed")

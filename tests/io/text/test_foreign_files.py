@@ -208,5 +208,6 @@ def test_real_sets_enter_by_the_same_comparison(
     assert "60 rows" in capsys.readouterr().out
     assert "- use: text.learned\n    rows: 60" in Path("recipe.yaml").read_text()
     assert main(["run", "recipe.yaml", "--dry-run"]) == 0
-    assert main(["evaluate", name, name, "--quick"]) in (0, 3)
-    assert "privacy.exact_copies" in capsys.readouterr().out
+    if name == "nlu.yml":  # the other file is the same table from here on
+        assert main(["evaluate", name, name, "--quick"]) in (0, 3)
+        assert "privacy.exact_copies" in capsys.readouterr().out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,20 +33,20 @@ def test_tokens_and_gaps_are_the_text(text: str) -> None:
     assert joined([text[start:end] for start, end in tokens], gaps) == (text, tokens)
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("don't pay 1,000.50", "don ' t pay 1 , 000 . 50"),
-        ("cafe\u0301s at naïve", "cafe\u0301s at naïve"),
-        ("👩‍👩‍👧👍🏽🇩🇪🇫🇷1️⃣❤️", "👩‍👩‍👧 👍🏽 🇩🇪 🇫🇷 1️⃣ ❤️"),
-        ("snake_case a--b", "snake _ case a - - b"),
-        ("北京に", "北 京 に"),
-        ("می‌خواهم دارم", "می‌خواهم دارم"),
-        ("שלום, דני", "שלום , דני"),
-    ],
-)
-def test_words_are_where_a_reader_sees_them(text: str, words: str) -> None:
-    assert [text[start:end] for start, end in tokens_of(text)] == words.split(" ")
+WORDS_ARE_WHERE_A_READER_SEES_THEM_CASES = [
+    ("don't pay 1,000.50", "don ' t pay 1 , 000 . 50"),
+    ("cafe\u0301s at naïve", "cafe\u0301s at naïve"),
+    ("👩‍👩‍👧👍🏽🇩🇪🇫🇷1️⃣❤️", "👩‍👩‍👧 👍🏽 🇩🇪 🇫🇷 1️⃣ ❤️"),
+    ("snake_case a--b", "snake _ case a - - b"),
+    ("北京に", "北 京 に"),
+    ("می‌خواهم دارم", "می‌خواهم دارم"),
+    ("שלום, דני", "שלום , דני"),
+]
+
+
+def test_words_are_where_a_reader_sees_them() -> None:
+    for text, words in WORDS_ARE_WHERE_A_READER_SEES_THEM_CASES:
+        assert [text[start:end] for start, end in tokens_of(text)] == words.split(" ")
 
 
 @given(TEXTS)
@@ -73,38 +72,38 @@ def test_tags_say_runs_in_every_scheme(drawn: list[tuple[int, int, str]]) -> Non
         assert runs_of(tags_of(runs, at + 1, scheme), scheme) == (runs, [])
 
 
-@pytest.mark.parametrize(
-    ("tags", "scheme", "runs"),
-    [
-        ("I-x I-x B-x O I-y", "IOB1", [(0, 2, "x"), (2, 3, "x"), (4, 5, "y")]),
-        ("B-x I-x B-x O B-y", "BIO", [(0, 2, "x"), (2, 3, "x"), (4, 5, "y")]),
-        ("B-x L-x U-x O U-y", "BILOU", [(0, 2, "x"), (2, 3, "x"), (4, 5, "y")]),
-        ("B-x E-x S-x O S-y", "BIOES", [(0, 2, "x"), (2, 3, "x"), (4, 5, "y")]),
-        ("O O", "BIO", []),
-    ],
-)
-def test_the_scheme_is_known_by_its_tags(tags: str, scheme: str, runs: list) -> None:
-    told = tags.split()
-    assert scheme_of([told]) == scheme
-    assert runs_of(told, scheme) == (runs, [])
+THE_SCHEME_IS_KNOWN_BY_ITS_TAGS_CASES = [
+    ("I-x I-x B-x O I-y", "IOB1", [(0, 2, "x"), (2, 3, "x"), (4, 5, "y")]),
+    ("B-x I-x B-x O B-y", "BIO", [(0, 2, "x"), (2, 3, "x"), (4, 5, "y")]),
+    ("B-x L-x U-x O U-y", "BILOU", [(0, 2, "x"), (2, 3, "x"), (4, 5, "y")]),
+    ("B-x E-x S-x O S-y", "BIOES", [(0, 2, "x"), (2, 3, "x"), (4, 5, "y")]),
+    ("O O", "BIO", []),
+]
 
 
-@pytest.mark.parametrize(
-    ("tags", "scheme", "token", "words"),
-    [
-        ("O I-x", "BIO", 1, "follows no token of 'x'"),
-        ("B-x I-y", "BIO", 1, "follows no token of 'y'"),
-        ("B-x O", "BILOU", 1, "must continue"),
-        ("B-x", "BILOU", 0, "ends inside a span"),
-        ("U-x L-x", "BILOU", 1, "follows no token"),
-        ("B-x S-x", "BILOU", 1, "no tag of BILOU"),
-        ("B-x X", "BIO", 1, "allowed: O, or a letter"),
-    ],
-)
-def test_a_tag_out_of_its_place_is_reported(tags: str, scheme: str, token: int, words: str) -> None:
-    faults = runs_of(tags.split(), scheme)[1]
-    assert [place for place, _ in faults] == [token]
-    assert words in faults[0][1]
+def test_the_scheme_is_known_by_its_tags() -> None:
+    for tags, scheme, runs in THE_SCHEME_IS_KNOWN_BY_ITS_TAGS_CASES:
+        told = tags.split()
+        assert scheme_of([told]) == scheme
+        assert runs_of(told, scheme) == (runs, [])
+
+
+A_TAG_OUT_OF_ITS_PLACE_IS_TOLD_CASES = [
+    ("O I-x", "BIO", 1, "follows no token of 'x'"),
+    ("B-x I-y", "BIO", 1, "follows no token of 'y'"),
+    ("B-x O", "BILOU", 1, "must continue"),
+    ("B-x", "BILOU", 0, "ends inside a span"),
+    ("U-x L-x", "BILOU", 1, "follows no token"),
+    ("B-x S-x", "BILOU", 1, "no tag of BILOU"),
+    ("B-x X", "BIO", 1, "allowed: O, or a letter"),
+]
+
+
+def test_a_tag_out_of_its_place_is_reported() -> None:
+    for tags, scheme, token, words in A_TAG_OUT_OF_ITS_PLACE_IS_TOLD_CASES:
+        faults = runs_of(tags.split(), scheme)[1]
+        assert [place for place, _ in faults] == [token]
+        assert words in faults[0][1]
 
 
 def test_of_spans_that_share_tokens_the_outer_is_kept() -> None:

@@ -1,6 +1,7 @@
 """Tiles of large images: exact pixels, maps, boxes and keypoints, and the way back."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -51,35 +52,35 @@ def label(number: int, box: list[float], **more) -> dict:
     return {**made, "visible_fraction": None, "truncated": False, "keypoints": [], **more}
 
 
-@pytest.mark.parametrize("length", [1, 63, 64, 65, 112, 113, 1000])
-def test_tiles_cover_every_pixel_and_overlap_as_asked(length: int) -> None:
-    windows = Tiling(size=64, overlap=16).windows(length, 10)
-    covered = np.zeros(length, int)
-    for window in windows:
-        assert window.shape == (min(length, 64), 10)
-        covered[window.slices[0]] += 1
-    assert covered.min() == 1
-    starts = [window.y0 for window in windows]
-    assert all(64 - (b - a) >= 16 for a, b in itertools.pairwise(starts))
-    # No tile lies within the others: the fewest that do.
-    assert len(windows) == max(1, -(-(length - 16) // 48))
+def test_tiles_cover_every_pixel_and_overlap_as_asked() -> None:
+    for length in [1, 63, 64, 65, 112, 113, 1000]:
+        windows = Tiling(size=64, overlap=16).windows(length, 10)
+        covered = np.zeros(length, int)
+        for window in windows:
+            assert window.shape == (min(length, 64), 10)
+            covered[window.slices[0]] += 1
+        assert covered.min() == 1
+        starts = [window.y0 for window in windows]
+        assert all(64 - (b - a) >= 16 for a, b in itertools.pairwise(starts))
+        # No tile lies within the others: the fewest that do.
+        assert len(windows) == max(1, -(-(length - 16) // 48))
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-@pytest.mark.parametrize("channels", [0, 1, 2, 3, 4, 7])
-def test_pixels_of_any_depth_are_cut_and_joined_without_loss(dtype: type, channels: int) -> None:
-    shape = (90, 70, channels) if channels else (90, 70)
-    pixels = (rng_for(0, "x").random(shape) * 60_000).astype(dtype)
-    whole = decode_pixels(encode_lossless(pixels))
-    made = tiles_of(one_image(pixels))
-    assert len(made) == 4
-    for row in made.records.to_pylist():
-        part = decode_pixels(row["photo"]["bytes"])
-        y, x = row["tile_y"], row["tile_x"]
-        assert part.dtype == dtype
-        np.testing.assert_array_equal(part, whole[y : y + 64, x : x + 64])
-    (back,) = Dataset.concat(list(join_tiles([made]))).records.to_pylist()
-    np.testing.assert_array_equal(decode_pixels(back["photo"]["bytes"]), whole)
+def test_pixels_of_any_depth_are_cut_and_joined_without_loss() -> None:
+    for channels in [0, 1, 2, 3, 4, 7]:
+        for dtype in [np.uint8, np.uint16, np.float32]:
+            shape = (90, 70, channels) if channels else (90, 70)
+            pixels = (rng_for(0, "x").random(shape) * 60_000).astype(dtype)
+            whole = decode_pixels(encode_lossless(pixels))
+            made = tiles_of(one_image(pixels))
+            assert len(made) == 4
+            for row in made.records.to_pylist():
+                part = decode_pixels(row["photo"]["bytes"])
+                y, x = row["tile_y"], row["tile_x"]
+                assert part.dtype == dtype
+                np.testing.assert_array_equal(part, whole[y : y + 64, x : x + 64])
+            (back,) = Dataset.concat(list(join_tiles([made]))).records.to_pylist()
+            np.testing.assert_array_equal(decode_pixels(back["photo"]["bytes"]), whole)
 
 
 def test_provenance_is_reported() -> None:
@@ -205,18 +206,20 @@ def test_a_map_without_objects_follows_the_same_rule() -> None:
     assert (right == 5).sum() == 180
 
 
-@pytest.mark.parametrize("layout", ["coco", "webdataset"])
-def test_formats_keep_tiles(layout: str, tmp_path) -> None:
-    made = tiles_of(scenes(2))
-    write_dataset([made], tmp_path / "set", layout)
-    again = read_dataset(tmp_path / "set")
-    back = Dataset.concat(list(join_tiles([again])))
-    assert again.records["tile_of"].to_pylist() == made.records["tile_of"].to_pylist()
-    assert again.values("tile_x").tolist() == made.values("tile_x").tolist()
-    for new, old in zip(back.records.to_pylist(), scenes(2).records.to_pylist()):
-        np.testing.assert_array_equal(
-            decode_pixels(new["image"]["bytes"]), decode_pixels(old["image"]["bytes"])
-        )
+def test_formats_keep_tiles(tmp_path: Path) -> None:
+    for number, layout in enumerate(["coco", "webdataset"]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        made = tiles_of(scenes(2))
+        write_dataset([made], folder / "set", layout)
+        again = read_dataset(folder / "set")
+        back = Dataset.concat(list(join_tiles([again])))
+        assert again.records["tile_of"].to_pylist() == made.records["tile_of"].to_pylist()
+        assert again.values("tile_x").tolist() == made.values("tile_x").tolist()
+        for new, old in zip(back.records.to_pylist(), scenes(2).records.to_pylist()):
+            np.testing.assert_array_equal(
+                decode_pixels(new["image"]["bytes"]), decode_pixels(old["image"]["bytes"])
+            )
 
 
 def test_one_image_after_the_other_is_decoded() -> None:

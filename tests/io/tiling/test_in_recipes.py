@@ -68,7 +68,7 @@ def test_tiles_go_through_generators_augmenters_and_formats(recipe: Path, tmp_pa
 
 def test_a_split_that_tears_images_apart_is_refused(recipe: Path, tmp_path: Path) -> None:
     recipe.write_text(RECIPE.replace("by: group", "by: stratified"))
-    with pytest.raises(RecipeError, match=r"both sides of the split; say split: \{by: group\}"):
+    with pytest.raises(RecipeError, match=r"both train set and holdout; say split: \{by: group\}"):
         load_recipe(recipe)
     # The same of a set that was cut before, and whose columns a format has brought back.
     tile_files(tmp_path / "wide", tmp_path / "cut", tiling=Tiling(size=64, overlap=0))

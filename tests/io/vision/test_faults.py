@@ -1,6 +1,7 @@
 """Faulty sets are refused with file and line, or read without what is faulty when that is asked."""
 
 import io
+import itertools
 import json
 import struct
 import tarfile
@@ -91,17 +92,17 @@ FAULTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("files", "sentence", "left"), FAULTS, ids=range(len(FAULTS)))
-def test_a_faulty_label_is_reported_with_its_line_or_left_out(
-    files, sentence, left, tmp_path: Path
-) -> None:
-    lay_out(tmp_path, files)
-    with pytest.raises(DataError, match=sentence):
-        read_dataset(tmp_path)
-    data = read_dataset(tmp_path, on_fault="skip")
-    assert len(data.records["objects"].to_pylist()[0]) == left
-    (note,) = data.card.notes
-    assert note.startswith("left out when read: ")
+def test_a_faulty_label_is_reported_with_its_line_or_left_out(tmp_path: Path) -> None:
+    for number, (files, sentence, left) in enumerate(FAULTS):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        lay_out(folder, files)
+        with pytest.raises(DataError, match=sentence):
+            read_dataset(folder)
+        data = read_dataset(folder, on_fault="skip")
+        assert len(data.records["objects"].to_pylist()[0]) == left
+        (note,) = data.card.notes
+        assert note.startswith("left out when read: ")
 
 
 TURNED = JPEG[:2] + bytes.fromhex(
@@ -122,33 +123,35 @@ FLIPPED = PNG[:60] + bytes([PNG[60] ^ 1]) + PNG[61:]
 SPLIT = JPEG[:-40] + b"\xff\xd8" + JPEG[-38:]  # a picture that begins within the data of another
 
 
-@pytest.mark.parametrize(
-    ("picture", "name", "sentence"),
-    [
-        (JPEG[: len(JPEG) // 2], "a.jpg", "breaks off before its end"),
-        (SPLIT, "a.jpg", "is damaged; got no part of a JPEG"),
-        (JPEG[:3] + b"\xff\xd9", "a.jpg", "breaks off in its first lines"),
-        (FLIPPED, "a.png", "is damaged; got a wrong checksum of the part at byte 33"),
-        (PNG[:50] + PNG[-12:], "a.png", "is damaged"),
-        (png_head(200_000, 100_000), "a.png", "got 200,000 x 100,000 pixels; .*cut it into tiles"),
-        (png_head(0, 30), "a.png", "got 0 x 30 pixels"),
-        (BMP_HUGE, "a.bmp", "more pixels than fit"),
-        (PNG[:-8], "a.png", "breaks off before its end"),
-        (b"", "a.png", "is empty"),
-        (b"hello", "a.png", "cannot be decoded"),
-        (TURNED, "a.jpg", "stored turned .EXIF orientation 6"),
-    ],
-)
-def test_a_faulty_image_is_reported_by_name_or_left_out(
-    picture, name, sentence, tmp_path: Path
-) -> None:
-    files = {"data.yaml": "names: [cell]", f"images/{name}": picture, "images/b.png": PNG}
-    lay_out(tmp_path, files | {"labels/b.txt": ""})
-    with pytest.raises(DataError, match=f"images/{name}: .*{sentence}"):
-        read_dataset(tmp_path)
-    data = read_dataset(tmp_path, on_fault="skip")
-    assert [row["path"] for row in data.records["image"].to_pylist()] == ["images/b.png"]
-    assert data.records["objects"].to_pylist() == [[]]
+A_FAULTY_PICTURE_IS_TOLD_BY_NAME_OR_LEFT_OUT_CASES = [
+    (JPEG[: len(JPEG) // 2], "a.jpg", "breaks off before its end"),
+    (SPLIT, "a.jpg", "is damaged; got no part of a JPEG"),
+    (JPEG[:3] + b"\xff\xd9", "a.jpg", "breaks off in its first lines"),
+    (FLIPPED, "a.png", "is damaged; got a wrong checksum of the part at byte 33"),
+    (PNG[:50] + PNG[-12:], "a.png", "is damaged"),
+    (png_head(200_000, 100_000), "a.png", "got 200,000 x 100,000 pixels; .*cut it into tiles"),
+    (png_head(0, 30), "a.png", "got 0 x 30 pixels"),
+    (BMP_HUGE, "a.bmp", "more pixels than fit"),
+    (PNG[:-8], "a.png", "breaks off before its end"),
+    (b"", "a.png", "is empty"),
+    (b"hello", "a.png", "cannot be decoded"),
+    (TURNED, "a.jpg", "stored turned .EXIF orientation 6"),
+]
+
+
+def test_a_faulty_image_is_reported_by_name_or_left_out(tmp_path: Path) -> None:
+    for number, (picture, name, sentence) in enumerate(
+        A_FAULTY_PICTURE_IS_TOLD_BY_NAME_OR_LEFT_OUT_CASES
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        files = {"data.yaml": "names: [cell]", f"images/{name}": picture, "images/b.png": PNG}
+        lay_out(folder, files | {"labels/b.txt": ""})
+        with pytest.raises(DataError, match=f"images/{name}: .*{sentence}"):
+            read_dataset(folder)
+        data = read_dataset(folder, on_fault="skip")
+        assert [row["path"] for row in data.records["image"].to_pylist()] == ["images/b.png"]
+        assert data.records["objects"].to_pylist() == [[]]
 
 
 def test_all_faults_are_counted_and_the_first_reported(tmp_path: Path) -> None:
@@ -260,45 +263,55 @@ def sets_of(bad: bytes, good: bytes = PNG) -> dict[str, dict[str, bytes | str]]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("layout", ["coco", "yolo", "voc", "masks", "webdataset"])
-@pytest.mark.parametrize("bad", [FLIPPED, png_head(200_000, 100_000), TURNED, JPEG[:200]])
-def test_every_layout_tells_a_bad_image_by_its_file(bad, layout, tmp_path: Path) -> None:
-    lay_out(tmp_path, sets_of(bad)[layout])
-    place = "s.tar, 1: " if layout == "webdataset" else "1.png: "
-    with pytest.raises(DataError, match=f"holds one fault; got [^;]*{place}"):
-        read_dataset(tmp_path)
-    assert len(read_dataset(tmp_path, on_fault="skip")) == 1
+def test_every_layout_tells_a_bad_image_by_its_file(tmp_path: Path) -> None:
+    for number, (bad, layout) in enumerate(
+        itertools.product(
+            [FLIPPED, png_head(200_000, 100_000), TURNED, JPEG[:200]],
+            ["coco", "yolo", "voc", "masks", "webdataset"],
+        )
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        lay_out(folder, sets_of(bad)[layout])
+        place = "s.tar, 1: " if layout == "webdataset" else "1.png: "
+        with pytest.raises(DataError, match=f"holds one fault; got [^;]*{place}"):
+            read_dataset(folder)
+        assert len(read_dataset(folder, on_fault="skip")) == 1
 
 
-@pytest.mark.parametrize("layout", ["coco", "yolo", "voc", "masks", "webdataset"])
-def test_images_without_annotations_stay_and_palettes_are_colours(layout, tmp_path: Path) -> None:
-    lay_out(tmp_path, sets_of(PALETTE)[layout])
-    data = read_dataset(tmp_path)
-    assert data.records["objects"].to_pylist() == [[], []]
-    blob = next(x for x in data.records["image"].to_pylist() if "1.png" in x["path"])
-    pixels = decode_pixels(blob["bytes"])
-    assert pixels.shape == (30, 40, 3)
-    assert pixels[0, 0].tolist() == [10, 20, 30]
+def test_images_without_annotations_stay_and_palettes_are_colours(tmp_path: Path) -> None:
+    for number, layout in enumerate(["coco", "yolo", "voc", "masks", "webdataset"]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        lay_out(folder, sets_of(PALETTE)[layout])
+        data = read_dataset(folder)
+        assert data.records["objects"].to_pylist() == [[], []]
+        blob = next(x for x in data.records["image"].to_pylist() if "1.png" in x["path"])
+        pixels = decode_pixels(blob["bytes"])
+        assert pixels.shape == (30, 40, 3)
+        assert pixels[0, 0].tolist() == [10, 20, 30]
 
 
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        ("image,id,category\na.png,1,z\xe9bre\n".encode("latin-1"), "objects.csv is not UTF-8"),
-        (b"image,id,category\na.png,1\n", "objects.csv cannot be read; .*shorter than the first"),
-        (b"image,id,category\na.png,one,cell\n", "objects.csv cannot be read; .*whole number"),
-        (b"picture,id,category\na.png,1,cell\n", "objects.csv cannot be read; got 'image'"),
-    ],
-)
-def test_a_list_of_objects_that_cannot_be_read_is_reported(
-    content, sentence, tmp_path: Path
-) -> None:
-    ids = np.zeros((30, 40), np.uint16)
-    ids[3:9, 4:9] = 1
-    files = {"images/a.png": PNG, "masks/a.png": encode_lossless(ids), "objects.csv": content}
-    lay_out(tmp_path, files)
-    with pytest.raises(DataError, match=sentence):
-        read_dataset(tmp_path)
+A_LIST_OF_OBJECTS_THAT_CANNOT_BE_READ_IS_TOLD_CASES = [
+    ("image,id,category\na.png,1,z\xe9bre\n".encode("latin-1"), "objects.csv is not UTF-8"),
+    (b"image,id,category\na.png,1\n", "objects.csv cannot be read; .*shorter than the first"),
+    (b"image,id,category\na.png,one,cell\n", "objects.csv cannot be read; .*whole number"),
+    (b"picture,id,category\na.png,1,cell\n", "objects.csv cannot be read; got 'image'"),
+]
+
+
+def test_a_list_of_objects_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
+    for number, (content, sentence) in enumerate(
+        A_LIST_OF_OBJECTS_THAT_CANNOT_BE_READ_IS_TOLD_CASES
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        ids = np.zeros((30, 40), np.uint16)
+        ids[3:9, 4:9] = 1
+        files = {"images/a.png": PNG, "masks/a.png": encode_lossless(ids), "objects.csv": content}
+        lay_out(folder, files)
+        with pytest.raises(DataError, match=sentence):
+            read_dataset(folder)
 
 
 def test_numbers_of_objects_come_back_and_clashing_ones_are_faults(tmp_path: Path) -> None:

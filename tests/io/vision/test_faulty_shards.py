@@ -48,39 +48,43 @@ TURNED = TURNED[:2] + bytes.fromhex(
 BOX = {"category": "cell", "box": [5, 5, 9, 9]}
 
 
-@pytest.mark.parametrize(
-    ("members", "sentence"),
-    [
-        ({"b.jpg": TURNED}, r"a\.tar, b: .*EXIF orientation 6"),
-        ({"b.png": PNG, "b.ids.png": encode_lossless(np.zeros((3, 4), np.uint8))},
-         r"a\.tar, b: its id map is 4 x 3, its image 40 x 30"),
-        ({"b.png": PNG, "b.json": [1]}, r"a\.tar, b: its JSON is no object"),
-        ({"b.png": PNG, "b.json": '{"a":' * 9_999 + "1" + "}" * 9_999},
-         r"a\.tar, b: its JSON is nested too deep"),
-        ({"b.png": PNG, "b.json": {"objects": 3}}, r"a\.tar, b: its 'objects' are no list"),
-        ({"b.png": PNG, "b.cls": b"\xff"}, r"a\.tar, b: its text is not UTF-8"),
-    ],
-)  # fmt: skip
-def test_a_faulty_sample_of_a_shard_is_reported(members, sentence, tmp_path: Path) -> None:
-    shard(tmp_path, {"a.png": PNG, "a.json": {"objects": [BOX]}} | members)
-    assert categories(told(tmp_path, sentence)) == [["cell"]]
+A_FAULTY_SAMPLE_OF_A_SHARD_IS_TOLD_CASES = [
+    ({"b.jpg": TURNED}, r"a\.tar, b: .*EXIF orientation 6"),
+    ({"b.png": PNG, "b.ids.png": encode_lossless(np.zeros((3, 4), np.uint8))},
+     r"a\.tar, b: its id map is 4 x 3, its image 40 x 30"),
+    ({"b.png": PNG, "b.json": [1]}, r"a\.tar, b: its JSON is no object"),
+    ({"b.png": PNG, "b.json": '{"a":' * 9_999 + "1" + "}" * 9_999},
+     r"a\.tar, b: its JSON is nested too deep"),
+    ({"b.png": PNG, "b.json": {"objects": 3}}, r"a\.tar, b: its 'objects' are no list"),
+    ({"b.png": PNG, "b.cls": b"\xff"}, r"a\.tar, b: its text is not UTF-8"),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("item", "sentence"),
-    [
-        (BOX | {"box": [-50, 5, 900, 3]}, "holds nothing"),
-        (BOX | {"box": [-50, 5, 900, 9]}, "leaves its image of 40 x 30"),
-        (BOX | {"box": [1, 2, "x", 4]}, "could not convert"),
-        ({"box": [5, 5, 9, 9]}, "it has no 'category'"),
-        ({"category": "cell"}, "it has no 'box'"),
-        (BOX | {"truncated": "no"}, "of another kind"),
-        (7, "it is no object"),
-    ],
-)
-def test_a_faulty_object_of_a_shard_is_reported(item, sentence, tmp_path: Path) -> None:
-    shard(tmp_path, {"a.png": PNG, "a.json": {"objects": [BOX, item]}})
-    assert categories(told(tmp_path, rf"a\.tar, a, objects\[1\]: .*{sentence}")) == [["cell"]]
+def test_a_faulty_sample_of_a_shard_is_reported(tmp_path: Path) -> None:
+    for number, (members, sentence) in enumerate(A_FAULTY_SAMPLE_OF_A_SHARD_IS_TOLD_CASES):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        shard(folder, {"a.png": PNG, "a.json": {"objects": [BOX]}} | members)
+        assert categories(told(folder, sentence)) == [["cell"]]
+
+
+A_FAULTY_OBJECT_OF_A_SHARD_IS_TOLD_CASES = [
+    (BOX | {"box": [-50, 5, 900, 3]}, "holds nothing"),
+    (BOX | {"box": [-50, 5, 900, 9]}, "leaves its image of 40 x 30"),
+    (BOX | {"box": [1, 2, "x", 4]}, "could not convert"),
+    ({"box": [5, 5, 9, 9]}, "it has no 'category'"),
+    ({"category": "cell"}, "it has no 'box'"),
+    (BOX | {"truncated": "no"}, "of another kind"),
+    (7, "it is no object"),
+]
+
+
+def test_a_faulty_object_of_a_shard_is_reported(tmp_path: Path) -> None:
+    for number, (item, sentence) in enumerate(A_FAULTY_OBJECT_OF_A_SHARD_IS_TOLD_CASES):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        shard(folder, {"a.png": PNG, "a.json": {"objects": [BOX, item]}})
+        assert categories(told(folder, rf"a\.tar, a, objects\[1\]: .*{sentence}")) == [["cell"]]
 
 
 def ids_of(*numbers: int) -> bytes:
@@ -90,23 +94,25 @@ def ids_of(*numbers: int) -> bytes:
     return encode_lossless(ids)
 
 
-@pytest.mark.parametrize(
-    ("told_of", "sentence"),
-    [
-        ({"objects": [BOX | {"id": 3}]}, r"a\.tar, a: its id map holds 4, 9, which is no object"),
-        ({}, r"a\.tar, a: its id map holds 3, 4, 9, which is no object"),
-        (None, r"a\.tar, a: its id map holds 3, 4, 9, which is no object"),
-    ],
-)
-def test_numbers_of_a_map_that_no_object_has_are_reported(
-    told_of, sentence, tmp_path: Path
-) -> None:
-    members = {"a.png": PNG, "a.ids.png": ids_of(3, 4, 9)}
-    shard(tmp_path, members if told_of is None else members | {"a.json": told_of})
-    data = told(tmp_path, sentence)
-    (blob,) = data.records["instances"].to_pylist()
-    kept = {item["id"] for item in data.records["objects"].to_pylist()[0]}
-    assert set(np.unique(decode_ids(blob["bytes"])).tolist()) - {0} == kept
+NUMBERS_OF_A_MAP_THAT_NO_OBJECT_HAS_ARE_TOLD_CASES = [
+    ({"objects": [BOX | {"id": 3}]}, r"a\.tar, a: its id map holds 4, 9, which is no object"),
+    ({}, r"a\.tar, a: its id map holds 3, 4, 9, which is no object"),
+    (None, r"a\.tar, a: its id map holds 3, 4, 9, which is no object"),
+]
+
+
+def test_numbers_of_a_map_that_no_object_has_are_reported(tmp_path: Path) -> None:
+    for number, (told_of, sentence) in enumerate(
+        NUMBERS_OF_A_MAP_THAT_NO_OBJECT_HAS_ARE_TOLD_CASES
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        members = {"a.png": PNG, "a.ids.png": ids_of(3, 4, 9)}
+        shard(folder, members if told_of is None else members | {"a.json": told_of})
+        data = told(folder, sentence)
+        (blob,) = data.records["instances"].to_pylist()
+        kept = {item["id"] for item in data.records["objects"].to_pylist()[0]}
+        assert set(np.unique(decode_ids(blob["bytes"])).tolist()) - {0} == kept
 
 
 def test_two_objects_of_one_number_are_reported(tmp_path: Path) -> None:
@@ -118,11 +124,15 @@ def test_two_objects_of_one_number_are_reported(tmp_path: Path) -> None:
     assert (decode_ids(blob["bytes"]) == 3).sum() == 16
 
 
-@pytest.mark.parametrize("content", ["[", "[]", '{"labels": [3]}', '{"labels": [{}]}'])
-def test_a_broken_list_of_classes_is_reported(content, tmp_path: Path) -> None:
-    shard(tmp_path, {"a.png": PNG, "a.json": {"objects": [BOX]}})
-    (tmp_path / "dataset.json").write_text(content)
-    assert categories(told(tmp_path, r"dataset\.json: it does not state the classes")) == [["cell"]]
+def test_a_broken_list_of_classes_is_reported(tmp_path: Path) -> None:
+    for number, content in enumerate(["[", "[]", '{"labels": [3]}', '{"labels": [{}]}']):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        shard(folder, {"a.png": PNG, "a.json": {"objects": [BOX]}})
+        (folder / "dataset.json").write_text(content)
+        assert categories(told(folder, r"dataset\.json: it does not state the classes")) == [
+            ["cell"]
+        ]
 
 
 def test_members_in_folders_stay_samples_of_their_own(tmp_path: Path) -> None:

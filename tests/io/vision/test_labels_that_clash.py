@@ -1,5 +1,6 @@
 """Labels of two meanings, or of forms no reader knows, are told and never guessed at."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -91,20 +92,23 @@ def test_a_cutout_holds_overlapping_parts_whole() -> None:
     assert cutout.mask.sum() == 112
 
 
-@pytest.mark.parametrize("ending", [".bmp", ".webp"])
-@pytest.mark.parametrize("layout", ["webdataset", "yolo", "voc", "coco"])
-def test_images_of_other_forms_come_back(layout, ending, tmp_path: Path) -> None:
-    picture = bytes(cv2.imencode(ending, np.zeros((30, 40, 3), np.uint8))[1])
-    table = {
-        "image": pa.array([{"bytes": picture, "path": None}], BLOB),
-        "objects": pa.array([[new_object(1, "cell", [5, 5, 9, 9])]], pa.list_(OBJECT)),
-    }
-    fields = (Field(name="image", kind="image"), Field(name="objects", kind="boxes"))
-    data = Dataset.from_arrow(pa.table(table), Schema(fields))
-    write_dataset([data], tmp_path / "a", layout)
-    (again,) = read_dataset(tmp_path / "a").records["image"].to_pylist()
-    assert again["bytes"] == picture
-    assert again["path"].endswith(ending)
+def test_images_of_other_forms_come_back(tmp_path: Path) -> None:
+    for number, (layout, ending) in enumerate(
+        itertools.product(["webdataset", "yolo", "voc", "coco"], [".bmp", ".webp"])
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        picture = bytes(cv2.imencode(ending, np.zeros((30, 40, 3), np.uint8))[1])
+        table = {
+            "image": pa.array([{"bytes": picture, "path": None}], BLOB),
+            "objects": pa.array([[new_object(1, "cell", [5, 5, 9, 9])]], pa.list_(OBJECT)),
+        }
+        fields = (Field(name="image", kind="image"), Field(name="objects", kind="boxes"))
+        data = Dataset.from_arrow(pa.table(table), Schema(fields))
+        write_dataset([data], folder / "a", layout)
+        (again,) = read_dataset(folder / "a").records["image"].to_pylist()
+        assert again["bytes"] == picture
+        assert again["path"].endswith(ending)
 
 
 def test_attributes_of_mixed_kinds_are_reported(tmp_path: Path) -> None:
@@ -133,23 +137,25 @@ def test_two_categories_or_images_of_one_id_are_reported(tmp_path: Path) -> None
     assert left.records["image"].to_pylist()[0]["path"] == "c.png"
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        5,
-        GOOD | {"attributes": [1]},
-        GOOD | {"attributes": {"visible_fraction": "much"}},
-        GOOD | {"image_id": [5]},
-        GOOD | {"category_id": [0]},
-        GOOD | {"segmentation": [[1, 1, 5, 1, 5, float("nan")]]},
-        GOOD | {"segmentation": {"size": [30, 40], "counts": [10**30]}},
-        GOOD | {"segmentation": {"size": [30, 40], "counts": [2**62] * 3 + [2**62 + 1200]}},
-        GOOD | {"area": 10**400},
-    ],
-)
-def test_an_annotation_of_another_form_is_reported(wrong, tmp_path: Path) -> None:
-    lay_out(tmp_path, {"annotations.json": coco([GOOD, wrong]), "a.png": PNG})
-    assert categories(told(tmp_path, r"annotations\.json, annotations\[1\]")) == [["cell"]]
+AN_ANNOTATION_OF_ANOTHER_FORM_IS_TOLD_CASES = [
+    5,
+    GOOD | {"attributes": [1]},
+    GOOD | {"attributes": {"visible_fraction": "much"}},
+    GOOD | {"image_id": [5]},
+    GOOD | {"category_id": [0]},
+    GOOD | {"segmentation": [[1, 1, 5, 1, 5, float("nan")]]},
+    GOOD | {"segmentation": {"size": [30, 40], "counts": [10**30]}},
+    GOOD | {"segmentation": {"size": [30, 40], "counts": [2**62] * 3 + [2**62 + 1200]}},
+    GOOD | {"area": 10**400},
+]
+
+
+def test_an_annotation_of_another_form_is_reported(tmp_path: Path) -> None:
+    for number, wrong in enumerate(AN_ANNOTATION_OF_ANOTHER_FORM_IS_TOLD_CASES):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        lay_out(folder, {"annotations.json": coco([GOOD, wrong]), "a.png": PNG})
+        assert categories(told(folder, r"annotations\.json, annotations\[1\]")) == [["cell"]]
 
 
 def test_what_is_null_in_coco_is_not_there(tmp_path: Path) -> None:
@@ -182,20 +188,22 @@ def numbered(*numbers: int) -> bytes:
     return encode_lossless(ids)
 
 
-@pytest.mark.parametrize(
-    ("ids", "sentence"),
-    [
-        (numbered(1, 7), "it holds the number 7, but its image has 1 objects"),
-        (PNG, "a mask holds colours"),
-        (PNG[:40], ""),
-    ],
-)
-def test_a_faulty_map_of_voc_is_reported_by_name(ids, sentence, tmp_path: Path) -> None:
-    files = {"Annotations/a.xml": VOC, "JPEGImages/a.png": PNG, "SegmentationObject/a.png": ids}
-    lay_out(tmp_path, files)
-    left = told(tmp_path, rf"SegmentationObject/a\.png: .*{sentence}")
-    assert categories(left) == [["cell"]]
-    assert "instances" not in left.schema.names
+A_FAULTY_MAP_OF_VOC_IS_TOLD_BY_NAME_CASES = [
+    (numbered(1, 7), "it holds the number 7, but its image has 1 objects"),
+    (PNG, "a mask holds colours"),
+    (PNG[:40], ""),
+]
+
+
+def test_a_faulty_map_of_voc_is_reported_by_name(tmp_path: Path) -> None:
+    for number, (ids, sentence) in enumerate(A_FAULTY_MAP_OF_VOC_IS_TOLD_BY_NAME_CASES):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        files = {"Annotations/a.xml": VOC, "JPEGImages/a.png": PNG, "SegmentationObject/a.png": ids}
+        lay_out(folder, files)
+        left = told(folder, rf"SegmentationObject/a\.png: .*{sentence}")
+        assert categories(left) == [["cell"]]
+        assert "instances" not in left.schema.names
 
 
 def test_the_border_of_voc_is_nobodys(tmp_path: Path) -> None:
@@ -215,11 +223,13 @@ def test_an_object_that_the_list_does_not_name_is_reported(tmp_path: Path) -> No
 POSES = "names: [cell]\nkpt_shape: [1, 3]"
 
 
-@pytest.mark.parametrize("point", [".5 .5 nan", "nan .5 2", ".5 .5 7", ".5 .5 inf"])
-def test_a_keypoint_that_is_no_number_is_reported(point, tmp_path: Path) -> None:
-    lines = f"0 .5 .5 .1 .1 .5 .5 2\n0 .5 .5 .1 .1 {point}\n"
-    lay_out(tmp_path, {"data.yaml": POSES, "images/a.png": PNG, "labels/a.txt": lines})
-    assert categories(told(tmp_path, r"labels/a\.txt, line 2: its keypoint")) == [["cell"]]
+def test_a_keypoint_that_is_no_number_is_reported(tmp_path: Path) -> None:
+    for number, point in enumerate([".5 .5 nan", "nan .5 2", ".5 .5 7", ".5 .5 inf"]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        lines = f"0 .5 .5 .1 .1 .5 .5 2\n0 .5 .5 .1 .1 {point}\n"
+        lay_out(folder, {"data.yaml": POSES, "images/a.png": PNG, "labels/a.txt": lines})
+        assert categories(told(folder, r"labels/a\.txt, line 2: its keypoint")) == [["cell"]]
 
 
 def test_labels_that_are_not_utf_8_are_reported(tmp_path: Path) -> None:
@@ -228,18 +238,20 @@ def test_labels_that_are_not_utf_8_are_reported(tmp_path: Path) -> None:
     assert categories(told(tmp_path, r"labels/a\.txt: it is not UTF-8")) == [[]]
 
 
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        ("names: {a: cell}", "does not say what the classes are"),
-        (POSES + "\nkpt_names: [head, foot]", "2 names in kpt_names"),
-        ("names: [cell]\nkpt_shape: [1, 1]", r"\[1, 1\]"),
-    ],
-)
-def test_a_faulty_data_yaml_is_reported(content, sentence, tmp_path: Path) -> None:
-    lay_out(tmp_path, {"data.yaml": content, "images/a.png": PNG, "labels/a.txt": ""})
-    with pytest.raises(DataError, match=sentence):
-        read_dataset(tmp_path)
+A_FAULTY_DATA_YAML_IS_TOLD_CASES = [
+    ("names: {a: cell}", "does not say what the classes are"),
+    (POSES + "\nkpt_names: [head, foot]", "2 names in kpt_names"),
+    ("names: [cell]\nkpt_shape: [1, 1]", r"\[1, 1\]"),
+]
+
+
+def test_a_faulty_data_yaml_is_reported(tmp_path: Path) -> None:
+    for number, (content, sentence) in enumerate(A_FAULTY_DATA_YAML_IS_TOLD_CASES):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        lay_out(folder, {"data.yaml": content, "images/a.png": PNG, "labels/a.txt": ""})
+        with pytest.raises(DataError, match=sentence):
+            read_dataset(folder)
 
 
 def posed(*labels: Label) -> Dataset:

@@ -1,5 +1,6 @@
 """What each format can hold comes back to a hundredth of a pixel, through every other one too."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -98,14 +99,16 @@ def assert_same_boxes(data: Dataset, other: Dataset) -> None:
             assert same["area"] == pytest.approx(item["area"], rel=1e-3)
 
 
-@pytest.mark.parametrize("name", ["coco", "yolo", "voc", "masks", "webdataset"])
-def test_masks_come_back_pixel_for_pixel(name: str, tmp_path: Path) -> None:
-    data = with_maps()
-    again = through(data, tmp_path, name)
-    assert masks_of(again) == masks_of(data)
-    assert_same_boxes(data, again)
-    for row, same in zip(data.records["image"].to_pylist(), again.records["image"].to_pylist()):
-        assert row["bytes"] == same["bytes"]  # the file itself, whatever its encoding
+def test_masks_come_back_pixel_for_pixel(tmp_path: Path) -> None:
+    for number, name in enumerate(["coco", "yolo", "voc", "masks", "webdataset"]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        data = with_maps()
+        again = through(data, folder, name)
+        assert masks_of(again) == masks_of(data)
+        assert_same_boxes(data, again)
+        for row, same in zip(data.records["image"].to_pylist(), again.records["image"].to_pylist()):
+            assert row["bytes"] == same["bytes"]  # the file itself, whatever its encoding
 
 
 def test_masks_survive_the_whole_tour(tmp_path: Path) -> None:
@@ -115,14 +118,20 @@ def test_masks_survive_the_whole_tour(tmp_path: Path) -> None:
     assert_same_boxes(data, again)
 
 
-@pytest.mark.parametrize("tour", [("coco",), ("yolo",), ("voc",), ("coco", "yolo", "voc", "coco")])
-def test_fractional_boxes_come_back_to_a_hundredth(tour, tmp_path: Path) -> None:
-    data = boxes_alone()
-    again = through(data, tmp_path, *tour)
-    assert_same_boxes(data, again)
-    if "yolo" not in tour:
-        truncated = [o["truncated"] for row in again.records["objects"].to_pylist() for o in row]
-        assert truncated == [False, True, False, False] * 5
+def test_fractional_boxes_come_back_to_a_hundredth(tmp_path: Path) -> None:
+    for number, tour in enumerate(
+        [("coco",), ("yolo",), ("voc",), ("coco", "yolo", "voc", "coco")]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        data = boxes_alone()
+        again = through(data, folder, *tour)
+        assert_same_boxes(data, again)
+        if "yolo" not in tour:
+            truncated = [
+                o["truncated"] for row in again.records["objects"].to_pylist() for o in row
+            ]
+            assert truncated == [False, True, False, False] * 5
 
 
 def test_category_numbers_from_zero_are_kept(tmp_path: Path) -> None:
@@ -177,20 +186,25 @@ def test_poses_come_back(tmp_path: Path) -> None:
         assert again.schema["objects"].taxonomy.labels[0].skeleton == ((0, 1),)
 
 
-@pytest.mark.parametrize("name", ["coco", "masks", "webdataset"])
-@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
-def test_deep_images_of_many_bands_come_back(name: str, dtype, tmp_path: Path) -> None:
-    bands = (np.arange(40 * 50 * 6).reshape(40, 50, 6) / 7).astype(dtype)
-    blob = {"bytes": encode_lossless(bands), "path": None}
-    table = {
-        "image": pa.array([blob], BLOB),
-        "instances": pa.array([{"bytes": encode_lossless(id_map()), "path": None}], BLOB),
-        "objects": pa.array(
-            [objects_from_ids(id_map(), dict.fromkeys((1, 2, 7), "cell"))], pa.list_(OBJECT)
-        ),
-    }
-    again = through(dataset(table, (CELL,)), tmp_path, name)
-    np.testing.assert_array_equal(decode_pixels(again.records["image"][0].as_py()["bytes"]), bands)
+def test_deep_images_of_many_bands_come_back(tmp_path: Path) -> None:
+    for number, (dtype, name) in enumerate(
+        itertools.product([np.uint16, np.float32], ["coco", "masks", "webdataset"])
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        bands = (np.arange(40 * 50 * 6).reshape(40, 50, 6) / 7).astype(dtype)
+        blob = {"bytes": encode_lossless(bands), "path": None}
+        table = {
+            "image": pa.array([blob], BLOB),
+            "instances": pa.array([{"bytes": encode_lossless(id_map()), "path": None}], BLOB),
+            "objects": pa.array(
+                [objects_from_ids(id_map(), dict.fromkeys((1, 2, 7), "cell"))], pa.list_(OBJECT)
+            ),
+        }
+        again = through(dataset(table, (CELL,)), folder, name)
+        np.testing.assert_array_equal(
+            decode_pixels(again.records["image"][0].as_py()["bytes"]), bands
+        )
 
 
 def test_equal_rows_give_equal_shards(tmp_path: Path) -> None:
