@@ -39,14 +39,14 @@ def test_hard_rows_and_a_share_of_the_rest_are_kept() -> None:
 
 def test_weighted_sums_are_right_on_average() -> None:
     X, y = overlapping()
-    made = []
+    means = []
     for seed in range(12):
         sampler = HardNegatives(random_state=seed, n_folds=2)
         few, out = sampler.fit_resample(X, y)
         negatives = out == 0
-        made.append(np.average(few[negatives], axis=0, weights=sampler.sample_weight_[negatives]))
+        means.append(np.average(few[negatives], axis=0, weights=sampler.sample_weight_[negatives]))
         assert sampler.odds_factor_ == pytest.approx([1, 1], rel=0.15)
-    assert np.mean(made, axis=0) == pytest.approx(X[y == 0].mean(axis=0), abs=0.04)
+    assert np.mean(means, axis=0) == pytest.approx(X[y == 0].mean(axis=0), abs=0.04)
 
 
 def test_the_choice_does_not_depend_on_order() -> None:
@@ -58,25 +58,25 @@ def test_the_choice_does_not_depend_on_order() -> None:
     assert np.array_equal(np.sort(order[other.sample_indices_]), one.sample_indices_)
 
 
-def test_a_discriminator_of_ones_own() -> None:
+def test_a_model_of_ones_own() -> None:
     from sklearn.linear_model import LogisticRegression
 
     X, y = overlapping(800)
-    sampler = HardNegatives(judge=LogisticRegression(), random_state=0)
+    sampler = HardNegatives(model=LogisticRegression(), random_state=0)
     sampler.fit_resample(X, y)
     assert np.corrcoef(sampler.hardness_[y == 0], X[y == 0, 0])[0, 1] > 0.7
 
 
-@pytest.mark.parametrize("case", cases())
-def test_rows_come_back_as_they_are(case: str) -> None:
-    real = cases()[case]()
-    sampler = HardNegatives(random_state=0, n_folds=2)
-    few, y = sampler.fit_resample(real, labels())
-    rows = sampler.sample_indices_
-    assert type(few) is type(real)
-    if isinstance(real, pd.DataFrame):
-        assert few.equals(real.iloc[rows])
-    assert (y == labels()[rows]).all()
+def test_rows_come_back_as_they_are() -> None:
+    for case in cases().values():
+        real = case()
+        sampler = HardNegatives(random_state=0, n_folds=2)
+        few, y = sampler.fit_resample(real, labels())
+        rows = sampler.sample_indices_
+        assert type(few) is type(real)
+        if isinstance(real, pd.DataFrame):
+            assert few.equals(real.iloc[rows])
+        assert (y == labels()[rows]).all()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Rules hold in every new row; rows depend neither on order, nor on request size, nor on threads."""
+"""Every new row satisfies the rules; rows depend neither on order, nor on request size, nor on threads."""
 
 import numpy as np
 import pandas as pd
@@ -76,42 +76,37 @@ def test_rules_may_be_declared_on_arrays() -> None:
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("columns", [["net", "tax", "total", "items"], ["net", "items"]])
-def test_new_rows_do_not_depend_on_order(sampler, columns) -> None:
-    X, y = ruled()
-    X = X[columns]
-    order = np.random.default_rng(1).permutation(len(X))
-    one, _ = sampler(random_state=5).fit_resample(X, y)
-    other_sampler = sampler(random_state=5)
-    other, _ = other_sampler.fit_resample(X.iloc[order].reset_index(drop=True), y[order])
-    assert one[600:].equals(other[600:])
-    # The parents are other positions, and the same rows.
-    first = sampler(random_state=5)
-    first.fit_resample(X, y)
-    known = other_sampler.parents_ >= 0
-    assert np.array_equal(np.where(known, order[other_sampler.parents_], -1), first.parents_)
+def test_new_rows_do_not_depend_on_order(sampler) -> None:
+    every, y = ruled()
+    order = np.random.default_rng(1).permutation(len(every))
+    for columns in (["net", "tax", "total", "items"], ["net", "items"]):
+        X = every[columns]
+        first, other = sampler(random_state=5), sampler(random_state=5)
+        one, _ = first.fit_resample(X, y)
+        two, _ = other.fit_resample(X.iloc[order].reset_index(drop=True), y[order])
+        assert one[600:].equals(two[600:])
+        # The parents are other positions, and the same rows.
+        known = other.parents_ >= 0
+        assert np.array_equal(np.where(known, order[other.parents_], -1), first.parents_)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("rules", [None, []])
-def test_twice_as_many_rows_begin_with_the_first(sampler, rules) -> None:
+def test_twice_as_many_rows_begin_with_the_first(sampler) -> None:
     X, y = ruled()
-    more = {} if sampler is RandomOverSampler else {"rules": rules}
-    few, _ = sampler(random_state=5, sampling_strategy={1: 490}, **more).fit_resample(X, y)
-    many, _ = sampler(random_state=5, sampling_strategy={1: 890}, **more).fit_resample(X, y)
-    assert len(few) == 1000
-    assert len(many) == 1400
-    assert few.equals(many[:1000])
+    for more in ({},) if sampler is RandomOverSampler else ({"rules": None}, {"rules": []}):
+        few, _ = sampler(random_state=5, sampling_strategy={1: 490}, **more).fit_resample(X, y)
+        many, _ = sampler(random_state=5, sampling_strategy={1: 890}, **more).fit_resample(X, y)
+        assert len(few) == 1000
+        assert len(many) == 1400
+        assert few.equals(many[:1000])
 
 
 @pytest.mark.parametrize("rules", [None, []])
 def test_threads_change_nothing(rules) -> None:
     X, y = ruled()
-    wanted = {1: 3000}
-    one, _ = SMOTE(random_state=5, sampling_strategy=wanted, rules=rules).fit_resample(X, y)
-    other, _ = SMOTE(random_state=5, sampling_strategy=wanted, rules=rules, n_jobs=4).fit_resample(
-        X, y
-    )
+    settings = {"random_state": 5, "sampling_strategy": {1: 3000}, "rules": rules}
+    one, _ = SMOTE(**settings).fit_resample(X, y)
+    other, _ = SMOTE(**settings, n_jobs=4).fit_resample(X, y)
     assert one.equals(other)
 
 
@@ -172,7 +167,7 @@ def test_nothing_to_add_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("strategy", "wanted"),
+    ("strategy", "expected"),
     [
         ("auto", {"b": 4, "c": 5}),
         ("not majority", {"b": 4, "c": 5}),
@@ -183,14 +178,14 @@ def test_nothing_to_add_is_said() -> None:
         (lambda y: {"c": len(y)}, {"c": 10}),
     ],
 )
-def test_strategies_mean_what_they_mean_in_imbalanced_learn(strategy, wanted) -> None:
+def test_strategies_mean_what_they_mean_in_imbalanced_learn(strategy, expected) -> None:
     y = list("aaaaaaa" + "bbb" + "cc")
     X = [[float(i)] for i in range(12)]
     mine = RandomOverSampler(sampling_strategy=strategy).fit(X, y)
-    assert mine.sampling_strategy_ == wanted
+    assert mine.sampling_strategy_ == expected
     imblearn = pytest.importorskip("imblearn.over_sampling")
     theirs = imblearn.RandomOverSampler(sampling_strategy=strategy).fit(X, y)
-    assert {str(label): n for label, n in theirs.sampling_strategy_.items()} == wanted
+    assert {str(label): n for label, n in theirs.sampling_strategy_.items()} == expected
 
 
 @pytest.mark.parametrize(
@@ -229,7 +224,7 @@ def test_keys_are_copied_and_not_made_up() -> None:
     assert set(made["card_id"][600:]) <= set(card[500:])
 
 
-def test_rules_that_were_found_and_cannot_be_held_are_left_out_with_a_warning(monkeypatch) -> None:
+def test_rules_that_cannot_be_enforced_are_left_out_with_a_warning(monkeypatch) -> None:
     from twinset.core.errors import RecipeError
     from twinset.core.rules.enforce import RuleEnforcer
 

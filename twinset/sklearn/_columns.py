@@ -1,11 +1,11 @@
-"""Columns of one type as numpy arrays, and the errors of the samplers."""
+"""Columns of a caller's table as Arrow arrays and back, and the errors of the samplers."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ class SamplerInputError(TwinsetError, ValueError):
     """
 
     @classmethod
-    def of(cls, error: TwinsetError) -> SamplerInputError:
+    def from_error(cls, error: TwinsetError) -> SamplerInputError:
         """Return the error of a component as one that scikit-learn's tools understand."""
         return cls(error.message, got=error.got, allowed=error.allowed, todo=error.todo)
 
@@ -39,37 +39,37 @@ class NothingToAdd(UserWarning):
 
 
 class RulesExcludedWarning(UserWarning):
-    """Rules that all real rows keep, found by looking, could not be held in new rows."""
+    """Rules that all real rows satisfy, found by discovery, could not be enforced in new rows."""
 
 
 Rows = npt.NDArray[np.int64]
 _KEY_WORD = re.compile(r"(id|no|nr|key|number|ssn|account|card|phone)$", re.IGNORECASE)
-"""Names at which it is worth asking whether whole numbers are keys."""
-_GLANCE, _LOOK = 32, 2_000
-_LONGEST_LABEL = 64
+"""Names of whole numbers that may be keys."""
+_GLANCE, _LOOK = (
+    32,
+    2_000,
+)  # values read first: most columns of free numbers show it in the first 32
+_MAX_LABEL = 64  # characters; longer texts become a digest of 64, which costs less to compare
 
 
 @dataclass(frozen=True)
 class Column:
     """One column of real rows.
 
-    Parameters
-    ----------
-    field : Field
-        What it is to the generators. Texts, identifiers and all that is neither number, boolean nor
-        date are categories: their values are copied from real rows, never invented.
-    read : callable
-        Positions -> these values as an Arrow array.
-    write : callable
-        New values, an Arrow array of the field's stored type -> the same in the column's own type.
-    takes_codes : bool
-        Whether `write` reads labels as a dictionary array, too.
+    Texts, identifiers and all that is neither number, boolean nor date are categories: their values are
+    copied from real rows, never invented.
     """
 
     field: Field
-    read: Callable[[Rows], pa.Array]
-    write: Callable[[pa.Array], Any]
-    takes_codes: bool = False
+    read: Callable[[Rows], pa.Array]  # positions -> these values
+    write: Callable[
+        [pa.Array], Any
+    ]  # new values of the stored type -> the same in the column's type
+    takes_codes: bool = False  # `write` reads labels as a dictionary array, too
+
+    def then(self, convert: Callable[[Any], Any]) -> Column:
+        """Return the column with a further conversion of what `write` returns."""
+        return replace(self, write=lambda drawn: convert(self.write(drawn)))
 
 
 def of_numpy(name: str, values: npt.NDArray[Any], *, is_checked: bool = False) -> Column:
@@ -83,44 +83,33 @@ def of_numpy(name: str, values: npt.NDArray[Any], *, is_checked: bool = False) -
     dtype = values.dtype
     if dtype.kind == "m":
         return _numpy_durations(name, values)
+
+    def write(drawn: pa.Array) -> npt.NDArray[Any]:
+        return np.asarray(drawn.to_numpy(zero_copy_only=False)).astype(dtype, copy=False)
+
     if dtype.kind == "M":
         unit = np.datetime_data(dtype)[0]
         kept = values if unit in ("s", "ms", "us", "ns") else values.astype("M8[s]")
         kind = pa.timestamp(np.datetime_data(kept.dtype)[0])
-        return Column(
-            _field(name, "datetime", kind),
-            lambda rows: pa.array(kept[rows], kind),
-            lambda made: np.asarray(made.to_numpy(zero_copy_only=False)).astype(dtype),
-        )
+        field = _field(name, "datetime", kind)
+        return Column(field, lambda rows: pa.array(kept[rows], kind), write)
     if dtype.kind == "f" and dtype not in (np.float32, np.float64):
         values = values.astype(np.float32 if dtype.itemsize < 4 else np.float64)
     if dtype.kind == "f" and not is_checked and _holds_infinity(values):
         raise infinite(name)
-    return Column(
-        _numeric_field(name, values),
-        lambda rows: pa.array(values[rows], from_pandas=True),
-        lambda made: np.asarray(made.to_numpy(zero_copy_only=False)).astype(dtype, copy=False),
-    )
+    field = _numeric_field(name, values)
+    return Column(field, lambda rows: pa.array(values[rows], from_pandas=True), write)
 
 
 def of_arrow(name: str, values: pa.ChunkedArray) -> Column:
-    """Return an Arrow column of any type but nested ones.
-
-    Raises
-    ------
-    SamplerInputError
-        The column is nested.
-    """
+    """Return an Arrow column of any type but nested ones, which raise a SamplerInputError."""
     kind = values.type
     if pa.types.is_duration(kind) or pa.types.is_time(kind):
         ticks = pa.int32() if pa.types.is_time32(kind) else pa.int64()
         step = _largest_step(np.asarray(pc.cast(values.drop_null(), ticks).to_numpy()))
-        inner = of_arrow(name, pc.divide(pc.cast(values, ticks), pa.scalar(step, ticks)))
-        return Column(
-            inner.field,
-            inner.read,
-            lambda made: pc.cast(pc.multiply(inner.write(made), pa.scalar(step, ticks)), kind),
-        )
+        scale = pa.scalar(step, ticks)
+        inner = of_arrow(name, pc.divide(pc.cast(values, ticks), scale))
+        return inner.then(lambda drawn: pc.cast(pc.multiply(drawn, scale), kind))
     if pa.types.is_nested(kind):
         raise SamplerInputError(
             f"the column '{name}' is nested",
@@ -139,48 +128,59 @@ def of_arrow(name: str, values: pa.ChunkedArray) -> Column:
         field = _field(name, "datetime", kind)
     else:
         return _coded_arrow(name, values)
-    whole = _joined(values)
-    return Column(field, lambda rows: whole.take(pa.array(rows)), lambda made: made)
+    whole = whole_column(values)
+    return Column(field, lambda rows: whole.take(pa.array(rows)), lambda drawn: drawn)
 
 
 def of_codes(
     name: str,
     codes: npt.NDArray[np.integer[Any]],
     labels: list[str],
-    write: Callable[[npt.NDArray[np.integer[Any]]], Any],
+    write_codes: Callable[[npt.NDArray[np.integer[Any]]], Any],
 ) -> Column:
-    """Return a column of codes into `labels`, -1 for missing; `write` turns codes into values."""
+    """Return a column of codes into `labels`, -1 for missing; `write_codes` turns codes into values."""
     levels = pa.array(labels, pa.string())
 
     def read(rows: Rows) -> pa.Array:
         chosen = np.asarray(codes[rows], dtype=np.int32)
         return pa.DictionaryArray.from_arrays(pa.array(chosen, mask=chosen < 0), levels)
 
-    def back(made: pa.Array) -> Any:
-        if pa.types.is_dictionary(made.type):
-            own = pc.index_in(pc.cast(made.dictionary, pa.string()), value_set=levels)
-            found = own.take(made.indices)
+    def write(drawn: pa.Array) -> Any:
+        if pa.types.is_dictionary(drawn.type):
+            own = pc.index_in(pc.cast(drawn.dictionary, pa.string()), value_set=levels)
+            found = own.take(drawn.indices)
         else:
-            found = pc.index_in(pc.cast(made, pa.string()), value_set=levels)
-        return write(pc.fill_null(found, -1).to_numpy(zero_copy_only=False))
+            found = pc.index_in(pc.cast(drawn, pa.string()), value_set=levels)
+        return write_codes(pc.fill_null(found, -1).to_numpy(zero_copy_only=False))
 
     field = Field(name=name, kind="category", stored="string")
-    return Column(field, read, back, takes_codes=True)
+    return Column(field, read, write, takes_codes=True)
 
 
 def of_objects(name: str, values: npt.NDArray[Any]) -> Column:
-    """Return a column of Python objects: as Arrow reads them, else each distinct one a label."""
+    """Return a column of Python objects: as Arrow reads them, else each distinct one as a label."""
     try:
         arrow = pa.array(values, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
         return _coded_objects(name, values)
-    if pa.types.is_nested(arrow.type) or pa.types.is_binary(arrow.type):
+    kind, types = arrow.type, pa.types
+    if (
+        types.is_nested(kind)
+        or types.is_binary(kind)
+        or types.is_null(kind)
+        or types.is_string(kind)
+    ):
         return _coded_objects(name, values)
-    if pa.types.is_null(arrow.type) or pa.types.is_string(arrow.type):
-        return _coded_objects(name, values)
-    inner = of_arrow(name, pa.chunked_array([arrow]))
     absent = next((v for v in values[: 100 * _LOOK] if _is_missing(v)), None)
-    return Column(inner.field, inner.read, lambda made: _objects(inner.write(made), absent))
+
+    def to_objects(drawn: pa.Array) -> npt.NDArray[Any]:
+        out = np.empty(len(drawn), dtype=object)
+        out[:] = drawn.to_pylist()
+        if drawn.null_count and absent is not None:
+            out[np.asarray(pc.is_null(drawn).to_numpy(zero_copy_only=False))] = absent
+        return out
+
+    return of_arrow(name, pa.chunked_array([arrow])).then(to_objects)
 
 
 def label_texts(values: list[Any]) -> list[str]:
@@ -192,48 +192,45 @@ def label_texts(values: list[Any]) -> list[str]:
     if len(set(texts)) < len(texts):
         texts = [f"{type(value).__name__} {value!r}" for value in values]
     return [
-        text if len(text) <= _LONGEST_LABEL else hashlib.sha256(text.encode()).hexdigest()
+        text if len(text) <= _MAX_LABEL else hashlib.sha256(text.encode()).hexdigest()
         for text in texts
     ]
 
 
 def _numeric_field(name: str, values: npt.NDArray[Any], stored: str = "") -> Field:
-    """Return the field of numbers or booleans; two neighbouring whole values are labels."""
+    """Return the field of numbers or booleans; two neighboring whole values are labels, so are keys."""
     stored = stored or str(pa.from_numpy_dtype(values.dtype))
     if values.dtype.kind == "b":
         return Field(name=name, kind="boolean", stored=stored)
-    if _is_flag(values):
+    is_key = (
+        values.dtype.kind in "iu"
+        and _KEY_WORD.search(name)
+        and infer_schema(pa.table({name: values})).fields[0].kind == "id"
+    )
+    if _is_flag(values) or is_key:
         return Field(name=name, kind="category", stored=stored)
     if values.dtype.kind in "iu":
-        if _KEY_WORD.search(name) and _is_key(name, values):
-            return Field(name=name, kind="category", stored=stored)
         return Field(name=name, kind="integer", stored=stored)
     return Field(name=name, kind="number", stored=stored, decimals=_decimals(values))
 
 
-def _is_key(name: str, values: npt.NDArray[Any]) -> bool:
-    """Whether whole numbers name persons or things: then they are copied, as labels are."""
-    return infer_schema(pa.table({name: values})).fields[0].column_kind.is_key
-
-
 def _is_flag(values: npt.NDArray[Any]) -> bool:
-    """Whether a column holds two neighbouring whole numbers and nothing else but missing values."""
-    head = _flag_values(values[:_LOOK])
-    return head is not None and (len(values) <= _LOOK or _flag_values(values) is not None)
+    """Return whether a column holds two neighboring whole numbers and nothing else but gaps."""
+    return all(_has_two_values(part) for part in (values[:_LOOK], values))
 
 
-def _flag_values(values: npt.NDArray[Any]) -> tuple[float, float] | None:
+def _has_two_values(values: npt.NDArray[Any]) -> bool:
     present = values[~np.isnan(values)] if values.dtype.kind == "f" else values
     if not len(present):
-        return None
+        return False
     low, high = present.min(), present.max()
     if float(high) - float(low) > 1 or float(low) % 1 or float(high) % 1:
-        return None
-    return (float(low), float(high)) if np.all((present == low) | (present == high)) else None
+        return False
+    return bool(np.all((present == low) | (present == high)))
 
 
 def _decimals(values: npt.NDArray[Any]) -> int | None:
-    """Return the digits after the point, looking at a few values before at all of them."""
+    """Return the digits after the point; a few values are read before all of them."""
     whole = values.astype(np.float64, copy=False)
     for part in (whole[:_GLANCE], whole[:_LOOK], whole):
         found = count_decimals(part[np.isfinite(part)])
@@ -252,17 +249,14 @@ def _numpy_durations(name: str, values: npt.NDArray[Any]) -> Column:
     step = _largest_step(ticks[~absent])
     whole = np.where(absent, 0, ticks) // step
 
-    def write(made: pa.Array) -> npt.NDArray[Any]:
-        gone = np.asarray(pc.is_null(made).to_numpy(zero_copy_only=False))
-        drawn = pc.fill_null(made, 0).to_numpy(zero_copy_only=False).astype(np.int64) * step
-        drawn[gone] = np.iinfo(np.int64).min
-        return np.asarray(drawn.view(values.dtype))
+    def write(drawn: pa.Array) -> npt.NDArray[Any]:
+        is_missing = np.asarray(pc.is_null(drawn).to_numpy(zero_copy_only=False))
+        out = pc.fill_null(drawn, 0).to_numpy(zero_copy_only=False).astype(np.int64) * step
+        out[is_missing] = np.iinfo(np.int64).min
+        return np.asarray(out.view(values.dtype))
 
-    return Column(
-        _field(name, "integer", pa.int64()),
-        lambda rows: pa.array(whole[rows], mask=absent[rows]),
-        write,
-    )
+    field = _field(name, "integer", pa.int64())
+    return Column(field, lambda rows: pa.array(whole[rows], mask=absent[rows]), write)
 
 
 def _largest_step(ticks: npt.NDArray[np.integer[Any]]) -> int:
@@ -272,24 +266,25 @@ def _largest_step(ticks: npt.NDArray[np.integer[Any]]) -> int:
     return next(fits, 1)
 
 
-def _joined(values: pa.ChunkedArray) -> pa.Array:
-    joined = values.combine_chunks()
+def whole_column(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column in one piece."""
+    joined = column.combine_chunks()
     if isinstance(joined, pa.ChunkedArray):
         return pa.concat_arrays(joined.chunks) if joined.num_chunks else pa.array([], joined.type)
     return joined
 
 
 def _arrow_floats(name: str, values: pa.ChunkedArray) -> Column:
-    """Return a column of floats; missing is NaN again where the column says it so."""
+    """Return a column of floats; missing is NaN again where the column has it so."""
     numbers = np.asarray(values.to_numpy())
     if _holds_infinity(numbers):
         raise infinite(name)
-    says_nan = values.null_count == 0 and bool(np.isnan(numbers).any())
+    has_nan = values.null_count == 0 and bool(np.isnan(numbers).any())
     nan = pa.scalar(float("nan"), values.type)
     return Column(
         _numeric_field(name, numbers, str(values.type)),
         lambda rows: pa.array(numbers[rows], values.type, from_pandas=True),
-        lambda made: pc.fill_null(made, nan) if says_nan else made,
+        lambda drawn: pc.fill_null(drawn, nan) if has_nan else drawn,
     )
 
 
@@ -316,11 +311,10 @@ def _coded_arrow(name: str, values: pa.ChunkedArray) -> Column:
     kind = values.type
     if str(kind) in ("string_view", "binary_view"):
         plain = pa.large_string() if str(kind) == "string_view" else pa.large_binary()
-        inner = _coded_arrow(name, pc.cast(values, plain))
-        return Column(inner.field, inner.read, lambda made: pc.cast(inner.write(made), kind))
+        return _coded_arrow(name, pc.cast(values, plain)).then(lambda drawn: pc.cast(drawn, kind))
     if pa.types.is_null(kind):
         return of_codes(name, np.full(len(values), -1), [], lambda codes: pa.nulls(len(codes)))
-    whole = _joined(values.unify_dictionaries() if pa.types.is_dictionary(kind) else values)
+    whole = whole_column(values.unify_dictionaries() if pa.types.is_dictionary(kind) else values)
     coded = whole if pa.types.is_dictionary(kind) else pc.dictionary_encode(whole)
     codes = pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
     levels = coded.dictionary
@@ -357,15 +351,7 @@ def _coded_objects(name: str, values: npt.NDArray[Any]) -> Column:
 
 
 def _is_missing(value: object) -> bool:
-    """Whether a cell is None, NaN, NaT or pandas' NA, none of which equals itself for certain."""
+    """Return whether a cell is None, NaN, NaT or pandas' NA, which may not equal itself."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, float | np.floating) and bool(value != value)
-
-
-def _objects(made: pa.Array, absent: object) -> npt.NDArray[Any]:
-    values = np.empty(len(made), dtype=object)
-    values[:] = made.to_pylist()
-    if made.null_count and absent is not None:
-        values[np.asarray(pc.is_null(made).to_numpy(zero_copy_only=False))] = absent
-    return values

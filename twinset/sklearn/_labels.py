@@ -1,4 +1,4 @@
-"""Labels, their codes and counts; how many rows `sampling_strategy` requests for each class."""
+"""Labels, their codes and counts; the rows that `sampling_strategy` requests for each class."""
 
 from __future__ import annotations
 
@@ -17,30 +17,20 @@ from twinset.sklearn._columns import Rows, SamplerInputError
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels of real rows.
+    """Labels of real rows."""
 
-    Parameters
-    ----------
-    given : object
-        What the caller gave.
-    classes : numpy.ndarray, shape (c,)
-        The distinct labels, sorted.
-    codes : numpy.ndarray, shape (n,)
-        Position of each row's label in `classes`.
-    """
-
-    given: Any
-    classes: npt.NDArray[Any]
-    codes: npt.NDArray[np.int64]
+    given: Any  # as the caller gave them
+    classes: npt.NDArray[Any]  # the distinct labels, sorted, shape (c,)
+    codes: Rows  # position of each row's label in `classes`, shape (n,)
 
     @classmethod
-    def of(cls, y: Any, n_rows: int) -> Labels:
-        """Return the labels in `y`: one a row, or one column a class with a single 1.
+    def read(cls, y: Any, n_rows: int) -> Labels:
+        """Return the labels in `y`: one per row, or one column per class with a single 1.
 
         Raises
         ------
         SamplerInputError
-            They are missing, as many as no rows, continuous, of several outputs, or of one class.
+            They are missing, not as many as rows, continuous, or of several outputs.
         """
         from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
@@ -54,7 +44,12 @@ class Labels:
                 "Found input variables with inconsistent numbers of samples",
                 got=f"{n_rows} rows and {len(values)} labels",
             )
-        _check_present(values)
+        if any(map(_is_missing, values.ravel())) if values.dtype.kind == "O" else _has_nan(values):
+            raise SamplerInputError(
+                "Input y contains NaN.",
+                allowed="a label for every row",
+                todo="drop rows without label",
+            )
         if values.ndim == 1 and values.dtype.kind in "iubfU":
             return cls(y, *_classes(values))
         kind = type_of_target(values, input_name="y")
@@ -71,7 +66,7 @@ class Labels:
         return cls(y, classes, codes.astype(np.int64))
 
     @property
-    def counts(self) -> npt.NDArray[np.int64]:
+    def counts(self) -> Rows:
         """Rows of each class, shape (c,)."""
         return np.bincount(self.codes, minlength=len(self.classes))
 
@@ -79,7 +74,7 @@ class Labels:
         """Return the positions of the rows of one class."""
         return np.flatnonzero(self.codes == code)
 
-    def taken(self, rows: Rows, index: Any = None) -> Any:
+    def take(self, rows: Rows, index: Any = None) -> Any:
         """Return the labels of these rows in the caller's type; `index` is that of a pandas X."""
         y = self.given
         if isinstance(y, list | tuple):
@@ -87,16 +82,23 @@ class Labels:
         if hasattr(y, "iloc"):
             out = y.iloc[rows]
             if index is not None:
-                out = out.set_axis(index)
-            elif len(rows) > len(y):
-                out = out.reset_index(drop=True)
-            return out
+                return out.set_axis(index)
+            return out.reset_index(drop=True) if len(rows) > len(y) else out
         if isinstance(y, pa.Array | pa.ChunkedArray | pa.Table):
             return y.take(pa.array(rows))
         return y[rows]
 
+    def check_classes(self) -> None:
+        """Raise an error where there is one class only."""
+        if len(self.classes) < 2:
+            raise SamplerInputError(
+                "The target 'y' needs to have more than 1 class",
+                got=f"{len(self.classes)} class instead",
+                todo="give rows of both classes",
+            )
 
-def _classes(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+
+def _classes(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Rows]:
     """Return the sorted labels and their codes; hashing is many times faster than sorting."""
     from sklearn.utils.multiclass import check_classification_targets
 
@@ -122,29 +124,19 @@ def _as_array(y: Any) -> npt.NDArray[Any]:
     if values.dtype == object and len(values) and values.ndim == 1:
         # Nullable and Arrow-backed integers come as objects.
         plain = np.asarray(values.tolist())
-        values = plain if plain.dtype.kind in "iubU" and _is_alike(values) else values
+        is_alike = all(type(value) is type(values[0]) for value in values)
+        values = plain if plain.dtype.kind in "iubU" and is_alike else values
     if values.ndim == 0:
         raise SamplerInputError("y should be a 1d array, got a single value instead")
     return values
 
 
-def _is_alike(values: npt.NDArray[Any]) -> bool:
-    first = type(values[0])
-    return all(type(value) is first for value in values)
+def _has_nan(values: npt.NDArray[Any]) -> bool:
+    return values.dtype.kind == "f" and bool(np.isnan(values).any())
 
 
-def _check_present(values: npt.NDArray[Any]) -> None:
-    absent = values != values if values.dtype.kind == "f" else np.zeros(1, dtype=bool)
-    if values.dtype == object:
-        absent = (
-            np.array([v is None or v is not v or not bool(v == v) for v in values.ravel()])
-            if not any(type(v).__name__ == "NAType" for v in values.ravel())
-            else np.ones(1, bool)
-        )
-    if np.any(absent):
-        raise SamplerInputError(
-            "Input y contains NaN.", allowed="a label for every row", todo="drop rows without label"
-        )
+def _is_missing(value: Any) -> bool:
+    return value is None or type(value).__name__ == "NAType" or not bool(value == value)
 
 
 Strategy = float | str | Mapping[Any, int] | Callable[[Any], Mapping[Any, int]]
@@ -152,40 +144,28 @@ NAMES = ("auto", "minority", "not minority", "not majority", "all")
 
 
 def rows_to_add(strategy: Strategy, labels: Labels) -> dict[Any, int]:
-    """Return how many rows each targeted class is to get, label -> rows, in the order of labels.
+    """Return the number of rows to add to each targeted class, label -> rows, in the order of labels.
 
-    Parameters
-    ----------
-    strategy : float, str, mapping or callable
-        A float is the wanted minority / majority ratio, for two classes. A name says which classes
-        are raised to the size of the largest: ``auto`` and ``not majority``, ``minority``,
-        ``not minority``, ``all``. A mapping gives the wanted rows of each class, the real ones
-        included. A callable gets y and returns such a mapping.
-    labels : Labels
-        The labels of the real rows.
+    A float is the requested minority / majority ratio, for two classes. A name says which classes
+    are raised to the size of the largest: ``auto`` and ``not majority``, ``minority``,
+    ``not minority``, ``all``. A mapping gives the requested rows of each class, the real ones
+    included. A callable gets y and returns such a mapping.
 
     Raises
     ------
     SamplerInputError
         There is one class only, or the strategy does not fit the labels.
     """
-    counts = dict(zip(labels.classes.tolist(), labels.counts.tolist(), strict=True))
-    if len(counts) < 2:
-        raise SamplerInputError(
-            "The target 'y' needs to have more than 1 class",
-            got=f"{len(counts)} class instead",
-            todo="give rows of both classes",
-        )
+    labels.check_classes()
+    counts = dict(zip(labels.classes.tolist(), labels.counts.tolist()))
     if isinstance(strategy, str):
-        return _named(strategy, counts)
+        return _by_name(strategy, counts)
     if isinstance(strategy, float | int | Real):
-        return _ratio(float(strategy), counts)
-    wanted = strategy if isinstance(strategy, Mapping) else strategy(labels.given)
-    return _wanted(wanted, counts)
+        return _by_ratio(float(strategy), counts)
+    return _by_class(strategy if isinstance(strategy, Mapping) else strategy(labels.given), counts)
 
 
-def _named(name: str, counts: dict[Any, int]) -> dict[Any, int]:
-    most = max(counts.values())
+def _by_name(name: str, counts: dict[Any, int]) -> dict[Any, int]:
     largest = max(counts, key=lambda label: counts[label])
     smallest = min(counts, key=lambda label: counts[label])
     chosen = {
@@ -201,14 +181,10 @@ def _named(name: str, counts: dict[Any, int]) -> dict[Any, int]:
             allowed=", ".join(NAMES),
             todo=did_you_mean(name, NAMES),
         )
-    return {label: most - counts[label] for label in chosen[name]}
+    return {label: counts[largest] - counts[label] for label in chosen[name]}
 
 
-def _ratio(ratio: float, counts: dict[Any, int]) -> dict[Any, int]:
-    if not 0 < ratio <= 1:
-        raise SamplerInputError(
-            "When 'sampling_strategy' is a float, it should be in the range (0, 1]", got=f"{ratio}"
-        )
+def _by_ratio(ratio: float, counts: dict[Any, int]) -> dict[Any, int]:
     if len(counts) != 2:
         raise SamplerInputError(
             '"sampling_strategy" can be a float only when the type of target is binary',
@@ -217,33 +193,30 @@ def _ratio(ratio: float, counts: dict[Any, int]) -> dict[Any, int]:
         )
     largest = max(counts, key=lambda label: counts[label])
     other = next(label for label in counts if label != largest)
-    lacking = int(counts[largest] * ratio - counts[other])
-    if lacking <= 0:
+    n_added = int(counts[largest] * ratio - counts[other])
+    if n_added <= 0:
         raise SamplerInputError(
             "The specified ratio required to remove samples from the minority class while trying "
             "to generate new samples",
             got=f"{ratio}, where the data have {counts[other] / counts[largest]:.3g}",
             todo="Please increase the ratio.",
         )
-    return {other: lacking}
+    return {other: n_added}
 
 
-def _wanted(wanted: Mapping[Any, int], counts: dict[Any, int]) -> dict[Any, int]:
-    strangers = [label for label in wanted if label not in counts]
-    if strangers:
+def _by_class(requested: Mapping[Any, int], counts: dict[Any, int]) -> dict[Any, int]:
+    unknown = [label for label in requested if label not in counts]
+    if unknown:
         raise SamplerInputError(
-            f"The {set(strangers)} target class is/are not present in the data.",
+            f"The {set(unknown)} target class is/are not present in the data.",
             allowed=", ".join(map(str, list(counts)[:30])),
         )
-    added = {}
-    for label, n_real in counts.items():
-        if label not in wanted:
-            continue
-        if wanted[label] < n_real:
+    added = {label: int(requested[label]) - n for label, n in counts.items() if label in requested}
+    for label, n in added.items():
+        if n < 0:
             raise SamplerInputError(
                 "With over-sampling methods, the number of samples in a class should be greater "
                 "or equal to the original number of samples",
-                got=f"{wanted[label]} for the class {label}, which has {n_real}",
+                got=f"{requested[label]} for the class {label}, which has {counts[label]}",
             )
-        added[label] = int(wanted[label]) - n_real
     return added

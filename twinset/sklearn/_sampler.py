@@ -14,13 +14,16 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin
 from twinset.core.errors import TwinsetError
 from twinset.core.seeding import draw_seed
 from twinset.sklearn._columns import Rows, SamplerInputError
+from twinset.sklearn._declaration import declare_parameters
 from twinset.sklearn._labels import Labels
-from twinset.sklearn._tables import Table, take_in
+from twinset.sklearn._tables import Table, read_table
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(slots=True)
 class SamplerTags:
-    """Whether the sampler tells the positions of the rows it chose, as `sample_indices_`."""
+    """`sample_indices`: whether the sampler reports the rows it chose as `sample_indices_`."""
 
     sample_indices: bool = False
 
@@ -49,11 +52,15 @@ def sampler_tags(*, sample_indices: bool) -> Any:
     )
 
 
-Floats = npt.NDArray[np.float64]
-
-
 class Sampler(OneToOneFeatureMixin, BaseEstimator):  # type: ignore[misc]  # sklearn has no types
-    """A sampler in the manner of imbalanced-learn; see the classes of `twinset.sklearn`.
+    """A sampler with the interface of imbalanced-learn; see the classes of `twinset.sklearn`.
+
+    Its annotated attributes are its parameters: `declare_parameters` makes `__init__` of them.
+
+    Parameters
+    ----------
+    random_state : int, RandomState, Generator or None
+        The seed. The result depends on it and on the content of the real rows, not on their order.
 
     Attributes
     ----------
@@ -64,23 +71,33 @@ class Sampler(OneToOneFeatureMixin, BaseEstimator):  # type: ignore[misc]  # skl
     is_synthetic_ : numpy.ndarray of bool, shape (n_out,)
         Which rows of the output are not real.
     parents_ : numpy.ndarray of int64, shape (n_new, 2)
-        Positions in X of the real rows that each new one comes from; -1 where there is none to name.
+        Positions in X of the real rows that each new one comes from; -1 where it comes from none.
     sample_weight_ : numpy.ndarray, shape (n_out,)
         A weight for each row of the output, for `fit(X, y, sample_weight=...)`.
     odds_factor_ : numpy.ndarray, shape (c,)
-        By how much the weight of each class, in the order of `classes_`, has grown. Divide predicted
+        Factor by which the weight of each class, in the order of `classes_`, has grown. Divide predicted
         probabilities by it, or call `restore_probabilities`.
     n_features_in_, feature_names_in_
         As in scikit-learn.
     """
 
+    random_state: Any = None
+
     _estimator_type: ClassVar[str] = "sampler"
-    _tells_indices: ClassVar[bool] = False
-    _parameter_constraints: ClassVar[dict[str, Any]] = {}
+    _has_indices: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Declare the parameters of a subclass from its annotated attributes."""
+        super().__init_subclass__(**options)
+        cls._declare()
+
+    @classmethod
+    def _declare(cls) -> None:
+        declare_parameters(cls)
 
     def fit(self, X: Any, y: Any) -> Sampler:
-        """Check the data and settings; `fit_resample` is what makes rows."""
-        self._checked(X, y)
+        """Check the data and settings; `fit_resample` makes rows."""
+        self._check(X, y)
         return self
 
     def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
@@ -98,34 +115,34 @@ class Sampler(OneToOneFeatureMixin, BaseEstimator):  # type: ignore[misc]  # skl
         SamplerInputError
             The data or a setting cannot be used; it is a ValueError, too.
         """
-        table, labels = self._checked(X, y)
+        table, labels = self._check(X, y)
         try:
-            return self._resampled(table, labels)
+            return self._resample(table, labels)
         except SamplerInputError:
             raise
         except TwinsetError as error:
-            raise SamplerInputError.of(error) from error
+            raise SamplerInputError.from_error(error) from error
 
     @abstractmethod
-    def _planned(self, labels: Labels) -> dict[Any, int]:
+    def _plan(self, labels: Labels) -> dict[Any, int]:
         """Return label -> rows, which becomes `sampling_strategy_`."""
 
     @abstractmethod
-    def _resampled(self, table: Table, labels: Labels) -> tuple[Any, Any]:
-        """Return rows and labels, and note where they come from."""
+    def _resample(self, table: Table, labels: Labels) -> tuple[Any, Any]:
+        """Return rows and labels, and set the fitted attributes."""
 
-    def _checked(self, X: Any, y: Any) -> tuple[Table, Labels]:
+    def _check(self, X: Any, y: Any) -> tuple[Table, Labels]:
         self._validate_params()
-        table = take_in(X)
-        labels = Labels.of(y, len(table))
+        table = read_table(X)
+        labels = Labels.read(y, len(table))
         self.n_features_in_ = len(table.names)
-        given = table.feature_names
+        given = table.given_names
         if given is not None and all(isinstance(name, str) for name in given):
             self.feature_names_in_ = np.asarray(given, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
         self.classes_ = labels.classes
-        self.sampling_strategy_ = self._planned(labels)
+        self.sampling_strategy_ = self._plan(labels)
         return table, labels
 
     def _seed(self) -> int:
@@ -139,37 +156,26 @@ class Sampler(OneToOneFeatureMixin, BaseEstimator):  # type: ignore[misc]  # skl
             return draw_seed(state)
         return int(check_random_state(state).randint(2**31 - 1))
 
-    def _tell(self, codes: Rows, real: int, parents: Rows, weights: Floats, before: Rows) -> None:
-        """Note what is known of the output: `codes` of all rows, the first `real` of them real."""
-        self.is_synthetic_ = np.arange(len(codes)) >= real
+    def _note(self, codes: Rows, n_real: int, parents: Rows, weights: Floats, before: Rows) -> None:
+        """Set the fitted attributes from the `codes` of all rows, of which the first are real."""
+        self.is_synthetic_ = np.arange(len(codes)) >= n_real
         self.parents_ = parents
         self.sample_weight_ = weights
         after = np.bincount(codes, weights=weights, minlength=len(before))
         self.odds_factor_ = after / before
 
+    def _choose_rows(
+        self, table: Table, labels: Labels, rows: Rows, weights: Floats
+    ) -> tuple[Any, Any]:
+        """Return the chosen rows and labels in the caller's types; set the fitted attributes."""
+        self.sample_indices_ = rows
+        no_parents = np.empty((0, 2), dtype=np.int64)
+        self._note(labels.codes[rows], len(rows), no_parents, weights, labels.counts)
+        X = table.take(rows)
+        return X, labels.take(rows, X.index if hasattr(X, "iloc") else None)
+
     def __sklearn_tags__(self) -> Any:
-        return sampler_tags(sample_indices=self._tells_indices)
+        return sampler_tags(sample_indices=self._has_indices)
 
 
-class Chooser(Sampler):
-    """A sampler that keeps some real rows and leaves out others, each with a weight."""
-
-    _tells_indices: ClassVar[bool] = True
-
-    @abstractmethod
-    def _chosen(self, table: Table, labels: Labels) -> tuple[Rows, Floats]:
-        """Return the positions of the rows kept, in their order, and their weights."""
-
-    def _resampled(self, table: Table, labels: Labels) -> tuple[Any, Any]:
-        return give(self, table, labels, *self._chosen(table, labels))
-
-
-def give(
-    sampler: Sampler, table: Table, labels: Labels, rows: Rows, weights: Floats
-) -> tuple[Any, Any]:
-    """Return the chosen rows and labels in the caller's types, and note them on the sampler."""
-    sampler.sample_indices_ = rows
-    none = np.empty((0, 2), dtype=np.int64)
-    sampler._tell(labels.codes[rows], len(rows), none, weights, labels.counts)
-    X = table.taken(rows)
-    return X, labels.taken(rows, X.index if hasattr(X, "iloc") else None)
+Sampler._declare()

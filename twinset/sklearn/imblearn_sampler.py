@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args, get_type_hints
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -12,16 +12,16 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from twinset.core.contracts import Generator
 from twinset.core.errors import MissingExtraError, did_you_mean
 from twinset.sklearn._columns import SamplerInputError
-from twinset.sklearn._declaration import MAKING
-from twinset.sklearn._labels import NAMES, Labels, Strategy
-from twinset.sklearn._matrix import distance_matrix
+from twinset.sklearn._labels import NAMES, Labels
 from twinset.sklearn._oversampler import GeneratorSampler, generator_class
-from twinset.sklearn._rules import RuleWords
-from twinset.sklearn._sampler import give, sampler_tags
-from twinset.sklearn._tables import Table, dataset_of
+from twinset.sklearn._rows import distance_matrix
+from twinset.sklearn._sampler import sampler_tags
+from twinset.sklearn._tables import Table
 
-MAKERS = ("ADASYN", "BorderlineSMOTE", "KMeansSMOTE", "RandomOverSampler", "SMOTE", "SVMSMOTE")
-CHOOSERS = (
+OVER_SAMPLERS: tuple[str, ...] = get_args(
+    get_type_hints(generator_class("minority.imblearn"))["sampler"]
+)
+UNDER_SAMPLERS = (
     "AllKNN",
     "CondensedNearestNeighbour",
     "EditedNearestNeighbours",
@@ -42,12 +42,13 @@ _INSTEAD = {
 }
 
 
-class ImblearnSampler(GeneratorSampler):
+class ImblearnSampler(GeneratorSampler, component="minority.imblearn"):
     """A sampler of imbalanced-learn by name, with twinset's types, gaps and rules.
 
-    Over-samplers make rows through `minority.imblearn`: scaled numbers and indicators in, types and
-    rules mended out; `parents_` is -1, as imbalanced-learn does not tell. Under-samplers and cleaners
-    see the same points and only choose real rows, which come back as they are, of any type.
+    Over-samplers draw rows through `minority.imblearn`: they get scaled numbers and indicators, and
+    types and rules are restored; `parents_` is -1, as imbalanced-learn does not report them.
+    Under-samplers and cleaners get the same points and only choose real rows, which come back as they
+    are, of any type.
 
     Parameters
     ----------
@@ -60,14 +61,6 @@ class ImblearnSampler(GeneratorSampler):
         Its settings, as imbalanced-learn names them.
     sampling_strategy : float, str, dict, list or callable
         As the sampler takes it.
-    random_state : int, RandomState, Generator or None
-        The seed.
-    rules : sequence of Rule or mapping, or None
-        What must hold in every new row; None looks for what holds in every real row.
-    preserve_mass : bool
-        Whether `sample_weight_` leaves the total weight of each class as it was.
-    n_jobs : int or None
-        Threads that draw rows.
 
     References
     ----------
@@ -86,76 +79,57 @@ class ImblearnSampler(GeneratorSampler):
     True
     """
 
-    _component: ClassVar[str] = "minority.imblearn"
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **MAKING,
-        "sampling_strategy": [
-            Interval(Real, 0, 1, closed="right"),
-            StrOptions({*NAMES, "majority"}),
-            Mapping,
-            callable,
-            list,
-        ],
-        "sampler": [str],
-        "settings": [Mapping, None],
+    sampler: str = "ADASYN"
+    settings: Mapping[str, Any] | None = None
+    sampling_strategy: Any = "auto"
+
+    _positional: ClassVar[str] = "sampler"
+    _special: ClassVar[dict[str, Any]] = {
+        "sampling_strategy": (
+            [
+                Interval(Real, 0, 1, closed="right"),
+                StrOptions({*NAMES, "majority"}),
+                Mapping,
+                callable,
+                list,
+            ],
+            "float, str, dict, list or callable",
+        )
     }
 
-    def __init__(
-        self,
-        sampler: str = "ADASYN",
-        *,
-        settings: Mapping[str, Any] | None = None,
-        sampling_strategy: Strategy | list[Any] = "auto",
-        random_state: Any = None,
-        rules: RuleWords = None,
-        preserve_mass: bool = False,
-        n_jobs: int | None = None,
-    ) -> None:
-        self.sampler = sampler
-        self.settings = settings
-        self.sampling_strategy = sampling_strategy
-        self.random_state = random_state
-        self.rules = rules
-        self.preserve_mass = preserve_mass
-        self.n_jobs = n_jobs
-
-    def _planned(self, labels: Labels) -> dict[Any, int]:
-        if self.sampler in MAKERS:
-            return super()._planned(labels)
-        if self.sampler not in CHOOSERS:
-            known = (*MAKERS, *CHOOSERS)
+    def _plan(self, labels: Labels) -> dict[Any, int]:
+        if self.sampler in OVER_SAMPLERS:
+            return super()._plan(labels)
+        if self.sampler not in UNDER_SAMPLERS:
+            known = (*OVER_SAMPLERS, *UNDER_SAMPLERS)
             raise SamplerInputError(
                 "sampler is no sampler that can be used here",
                 got=repr(self.sampler),
                 allowed=", ".join(known),
                 todo=_INSTEAD.get(self.sampler) or did_you_mean(self.sampler, known),
             )
-        if len(labels.classes) < 2:
-            raise SamplerInputError(
-                "The target 'y' needs to have more than 1 class", got="1 class instead"
-            )
-        return dict(zip(labels.classes.tolist(), labels.counts.tolist(), strict=True))
+        labels.check_classes()
+        return dict(zip(labels.classes.tolist(), labels.counts.tolist()))
 
     def _generator(self) -> Generator:
-        settings = {"sampler": self.sampler, "settings": dict(self.settings or {})}
-        made: Generator = generator_class(self._component)(**settings)
-        return made
+        generator: Generator = generator_class(self._component)(
+            sampler=self.sampler, settings=dict(self.settings or {})
+        )
+        return generator
 
-    def _resampled(self, table: Table, labels: Labels) -> tuple[Any, Any]:
-        if self.sampler in MAKERS:
-            return super()._resampled(table, labels)
-        inner = self._inner(labels)
-        points = distance_matrix(dataset_of(table, np.arange(len(table))))
-        inner.fit_resample(points, labels.codes)
+    def _resample(self, table: Table, labels: Labels) -> tuple[Any, Any]:
+        if self.sampler in OVER_SAMPLERS:
+            return super()._resample(table, labels)
+        inner = self._under_sampler(labels)
+        inner.fit_resample(distance_matrix(table.dataset(np.arange(len(table)))), labels.codes)
         rows = np.sort(np.asarray(inner.sample_indices_, dtype=np.int64))
-        kept = np.bincount(labels.codes[rows], minlength=len(labels.classes))
+        codes = labels.codes[rows]
+        kept = np.bincount(codes, minlength=len(labels.classes))
         known = labels.classes.tolist()
-        self.sampling_strategy_ = {
-            known[code]: int(kept[code]) for code in inner.sampling_strategy_
-        }
-        return give(self, table, labels, rows, self._weights(labels.codes[rows], labels))
+        self.sampling_strategy_ = {known[c]: int(kept[c]) for c in inner.sampling_strategy_}
+        return self._choose_rows(table, labels, rows, self._weights(codes, labels))
 
-    def _inner(self, labels: Labels) -> Any:
+    def _under_sampler(self, labels: Labels) -> Any:
         try:
             import imblearn.under_sampling as samplers
         except ImportError as error:
@@ -175,4 +149,4 @@ class ImblearnSampler(GeneratorSampler):
         return kind(**given)
 
     def __sklearn_tags__(self) -> Any:
-        return sampler_tags(sample_indices=self.sampler in CHOOSERS)
+        return sampler_tags(sample_indices=self.sampler in UNDER_SAMPLERS)

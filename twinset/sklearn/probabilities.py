@@ -1,4 +1,4 @@
-"""Bring probabilities of a model that was trained on resampled rows back to the real shares."""
+"""Correct probabilities of a model trained on resampled rows to the real class shares."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy.typing as npt
 def restore_probabilities(
     probabilities: npt.ArrayLike, odds_factor: npt.ArrayLike
 ) -> npt.NDArray[np.float64]:
-    """Return probabilities as they would be without resampling, by the rule of Bayes.
+    """Return probabilities as they would be without resampling, by Bayes' rule.
 
-    Exact for a model that fits the shares it sees, such as logistic regression; trees that are held
-    back do not move as far as their shares, and then calibration on real rows is needed.
+    p_c / f_c, scaled to sum 1, with f_c the odds factor of class c. Exact for a model that fits the
+    class shares of its training rows, such as logistic regression; regularised trees do not move as far
+    as the shares, and then calibration on real rows is needed.
 
     Parameters
     ----------
