@@ -331,7 +331,7 @@ class _ClassSource:
             known.append(found)
             return _numbered(again, first)
 
-        repaired = self.enforcer.hold(_numbered(new, 0), rng, None, redraw).dataset
+        repaired = self.enforcer.enforce(_numbered(new, 0), rng, None, redraw).dataset
         rows = pc.cast(repaired.records.column("_id"), pa.int64()).to_numpy()
         return repaired.without_reserved(), np.concatenate(known)[rows]
 
