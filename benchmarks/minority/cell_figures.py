@@ -31,14 +31,14 @@ class CellResult:
 
     Parameters
     ----------
-    set, judge : str
-        The table, and the model that is judged.
+    set, model : str
+        The table, and the model of the row.
     splits : list of dict
         Measured rows.
     """
 
     set: str
-    judge: str
+    model: str
     splits: list[dict[str, Any]]
 
     def precision(self, name: str) -> float:
@@ -108,32 +108,32 @@ class CellResult:
 
 
 def cells_of(
-    rows: Sequence[Row], left_out: Sequence[str] = (), first_split: int = 0
+    rows: Sequence[Row], excluded: Sequence[str] = (), first_split: int = 0
 ) -> list[CellResult]:
     """Return the cells of measured rows, without some candidates or without the first splits."""
     cells: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         if row["split"] < first_split:
             continue
-        inner, tested = (
-            {name: value for name, value in row[key].items() if name not in left_out}
+        inner, test_figures = (
+            {name: value for name, value in row[key].items() if name not in excluded}
             for key in ("inner", "test_figures")
         )
-        chosen, challenger = _choice(inner, row["is_chance"])
-        made = {"inner": inner, "test_figures": tested, "chosen": chosen, "challenger": challenger}
-        cells.setdefault((row["set"], row["judge"]), []).append(row | made)
-    return [CellResult(name, judge, found) for (name, judge), found in cells.items()]
+        chosen, tested = _choice(inner, row["is_chance"])
+        changed = {"inner": inner, "test_figures": test_figures, "chosen": chosen, "tested": tested}
+        cells.setdefault((row["set"], row["model"]), []).append(row | changed)
+    return [CellResult(name, model, found) for (name, model), found in cells.items()]
 
 
 def _choice(inner: dict[str, list[Any]], is_chance: bool) -> tuple[str, str]:
-    """Return the choice of the present rule among the differences measured inside the train part."""
-    finalists = [Strategy(name, "none") for name, found in inner.items() if found[3]]
+    """Return the choice of the present rule among the differences measured inside the train set."""
+    shortlist = [Strategy(name, "none") for name, found in inner.items() if found[3]]
     seen = {
         name: Difference(mean, error, shrunk, 0.0)
         for name, (mean, error, shrunk, _) in inner.items()
     }
-    chosen, challenger = choose(finalists, seen)
-    return NONE.name if is_chance else chosen, challenger
+    chosen, tested = choose(shortlist, seen)
+    return NONE.name if is_chance else chosen, tested
 
 
 def figures(cells: Sequence[CellResult]) -> dict[str, dict[str, Any]]:
@@ -185,7 +185,7 @@ def _recovered(cells: Sequence[CellResult]) -> float:
 
 
 def _restored(cells: Sequence[CellResult]) -> float:
-    return _mean([s["log_loss_ratio"][s["challenger"]] for one in cells for s in one.splits])
+    return _mean([s["log_loss_ratio"][s["tested"]] for one in cells for s in one.splits])
 
 
 _FIGURES: dict[str, tuple[Figure, str]] = {

@@ -4,8 +4,8 @@
     python -m benchmarks.minority.cells --page               # CELLS.md and cells.json from what is measured
     python -m benchmarks.minority.cells noise --tables 60    # tables whose label is drawn by lot
 
-A split holds test rows apart, and as many rare rows again as the train part has (the oracle). The race
-of `advise` sees the train part alone; each candidate is then fitted on it and tested.
+A split holds test rows apart, and as many rare rows again as the train set has (the oracle). The selection
+of `advise` sees the train set alone; each candidate is then fitted on it and tested.
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ class CellSet:
     Parameters
     ----------
     load : callable
-        Returns the frame.
+        Returns the data frame.
     target, positive : str
         Column and rare label.
     n_train, n_test : int
         Rare rows in the train and the test part; up to `n_train` more are held aside, to see what
         real rows would bring.
     time : str, optional
-        Column to cut by: the latest rows are tested on.
+        Column of the time: the latest rows are tested on.
     """
 
     load: Callable[[], pd.DataFrame]
@@ -121,31 +121,33 @@ class CellParts:
     aside: npt.NDArray[np.int64]
 
 
-def parts_of(one: CellSet, case: LabelledTable, rng: np.random.Generator) -> CellParts:
+def parts_of(one: CellSet, labelled: LabelledTable, rng: np.random.Generator) -> CellParts:
     """Return the parts of one split; train and test have the same share of rare rows.
 
     With a time, the first 60 % of the rare rows are for training, and the common rows go with the times.
     """
-    if case.time is None:
-        early_rare = late_rare = rng.permutation(np.flatnonzero(case.truth))
-        early = late = rng.permutation(np.flatnonzero(~case.truth))
+    if labelled.time is None:
+        early_rare = late_rare = rng.permutation(np.flatnonzero(labelled.truth))
+        early = late = rng.permutation(np.flatnonzero(~labelled.truth))
     else:
-        cut = np.quantile(case.time[case.truth], 0.6)
+        split = np.quantile(labelled.time[labelled.truth], 0.6)
         early_rare, late_rare, early, late = (
-            rng.permutation(np.flatnonzero((case.truth == rare) & ((case.time <= cut) == before)))
+            rng.permutation(
+                np.flatnonzero((labelled.truth == rare) & ((labelled.time <= split) == before))
+            )
             for rare in (True, False)
             for before in (True, False)
         )
     test_rare = late_rare[: one.n_test]
     left = rng.permutation(np.setdiff1d(early_rare, test_rare, assume_unique=True))
     train_rare, aside = left[: one.n_train], left[one.n_train : 2 * one.n_train]
-    room = len(early) / (len(train_rare) + len(test_rare) * (case.time is None))
+    room = len(early) / (len(train_rare) + len(test_rare) * (labelled.time is None))
     times = min(MOST_TRAIN / len(train_rare), MOST_TEST / len(test_rare), room)
-    if case.time is not None:
+    if labelled.time is not None:
         times = min(times, len(late) / len(test_rare))
     n_train, n_test = int(times * len(train_rare)), int(times * len(test_rare))
     train = early[:n_train]
-    test = (late[n_train:] if case.time is None else late)[:n_test]
+    test = (late[n_train:] if labelled.time is None else late)[:n_test]
     return CellParts(
         np.sort(np.concatenate([train_rare, train])),
         np.sort(np.concatenate([test_rare, test])),
@@ -154,7 +156,7 @@ def parts_of(one: CellSet, case: LabelledTable, rng: np.random.Generator) -> Cel
 
 
 @cache
-def _case(name: str) -> LabelledTable:
+def _labelled_table(name: str) -> LabelledTable:
     one = SETS[name]
     return read_labelled_table(
         one.load(), AdviseOptions(target=one.target, positive=one.positive, time=one.time)
@@ -163,15 +165,15 @@ def _case(name: str) -> LabelledTable:
 
 def measure_cell(job: Row) -> Row:
     """Return the choice of `advise` in one split of one cell, and test figures of every strategy."""
-    name, model, split = job["set"], job["judge"], job["split"]
-    case = _case(name)
-    parts = parts_of(SETS[name], case, rng_for(split, "cells", name))
-    bench = StrategyTrials(case, seed=100 + split)
-    tried = candidates(GENERATORS, None, float(case.truth[parts.train].mean()))
+    name, model, split = job["set"], job["model"], job["split"]
+    labelled = _labelled_table(name)
+    parts = parts_of(SETS[name], labelled, rng_for(split, "cells", name))
+    bench = StrategyTrials(labelled, seed=100 + split)
+    tried = candidates(GENERATORS, None, float(labelled.truth[parts.train].mean()))
     gap = 0.0
-    if case.time is not None:
-        span = float(np.ptp(case.time[parts.train]))
-        gap = min(GAP_SHARE * span, GAP_DAYS if case.in_days else np.inf)
+    if labelled.time is not None:
+        span = float(np.ptp(labelled.time[parts.train]))
+        gap = min(GAP_SHARE * span, GAP_DAYS if labelled.in_days else np.inf)
     started = time.process_time()
     found = select_strategies(bench, parts.train, tried, model, gap)
     seconds = time.process_time() - started
@@ -182,18 +184,18 @@ def measure_cell(job: Row) -> Row:
     scores["oracle"] = _oracle(bench, parts, model)
     return {
         **job,
-        "train": [len(parts.train), int(case.truth[parts.train].sum())],
-        "test": [len(parts.test), int(case.truth[parts.test].sum())],
+        "train": [len(parts.train), int(labelled.truth[parts.train].sum())],
+        "test": [len(parts.test), int(labelled.truth[parts.test].sum())],
         "aside": len(parts.aside),
         "chosen": found.chosen,
-        "challenger": found.tested,
+        "tested": found.tested,
         "is_chance": found.is_chance,
         "inner": {
             name: [d.mean, d.error, d.shrunk, name in found.shortlist]
             for name, d in found.differences.items()
         },
-        "test_figures": _test_figures(scores, case.truth[parts.test], split),
-        "log_loss_ratio": _loss_ratios(found, tested, case, parts),
+        "test_figures": _test_figures(scores, labelled.truth[parts.test], split),
+        "log_loss_ratio": _loss_ratios(found, tested, labelled, parts),
         "fitted_rows": bench.fitted_rows,
         "race_seconds": seconds,
     }
@@ -232,13 +234,16 @@ def _oracle(bench: StrategyTrials, parts: CellParts, model: str) -> npt.NDArray[
 
 
 def _loss_ratios(
-    found: ModelSelection, tested: Mapping[str, FoldResult], case: LabelledTable, parts: CellParts
+    found: ModelSelection,
+    tested: Mapping[str, FoldResult],
+    labelled: LabelledTable,
+    parts: CellParts,
 ) -> dict[str, float]:
-    """Return for each finalist its log-loss after restoring over that of none as it is."""
-    truth = case.truth[parts.test]
+    """Return the log-loss of each strategy of the last round, restored, over that of none as it is."""
+    truth = labelled.truth[parts.test]
     base = log_loss(tested["none"].scores, truth)
     return {
-        name: log_loss(calibrate_strategy(found, name, case).apply(tested[name].scores), truth)
+        name: log_loss(calibrate_strategy(found, name, labelled).apply(tested[name].scores), truth)
         / base
         for name in found.shortlist
     }
@@ -247,12 +252,12 @@ def _loss_ratios(
 def measure_noise(job: Row) -> Row:
     """Return the choice of `advise` on one table of noise."""
     number = job["table"]
-    case = read_labelled_table(noise_table(number), AdviseOptions(target="fraud", positive="1"))
-    cut = split_test_set(case, 0.3, None, rng_for(number, "advise", "split"))
-    share = float(case.truth[cut.train].mean())
+    labelled = read_labelled_table(noise_table(number), AdviseOptions(target="fraud", positive="1"))
+    split = split_test_set(labelled, 0.3, None, rng_for(number, "advise", "split"))
+    share = float(labelled.truth[split.train].mean())
     tried = candidates(component_names("generator"), None, share)
-    found = select_strategies(StrategyTrials(case, number), cut.train, tried, job["judge"])
-    train = [len(cut.train), int(case.truth[cut.train].sum())]
+    found = select_strategies(StrategyTrials(labelled, number), split.train, tried, job["model"])
+    train = [len(split.train), int(labelled.truth[split.train].sum())]
     return {**job, "train": train, "chosen": found.chosen, "is_chance": found.is_chance}
 
 
@@ -280,12 +285,12 @@ def cell_blocks(rows: Sequence[Row]) -> dict[str, str]:
         gains = {name: one.differences[name][0] for name in one.names if name != "none"}
         best = max(gains, key=gains.__getitem__)
         lines.append([
-            one.set, one.judge, f"{first['train'][1]}, {first['test'][1]}",
+            one.set, one.model, f"{first['train'][1]}, {first['test'][1]}",
             f"{one.precision('none'):.3f}", _starred(*one.advised), ", ".join(one.chosen),
             f"{_starred(*one.differences[best])} {best}",
             *(_starred(*one.differences[name]) for name in ("smote 1", "oracle")),
         ])  # fmt: skip
-    head = ["set", "judge", "rare rows: train, test", "none", "advise", "took", "best", "SMOTE 1:1",
+    head = ["set", "model", "rare rows: train, test", "none", "advise", "took", "best", "SMOTE 1:1",
             "oracle"]  # fmt: skip
     return {"figures": table(["figure", *found, "goal"], sums), "cells": table(head, lines)}
 
@@ -297,7 +302,7 @@ def group_figures(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, Any]]]:
         "all": cells,
         "balancing alone": cells_of(rows, LEARNERS),
         "later splits": cells_of(rows, first_split=1),
-        **{model: [one for one in cells if one.judge == model] for model in MODELS},
+        **{model: [one for one in cells if one.model == model] for model in MODELS},
     }
     return {name: figures(own) for name, own in groups.items() if own}
 
@@ -308,7 +313,7 @@ def cell_sums(rows: Sequence[Row]) -> dict[str, Any]:
     cells = [
         {
             "set": one.set,
-            "judge": one.judge,
+            "model": one.model,
             "splits": len(one.splits),
             "train_positives": one.splits[0]["train"][1],
             "test_positives": one.splits[0]["test"][1],
@@ -328,7 +333,7 @@ def cell_sums(rows: Sequence[Row]) -> dict[str, Any]:
 def noise_blocks(rows: Sequence[Row]) -> dict[str, str]:
     """Return the sentence of CELLS.md about tables of noise."""
     parts = []
-    for model, own in sorted(grouped(rows, "judge").items()):
+    for model, own in sorted(grouped(rows, "model").items()):
         parts.append(f"{model}: {sum(row['chosen'] != 'none' for row in own)} of {len(own)}")
     rare = [row["train"][1] for row in rows]
     text = (
@@ -349,7 +354,7 @@ def _starred(mean: float, error: float) -> str:
 
 def _cell_jobs(options: Settings) -> list[Row]:
     return [
-        {"set": name, "judge": model, "split": split}
+        {"set": name, "model": model, "split": split}
         for split in options.splits
         for name in options.sets
         for model in options.models
@@ -360,7 +365,7 @@ CELLS = Benchmark(
     about=__doc__,
     results=HERE / "cells.jsonl",
     page=HERE / "CELLS.md",
-    key=("set", "judge", "split"),
+    key=("set", "model", "split"),
     jobs=_cell_jobs,
     measure=measure_cell,
     blocks=cell_blocks,
@@ -371,9 +376,9 @@ NOISE = Benchmark(
     about=__doc__,
     results=HERE / "noise.jsonl",
     page=HERE / "CELLS.md",
-    key=("table", "judge"),
+    key=("table", "model"),
     jobs=lambda options: [
-        {"table": number, "judge": options.model} for number in range(options.tables)
+        {"table": number, "model": options.model} for number in range(options.tables)
     ],
     measure=measure_noise,
     blocks=noise_blocks,

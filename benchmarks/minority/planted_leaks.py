@@ -16,7 +16,7 @@ from twinset.measurement.splitting import split_rows
 from twinset.registry import build
 
 Rng = np.random.Generator
-COPIED = 0.05  # share of rows that stand on both sides
+COPIED = 0.05  # share of rows that occur in both parts
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ def clean_split(real: RealSet, rng: Rng, by: str = "stratified") -> Planted:
     return Planted(real.data.take(train), real.data.take(holdout), None, by)
 
 
-def grown(frame: pd.DataFrame, real: RealSet, ratio: float, how: str, seed: int) -> pd.DataFrame:
-    """Return the frame with its rare class grown by imbalanced-learn: "ros", "smote" or "rounded"."""
+def grown(frame: pd.DataFrame, real: RealSet, ratio: float, method: str, seed: int) -> pd.DataFrame:
+    """Return the data frame with its rare class grown by imbalanced-learn: "ros", "smote" or "rounded"."""
     from imblearn.over_sampling import SMOTE, SMOTENC, RandomOverSampler
 
     y = frame[real.target].astype(str)
@@ -59,14 +59,14 @@ def grown(frame: pd.DataFrame, real: RealSet, ratio: float, how: str, seed: int)
     wanted = max(int(ratio * counts.iloc[0]), int(1.2 * counts.iloc[-1]))
     strategy = {counts.index[-1]: min(wanted, int(counts.iloc[0]))}
     settings = {"sampling_strategy": strategy, "random_state": seed}
-    if how == "ros":
+    if method == "ros":
         sampler = RandomOverSampler(**settings)
     else:
         numeric = x.select_dtypes("number").columns
         x[numeric] = x[numeric].fillna(x[numeric].median())
         nominal = [c for c in x.columns if c not in set(numeric)]
         x[nominal] = x[nominal].astype(str)
-        x[numeric] = x[numeric].astype(float) if how == "smote" else x[numeric]
+        x[numeric] = x[numeric].astype(float) if method == "smote" else x[numeric]
         sampler = SMOTENC(nominal, **settings) if nominal else SMOTE(**settings)
     found, labels = sampler.fit_resample(x, y)
     labels = like_column(frame[real.target], labels)
@@ -91,14 +91,14 @@ def like_column(column: pd.Series, texts: pd.Series) -> pd.Series:
     return pd.to_numeric(texts) if pd.api.types.is_numeric_dtype(column) else texts
 
 
-def grown_before_the_cut(how: str, ratio: float, real_test: bool = False) -> Plant:
+def grown_before_the_cut(method: str, ratio: float, real_test: bool = False) -> Plant:
     """Return the mistake of growing the rare class first and cutting after."""
 
     def plant(real: RealSet, rng: Rng) -> Planted | None:
-        if how != "ros" and not has_fine_numbers(real):
+        if method != "ros" and not has_fine_numbers(real):
             return None
         frame = real.data.to_pandas()
-        whole = grown(frame, real, ratio, how, int(rng.integers(1 << 30)))
+        whole = grown(frame, real, ratio, method, int(rng.integers(1 << 30)))
         data = as_dataset(whole, real.target, roles_of(real))
         if real_test:
             is_real = np.arange(len(whole)) < len(frame)
@@ -120,7 +120,7 @@ def grown_from_all_rows(real: RealSet, rng: Rng) -> Planted | None:
 
 
 def copied_into_train(share: float, rare_only: bool = False) -> Plant:
-    """Return the mistake of holdout rows that also stand in the train part."""
+    """Return the mistake of holdout rows that also stand in the train set."""
 
     def plant(real: RealSet, rng: Rng) -> Planted:
         cut = clean_split(real, rng)
@@ -138,7 +138,7 @@ def train_rows_in_holdout(real: RealSet, rng: Rng) -> Planted:
 
 
 def changed_in_train(change: Callable[[pd.DataFrame, RealSet, Rng], None]) -> Plant:
-    """Return the mistake of holdout rows that stand in the train part with something changed."""
+    """Return the mistake of holdout rows that stand in the train set with something changed."""
 
     def plant(real: RealSet, rng: Rng) -> Planted:
         cut = clean_split(real, rng)
@@ -212,7 +212,7 @@ def other_keys(column: str) -> Plant:
 
 
 def shared_groups(real: RealSet, rng: Rng) -> Planted:
-    """Cut a set of cards by rows, so that cards stand on both sides."""
+    """Cut a set of cards by rows, so that cards occur in train and holdout."""
     if real.data.schema.with_role("group"):
         return clean_split(real, rng)
     frame = real.data.to_pandas()
@@ -276,16 +276,16 @@ def _picked(part: Dataset, real: RealSet, share: float, rare_only: bool, rng: Rn
     return np.sort(rng.choice(rows, min(len(rows), max(60, int(share * len(rows)))), replace=False))
 
 
-def grown_after_the_cut(how: str, as_synthetic: bool = False) -> Plant:
-    """Return the right way: cut, then grow the rare class of the train part alone."""
+def grown_after_the_cut(method: str, as_synthetic: bool = False) -> Plant:
+    """Return the right way: cut, then grow the rare class of the train set alone."""
 
     def plant(real: RealSet, rng: Rng) -> Planted | None:
-        if how != "ros" and not has_fine_numbers(real):
+        if method != "ros" and not has_fine_numbers(real):
             return None
         by = "group" if real.data.schema.with_role("group") else "stratified"
         cut = clean_split(real, rng, by)
         frame = cut.train.to_pandas()
-        whole = grown(frame, real, 1.0, how, int(rng.integers(1 << 30)))
+        whole = grown(frame, real, 1.0, method, int(rng.integers(1 << 30)))
         data = as_dataset(whole, real.target, roles_of(real))
         if as_synthetic:
             return replace(cut, synthetic=data.slice(len(frame), len(data)))
@@ -306,7 +306,7 @@ def cut_by(by: str) -> Plant:
 
 
 def drawn_from_train(generator: str) -> Plant:
-    """Return a clean cut with a synthetic set whose generator saw the train part alone."""
+    """Return a clean cut with a synthetic set whose generator saw the train set alone."""
 
     def plant(real: RealSet, rng: Rng) -> Planted | None:
         if real.data.schema.with_role("group") or real.data.schema.of_kind("id"):
@@ -328,7 +328,7 @@ KINDS: dict[str, Plant] = {
     "SMOTE to 1:1, test rows real": grown_before_the_cut("smote", 1.0, real_test=True),
     "SMOTE on whole numbers to 1:1, then the cut": grown_before_the_cut("rounded", 1.0),
     "SMOTE on whole numbers to 1:2, then the cut": grown_before_the_cut("rounded", 0.5),
-    "SMOTE from all rows as the made set": grown_from_all_rows,
+    "SMOTE from all rows as the synthetic set": grown_from_all_rows,
     "copies of 5 % of the holdout in train": copied_into_train(COPIED),
     "copies of the rare holdout rows in train": copied_into_train(0.5, rare_only=True),
     "5 % of the train rows in the holdout": train_rows_in_holdout,
@@ -340,12 +340,12 @@ KINDS: dict[str, Plant] = {
     "copies under other running numbers": other_keys("number"),
     "copies at other times": other_keys("time"),
     "copies under other groups": other_keys("group"),
-    "groups on both sides": shared_groups,
+    "groups on both sets": shared_groups,
     "a cut by time that is none": time_travel,
     "holdout rows flagged as made": flagged_rows,
     "a holdout whose card says synthetic": synthetic_card,
     "parents in the holdout": parents_in_holdout,
-    "copies of the holdout as the made set": holdout_copied_as_synthetic,
+    "copies of the holdout as the synthetic set": holdout_copied_as_synthetic,
 }
 CLEAN: dict[str, Plant] = {
     "cut at random, by class": cut_by("stratified"),
@@ -354,16 +354,18 @@ CLEAN: dict[str, Plant] = {
     "cut, then random oversampling of train": grown_after_the_cut("ros"),
     "cut, then SMOTE of train": grown_after_the_cut("smote"),
     "cut, then SMOTE of train on whole numbers": grown_after_the_cut("rounded"),
-    "cut, SMOTE rows of train as the made set": grown_after_the_cut("smote", as_synthetic=True),
-    "cut, bootstrap of train as the made set": drawn_from_train("tabular.bootstrap"),
-    "cut, copula of train as the made set": drawn_from_train("tabular.copula"),
+    "cut, SMOTE rows of train as the synthetic set": grown_after_the_cut(
+        "smote", as_synthetic=True
+    ),
+    "cut, bootstrap of train as the synthetic set": drawn_from_train("tabular.bootstrap"),
+    "cut, copula of train as the synthetic set": drawn_from_train("tabular.copula"),
 }
 
 
 def plant(kind: str, real: RealSet, seed: int) -> Planted | None:
     """Return the set cut with a leak of this kind, or clean; None where the set cannot have it."""
     if kind in KINDS and "group" not in kind:
-        # Cards on both sides would be refused first, and hide whether the planted leak is seen.
+        # Cards in train and holdout would be refused first, and hide whether the planted leak is seen.
         fields = real.data.schema.fields
         plain = [replace(f, role="feature") if f.role == "group" else f for f in fields]
         real = replace(real, data=real.data.with_schema(Schema(tuple(plain))))

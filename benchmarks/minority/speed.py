@@ -29,12 +29,12 @@ from twinset.sklearn import SMOTE, BorderlineSMOTE
 HERE = Path(__file__).parent
 LEVELS = (2, 3, 5, 8, 12, 30, 100, 200)  # of the 8 categories of a mixed frame
 COLUMNS = 30
-TOUCHED_BYTES = 4 * 2**30  # more than any case needs; a first touch costs more than SMOTE does
-SIDES = ("ours", "theirs")
+TOUCHED_BYTES = 4 * 2**30  # more than any call needs; a first touch costs more than SMOTE does
+LIBRARIES = ("ours", "theirs")
 
 
 @dataclass(frozen=True)
-class Case:
+class SpeedCase:
     """One call of both libraries.
 
     Parameters
@@ -63,12 +63,14 @@ class Case:
 
 M = 1_000_000
 CASES = {
-    "smotenc-100k": Case("SMOTENC 100k", 100_000, True, "smote", "SMOTENC", 1 / 100, 1 / 10),
-    "smote-100k": Case("SMOTE 100k", 100_000, False, "smote", "SMOTE", None),
-    "smote-1m": Case("SMOTE 1M", M, False, "smote", "SMOTE", 1 / 5),
-    "border-1m": Case("Borderline 1M, exact", M, False, "exact", "BorderlineSMOTE", 1 / 2),
-    "sampled-1m": Case("Borderline 1M, sampled", M, False, "sampled", "BorderlineSMOTE", 1 / 10),
-    "smotenc-1m": Case("SMOTENC 1M", M, True, "smote", "", None),
+    "smotenc-100k": SpeedCase("SMOTENC 100k", 100_000, True, "smote", "SMOTENC", 1 / 100, 1 / 10),
+    "smote-100k": SpeedCase("SMOTE 100k", 100_000, False, "smote", "SMOTE", None),
+    "smote-1m": SpeedCase("SMOTE 1M", M, False, "smote", "SMOTE", 1 / 5),
+    "border-1m": SpeedCase("Borderline 1M, exact", M, False, "exact", "BorderlineSMOTE", 1 / 2),
+    "sampled-1m": SpeedCase(
+        "Borderline 1M, sampled", M, False, "sampled", "BorderlineSMOTE", 1 / 10
+    ),
+    "smotenc-1m": SpeedCase("SMOTENC 1M", M, True, "smote", "", None),
 }
 
 
@@ -112,7 +114,7 @@ def measure(rows: int, is_mixed: bool, name: str) -> dict[str, Any]:
     chosen, made = sampler(name, is_mixed), []
     touch_memory(TOUCHED_BYTES)
     before = memory_mb("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # starts the peak anew
+    Path("/proc/self/clear_refs").write_text("5")  # starts the peak again
     seconds = cpu_seconds(lambda: made.extend(chosen.fit_resample(x, y)))
     peak = memory_mb("VmHWM")
     assert len(made[0]) == len(made[1]) == 2 * int((y == 0).sum())
@@ -123,30 +125,33 @@ def measure(rows: int, is_mixed: bool, name: str) -> dict[str, Any]:
     return found
 
 
-def run(case: Case, repeats: int) -> dict[str, list[dict[str, Any]]]:
-    """Return the figures of a case, one entry a repeat, ours and theirs in turn."""
-    sides: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
+def run(one: SpeedCase, repeats: int) -> dict[str, list[dict[str, Any]]]:
+    """Return the figures of one call, one entry a repeat, ours and theirs in turn."""
+    found_by: dict[str, list[dict[str, Any]]] = {library: [] for library in LIBRARIES}
     for _ in range(repeats):
-        for side in SIDES:
-            if name := getattr(case, side):
-                job = json.dumps([case.rows, case.is_mixed, name])
-                sides[side].append(in_own_process("benchmarks.minority.speed", "--one", job))
-                print(f"{case.title} {side}: {sides[side][-1]['cpu']:.3f} s", file=sys.stderr)
-    return sides
+        for library in LIBRARIES:
+            if name := getattr(one, library):
+                job = json.dumps([one.rows, one.is_mixed, name])
+                found_by[library].append(in_own_process("benchmarks.minority.speed", "--one", job))
+                print(
+                    f"{one.title} {library}: {found_by[library][-1]['cpu']:.3f} s", file=sys.stderr
+                )
+    return found_by
 
 
 def blocks(found: Mapping[str, Any]) -> dict[str, str]:
     """Return the blocks of SPEED.md."""
     rows = []
-    for key, sides in found.items():
-        case = CASES[key]
+    for key, found_by in found.items():
+        one = CASES[key]
         cpu, size = (
-            [_median(sides[side], name) for side in SIDES] for name in ("cpu", "megabytes")
+            [_median(found_by[library], name) for library in LIBRARIES]
+            for name in ("cpu", "megabytes")
         )
         rows.append([
-            case.title, _shown(cpu[0], ".3f"), _shown(cpu[1], ".2f"), _ratio(cpu),
-            _goal(case.cpu_goal), *(_shown(value, ",.0f") for value in size), _ratio(size),
-            _goal(case.memory_goal),
+            one.title, _shown(cpu[0], ".3f"), _shown(cpu[1], ".2f"), _ratio(cpu),
+            _goal(one.cpu_goal), *(_shown(value, ",.0f") for value in size), _ratio(size),
+            _goal(one.memory_goal),
         ])  # fmt: skip
     head = ["case", "ours CPU s", "theirs", "ours : theirs", "goal", "ours MB", "theirs", "ratio",
             "goal"]  # fmt: skip
@@ -197,7 +202,7 @@ def main() -> None:
     parser.add_argument("--cases", nargs="*", default=list(CASES), choices=list(CASES))
     parser.add_argument("--repeats", type=int, default=3, help="the medians are of as many runs")
     parser.add_argument("--out", type=Path, default=HERE, help="folder of the results")
-    parser.add_argument("--page", action="store_true", help="measure nothing, write the page anew")
+    parser.add_argument("--page", action="store_true", help="measure nothing, write the page again")
     parser.add_argument("--one", help="[rows, is_mixed, sampler]: one call in this process")
     options = parser.parse_args()
     if options.one:

@@ -29,7 +29,7 @@ def split(name: str, took: float, good: float, bad: float, oracle: float) -> dic
         "repeat 0.1": [0, 0.01, 0.01 * took, True],
         "thin": [0, 0.01, -0.01, True],
     }
-    value = {"set": name, "judge": "linear", "split": 0, "train": [900, 50], "test": [900, 50]}
+    value = {"set": name, "model": "linear", "split": 0, "train": [900, 50], "test": [900, 50]}
     value |= {"is_chance": name == "chance"}
     value |= {"inner": inner, "test_figures": tested, "log_loss_ratio": {"repeat 0.1": 1.01}}
     return value
@@ -66,12 +66,12 @@ def test_a_candidate_that_is_as_far_ahead_is_counted_beside_the_hits() -> None:
 def test_parts_are_disjoint_and_have_the_same_share_of_rare_rows() -> None:
     fraud = np.arange(3_000) % 20 == 0
     table = pa.table({"x": np.arange(3_000), "fraud": fraud})
-    case = read_labelled_table(table, AdviseOptions(target="fraud"))
+    labelled = read_labelled_table(table, AdviseOptions(target="fraud"))
     one = CellSet(lambda: None, "fraud", "true", 40, 60)
-    parts = parts_of(one, case, rng_for(1, "cells"))
+    parts = parts_of(one, labelled, rng_for(1, "cells"))
     every = np.concatenate([parts.train, parts.test, parts.aside])
     assert len(np.unique(every)) == len(every)
-    assert case.truth[parts.aside].all()
+    assert labelled.truth[parts.aside].all()
     assert len(parts.aside) == 40
-    shares = [case.truth[rows].mean() for rows in (parts.train, parts.test)]
+    shares = [labelled.truth[rows].mean() for rows in (parts.train, parts.test)]
     assert shares[0] == pytest.approx(shares[1], rel=0.05)

@@ -1,7 +1,7 @@
 """Count the planted leaks that the guard refuses, and the clean cuts that it lets pass.
 
-    python -m benchmarks.minority.leaks
-    python -m benchmarks.minority.leaks --sets wilt --keep    # one set anew, the others as they are
+    python -m benchmarks.minority.leakage
+    python -m benchmarks.minority.leakage --sets wilt --keep    # one set again, the others as they are
 
 Results: LEAKS.md and leaks.json.
 """
@@ -67,10 +67,10 @@ def blocks(rows: Sequence[Row]) -> dict[str, str]:
     """Return the blocks of LEAKS.md."""
     leaks, clean = ([row for row in rows if row["is_leak"] == leak] for leak in (True, False))
     sets = list(grouped(leaks, "set"))
-    refused, alarms = (sum(row["refused"] for row in part) for part in (leaks, clean))
+    refused, n_false = (sum(row["refused"] for row in part) for part in (leaks, clean))
     summary = (
         f"**{refused} of {len(leaks)} planted leaks are refused** ({len(grouped(leaks, 'kind'))} "
-        f"kinds on {len(sets)} sets); **{alarms} false alarms on {len(clean)} clean cuts** "
+        f"kinds on {len(sets)} sets); **{n_false} false positives on {len(clean)} clean cuts** "
         f"({len(grouped(clean, 'set'))} sets). Slowest check: "
         f"{max(row['cpu_seconds'] for row in rows):.1f} CPU seconds "
         f"(largest set: {max(row['rows'] for row in rows):,} rows)."
@@ -86,7 +86,7 @@ def blocks(rows: Sequence[Row]) -> dict[str, str]:
     return {
         "summary": summary,
         "planted": table(["planted", *sets], planted),
-        "clean": table(["clean", "cuts", "false alarms"], passed),
+        "clean": table(["clean", "cuts", "false positives"], passed),
     }
 
 
