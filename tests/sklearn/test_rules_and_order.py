@@ -231,7 +231,7 @@ def test_rules_that_cannot_be_enforced_are_left_out_with_a_warning(monkeypatch) 
     def refuse(*_: object) -> None:
         raise RecipeError("no row can be made")
 
-    monkeypatch.setattr(RuleEnforcer, "hold", refuse)
+    monkeypatch.setattr(RuleEnforcer, "enforce", refuse)
     X, y = ruled()
     sampler = SMOTE(random_state=0)
     with pytest.warns(RulesExcludedWarning):

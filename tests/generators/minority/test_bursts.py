@@ -219,7 +219,7 @@ def test_a_recipe_makes_bursts_with_their_aggregates_computed(
     pa.parquet.write_table(payments().without_reserved().to_arrow(), tmp_path / "real.parquet")
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     found = run(tmp_path / "recipe.yaml", root=tmp_path / "root")
-    assert any("the cut is by time, so they may" in note for note in found.report["notes"])
+    assert any("the split is by time, so they may" in note for note in found.report["notes"])
     catalog = Catalog(tmp_path / "root")
     made = catalog.load(catalog.find("cards.bursts"))
     train = catalog.load(catalog.find("cards.real.train"))

@@ -75,7 +75,7 @@ def test_a_split_that_tears_images_apart_is_refused(recipe: Path, tmp_path: Path
     text = RECIPE.replace(", tiles: {size: 64, overlap: 16, min_visible_fraction: 0.2}", "")
     text = text.replace("path: wide", "path: cut")
     recipe.write_text(text.replace("by: group", "by: stratified"))
-    with pytest.raises(SchemaError, match="both sides of the split"):
+    with pytest.raises(SchemaError, match="both train set and holdout"):
         run(recipe)
     recipe.write_text(text.replace("by: group", "by: group, on: tile_of"))
     assert run(recipe).delivered.is_dir()
