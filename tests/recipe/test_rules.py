@@ -1,4 +1,4 @@
-"""Rules from the recipe to the delivered rows: held, counted on the card, told on the report."""
+"""Rules from the recipe to the delivered rows: held, counted on the card, notes on the report."""
 
 from __future__ import annotations
 
@@ -81,16 +81,17 @@ def test_rules_hold_in_what_is_delivered_and_the_work_is_reported() -> None:
     for rule in rules_from_json(RULES):
         assert not violations(rule, made).any(), rule
     notes = result.report["notes"]
-    assert "All 5 rules hold in all 500 made rows." in notes
+    assert "All 5 rules hold in all 500 synthetic rows." in notes
     assert any(
         note.startswith("Rule range(net): 3 of") and "real rows break it" in note for note in notes
     )
     catalog = Catalog(Path("catalogue"))
     card = catalog.card(catalog.find("shop.marginals"))
     assert any(
-        note.startswith("Rule sum(total, net, tax) was mended; of 250 rows") for note in card.notes
+        note.startswith("Rule sum(total, net, tax) was repaired; of 250 rows")
+        for note in card.notes
     )
-    assert "was mended" in result.report_path.read_text()
+    assert "was repaired" in result.report_path.read_text()
 
 
 @pytest.mark.usefixtures("orders")
@@ -104,7 +105,7 @@ def test_varied_rows_keep_the_rules_too() -> None:
         assert not violations(rule, made).any(), rule
     catalog = Catalog(Path("catalogue"))
     (version,) = (v for v in catalog.sets() if v.name == "shop.jitter")
-    assert any("sum(total, net, tax) was mended" in note for note in catalog.card(version).notes)
+    assert any("sum(total, net, tax) was repaired" in note for note in catalog.card(version).notes)
 
 
 @pytest.mark.usefixtures("orders")
@@ -119,13 +120,13 @@ def test_a_twin_of_a_set_with_rules_keeps_them(orders: pa.Table, tmp_path: Path)
     real = replace(real, schema=replace(real.schema, rules=rules_from_json(RULES)))
     result = twinset.twin(real, tmp_path / "t.csv", use="tabular.marginals", rows=120, seed=2)
     assert not any(violations(rule, result.synthetic).any() for rule in real.schema.rules)
-    assert any("was mended" in note for note in result.synthetic.card.notes)
-    assert "All 5 rules hold in all 120 made rows." in result.report.notes
-    assert any("was mended" in n for n in json.loads(result.paths["note"].read_text())["notes"])
+    assert any("was repaired" in note for note in result.synthetic.card.notes)
+    assert "All 5 rules hold in all 120 synthetic rows." in result.report.notes
+    assert any("was repaired" in n for n in json.loads(result.paths["note"].read_text())["notes"])
 
 
 def test_the_report_counts_rules_that_are_broken_by_other_means(orders: pa.Table) -> None:
-    from twinset.measurement.notes import rule_notes
+    from twinset.measurement.notes import note_rules
 
     real = Dataset.from_arrow(orders)
     rules = (Rule("combination", ("city", "land")), Rule("dependency", ("city", "land")))
@@ -134,7 +135,7 @@ def test_the_report_counts_rules_that_are_broken_by_other_means(orders: pa.Table
         real.records.column_names.index("land"), "land",
         real.records.column("land").take(pa.array(np.roll(np.arange(len(real)), 1))),
     ))  # fmt: skip
-    told = rule_notes(real, wrong, ())
-    assert len(told) == 2
-    assert all("made rows" in note and "broken in" in note for note in told)
-    assert rule_notes(real, real, ()) == [f"All 2 rules hold in all {len(real)} made rows."]
+    notes = note_rules(real, wrong, ())
+    assert len(notes) == 2
+    assert all("synthetic rows" in note and "broken in" in note for note in notes)
+    assert note_rules(real, real, ()) == [f"All 2 rules hold in all {len(real)} synthetic rows."]

@@ -126,7 +126,7 @@ def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
         build_text_model("net", "classification", 0)
 
 
-def test_an_unknown_discriminator_is_reported() -> None:
+def test_an_unknown_model_is_reported() -> None:
     with pytest.raises(
         ParameterError, match="got 'nets'; allowed: linear, net; did you mean 'net'"
     ):
