@@ -29,7 +29,7 @@ EXPECTED = {
     "copies at other times": {"changed_copies"},
     "copies under other groups": {"changed_copies"},
     "5 % of the train rows in the holdout": {"copies"},
-    "groups on both sides": {"group"},
+    "groups on both sets": {"group"},
     "a cut by time that is none": {"time"},
     "holdout rows flagged as made": {"synthetic_rows"},
     "a holdout whose card says synthetic": {"synthetic_rows"},
