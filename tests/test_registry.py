@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import twinset.generators
+from twinset import registry
 from twinset.core.errors import MissingExtraError, ParameterError, TwinsetError, UnknownNameError
 from twinset.registry import (
     build,
@@ -94,8 +95,10 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, s
     def add(path: str, text: str) -> None:
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_text(textwrap.dedent(text))
+        registry._search.cache_clear()
 
     yield add
+    registry._search.cache_clear()
     for name in [name for name in sys.modules if name.startswith("twinset.generators.toys")]:
         del sys.modules[name]
 

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from twinset import registry
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, Role
 from twinset.core.findings import DifferingComponents, Finding
 from twinset.measurement.harness import measure
@@ -85,9 +86,11 @@ def toy(monkeypatch: pytest.MonkeyPatch):
             return selected[group]
 
     monkeypatch.setattr("twinset.registry.importlib.metadata.entry_points", Plugged)
-    described._metric_class.cache_clear()
+    for cached in (described._metric_class, registry._search):
+        cached.cache_clear()
     yield "gap.tail_weight"
-    described._metric_class.cache_clear()
+    for cached in (described._metric_class, registry._search):
+        cached.cache_clear()
 
 
 def test_a_new_metric_is_one_class_and_reaches_the_page_with_its_findings(toy, people) -> None:
