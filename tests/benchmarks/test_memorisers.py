@@ -21,7 +21,7 @@ def draws() -> list[Draw]:
         pytest.skip(str(absent))
     frame = pd.concat([adult.train, adult.holdout], ignore_index=True)
     schema = Dataset.from_arrow(frame).schema
-    return [Draw(frame, schema, adult.roles, seed) for seed in range(100, 120)]
+    return [Draw(frame, schema, adult.roles, seed) for seed in range(100, 110)]
 
 
 @pytest.mark.slow
@@ -32,7 +32,7 @@ def test_verbatim_outliers_are_flagged_and_fresh_rows_are_not(draws: list[Draw])
         for name, made in (("with", memorisers.with_outliers(draw)), ("fresh", draw.fresh)):
             found = scores(draw, made, ("privacy.outliers",))["privacy.outliers"]
             flagged[name] += found.verdict == "different"
-    assert flagged["with"] >= 19
+    assert flagged["with"] >= 9
     assert flagged["fresh"] <= 1
 
 

@@ -64,10 +64,16 @@ deliver: {to: out, formats: [parquet, csv, jsonl]}
 """
 
 
-@pytest.fixture
-def recipe(fraud_csv: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A recipe that makes 40,000 rows, which is more than one chunk, beside its file."""
-    monkeypatch.chdir(fraud_csv.parent)
-    path = fraud_csv.parent / "small.yaml"
+def write_recipe(folder: Path) -> Path:
+    """Write a recipe that makes 40,000 rows, which is more than one chunk, and its file."""
+    pyarrow.csv.write_csv(fraud_like(1_200, 90), folder / "transactions.csv")
+    path = folder / "small.yaml"
     path.write_text(RECIPE)
     return path
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The recipe of `write_recipe`, in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    return write_recipe(tmp_path)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import twinset
+from tests.end_to_end.conftest import write_recipe
 from twinset.catalog import Catalog
 
 CHILD = """
@@ -46,15 +47,23 @@ def delivered(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the hashes of the delivered files and of the registered sets of a run left alone."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        result = twinset.run(write_recipe(folder), root=folder / "catalogue")
+    sets = Catalog(folder / "catalogue").sets()
+    return delivered(result.delivered), {version.ref: version.digest for version in sets}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
-    moment: str, recipe: Path, tmp_path: Path
+    moment: str, recipe: Path, tmp_path: Path, undisturbed: tuple[dict[str, str], dict[str, str]]
 ) -> None:
-    expected_root = tmp_path / "undisturbed"
-    expected = delivered(twinset.run(recipe, root=expected_root).delivered)
-    (recipe.parent / "out").rename(tmp_path / "first-out")
-
+    expected, expected_sets = undisturbed
     root = tmp_path / "catalogue"
     module, owner, name, calls = MOMENTS[moment]
     command = [sys.executable, "-c", CHILD, module, owner, name, str(calls), str(recipe), str(root)]
@@ -67,6 +76,4 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
             assert len(Catalog(root).load(version)) == version.n_rows
     result = twinset.run(recipe, root=root)
     assert delivered(result.delivered) == expected
-    assert {v.ref: v.digest for v in Catalog(root).sets()} == {
-        v.ref: v.digest for v in Catalog(expected_root).sets()
-    }
+    assert {v.ref: v.digest for v in Catalog(root).sets()} == expected_sets

@@ -133,9 +133,10 @@ def test_three_verbatim_rows_among_many_fresh_ones_are_caught() -> None:
 
 def test_scores_do_not_depend_on_workers_or_on_the_other_metrics() -> None:
     made, metrics = people(300, 4), quick()
-    one = scores_of(made, metrics=metrics, workers=1)
-    three = scores_of(made, metrics=metrics[::-1], workers=3)
-    alone = scores_of(made, metrics=metrics[:1])
+    real = {"train": people(400, 1), "holdout": people(400, 2)}
+    one = scores_of(made, metrics=metrics, workers=1, **real)
+    three = scores_of(made, metrics=metrics[::-1], workers=3, **real)
+    alone = scores_of(made, metrics=metrics[:1], **real)
     assert [s.to_json() for s in one.values()] == [three[n].to_json() for n in one]
     assert next(iter(alone.values())).to_json() == one[metrics[0][0]].to_json()
 
