@@ -1,9 +1,14 @@
 """Shared set-up: where the real data lie, and hypothesis without deadlines on busy machines."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# One thread per fit, before numpy is loaded: threads of many small fits wait for one another.
+for library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 settings.register_profile(
     "busy", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
 import pytest
 
 from twinset.core.errors import MissingExtraError
+from twinset.core.features.embedders import handcrafted
 from twinset.registry import ComponentKind, component_class, component_names
 from twinset.testing import (
     check_augmenter,
@@ -54,7 +56,22 @@ CHECKS: dict[ComponentKind, Any] = {
     "augmenter": check_augmenter,
     "metric": check_metric,
 }
+FEATURES: dict[tuple[Any, ...], np.ndarray] = {}
 COMPONENTS = [(kind, name) for kind in CHECKS for name in component_names(kind)]
+
+
+@pytest.fixture(autouse=True)
+def features_of_equal_images_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the handcrafted features of the example images, which most of the time would go into."""
+    original = handcrafted.classical_vector
+
+    def remembered(pixels: np.ndarray) -> np.ndarray:
+        key = (pixels.shape, pixels.dtype.str, pixels.tobytes())
+        if key not in FEATURES:
+            FEATURES[key] = original(pixels)
+        return FEATURES[key].copy()
+
+    monkeypatch.setattr(handcrafted, "classical_vector", remembered)
 
 
 @pytest.mark.parametrize(("kind", "name"), COMPONENTS, ids=str)

@@ -29,7 +29,11 @@ from twinset.testing import (
     example_comparison,
     example_dataset,
 )
-from twinset.testing._generators import input_unmutated, written_as_the_contract_asks
+from twinset.testing._generators import (
+    Subject,
+    nothing_else_changed,
+    written_as_the_contract_asks,
+)
 from twinset.testing._shared import check_valid
 
 
@@ -144,7 +148,7 @@ def test_a_broken_promise_of_a_generator_is_caught() -> None:
 
 def test_a_changed_input_is_caught() -> None:
     with pytest.raises(AssertionError, match="the real set was changed"):
-        input_unmutated(Honest(fault="input changed"), example_dataset(TABULAR_KINDS))
+        nothing_else_changed(Subject(Honest(fault="input changed"), example_dataset(TABULAR_KINDS)))
 
 
 def test_a_crash_on_hard_data_is_no_refusal() -> None:
@@ -163,7 +167,7 @@ def test_a_class_that_is_not_written_as_asked_is_caught() -> None:
         (lambda: _variant(__doc__="no full stop"), "short sentence"),
     ]:
         with pytest.raises(AssertionError, match=sentence):
-            written_as_the_contract_asks(change()(), None)
+            written_as_the_contract_asks(Subject(change()(), None))
 
 
 def _variant(**facts: Any) -> type:
@@ -247,6 +251,10 @@ class Means(Metric):
             raise NotMeasurable("" if self.fault == "no reason" else "there are no rows")
         if self.fault == "own rng":
             rng = np.random.default_rng()
+        if self.fault == "global state":
+            random.random()
+        if self.fault == "input changed":
+            _write(synthetic.records.column("balance").chunk(0).buffers()[1].address)
         usual = comparison.cache.setdefault("mean", float(reference.values("balance").mean()))
         gap = abs(synthetic.values("balance").mean() - usual) / 1000
         value = float(min(gap, 1.0)) + (2 if self.fault == "out of bounds" else 0)
@@ -269,6 +277,8 @@ def test_an_honest_metric_passes() -> None:
 def test_a_broken_promise_of_a_metric_is_caught() -> None:
     for fault, kind, sentence in [
         ("own rng", AssertionError, "other numbers"),
+        ("global state", AssertionError, "random state of python"),
+        ("input changed", AssertionError, "a compared set was changed"),
         ("cache", AssertionError, "filled cache"),
         ("candidate kept", AssertionError, "another candidate left in the cache"),
         ("out of bounds", AssertionError, "out of bounds"),
