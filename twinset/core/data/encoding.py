@@ -19,33 +19,21 @@ Matrix = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class EncodedColumn:
-    """Where one field stands in the matrix, and what is needed to bring it back.
-
-    Parameters
-    ----------
-    field : Field
-        The field.
-    value : int
-        Matrix column of its values: the number itself, microseconds since 1970, or a level's code.
-    missing : int or None
-        Matrix column that is 1 where the value is missing, 0 elsewhere; None if it never is.
-    levels : tuple of str
-        What the codes 0, 1, ... stand for; empty for numbers and datetimes.
-    step : float or None
-        Grid that the values lie on (0.01 for cents, a day for dates); None for a free number.
-    low, high : float
-        Smallest and greatest value seen.
-    fill : float
-        What stands in the value column where the value is missing: the median, or the most frequent code.
-    """
+    """Where one field stands in the matrix, and what is needed to bring it back."""
 
     field: Field
+    # Matrix column of its values: the number itself, microseconds since 1970, or a level's code
     value: int
+    # Matrix column that is 1 where the value is missing, 0 elsewhere; None if it never is
     missing: int | None
-    levels: tuple[str, ...]
+    levels: tuple[str, ...]  # What the codes 0, 1, ... stand for; empty for numbers and datetimes
+    # Grid that the values lie on (0.01 for cents, a day for dates); None for a free number
     step: float | None
+    # Smallest and greatest value seen
     low: float
     high: float
+    # What stands in the value column where the value is missing: the median, or the most frequent
+    # code
     fill: float
 
     @property

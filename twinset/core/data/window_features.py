@@ -20,17 +20,10 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Windows:
-    """For each row, the stretch of rows that its window means, in the order of entity and time.
+    """For each row, the stretch of rows that its window means, in the order of entity and time."""
 
-    Parameters
-    ----------
-    order : numpy.ndarray of int, shape (n,)
-        Positions of the rows by entity, then time.
-    start, end : numpy.ndarray of int, shape (n,)
-        Half-open stretch of `order` for each row, in the order of the rows themselves.
-    """
-
-    order: Ints
+    order: Ints  # Positions of the rows by entity, then time, shape (n,)
+    # Half-open stretch of `order` for each row, in the order of the rows themselves, shape (n,)
     start: Ints
     end: Ints
 

@@ -42,30 +42,17 @@ class Level:
 
 @dataclass(frozen=True)
 class Factor:
-    """A column divided into levels that exclude each other; code `size` stands for any other value.
-
-    Parameters
-    ----------
-    column : str
-        The column.
-    levels : tuple of Level
-        Level i has the code i.
-    spans : tuple of Level
-        Unions of neighbouring bins of a number or date: everything below, or from, an edge.
-    texts : tuple of tuple of str
-        Of a category: the texts of each level; empty for numbers and dates.
-    edges : tuple of float
-        Of a number or date: the inner edges of its bins; a value on an edge belongs to the right one.
-    missing : int, optional
-        Code of missing values; None where they are no level.
-    """
+    """A column divided into levels that exclude each other; code `size` stands for any other value."""
 
     column: str
-    levels: tuple[Level, ...]
+    levels: tuple[Level, ...]  # Level i has the code i
+    # Unions of neighbouring bins of a number or date: everything below, or from, an edge
     spans: tuple[Level, ...] = ()
+    # Of a category: the texts of each level; empty for numbers and dates
     texts: tuple[tuple[str, ...], ...] = ()
+    # Of a number or date: the inner edges of its bins; a value on an edge belongs to the right one
     edges: tuple[float, ...] = ()
-    missing: int | None = None
+    missing: int | None = None  # Code of missing values; None where they are no level
 
     @property
     def size(self) -> int:

@@ -21,18 +21,11 @@ _FULL_LEAF = 50  # rows: smaller leaves fit noise where one row in 600 is positi
 
 @dataclass(frozen=True)
 class DiscriminatorTable:
-    """One or more sets in one coding, as the discriminator reads them.
+    """One or more sets in one coding, as the discriminator reads them."""
 
-    Parameters
-    ----------
-    parts : tuple of numpy.ndarray
-        One matrix a set, shape (n, d): numbers as they are, categories as codes, missing as NaN.
-    categorical : numpy.ndarray of bool, shape (d,)
-        Which columns are codes.
-    """
-
+    # One matrix a set, shape (n, d): numbers as they are, categories as codes, missing as NaN
     parts: tuple[Floats, ...]
-    categorical: npt.NDArray[np.bool_]
+    categorical: npt.NDArray[np.bool_]  # Which columns are codes, shape (d,)
 
 
 def build_discriminator_table(sets: Sequence[Dataset], names: Sequence[str]) -> DiscriminatorTable:

@@ -44,11 +44,6 @@ class FeatureEncoder:
     each embedder whose vectors they have (of the handcrafted one otherwise), boxes and spans become
     counts. Ids, masks and columns with the roles identifier and split are excluded.
 
-    Parameters
-    ----------
-    names : tuple of str
-        Columns that are encoded.
-
     Examples
     --------
     >>> import pyarrow as pa
@@ -58,7 +53,7 @@ class FeatureEncoder:
     ((3, 5), 1.0)
     """
 
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # Columns that are encoded
     _encoders: tuple[ColumnEncoder, ...]
 
     @classmethod
@@ -276,18 +271,10 @@ def _sorted_labels(column: pa.ChunkedArray, key: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Reduction:
-    """A fitted projection on the main directions, scaled to a given mean squared length.
+    """A fitted projection on the main directions, scaled to a given mean squared length."""
 
-    Parameters
-    ----------
-    mean : numpy.ndarray, shape (d,)
-        Centre of the data.
-    directions : numpy.ndarray, shape (d, r)
-        Main directions, scaled.
-    """
-
-    mean: Matrix
-    directions: Matrix
+    mean: Matrix  # Centre of the data, shape (d,)
+    directions: Matrix  # Main directions, scaled, shape (d, r)
 
     @classmethod
     def fit(cls, vectors: Matrix, *, size: int, variance: float) -> Reduction:

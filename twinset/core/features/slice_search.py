@@ -34,29 +34,18 @@ _EXPLAINED = 0.01  # level of the test that a condition matters to a slice
 
 @dataclass(frozen=True)
 class Slice:
-    """A region whose share in the synthetic rows is not the real one.
+    """A region whose share in the synthetic rows is not the real one."""
 
-    Parameters
-    ----------
-    words : str
-        The region in words.
-    where : Where
-        The region as a condition.
-    real_rows, synthetic_rows : int
-        Rows in it.
-    n_real, n_synthetic : int
-        Rows looked at.
-    z : float
-        Standardised difference of the shares; below 0 the region is under-covered. Not to be
-        published: see `region`.
-    """
-
-    words: str
-    where: Where
+    words: str  # The region in words
+    where: Where  # The region as a condition
+    # Rows in it
     real_rows: int
     synthetic_rows: int
+    # Rows looked at
     n_real: int
     n_synthetic: int
+    # Standardised difference of the shares; below 0 the region is under-covered. Not to be
+    # published: see `region`
     z: float
 
     @property

@@ -78,21 +78,13 @@ class Levels:
 
 @dataclass
 class RuleTable:
-    """A few columns of a set: numbers, booleans and datetimes as floats, all others as codes.
+    """A few columns of a set: numbers, booleans and datetimes as floats, all others as codes."""
 
-    Parameters
-    ----------
-    columns : dict
-        Name -> floats with NaN for missing (datetimes in microseconds since 1970), or codes with -1
-        for missing; each of shape (n,).
-    fields : mapping
-        Name -> field.
-    levels : dict
-        Name -> what the codes of a column stand for.
-    """
-
+    # Name -> floats with NaN for missing (datetimes in microseconds since 1970), or codes with -1
+    # for missing; each of shape (n,)
     columns: dict[str, Array]
-    fields: Mapping[str, Field]
+    fields: Mapping[str, Field]  # Name -> field
+    # Name -> what the codes of a column stand for
     levels: dict[str, Levels] = field(default_factory=dict)
 
     @classmethod
@@ -211,20 +203,11 @@ class TupleIndex:
     """The distinct tuples of a few columns.
 
     Build one with `TupleIndex.of` from the rows of a table, or from listed tuples.
-
-    Parameters
-    ----------
-    names : tuple of str
-        The columns.
-    values : tuple of numpy.ndarray
-        For each column its value in each of the m tuples, shape (m,).
-    counts : numpy.ndarray
-        How many rows hold each tuple, shape (m,).
     """
 
     names: tuple[str, ...]
-    values: tuple[Array, ...]
-    counts: Rows
+    values: tuple[Array, ...]  # For each column its value in each of the m tuples, shape (m,)
+    counts: Rows  # How many rows hold each tuple, shape (m,)
     _finders: dict[tuple[str, ...], _Finder] = field(default_factory=dict, repr=False)
 
     @classmethod

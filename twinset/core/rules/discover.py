@@ -424,24 +424,13 @@ NEARLY = 0.005  # share of the rows that may break a rule that is still proposed
 
 @dataclass(frozen=True)
 class ProposedRule:
-    """A rule that real rows suggest.
-
-    Parameters
-    ----------
-    rule : Rule
-        The rule.
-    support_rows : int
-        Rows that could have broken it: those in which none of its columns is missing.
-    broken_rows : int
-        Rows that do break it.
-    text : str
-        The same in words, for a comment.
-    """
+    """A rule that real rows suggest."""
 
     rule: Rule
+    # Rows that could have broken it: those in which none of its columns is missing
     support_rows: int
-    broken_rows: int
-    text: str
+    broken_rows: int  # Rows that do break it
+    text: str  # The same in words, for a comment
 
     @property
     def holds(self) -> bool:

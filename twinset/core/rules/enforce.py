@@ -22,18 +22,11 @@ _BORROWINGS = 6  # donors that are tried: two for each of three widths of column
 
 @dataclass(frozen=True)
 class EnforcedRows:
-    """Rows in which the rules hold, and what was done to them.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The rows, n of them.
-    moved, redrawn, borrowed : numpy.ndarray
-        For each rule, in the order of the enforcer, the rows that were changed for it, drawn again
-        for it, or given the values of its columns from one real row; each of shape (rules, n).
-    """
+    """Rows in which the rules hold, and what was done to them."""
 
     dataset: Dataset
+    # For each rule, in the order of the enforcer, the rows that were changed for it, drawn again
+    # for it, or given the values of its columns from one real row; each of shape (rules, n)
     moved: Touched
     redrawn: Touched
     borrowed: Touched

@@ -21,29 +21,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RepairState:
-    """What a move works on.
+    """What a move works on."""
 
-    Parameters
-    ----------
-    table : RuleTable
-        The rows; moves write into it.
-    facts : mapping
-        Facts of the numeric columns.
-    frozen : frozenset of str
-        Columns that a condition speaks of: left alone as long as there is another way.
-    attempt : int
-        0 for the first, best move; later ones vary at random, so that overlapping rules can all be met.
-    rng : numpy.random.Generator
-        The stream.
-    determined : mapping
-        Position of a linear rule -> its columns, the one to recompute first.
-    """
-
-    table: RuleTable
-    facts: Mapping[str, ColumnFacts]
+    table: RuleTable  # The rows; moves write into it
+    facts: Mapping[str, ColumnFacts]  # Facts of the numeric columns
+    # Columns that a condition speaks of: left alone as long as there is another way
     frozen: frozenset[str]
+    # 0 for the first, best move; later ones vary at random, so that overlapping rules can all be
+    # met
     attempt: int
     rng: np.random.Generator
+    # Position of a linear rule -> its columns, the one to recompute first
     determined: Mapping[int, tuple[str, ...]]
 
 
@@ -265,25 +253,13 @@ class RowRules:
     """The rules that can be asked of one row alone, with what the train rows show about them.
 
     Build one with `RowRules.learn`.
-
-    Parameters
-    ----------
-    rules : tuple of Rule
-        All kinds but unique.
-    statistics : tuple of RuleStatistics
-        One for each rule.
-    facts : mapping
-        Numeric column -> its range and grid.
-    levels : mapping
-        Any other column -> its values.
-    determined : mapping
-        Position of a linear rule -> its columns, the one to recompute first.
     """
 
-    rules: tuple[Rule, ...]
-    statistics: tuple[RuleStatistics, ...]
-    facts: Mapping[str, ColumnFacts]
-    levels: Mapping[str, Levels]
+    rules: tuple[Rule, ...]  # All kinds but unique
+    statistics: tuple[RuleStatistics, ...]  # One for each rule
+    facts: Mapping[str, ColumnFacts]  # Numeric column -> its range and grid
+    levels: Mapping[str, Levels]  # Any other column -> its values
+    # Position of a linear rule -> its columns, the one to recompute first
     determined: Mapping[int, tuple[str, ...]]
 
     @classmethod

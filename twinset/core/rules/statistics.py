@@ -22,26 +22,17 @@ _KEPT_VALUES = 512  # quantiles: enough to draw a value from the real distributi
 
 @dataclass(frozen=True)
 class ColumnFacts:
-    """What is known of a numeric column.
+    """What is known of a numeric column."""
 
-    Parameters
-    ----------
-    low, high : float
-        Least and greatest value: of the real rows, and within the rules of kind range.
-    rule_low, rule_high : float
-        Least and greatest value that those rules alone allow.
-    step : float or None
-        Grid that the values lie on (0.01 for cents, a day for dates); None for a free number.
-    values : numpy.ndarray
-        Up to 512 real values inside the bounds, as equally spaced quantiles.
-    """
-
+    # Least and greatest value: of the real rows, and within the rules of kind range
     low: float
     high: float
+    # Least and greatest value that those rules alone allow
     rule_low: float
     rule_high: float
+    # Grid that the values lie on (0.01 for cents, a day for dates); None for a free number
     step: float | None
-    values: Floats
+    values: Floats  # Up to 512 real values inside the bounds, as equally spaced quantiles
 
     @classmethod
     def from_values(cls, field: Field, values: Floats, rules: Sequence[Rule]) -> ColumnFacts:
@@ -82,28 +73,17 @@ class ColumnFacts:
 
 @dataclass(frozen=True)
 class RuleStatistics:
-    """What train rows show about one rule.
+    """What train rows show about one rule."""
 
-    Parameters
-    ----------
-    tuples : TupleIndex or None
-        The tuples that may occur: of a combination, or left and right side of a dependency.
-    left : TupleIndex or None
-        Left sides of a dependency.
-    right : numpy.ndarray or None
-        For each of them the value of the last column that most real rows show.
-    fallback : tuple of numpy.ndarray or None
-        Values of the first column, sorted, and what the most frequent row with each has on the right:
-        for left sides that no real row has.
-    shares : numpy.ndarray or None
-        Of a one-hot group, the share of rows in which each flag is set.
-    """
-
+    # The tuples that may occur: of a combination, or left and right side of a dependency
     tuples: TupleIndex | None = None
-    left: TupleIndex | None = None
+    left: TupleIndex | None = None  # Left sides of a dependency
+    # For each of them the value of the last column that most real rows show
     right: Array | None = None
+    # Values of the first column, sorted, and what the most frequent row with each has on the right:
+    # for left sides that no real row has
     fallback: tuple[Array, Array] | None = None
-    shares: Floats | None = None
+    shares: Floats | None = None  # Of a one-hot group, the share of rows in which each flag is set
 
     def decided(self, table: RuleTable) -> Floats:
         """Return what the last column must be in each row, shape (n,).

@@ -63,11 +63,6 @@ class KeyLedger:
     nor on how many rows follow. A repeated key is drawn again, at most three times; then one of its
     columns is moved: a number or a date to a free place nearby (beyond the real range once that is
     full, as far as the other rules allow), a category to another value.
-
-    Parameters
-    ----------
-    enforcer : RuleEnforcer
-        All rules.
     """
 
     enforcer: RuleEnforcer
@@ -255,19 +250,12 @@ class KeyLedger:
 
 @dataclass(frozen=True)
 class _Reach:
-    """How far keys are moved.
+    """How far keys are moved."""
 
-    Parameters
-    ----------
-    inside, beyond : int
-        How often the reach was doubled: from one step to the whole real range, then past its ends.
-    any_column : bool
-        Whether categories are moved too where there are numbers.
-    """
-
+    # How often the reach was doubled: from one step to the whole real range, then past its ends
     inside: int = 0
     beyond: int = 0
-    any_column: bool = False
+    any_column: bool = False  # Whether categories are moved too where there are numbers
 
     def farther(self) -> _Reach:
         """Return the next wider reach: as long as there is room, keys stay where they were drawn."""

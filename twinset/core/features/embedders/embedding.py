@@ -63,27 +63,17 @@ class Embedder(ABC):
 
 @dataclass(frozen=True)
 class Embedding(Embedder):
-    """A fitted embedder: equal values get equal vectors.
-
-    Parameters
-    ----------
-    name : str
-        Name in recipes and reports, e.g. "classical".
-    size : int
-        Length of its vectors, d.
-    apply : callable
-        Decoded values -> vectors, shape (n, d), float32 and finite.
-    facts : mapping
-        What is needed to compute the vectors again: architecture, seed, number of train images, SHA-256
-        of the weights. Plain JSON values.
-    """
+    """A fitted embedder: equal values get equal vectors."""
 
     block: ClassVar[int]
     """Number of values that are decoded at a time, so that not all of them fill the memory."""
 
-    name: str
-    size: int
+    name: str  # Name in recipes and reports, e.g. "classical"
+    size: int  # Length of its vectors, d
+    # Decoded values -> vectors, shape (n, d), float32 and finite
     apply: Callable[[Sequence[Any]], Matrix] = field(repr=False)
+    # What is needed to compute the vectors again: architecture, seed, number of train images,
+    # SHA-256 of the weights. Plain JSON values
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @abstractmethod

@@ -22,16 +22,6 @@ FORMS = (
 class EmbedderName:
     """The name of an embedder in its parts.
 
-    Parameters
-    ----------
-    kind : str
-        "classical", "net", one of `OF_TEXTS`, or the family of a net from outside: "onnx",
-        "torchvision", "timm".
-    architecture : str
-        Model of torchvision or timm; else empty.
-    file : str
-        File of weights; empty for those of our own.
-
     Examples
     --------
     >>> EmbedderName.parse("timm:resnet18:eye.safetensors")
@@ -40,9 +30,11 @@ class EmbedderName:
     'onnx:recipes/eye.onnx'
     """
 
+    # "classical", "net", one of `OF_TEXTS`, or the family of a net from outside: "onnx",
+    # "torchvision", "timm"
     kind: str
-    architecture: str = ""
-    file: str = ""
+    architecture: str = ""  # Model of torchvision or timm; else empty
+    file: str = ""  # File of weights; empty for those of our own
 
     @classmethod
     def parse(cls, name: str) -> EmbedderName:

@@ -33,17 +33,9 @@ _DEFAULT_SIDE = 224  # pixels: the side that networks for ImageNet are trained o
 
 @dataclass(frozen=True)
 class Weights:
-    """The bytes of a file of weights.
+    """The bytes of a file of weights."""
 
-    Parameters
-    ----------
-    name : str
-        Name of the file, without its folder; its ending tells the format.
-    data : bytes
-        All of it.
-    """
-
-    name: str
+    name: str  # Name of the file, without its folder; its ending tells the format
     data: bytes = field(repr=False)
 
     @property

@@ -34,31 +34,18 @@ class Shipped:
     """An embedder of texts whose weights lie inside a package of the package index.
 
     The package is never imported: its two files are read, and their SHA-256 must be those known here.
-
-    Parameters
-    ----------
-    name : str
-        Name in recipes and reports.
-    package, module : str
-        Name and release in the package index; folder of the installed package.
-    weights, tokenizer : tuple of (str, str)
-        Path below that folder, and SHA-256 of the bytes.
-    size : int
-        Length of its vectors.
-    description : str
-        What it is, in plain words.
-    extra : str
-        Extra of twinset that installs it.
     """
 
-    name: str
+    name: str  # Name in recipes and reports
+    # Name and release in the package index; folder of the installed package
     package: str
     module: str
+    # Path below that folder, and SHA-256 of the bytes
     weights: tuple[str, str]
     tokenizer: tuple[str, str]
-    size: int
-    description: str
-    extra: str
+    size: int  # Length of its vectors
+    description: str  # What it is, in plain words
+    extra: str  # Extra of twinset that installs it
 
     def build(self, weights: bytes, tokenizer: bytes) -> TextEmbedding:
         """Return the embedder from the bytes of its two files."""
