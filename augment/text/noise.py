@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.hashing import scramble
 from twinset.core.data.schema import KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.parameters import Fraction
+from twinset.core.seeding import scramble
 
 from .._seeded import Seeded, with_parents
 from ._annotated import AnnotatedTexts, Edits

@@ -104,7 +104,7 @@ def infer_schema(table: pa.Table) -> Schema:
 def _infer_field(name: str, column: pa.ChunkedArray) -> Field:
     sample = ColumnSample(name, column)
     for kind_name, kind in sorted(KINDS.items(), key=lambda item: item[1].precedence):
-        found = kind.infer(sample)
+        found = kind.infer(sample) if kind.may_hold(name, column.type) else None
         if found is not None:
             defaults = {"nullable": column.null_count > 0, "stored": str(column.type)}
             role = kind.default_role

@@ -13,10 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.hashing import scramble
 from twinset.core.data.schema import Field
 from twinset.core.errors import DataError
-from twinset.core.seeding import rng_for
+from twinset.core.seeding import rng_for, scramble
 
 Whole = npt.NDArray[np.uint64]
 

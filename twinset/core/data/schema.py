@@ -210,6 +210,11 @@ class Schema:
         """The field with the role target, if there is one."""
         return next(iter(self.with_role("target")), None)
 
+    @property
+    def aggregates(self) -> tuple[Field, ...]:
+        """The fields that are aggregates of an entity's latest rows."""
+        return tuple(field for field in self.fields if field.aggregate is not None)
+
     def select(self, names: Sequence[str]) -> Schema:
         """Return the schema of the named columns, in the order given, with the rules on these alone."""
         chosen = set(names)

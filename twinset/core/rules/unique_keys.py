@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.hashing import scramble
 from twinset.core.data.rule import Rule
 from twinset.core.data.where import Where
 from twinset.core.errors import RecipeError
@@ -17,6 +16,7 @@ from twinset.core.rules.columns import Mask, Rows, RuleTable
 from twinset.core.rules.enforce import EnforcedRows, Redraw, RuleEnforcer
 from twinset.core.rules.statistics import ColumnFacts, Floats
 from twinset.core.rules.violations import first_of
+from twinset.core.seeding import scramble
 
 Hashes = npt.NDArray[np.uint64]
 _BLOCK, _REDRAWS, _NUDGES, _MOST_INSIDE, _TRIES = 512, 3, 400, 24, 16

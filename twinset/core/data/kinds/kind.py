@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -37,6 +38,16 @@ class Encoding(StrEnum):
     """Vectors of the embedders for this kind."""
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether values are plain texts."""
+    return str(kind) in ("string", "large_string", "string_view")
+
+
+def is_file(kind: pa.DataType) -> bool:
+    """Return whether a type has the fields of a file, in any order."""
+    return pa.types.is_struct(kind) and {f.name for f in kind} == {f.name for f in BLOB}
+
+
 @dataclass(frozen=True)
 class ColumnSample:
     """A column whose kind is to be inferred, with the figures that several kinds ask for."""
@@ -52,7 +63,7 @@ class ColumnSample:
     @property
     def is_text(self) -> bool:
         """Whether the values are plain texts."""
-        return str(self.type) in ("string", "large_string", "string_view")
+        return is_text(self.type)
 
     @cached_property
     def present(self) -> pa.ChunkedArray:
@@ -95,6 +106,12 @@ class ColumnKind:
         Canonical type of the records.
     delivered_type : pyarrow.DataType or None
         Type of delivered files where the source had none of its own; None for the canonical one.
+    sources : tuple of callable
+        Tests of Arrow types; a column of a type that passes one may be of this kind.
+    item_fields : frozenset of str
+        Fields of the structures in a list; such a list is of this kind whatever `sources` say.
+    usual_names : tuple of str
+        Names that a column of this kind has; empty for any.
     form : str
         Shape of a nested type, for errors.
     precedence : int
@@ -133,6 +150,9 @@ class ColumnKind:
 
     arrow_type: ClassVar[pa.DataType]
     delivered_type: ClassVar[pa.DataType | None] = None
+    sources: ClassVar[tuple[Callable[[pa.DataType], bool], ...]] = ()
+    item_fields: ClassVar[frozenset[str]] = frozenset()
+    usual_names: ClassVar[tuple[str, ...]] = ()
     form: ClassVar[str] = ""
     precedence: ClassVar[int] = 0
     default_role: ClassVar[Role] = "feature"
@@ -162,9 +182,18 @@ class ColumnKind:
         """Whether a value is the content of a file."""
         return bool(self.arrow_type == BLOB)
 
+    def may_hold(self, name: str, kind: pa.DataType) -> bool:
+        """Return whether a column of this name and Arrow type may be of this kind."""
+        if self.usual_names and name not in self.usual_names:
+            return False
+        if self.item_fields and (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+            item = kind.value_type
+            return pa.types.is_struct(item) and self.item_fields <= {f.name for f in item}
+        return any(test(kind) for test in self.sources)
+
     def infer(self, sample: ColumnSample) -> dict[str, Any] | None:
-        """Return settings of the field if the column is of this kind, else None."""
-        raise NotImplementedError
+        """Return settings of the field if a column that it may hold is of this kind, else None."""
+        return {"stored": ""} if pa.types.is_nested(sample.type) else {}
 
     def canonical_type(self, stored: pa.DataType) -> pa.DataType:
         """Return the type of the records for a source of type `stored`."""
@@ -199,6 +228,10 @@ class ColumnKind:
 
     def content(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
         """Return plain values that are equal where the contents are equal."""
+        if self.holds_files:  # hashes of the pixels
+            from twinset.core.image.codec import hash_images
+
+            return hash_images(column)
         return plain_values(column)
 
 

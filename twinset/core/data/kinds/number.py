@@ -16,6 +16,7 @@ class _Number(ColumnKind):
     """Floats and decimals; NaN and null are both missing."""
 
     arrow_type = pa.float64()
+    sources = (pa.types.is_decimal, pa.types.is_floating)
     is_tabular = is_numeric = is_continuous = has_order = has_float_values = True
     encoding = Encoding.NUMBER
 
@@ -23,8 +24,6 @@ class _Number(ColumnKind):
         """Return decimals and whether NaN or null occurs, for floats and decimals."""
         if pa.types.is_decimal(sample.type):
             return {"decimals": sample.type.scale}
-        if not pa.types.is_floating(sample.type):
-            return None
         values = np.asarray(sample.column.to_numpy(zero_copy_only=False), dtype=float)
         return {
             "nullable": bool(np.isnan(values).any()),
