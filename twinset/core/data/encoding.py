@@ -66,13 +66,7 @@ class TableEncoding:
 
     @classmethod
     def from_dataset(cls, dataset: Dataset) -> TableEncoding:
-        """Return the encoding that fits `dataset`.
-
-        Raises
-        ------
-        SchemaError
-            A column is neither number, integer, category, boolean nor datetime.
-        """
+        """Return the encoding that fits `dataset`."""
         columns, width = [], 0
         for field in dataset.schema.fields:
             if not field.is_tabular:
@@ -92,13 +86,7 @@ class TableEncoding:
         return sum(1 if column.missing is None else 2 for column in self.columns)
 
     def encode(self, dataset: Dataset) -> Matrix:
-        """Return the rows as floats, shape (n, d), free of NaN.
-
-        Raises
-        ------
-        DataError
-            A label, or a missing value, stands where the encoding knows none.
-        """
+        """Return the rows as floats, shape (n, d), free of NaN."""
         matrix = np.empty((len(dataset), self.width))
         for column in self.columns:
             name = column.field.name
@@ -116,25 +104,16 @@ class TableEncoding:
 
     def decode(
         self,
-        matrix: npt.NDArray[np.floating[Any]],
-        rng: np.random.Generator | None = None,
+        matrix: npt.NDArray[np.floating[Any]],  # rows of floats, shape (n, d), finite
+        rng: np.random.Generator | None = None,  # stream for rounding at random
         *,
-        names: Sequence[str] | None = None,
+        names: Sequence[str] | None = None,  # the fields wanted; all by default
     ) -> Dataset:
         """Return the rows that the floats stand for.
 
         Numbers are held inside the range seen and put on their grid (integers, decimals, whole
         days): to the nearest point, or, when `rng` is given, up or down at random so that the mean
         stays as it is. Codes go to the nearest level; an indicator of 0.5 or more means missing.
-
-        Parameters
-        ----------
-        matrix : numpy.ndarray
-            Rows of floats, shape (n, d), finite.
-        rng : numpy.random.Generator, optional
-            Stream for rounding at random.
-        names : sequence of str, optional
-            The fields wanted; all by default.
         """
         schema = self.schema if names is None else self.schema.select(names)
         own = {column.field.name: column for column in self.columns}

@@ -144,16 +144,11 @@ class IdBlock:
         return self.shape.spell(walked + skipped, rows, keys[-1])
 
 
-def free_blocks(ids: pa.Array, greatest: int | None) -> tuple[IdBlock, ...]:
-    """Return blocks of free ids, first those of the source's own shape, then longer ones.
-
-    Parameters
-    ----------
-    ids : pyarrow.Array
-        All real ids, texts.
-    greatest : int, optional
-        Greatest number that the source's integer type holds.
-    """
+def free_blocks(
+    ids: pa.Array,  # all real ids, texts
+    greatest: int | None,  # greatest number that the source's integer type holds
+) -> tuple[IdBlock, ...]:
+    """Return blocks of free ids, first those of the source's own shape, then longer ones."""
     spread = np.linspace(0, len(ids) - 1, min(len(ids), _SHOWN)).astype(np.int64)
     some = ids.take(pa.array(spread)).to_pylist()
     for looseness in range(3):
@@ -263,25 +258,15 @@ class FreshColumns:
             texts[text.name] = (_word_counts(column), column.null_count / max(len(column), 1))
         return cls(ids, texts, missing) if ids or texts else None
 
-    def fill(self, n: int, start: int, seed: int, fields: Sequence[Field]) -> dict[str, pa.Array]:
-        """Return the fresh values of rows `start` .. `start + n - 1`, by column.
-
-        Parameters
-        ----------
-        n : int
-            Number of rows.
-        start : int
-            Position of the first of them in the whole set.
-        seed : int
-            The recipe's seed; the key of the ids.
-        fields : sequence of Field
-            The fields of the set; those that are not fresh columns are passed over.
-
-        Raises
-        ------
-        DataError
-            The source's integer type has no room for so many new ids.
-        """
+    def fill(
+        self,
+        n: int,  # number of rows
+        start: int,  # position of the first of them in the whole set
+        seed: int,  # the recipe's seed; the key of the ids
+        # the fields of the set; those that are not fresh columns are passed over
+        fields: Sequence[Field],
+    ) -> dict[str, pa.Array]:
+        """Return the fresh values of rows `start` .. `start + n - 1`, by column."""
         rows = np.arange(start, start + n, dtype=np.uint64)
         columns = {}
         for wanted in fields:

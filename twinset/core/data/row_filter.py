@@ -82,11 +82,6 @@ def rows_that_meet(where: Where, records: pa.Table, schema: Schema) -> npt.NDArr
     """Return which rows of a table meet every condition, shape (n,).
 
     Where a set has objects, conditions may name their number: `all objects`, `objects 'LABEL'`.
-
-    Raises
-    ------
-    SchemaError
-        A column does not exist, or a value cannot be compared with it.
     """
     keep = np.ones(len(records), dtype=bool)
     for column, condition in where.conditions.items():

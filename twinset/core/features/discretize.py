@@ -72,20 +72,16 @@ class Factor:
         return np.asarray(np.where(np.isnan(values), missing, found), dtype=np.int32)
 
 
-def infer_factors(train: Dataset, columns: Sequence[str] | None = None) -> tuple[Factor, ...]:
+def infer_factors(
+    train: Dataset,  # real rows
+    columns: Sequence[str] | None = None,  # columns to look at; by default all of a tabular kind
+) -> tuple[Factor, ...]:
     """Return the factors of a real table: its columns as a few named levels.
 
     Categories and booleans keep their levels; levels that fewer than 0.5 % of the rows have, and all
     but the 20 most frequent, are one level together. Numbers and dates are binned at the quantiles 1/5
     to 4/5, rounded; a value that a fifth of the rows share is a bin of its own. Missing values are a
     level where 0.5 % of the rows lack the value. Columns with one level are left out.
-
-    Parameters
-    ----------
-    train : Dataset
-        Real rows.
-    columns : sequence of str, optional
-        Columns to look at; by default all of a tabular kind.
 
     Examples
     --------

@@ -59,21 +59,13 @@ class FeatureEncoder:
     @classmethod
     def fit(
         cls,
-        train: Dataset,
+        train: Dataset,  # real rows. Of more than 50,000 rows a part is looked at
+        # chooses the part; without it, evenly spaced rows are taken
         rng: np.random.Generator | None = None,
+        # embedders of texts; by default hashed words and pairs of words
         texts: Sequence[Embedding] = (),
     ) -> FeatureEncoder:
-        """Return an encoder for sets with the columns of `train`.
-
-        Parameters
-        ----------
-        train : Dataset
-            Real rows. Of more than 50,000 rows a part is looked at.
-        rng : numpy.random.Generator, optional
-            Chooses the part; without it, evenly spaced rows are taken.
-        texts : sequence of TextEmbedding
-            Embedders of texts; by default hashed words and pairs of words.
-        """
+        """Return an encoder for sets with the columns of `train`."""
         train = _part(train, FIT_ROWS, rng)
         found = [(field.name, _fit_column(train, field, rng, texts)) for field in _encoded(train)]
         return cls(tuple(name for name, _ in found), tuple(encoder for _, encoder in found))

@@ -37,7 +37,10 @@ _MAX_LABELS = 20  # labels with a count of their own, as many as a report can sh
 _ROUND_BOX = 0.3  # margin around a box in which its border may lie, as a share of its sides
 
 
-def image_properties(dataset: Dataset, labels: Sequence[str] = ()) -> Dataset:
+def image_properties(
+    dataset: Dataset,  # A set with an image column
+    labels: Sequence[str] = (),  # labels of boxes that are counted one by one
+) -> Dataset:
     """Return one row an image and one number a property; a property that an image lacks is missing.
 
     Of the first image column: brightness, contrast (spread of grey), saturation and casts in parts of
@@ -47,13 +50,6 @@ def image_properties(dataset: Dataset, labels: Sequence[str] = ()) -> Dataset:
     place, how far what stands out lies off the box's centre (in parts of the box), and the contrast
     between inside and border. Of the first column of masks: how many, the share they cover, and how
     much steeper the image is at their borders than elsewhere.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        A set with an image column.
-    labels : sequence of str
-        Labels of boxes that are counted one by one.
 
     Examples
     --------

@@ -24,18 +24,13 @@ _STRENGTH = 10.0  # weak penalty: rows are of length 1 over many words
 _WORD = re.compile(r"\w+")
 
 
-def build_boosted_trees(task: Task, seed: int, **settings: Any) -> Any:
-    """Return unfitted boosted trees that use all rows for training.
-
-    Parameters
-    ----------
-    task : {"classification", "regression"}
-        Kind of outcome.
-    seed : int
-        Seed of the model; it only chooses the rows that set the bins of very large tables.
-    **settings
-        Of `sklearn.ensemble.HistGradientBoostingClassifier`, whose early stopping is off.
-    """
+def build_boosted_trees(
+    task: Task,  # kind of outcome
+    seed: int,  # seed of the model; it only chooses the rows that set the bins of very large tables
+    # of `sklearn.ensemble.HistGradientBoostingClassifier`, whose early stopping is off
+    **settings: Any,
+) -> Any:
+    """Return unfitted boosted trees that use all rows for training."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     is_number = task == "regression"
@@ -44,27 +39,16 @@ def build_boosted_trees(task: Task, seed: int, **settings: Any) -> Any:
 
 
 def fit_boosted_trees(
-    x: Floats,
-    y: npt.NDArray[Any],
-    weight: Floats | None = None,
+    x: Floats,  # features; missing is NaN, shape (n, d)
+    y: npt.NDArray[Any],  # labels or numbers to predict, shape (n,)
+    weight: Floats | None = None,  # weight of each row; by default all are equal, shape (n,)
     *,
+    # as for `build_boosted_trees`
     task: Task,
     seed: int,
     **settings: Any,
 ) -> Any:
-    """Return boosted trees fitted on one thread; columns without any value are ignored.
-
-    Parameters
-    ----------
-    x : numpy.ndarray, shape (n, d)
-        Features; missing is NaN.
-    y : numpy.ndarray, shape (n,)
-        Labels or numbers to predict.
-    weight : numpy.ndarray, shape (n,), optional
-        Weight of each row; by default all are equal.
-    task, seed, **settings
-        As for `build_boosted_trees`.
-    """
+    """Return boosted trees fitted on one thread; columns without any value are ignored."""
     from threadpoolctl import threadpool_limits
 
     # scikit-learn finds no bins for a column without values; it splits on no constant either.
@@ -76,19 +60,14 @@ def fit_boosted_trees(
 
 
 def build_linear_model(
-    task: Task, *, alpha: float = 1.0, solver: str = "auto", **settings: Any
+    task: Task,  # kind of outcome
+    *,
+    # penalty and solver of `sklearn.linear_model.Ridge`
+    alpha: float = 1.0,
+    solver: str = "auto",
+    **settings: Any,  # of `sklearn.linear_model.LogisticRegression`
 ) -> Any:
-    """Return an unfitted linear model: logistic regression of labels, ridge regression of numbers.
-
-    Parameters
-    ----------
-    task : {"classification", "regression"}
-        Kind of outcome.
-    alpha, solver : float, str
-        Penalty and solver of `sklearn.linear_model.Ridge`.
-    **settings
-        Of `sklearn.linear_model.LogisticRegression`.
-    """
+    """Return an unfitted linear model: logistic regression of labels, ridge regression of numbers."""
     from sklearn.linear_model import LogisticRegression, Ridge
 
     if task == "regression":
@@ -105,18 +84,15 @@ class DiscriminatorTable:
     categorical: npt.NDArray[np.bool_]  # Which columns are codes, shape (d,)
 
 
-def build_discriminator_table(sets: Sequence[Dataset], names: Sequence[str]) -> DiscriminatorTable:
+def build_discriminator_table(
+    # sets that all hold the named columns; encoders of images and texts are fitted on the first
+    sets: Sequence[Dataset],
+    names: Sequence[str],  # columns to encode
+) -> DiscriminatorTable:
     """Return the named columns of all `sets` in one coding.
 
     Trees need no scaling, so numbers stay raw. The 200 most frequent levels of a category keep a code of
     their own. Images, texts, boxes and spans enter as their features (see `FeatureEncoder`).
-
-    Parameters
-    ----------
-    sets : sequence of Dataset
-        Sets that all hold the named columns; encoders of images and texts are fitted on the first.
-    names : sequence of str
-        Columns to encode.
 
     Examples
     --------
@@ -148,13 +124,14 @@ def build_discriminator_table(sets: Sequence[Dataset], names: Sequence[str]) -> 
 
 
 def fit_discriminator(
-    x: Floats,
-    y: npt.NDArray[Any],
-    categorical: npt.NDArray[np.bool_],
+    x: Floats,  # columns from `build_discriminator_table`, shape (n, d)
+    y: npt.NDArray[Any],  # labels or numbers to predict, shape (n,)
+    categorical: npt.NDArray[np.bool_],  # which columns are codes, shape (d,)
     *,
-    task: Task,
-    seed: int,
-    iterations: int = 100,
+    task: Task,  # what `y` is
+    seed: int,  # seed of the model; it only chooses the rows that set the bins of very large tables
+    iterations: int = 100,  # number of trees
+    # how much each row counts; by default all count alike, shape (n,)
     weight: Floats | None = None,
 ) -> Any:
     """Return a boosted-tree model fitted on one thread.
@@ -162,23 +139,6 @@ def fit_discriminator(
     Slow learning, small trees and a strong penalty, because the usual defaults collapse where one row
     in 600 is positive: on the ULB card-fraud table, cut by time, they reach an average precision of
     0.31 and these settings 0.80. Leaves shrink with the table, so that 50 rows can still be split.
-
-    Parameters
-    ----------
-    x : numpy.ndarray, shape (n, d)
-        Columns from `build_discriminator_table`.
-    y : numpy.ndarray, shape (n,)
-        Labels or numbers to predict.
-    categorical : numpy.ndarray of bool, shape (d,)
-        Which columns are codes.
-    task : {"classification", "regression"}
-        What `y` is.
-    seed : int
-        Seed of the model; it only chooses the rows that set the bins of very large tables.
-    iterations : int
-        Number of trees.
-    weight : numpy.ndarray, shape (n,), optional
-        How much each row counts; by default all count alike.
     """
     return fit_boosted_trees(
         x,

@@ -75,7 +75,14 @@ class Slice:
 
 
 def search_slices(
-    real: Dataset, synthetic: Dataset, factors: Sequence[Factor], *, depth: int = 3, limit: int = 10
+    # the two sets
+    real: Dataset,
+    synthetic: Dataset,
+    factors: Sequence[Factor],  # what conditions can be synthetic of
+    *,
+    depth: int = 3,  # most conditions in a slice, 1 to 3
+    # slices to return of those with too few rows, and again of those with too many
+    limit: int = 10,
 ) -> list[Slice]:
     """Return the slices whose shares differ for sure and by a fifth or more, most significant first.
 
@@ -85,17 +92,6 @@ def search_slices(
     significant first, in its shortest form (a condition goes if the slice without it differs as much);
     its rows leave both sets, and only what still differs among the other rows is named next. So nothing
     is named that a named slice explains.
-
-    Parameters
-    ----------
-    real, synthetic : Dataset
-        The two sets.
-    factors : sequence of Factor
-        What conditions can be synthetic of.
-    depth : int
-        Most conditions in a slice, 1 to 3.
-    limit : int
-        Slices to return of those with too few rows, and again of those with too many.
 
     References
     ----------

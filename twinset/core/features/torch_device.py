@@ -43,13 +43,7 @@ def require_torch() -> None:
 
 
 def device_of(name: str) -> str:
-    """Return the device that "auto", "cpu" or "cuda" means here.
-
-    Raises
-    ------
-    ParameterError
-        A graphics card is asked for and torch sees none.
-    """
+    """Return the device that "auto", "cpu" or "cuda" means here."""
     import torch
 
     has_card = torch.cuda.is_available()

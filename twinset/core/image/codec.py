@@ -69,13 +69,6 @@ def decode_pixels(data: bytes) -> Pixels:
 def decode_ids(data: bytes) -> Pixels:
     """Return the numbers that an id map holds, shape (h, w); of a palette PNG those of its colours.
 
-    Raises
-    ------
-    DataError
-        The bytes are no image that can be read, or their pixels are colours, not numbers.
-    MissingExtraError
-        OpenCV is not installed.
-
     Examples
     --------
     >>> decode_ids(encode_png(np.array([[0, 300]], np.uint16))).tolist()
@@ -96,21 +89,11 @@ def decode_ids(data: bytes) -> Pixels:
     return pixels
 
 
-def encode_png(pixels: Pixels) -> bytes:
-    """Return `pixels` as a PNG file; equal arrays give equal bytes.
-
-    Parameters
-    ----------
-    pixels : numpy.ndarray
-        uint8 or uint16, shape (h, w), (h, w, 3) in RGB order or (h, w, 4) in RGBA order.
-
-    Raises
-    ------
-    DataError
-        PNG cannot hold pixels of this type.
-    MissingExtraError
-        OpenCV is not installed.
-    """
+def encode_png(
+    # uint8 or uint16, shape (h, w), (h, w, 3) in RGB order or (h, w, 4) in RGBA order
+    pixels: Pixels,
+) -> bytes:
+    """Return `pixels` as a PNG file; equal arrays give equal bytes."""
     if pixels.dtype not in (np.uint8, np.uint16):
         raise DataError(
             "PNG cannot hold these pixels", got=str(pixels.dtype), allowed="uint8, uint16"
@@ -130,20 +113,11 @@ def encode_png(pixels: Pixels) -> bytes:
     return bytes(data)
 
 
-def encode_lossless(pixels: Pixels) -> bytes:
+def encode_lossless(
+    # uint8, uint16, float32 (id maps also uint32, int32), shape (h, w) or (h, w, channels)
+    pixels: Pixels,
+) -> bytes:
     """Return `pixels` as the file that holds them without loss: PNG where it can, else TIFF.
-
-    Parameters
-    ----------
-    pixels : numpy.ndarray
-        uint8, uint16, float32 (id maps also uint32, int32), shape (h, w) or (h, w, channels).
-
-    Raises
-    ------
-    DataError
-        No format here holds pixels of this type.
-    MissingExtraError
-        OpenCV is not installed.
 
     Examples
     --------
@@ -157,23 +131,11 @@ def encode_lossless(pixels: Pixels) -> bytes:
     return encode_tiff(pixels)
 
 
-def encode_jpeg(pixels: Pixels, quality: int = 95) -> bytes:
-    """Return `pixels` as a JPEG file; equal arrays give equal bytes. JPEG loses detail.
-
-    Parameters
-    ----------
-    pixels : numpy.ndarray of uint8
-        Shape (h, w) or (h, w, 3) in RGB order.
-    quality : int
-        1 to 100.
-
-    Raises
-    ------
-    DataError
-        JPEG cannot hold pixels of this type.
-    MissingExtraError
-        OpenCV is not installed.
-    """
+def encode_jpeg(
+    pixels: Pixels,  # shape (h, w) or (h, w, 3) in RGB order
+    quality: int = 95,  # 1 to 100
+) -> bytes:
+    """Return `pixels` as a JPEG file; equal arrays give equal bytes. JPEG loses detail."""
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     if pixels.dtype != np.uint8 or channels not in (1, 3):
         raise DataError(

@@ -37,33 +37,17 @@ class ObjectLabel(_Always, total=False):
 
 
 def objects_from_ids(
-    ids: IdMap,
-    categories: Mapping[int, str],
+    ids: IdMap,  # 0 is the ground; any other value is the object that owns the pixel, shape (h, w)
+    categories: Mapping[int, str],  # id -> category. An object without a visible pixel is left out
     *,
+    # id -> pixels that the object would cover with nothing before it and no edge that cuts it.
+    # Where an id has none, its visible fraction is unknown (None)
     full_areas: Mapping[int, int] | None = None,
-    truncated: Collection[int] = (),
+    truncated: Collection[int] = (),  # ids of the objects that the edge of the image cuts
+    # id -> box of the whole object; it may leave the image
     amodal_boxes: Mapping[int, Sequence[float]] | None = None,
 ) -> list[ObjectLabel]:
     """Return the labels of the objects that can be seen in `ids`, by rising id.
-
-    Parameters
-    ----------
-    ids : numpy.ndarray of integers, shape (h, w)
-        0 is the ground; any other value is the object that owns the pixel.
-    categories : mapping
-        Id -> category. An object without a visible pixel is left out.
-    full_areas : mapping, optional
-        Id -> pixels that the object would cover with nothing before it and no edge that cuts it. Where
-        an id has none, its visible fraction is unknown (None).
-    truncated : collection of int
-        Ids of the objects that the edge of the image cuts.
-    amodal_boxes : mapping, optional
-        Id -> box of the whole object; it may leave the image.
-
-    Raises
-    ------
-    DataError
-        The map holds an id that has no category.
 
     Examples
     --------
@@ -137,11 +121,6 @@ def semantic_map(
 ) -> npt.NDArray[np.uint16]:
     """Return the class of each pixel, shape (h, w): 0 is the ground, k + 1 the class `classes[k]`.
 
-    Raises
-    ------
-    DataError
-        The map holds an id without category, or a category is no class.
-
     Examples
     --------
     >>> semantic_map(np.array([[0, 7], [9, 7]]), {7: "cat", 9: "dog"}, ["cat", "dog"]).tolist()
@@ -161,26 +140,14 @@ def semantic_map(
 
 
 def drop_hidden(
-    ids: IdMap, objects: Sequence[ObjectLabel], min_visible_fraction: float
+    ids: IdMap,  # the map; left as it is, shape (h, w)
+    objects: Sequence[ObjectLabel],  # its labels
+    min_visible_fraction: float,  # least share of an object's pixels that must be seen, 0 to 1
 ) -> tuple[IdMap, list[ObjectLabel]]:
     """Return the map and the labels without the objects that are seen too little of.
 
     Their pixels become ground, so that map and labels go on telling the same. An object whose visible
     fraction is unknown stays.
-
-    Parameters
-    ----------
-    ids : numpy.ndarray of integers, shape (h, w)
-        The map; left as it is.
-    objects : sequence of ObjectLabel
-        Its labels.
-    min_visible_fraction : float
-        Least share of an object's pixels that must be seen, 0 to 1.
-
-    Raises
-    ------
-    ParameterError
-        The fraction is out of its range.
 
     Examples
     --------

@@ -110,13 +110,7 @@ class RuleTable:
         return self.fields[name].column_kind.has_float_values
 
     def numbers(self, name: str) -> npt.NDArray[np.float64]:
-        """Return a column as floats.
-
-        Raises
-        ------
-        SchemaError
-            It holds something else.
-        """
+        """Return a column as floats."""
         if not self.is_numeric(name):
             raise SchemaError(f"the column '{name}' is not numeric", got=self.fields[name].kind)
         return self.columns[name]

@@ -438,7 +438,11 @@ class ProposedRule:
         return self.broken_rows == 0
 
 
-def discover_rules(dataset: Dataset, *, nearly: float = NEARLY) -> list[ProposedRule]:
+def discover_rules(
+    dataset: Dataset,  # the real table; at least 30 rows, else nothing is found
+    *,
+    nearly: float = NEARLY,  # share of rows that may break a rule for it to be listed, in [0, 1)
+) -> list[ProposedRule]:
     """Return the rules that a table suggests, those without a breaking row first.
 
     Looked for are sums of up to four parts, linear relations of two numbers, orders, numbers that
@@ -446,13 +450,6 @@ def discover_rules(dataset: Dataset, *, nearly: float = NEARLY) -> list[Proposed
     columns. A sample finds the candidates, all rows decide. What independent columns would show
     anyway is no rule: two numbers on different scales have no order, a rare label is decided by
     nothing.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The real table; at least 30 rows, else nothing is found.
-    nearly : float
-        Share of rows that may break a rule for it to be listed, in [0, 1).
 
     Examples
     --------

@@ -286,29 +286,12 @@ class RuleEnforcer:
 
     def enforce(
         self,
-        drawn_rows: Dataset,
-        rng: np.random.Generator,
-        where: Where | None = None,
-        redraw: Redraw | None = None,
+        drawn_rows: Dataset,  # drawn rows; left as they are
+        rng: np.random.Generator,  # the stream
+        where: Where | None = None,  # condition that the rows meet, and must still meet
+        redraw: Redraw | None = None,  # returns that many new rows under the same condition
     ) -> EnforcedRows:
-        """Return as many rows as `drawn_rows` has, in which every rule but keys holds.
-
-        Parameters
-        ----------
-        drawn_rows : Dataset
-            Drawn rows; left as they are.
-        rng : numpy.random.Generator
-            The stream.
-        where : Where, optional
-            Condition that the rows meet, and must still meet.
-        redraw : callable, optional
-            Returns that many new rows under the same condition.
-
-        Raises
-        ------
-        RecipeError
-            Some rules cannot be met together.
-        """
+        """Return as many rows as `drawn_rows` has, in which every rule but keys holds."""
         return RuleEnforcement(self, drawn_rows, rng, where, redraw).run()
 
     def donors(self, where: Where | None) -> Rows:

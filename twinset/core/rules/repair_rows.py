@@ -297,20 +297,13 @@ class RowRules:
         return every
 
     def repair(
-        self, table: RuleTable, frozen: frozenset[str], gentle: bool, rng: np.random.Generator
+        self,
+        table: RuleTable,  # the rows
+        frozen: frozenset[str],  # columns to leave alone in the first half of the passes
+        gentle: bool,  # whether rows that break a range are left for a new draw
+        rng: np.random.Generator,  # the stream
     ) -> tuple[Mask, Touched]:
         """Move rows, in place, until the rules hold; the moves vary at random after the first pass.
-
-        Parameters
-        ----------
-        table : RuleTable
-            The rows.
-        frozen : frozenset of str
-            Columns to leave alone in the first half of the passes.
-        gentle : bool
-            Whether rows that break a range are left for a new draw.
-        rng : numpy.random.Generator
-            The stream.
 
         Returns
         -------

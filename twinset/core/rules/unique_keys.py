@@ -82,13 +82,7 @@ class KeyLedger:
         where: Where | None,
         redraw: Redraw,
     ) -> EnforcedRows:
-        """Return the first `n` rows with every key unique, among them and all admitted before.
-
-        Raises
-        ------
-        RecipeError
-            There are not enough free keys.
-        """
+        """Return the first `n` rows with every key unique, among them and all admitted before."""
         if not len(self._repeated(enforced.dataset)):
             enforced = enforced.slice(n)
             self.record(enforced.dataset)

@@ -254,11 +254,6 @@ def violations(rule: Rule, dataset: Dataset) -> Mask:
     Of rows that contradict one another (dependency, unique) the first one counts as right. A
     combination without `allowed` is broken by no row: only real rows can tell what occurs.
 
-    Raises
-    ------
-    SchemaError
-        A column does not exist or is of a kind that the rule does not apply to.
-
     Examples
     --------
     >>> from twinset.core.data.dataset import Dataset

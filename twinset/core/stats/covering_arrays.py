@@ -114,27 +114,17 @@ class Coverage:
 
 
 def covering_rows(
-    coverage: Coverage,
+    coverage: Coverage,  # what has to come, and what came already
     *,
-    limit: int | None = None,
+    limit: int | None = None,  # stop after so many rows
+    # how much each level of each factor matters; combinations of heavier levels come first
     weights: Sequence[Weights] | None = None,
-    seed: int = 0,
+    seed: int = 0,  # decides between equally good rows
 ) -> list[Row]:
     """Return rows after which every combination has come often enough; `coverage` counts them.
 
     Each row is the best of thirty: begun with a combination that still lacks, then filled factor by
     factor with the level that meets the most of what is missing. Equal input gives equal rows.
-
-    Parameters
-    ----------
-    coverage : Coverage
-        What has to come, and what came already.
-    limit : int, optional
-        Stop after so many rows.
-    weights : sequence of numpy.ndarray, optional
-        How much each level of each factor matters; combinations of heavier levels come first.
-    seed : int
-        Decides between equally good rows.
 
     References
     ----------

@@ -49,17 +49,12 @@ def excess_p(hits_x: int, n_x: int, hits_y: int, n_y: int) -> float:
     return float(hypergeom.sf(hits_x - 1, n_x + n_y, hits_x + hits_y, n_x))
 
 
-def discoveries(p: Floats, alpha: float, n_tests: int | None = None) -> npt.NDArray[np.bool_]:
+def discoveries(
+    p: Floats,  # p-values of the tests that were carried out, shape (k,)
+    alpha: float,  # false discovery rate
+    n_tests: int | None = None,  # tests there were to choose from; by default k
+) -> npt.NDArray[np.bool_]:
     """Return which tests Benjamini-Hochberg rejects, shape (k,).
-
-    Parameters
-    ----------
-    p : numpy.ndarray, shape (k,)
-        p-values of the tests that were carried out.
-    alpha : float
-        False discovery rate.
-    n_tests : int, optional
-        Tests there were to choose from; by default k.
 
     Examples
     --------
@@ -91,16 +86,14 @@ def declared_columns(key: str, names: Collection[str]) -> tuple[str, ...]:
 
 
 def areas(
-    low: Floats, high: Floats, draws_low: Floats | None = None, draws_high: Floats | None = None
+    # scores of the rows that should score low, shape (m,), and of those that should score high, (n,)
+    low: Floats,
+    high: Floats,
+    # how often each replicate holds each row; by default once, shapes (b, m) and (b, n)
+    draws_low: Floats | None = None,
+    draws_high: Floats | None = None,
 ) -> Floats:
     """Return the area under the ROC curve, once for each replicate.
-
-    Parameters
-    ----------
-    low, high : numpy.ndarray, shapes (m,) and (n,)
-        Scores of the rows that should score low, and of those that should score high.
-    draws_low, draws_high : numpy.ndarray, shapes (b, m) and (b, n), optional
-        How often each replicate holds each row; by default once.
 
     Examples
     --------

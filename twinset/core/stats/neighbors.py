@@ -17,24 +17,15 @@ Distances = npt.NDArray[np.float64]
 
 
 def nearest(
-    query: npt.NDArray[np.floating],
+    query: npt.NDArray[np.floating],  # rows to look from, shape (m, d)
+    # rows to look among, shape (n, d); a query row that is among them finds itself first
     reference: npt.NDArray[np.floating],
-    k: int,
+    k: int,  # number of neighbours, 1 to n
     *,
+    # query rows handled at a time; by default as many as fit 16 MB of distances
     block: int | None = None,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Return the `k` nearest reference rows of every query row, nearest first.
-
-    Parameters
-    ----------
-    query : numpy.ndarray, shape (m, d)
-        Rows to look from.
-    reference : numpy.ndarray, shape (n, d)
-        Rows to look among. A query row that is among them finds itself first, at distance 0.
-    k : int
-        Number of neighbours, 1 to n.
-    block : int, optional
-        Query rows handled at a time; by default as many as fit 16 MB of distances.
 
     Returns
     -------

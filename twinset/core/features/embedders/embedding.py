@@ -40,25 +40,13 @@ class Embedder(ABC):
             """Name in recipes and reports."""
 
     @abstractmethod
-    def fit(self, column: pa.ChunkedArray, labels: Codes | None, seed: int) -> Embedding:
-        """Return the fitted embedder.
-
-        Parameters
-        ----------
-        column : pyarrow.ChunkedArray
-            Values of the real train set, in the canonical type of the kind.
-        labels : numpy.ndarray of int, shape (n,), optional
-            Class of each value, -1 where it is not known.
-        seed : int
-            Seed of everything that is drawn.
-
-        Raises
-        ------
-        MissingExtraError
-            A library that it needs is not installed.
-        FitError
-            It cannot learn from these values.
-        """
+    def fit(
+        self,
+        column: pa.ChunkedArray,  # values of the real train set, in the canonical type of the kind
+        labels: Codes | None,  # class of each value, -1 where it is not known, shape (n,)
+        seed: int,  # seed of everything that is drawn
+    ) -> Embedding:
+        """Return the fitted embedder."""
 
 
 @dataclass(frozen=True)
@@ -119,17 +107,13 @@ def decode_images(column: pa.ChunkedArray) -> list[tuple[int, Pixels]]:
     return found
 
 
-def with_vectors(dataset: Dataset, embeddings: Mapping[str, Sequence[Embedding]]) -> Dataset:
+def with_vectors(
+    dataset: Dataset,  # any set
+    embeddings: Mapping[str, Sequence[Embedding]],  # image column -> its embeddings
+) -> Dataset:
     """Return the set with vectors beside the bytes of its images, for all metrics that follow.
 
     They are fields of the image's own struct, one for each embedding, and so stay with the row.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Any set.
-    embeddings : mapping
-        Image column -> its embeddings.
 
     Examples
     --------

@@ -93,14 +93,12 @@ class Classical(Embedder):
         return ImageEmbedding(self.name, SIZE, apply, {"kind": "classical features", "size": SIZE})
 
 
-def classical_vector(pixels: Pixels) -> Floats:
+def classical_vector(
+    # uint8 or uint16 of their full range, or floats from 0 to 1. Of four channels the last one, of
+    # more all after the third are passed over, shape (h, w) or (h, w, channels)
+    pixels: Pixels,
+) -> Floats:
     """Return the 210 numbers of one image as they are, shape (210,).
-
-    Parameters
-    ----------
-    pixels : numpy.ndarray, shape (h, w) or (h, w, channels)
-        uint8 or uint16 of their full range, or floats from 0 to 1. Of four channels the last one,
-        of more all after the third are passed over.
 
     Examples
     --------

@@ -38,13 +38,7 @@ class EmbedderName:
 
     @classmethod
     def parse(cls, name: str) -> EmbedderName:
-        """Return the parts of a name.
-
-        Raises
-        ------
-        ParameterError
-            It names no embedder, or no file of weights.
-        """
+        """Return the parts of a name."""
         if name in (*OWN, *OF_TEXTS):
             return cls(name)
         kind, _, rest = name.partition(":")
