@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+import pyarrow.compute as pc
+
 from twinset.core.errors import RecipeError, did_you_mean
 
 _SETTINGS: dict[str, tuple[str, ...]] = {
@@ -240,10 +242,10 @@ def fault(text: str, reason: str) -> RecipeError:
 
 
 ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: lambda a, b: a + b,
-    ast.Sub: lambda a, b: a - b,
-    ast.Mult: lambda a, b: a * b,
-    ast.Div: lambda a, b: a / b,
+    ast.Add: pc.add,
+    ast.Sub: pc.subtract,
+    ast.Mult: pc.multiply,
+    ast.Div: pc.divide,
 }
 
 

@@ -299,3 +299,43 @@ def _search(grid: Array, values: Array) -> tuple[Rows, npt.NDArray[np.bool_]]:
         return np.maximum(direct, 0), direct >= 0
     place = np.minimum(np.searchsorted(grid, values), len(grid) - 1)
     return place, grid[place] == values
+
+
+@dataclass(frozen=True)
+class RuleStatistics:
+    """What train rows show about one rule."""
+
+    # The tuples that may occur: of a combination, or left and right side of a dependency
+    tuples: TupleIndex | None = None
+    left: TupleIndex | None = None  # Left sides of a dependency
+    # For each of them the value of the last column that most real rows show
+    right: Array | None = None
+    # Values of the first column, sorted, and what the most frequent row with each has on the right:
+    # for left sides that no real row has
+    fallback: tuple[Array, Array] | None = None
+    shares: npt.NDArray[np.float64] | None = (
+        None  # Of a one-hot group, the share of rows in which each flag is set
+    )
+
+    def decided(self, table: RuleTable) -> npt.NDArray[np.float64]:
+        """Return what the last column must be in each row, shape (n,).
+
+        A left side that no real row has goes with what is most frequent beside the nearest value of its
+        first column: some fixed answer, so that equal left sides always get equal right ones.
+        """
+        assert self.left is not None
+        assert self.right is not None
+        assert self.fallback is not None
+        found = self.left.find(table)
+        grid, answers = self.fallback
+        if not len(grid):
+            return np.full(len(table), np.nan)
+        decided = self.right[found].astype(float)
+        unseen = np.flatnonzero(found < 0)
+        if len(unseen):
+            values = table.columns[self.left.names[0]][unseen]
+            above = np.clip(np.searchsorted(grid, values), 0, len(grid) - 1)
+            below = np.maximum(above - 1, 0)
+            nearest = np.where(values - grid[below] < grid[above] - values, below, above)
+            decided[unseen] = answers[nearest]
+        return decided

@@ -14,7 +14,7 @@ from twinset.core.data.where import Where
 from twinset.core.errors import RecipeError
 from twinset.core.rules.columns import Mask, Rows, RuleTable
 from twinset.core.rules.enforce import EnforcedRows, Redraw, RuleEnforcer
-from twinset.core.rules.statistics import ColumnFacts, Floats
+from twinset.core.rules.repair_rows import ColumnFacts, Floats
 from twinset.core.rules.violations import first_of
 from twinset.core.seeding import scramble
 
