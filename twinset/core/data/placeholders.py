@@ -34,13 +34,7 @@ _COARSE = str.maketrans(string.digits + string.ascii_letters, "x" * 62)
 
 @dataclass(frozen=True)
 class IdShape:
-    """What may stand at each place of an id: one character where it is fixed, else several.
-
-    Examples
-    --------
-    >>> IdShape.from_ids(["A-07", "A-31", "A-90"]).alphabets
-    ('A', '-', '0123456789', '0123456789')
-    """
+    """What may stand at each place of an id: one character where it is fixed, else several."""
 
     alphabets: tuple[str, ...]
 
@@ -223,19 +217,6 @@ class FreshColumns:
     Ids have the shape of the source's (fixed characters, digits, letters), never repeat and are never
     one of the ids it was fitted on. Texts are placeholder sentences with as many words as the
     source's; no word is taken over. The first n rows are the same however many follow.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> from twinset.core.data.schema import Schema
-    >>> fields = (Field(name="card", kind="id"), Field(name="note", kind="text"))
-    >>> table = pa.table({"card": ["C-104", "C-377"], "note": ["all is well", "call me back"]})
-    >>> fresh = FreshColumns.fit(Dataset.from_arrow(table, Schema(fields)))
-    >>> made = fresh.fill(3, 0, 7, fields)
-    >>> all(one[:2] == "C-" and one[2:].isdigit() for one in made["card"].to_pylist())
-    True
-    >>> [len(one.split()) for one in made["note"].to_pylist()]
-    [3, 3, 3]
     """
 
     ids: dict[str, tuple[IdBlock, ...]]

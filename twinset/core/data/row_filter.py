@@ -36,14 +36,6 @@ def counted(records: pa.Table, schema: Schema, column: str) -> pa.ChunkedArray |
 
     It is unknown where the set has no objects, the name is not that of a count, or the taxonomy does not
     list the label.
-
-    Examples
-    --------
-    >>> from twinset.core.data.schema import OBJECT, Field
-    >>> boxes = pa.table({"objects": pa.array([[{"category": "cat"}], None], pa.list_(OBJECT))})
-    >>> schema = Schema((Field(name="objects", kind="boxes"),))
-    >>> counted(boxes, schema, "all objects").to_pylist(), counted(boxes, schema, "age")
-    ([1, 0], None)
     """
     fields = schema.of_kind("boxes")
     found = _COUNT.fullmatch(column)

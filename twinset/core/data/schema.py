@@ -40,6 +40,16 @@ TILE_COLUMNS = ("tile_of", "tile_x", "tile_y", "tile_of_width", "tile_of_height"
 """Where a tile comes from: name of the image, place of its upper left corner, size of the image."""
 
 
+class _KindFact:
+    """A fact of a field's kind, by the same name as in `ColumnKind`."""
+
+    def __set_name__(self, owner: type[Field], name: str) -> None:
+        self.name = name
+
+    def __get__(self, field: Field, owner: type[Field]) -> bool:
+        return bool(getattr(KINDS[field.kind], self.name))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Field:
     """One column.
@@ -79,6 +89,15 @@ class Field:
     description: str = ""
     aggregate: Aggregate | None = None
 
+    # Facts of the kind
+    is_tabular = _KindFact()
+    is_numeric = _KindFact()
+    has_order = _KindFact()
+    has_levels = _KindFact()
+    is_time = _KindFact()
+    is_whole = _KindFact()
+    is_continuous = _KindFact()
+
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise SchemaError(
@@ -99,41 +118,6 @@ class Field:
     def column_kind(self) -> ColumnKind:
         """What is known of the kind."""
         return KINDS[self.kind]
-
-    @property
-    def is_tabular(self) -> bool:
-        """Whether the values are cells of an ordinary table."""
-        return self.column_kind.is_tabular
-
-    @property
-    def is_numeric(self) -> bool:
-        """Whether values can be added and multiplied."""
-        return self.column_kind.is_numeric
-
-    @property
-    def has_order(self) -> bool:
-        """Whether values can be compared by size: numbers and datetimes."""
-        return self.column_kind.has_order
-
-    @property
-    def has_levels(self) -> bool:
-        """Whether the values are labels from a short list: categories and booleans."""
-        return self.column_kind.has_levels
-
-    @property
-    def is_time(self) -> bool:
-        """Whether the values are datetimes."""
-        return self.column_kind.is_time
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the values are integers."""
-        return self.column_kind.is_whole
-
-    @property
-    def is_continuous(self) -> bool:
-        """Whether the values are real numbers."""
-        return self.column_kind.is_continuous
 
     @property
     def arrow_type(self) -> pa.DataType:

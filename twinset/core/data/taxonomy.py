@@ -59,11 +59,6 @@ class Taxonomy:
     ------
     SchemaError
         Two labels share a name, a parent is unknown, or parents form a circle.
-
-    Examples
-    --------
-    >>> Taxonomy((Label("animal"), Label("cat", "a small feline", "animal"))).ancestors("cat")
-    ('animal',)
     """
 
     labels: tuple[Label, ...]

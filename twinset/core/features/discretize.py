@@ -82,13 +82,6 @@ def infer_factors(
     but the 20 most frequent, are one level together. Numbers and dates are binned at the quantiles 1/5
     to 4/5, rounded; a value that a fifth of the rows share is a bin of its own. Missing values are a
     level where 0.5 % of the rows lack the value. Columns with one level are left out.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> d = Dataset.from_arrow(pa.table({"age": list(range(20, 70)), "sex": ["f", "m"] * 25}))
-    >>> [[level.words for level in factor.levels] for factor in infer_factors(d)]
-    [['age < 30', 'age 30 to 39', 'age 40 to 49', 'age 50 to 59', 'age >= 60'], ['sex = f', 'sex = m']]
     """
     chosen = set(train.schema.names if columns is None else columns)
     found = []
@@ -106,11 +99,6 @@ def bin_edges(values: Floats, n_bins: int = N_BINS) -> list[float]:
 
     A value that 1 / `n_bins` of the rows share gets a bin of its own. Edges are rounded to about a
     hundredth of the range, where that changes nothing about their order.
-
-    Examples
-    --------
-    >>> bin_edges(np.array([0.0] * 90 + [5.0] * 10)), bin_edges(np.arange(100.0))
-    ([5.0], [20.0, 40.0, 60.0, 80.0])
     """
     distinct, counts = np.unique(values, return_counts=True)
     if len(distinct) < 2:

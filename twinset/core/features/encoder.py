@@ -43,14 +43,6 @@ class FeatureEncoder:
     become at most 32 numbers of each text embedder (by default of hashed words), images as many of
     each embedder whose vectors they have (of the handcrafted one otherwise), boxes and spans become
     counts. Ids, masks and columns with the roles identifier and split are excluded.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> real = Dataset.from_arrow(pa.table({"x": [1.0, 2.0, 3.0], "c": ["a", "b", "a"]}))
-    >>> features = FeatureEncoder.fit(real).transform(real)
-    >>> features.shape, round(float(np.linalg.norm(features[0, 1:] - features[1, 1:])), 3)
-    ((3, 5), 1.0)
     """
 
     names: tuple[str, ...]  # Columns that are encoded
@@ -156,11 +148,6 @@ def robust_scale(values: npt.NDArray[np.float64]) -> tuple[float, float]:
     """Return the median and a spread of `values`: the middle 90 % of a normal law has spread 1.
 
     Where the middle 90 % are one value the standard deviation steps in, and 1 where that is 0 too.
-
-    Examples
-    --------
-    >>> robust_scale(np.array([5.0, 5.0]))
-    (5.0, 1.0)
     """
     if len(values) == 0:
         return 0.0, 1.0
@@ -174,13 +161,7 @@ def robust_scale(values: npt.NDArray[np.float64]) -> tuple[float, float]:
 
 
 def drawn_in(scaled: npt.NDArray[np.float64], knee: float = 3.0) -> npt.NDArray[np.float64]:
-    """Return `scaled` with values beyond +-`knee` on a logarithmic scale; order is kept.
-
-    Examples
-    --------
-    >>> drawn_in(np.array([2.0, -2.0, 1003.0])).round(2).tolist()
-    [2.0, -2.0, 9.91]
-    """
+    """Return `scaled` with values beyond +-`knee` on a logarithmic scale; order is kept."""
     beyond = np.maximum(np.abs(scaled) - knee, 0.0)
     tamed: npt.NDArray[np.float64] = np.minimum(np.abs(scaled), knee) + np.log1p(beyond)
     return np.copysign(tamed, scaled)

@@ -50,14 +50,6 @@ def image_properties(
     place, how far what stands out lies off the box's centre (in parts of the box), and the contrast
     between inside and border. Of the first column of masks: how many, the share they cover, and how
     much steeper the image is at their borders than elsewhere.
-
-    Examples
-    --------
-    >>> from twinset.core.image.codec import encode_png
-    >>> cells = [{"bytes": encode_png(np.full((8, 8), 51 * i, np.uint8)), "path": ""} for i in (1, 2)]
-    >>> d = Dataset.from_arrow(pa.table({"photo": cells}), Schema((Field(name="photo", kind="image"),)))
-    >>> image_properties(d).values("brightness").round(2).tolist()
-    [0.2, 0.4]
     """
     names = _names(dataset, labels)
     held = _carried(dataset)
@@ -86,11 +78,6 @@ def described(dataset: Dataset) -> Dataset:
 
     These are brightness, contrast, sharpness, and, of boxes, their number and usual size: what can be
     said of a slice in words. A column of that name that the set has already stays as it is.
-
-    Examples
-    --------
-    >>> described(Dataset.from_arrow(pa.table({"x": [1.5, 2.5]}))).schema.names
-    ('x',)
     """
     if not dataset.schema.of_kind("image"):
         return dataset

@@ -93,13 +93,6 @@ def build_discriminator_table(
 
     Trees need no scaling, so numbers stay raw. The 200 most frequent levels of a category keep a code of
     their own. Images, texts, boxes and spans enter as their features (see `FeatureEncoder`).
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> real = Dataset.from_arrow(pa.table({"x": [1.5, None, 2.5], "c": ["b", "a", "b"]}))
-    >>> build_discriminator_table([real], ["x", "c"]).parts[0].tolist()
-    [[1.5, 0.0], [nan, 1.0], [2.5, 0.0]]
     """
     columns: list[list[Floats]] = [[] for _ in sets]
     categorical: list[bool] = []

@@ -37,13 +37,6 @@ def decode_pixels(data: bytes) -> Pixels:
         The bytes are no image that can be read.
     MissingExtraError
         OpenCV is not installed.
-
-    Examples
-    --------
-    >>> red = np.zeros((2, 3, 3), np.uint8)
-    >>> red[..., 0] = 255
-    >>> bool((decode_pixels(encode_png(red)) == red).all())
-    True
     """
     if data[:4] in MAGIC and (decoded := decode_tiff(data)) is not None:
         return decoded
@@ -67,13 +60,7 @@ def decode_pixels(data: bytes) -> Pixels:
 
 
 def decode_ids(data: bytes) -> Pixels:
-    """Return the numbers that an id map holds, shape (h, w); of a palette PNG those of its colours.
-
-    Examples
-    --------
-    >>> decode_ids(encode_png(np.array([[0, 300]], np.uint16))).tolist()
-    [[0, 300]]
-    """
+    """Return the numbers that an id map holds, shape (h, w); of a palette PNG those of its colours."""
     bits = _palette_bits(data)
     # The same file, said to be grey, is read as it is: numbers, spread over 8 bits.
     pixels = decode_pixels(_as_grey(data) if bits else data)
@@ -117,14 +104,7 @@ def encode_lossless(
     # uint8, uint16, float32 (id maps also uint32, int32), shape (h, w) or (h, w, channels)
     pixels: Pixels,
 ) -> bytes:
-    """Return `pixels` as the file that holds them without loss: PNG where it can, else TIFF.
-
-    Examples
-    --------
-    >>> grey, bands = np.zeros((4, 4), np.uint16), np.zeros((4, 4, 6), np.float32)
-    >>> encode_lossless(grey)[:4], encode_lossless(bands)[:4]
-    (b'\\x89PNG', b'II*\\x00')
-    """
+    """Return `pixels` as the file that holds them without loss: PNG where it can, else TIFF."""
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     if pixels.dtype in (np.uint8, np.uint16) and channels in _OPENCV_CHANNELS:
         return encode_png(pixels)
@@ -191,15 +171,6 @@ def hash_image(data: bytes) -> bytes:
     """Return a key of 16 bytes for the pixels of an encoded image; of one that is damaged, for its bytes.
 
     An image that is copied and saved again without loss keeps its key, whatever the format.
-
-    Examples
-    --------
-    >>> from twinset.core.image.codec import encode_png
-    >>> one = encode_png(np.zeros((2, 3), np.uint8))
-    >>> hash_image(one) == hash_image(one[:-12] + one[-12:])
-    True
-    >>> hash_image(one) == hash_image(encode_png(np.zeros((3, 2), np.uint8)))
-    False
     """
     sink = hashlib.blake2b(digest_size=16)
     try:

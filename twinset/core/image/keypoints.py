@@ -34,13 +34,6 @@ def keypoints_from_ids(
     A point is seen unless another object owns its pixel; beside the object's own edge, where rounding
     decides who owns a pixel, it is seen when a neighbouring pixel is the object's. Outside the image it
     is (0, 0) with v = 0, as in COCO.
-
-    Examples
-    --------
-    >>> ids = np.array([[0, 1, 1, 1, 2, 2, 2, 2]])
-    >>> found = keypoints_from_ids({"tail": (1.2, 0.5), "head": (6.5, 0.5), "far": (9, 0.5)}, ids, 1)
-    >>> [(point["name"], point["x"], point["v"]) for point in found]
-    [('tail', 1.2, 2), ('head', 6.5, 1), ('far', 0.0, 0)]
     """
     made = []
     for name, (x, y) in points.items():
@@ -64,12 +57,6 @@ def move_keypoints(
     """Return keypoints after their image was moved; those that leave the image get v = 0.
 
     A move of the whole image neither hides nor shows a point, so v stays otherwise.
-
-    Examples
-    --------
-    >>> left = Keypoint(name="left", x=1.0, y=2.0, v=2)
-    >>> move_keypoints([left], lambda p: np.array([8.0, 0]) + p * [-1, 1], (9, 8), {"left": "right"})
-    [{'name': 'right', 'x': 7.0, 'y': 2.0, 'v': 2}]
     """
     if not keypoints:
         return []

@@ -22,12 +22,6 @@ def trace_polygons(
     The lines follow the edges of pixels and so hold the mask exactly: `fill` gives it back. Outer
     lines have the inside at their right hand (positive `signed_area`), those of holes a negative one.
     Pixels that touch at a corner only belong to two lines.
-
-    Examples
-    --------
-    >>> line, = trace_polygons(np.array([[0, 1, 1], [0, 0, 1]], bool))
-    >>> line.tolist()
-    [[1.0, 0.0], [3.0, 0.0], [3.0, 2.0], [2.0, 2.0], [2.0, 1.0], [1.0, 1.0]]
     """
     ahead = _edges(np.asarray(mask, bool))
     rings = []
@@ -37,13 +31,7 @@ def trace_polygons(
 
 
 def signed_area(ring: Ring) -> float:
-    """Return the area within a ring; negative when it runs the other way round, as a hole does.
-
-    Examples
-    --------
-    >>> signed_area(np.array([[0, 0], [2, 0], [2, 3], [0, 3.0]]))
-    6.0
-    """
+    """Return the area within a ring; negative when it runs the other way round, as a hole does."""
     x, y = np.asarray(ring, float).T
     return 0.5 * float(x @ np.roll(y, -1) - y @ np.roll(x, -1))
 
@@ -52,13 +40,7 @@ def fill(
     rings: Sequence[Ring],  # closed lines in pixels; they may leave the image, shape (k, 2)
     shape: tuple[int, int],  # height and width
 ) -> npt.NDArray[np.bool_]:
-    """Return the pixels whose centres (at +0.5) lie within an odd number of rings, shape (h, w).
-
-    Examples
-    --------
-    >>> fill([np.array([[1, 0], [3, 0], [3, 2], [1, 2.0]])], (2, 4)).astype(int).tolist()
-    [[0, 1, 1, 0], [0, 1, 1, 0]]
-    """
+    """Return the pixels whose centres (at +0.5) lie within an odd number of rings, shape (h, w)."""
     made = np.zeros(shape, bool)
     window, inside = fill_window(rings, shape)
     made[window] = inside
@@ -71,12 +53,6 @@ def fill_window(
     """Return the rows and columns about some rings, and the pixels that they hold there, as `fill` does.
 
     Of an object that is small in a large image this is much quicker than the whole frame.
-
-    Examples
-    --------
-    >>> window, inside = fill_window([np.array([[1, 0], [3, 0], [3, 2], [1, 2.0]])], (900, 900))
-    >>> window[0].stop < 4, window[1].stop < 6, int(inside.sum())
-    (True, True, 4)
     """
     height, width = shape
     given = [np.asarray(ring, float).reshape(-1, 2) for ring in rings]

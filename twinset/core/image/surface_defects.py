@@ -146,13 +146,6 @@ def marked(
     """Return the image with a defect that owns a pixel or more.
 
     A small one may cover no pixel by a half; it is then drawn again, each time larger by a quarter.
-
-    Examples
-    --------
-    >>> grey = np.full((32, 32, 3), 0.5, np.float32)
-    >>> made, mask = marked("scratch", grey, 0.6, 0.5, np.random.default_rng(0))
-    >>> bool(mask.any())
-    True
     """
     for _ in range(_MAX_TRIES):
         made, mask = DEFECTS[kind](image, side, amount, rng)

@@ -23,14 +23,7 @@ Rows = npt.NDArray[np.int64]
 
 
 class Levels:
-    """Texts and their codes; a text that is met for the first time gets the next code.
-
-    Examples
-    --------
-    >>> levels = Levels(["f", "m"])
-    >>> levels.code("m"), levels.code("x"), levels.texts
-    (1, 2, ['f', 'm', 'x'])
-    """
+    """Texts and their codes; a text that is met for the first time gets the next code."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
         self.texts = list(texts)

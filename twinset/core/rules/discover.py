@@ -450,16 +450,6 @@ def discover_rules(
     columns. A sample finds the candidates, all rows decide. What independent columns would show
     anyway is no rule: two numbers on different scales have no order, a rare label is decided by
     nothing.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> rng = np.random.default_rng(0)
-    >>> start, days = rng.integers(0, 300, 500), rng.integers(0, 90, 500)
-    >>> table = pa.table({"start": start, "days": days, "end": start + days})
-    >>> found = discover_rules(Dataset.from_arrow(table))
-    >>> found[0].text, found[0].support_rows
-    ('end = start + days', 500)
     """
     if len(dataset) < _LEAST_ROWS:
         return []

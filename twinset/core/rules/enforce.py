@@ -254,17 +254,6 @@ class RuleEnforcer:
     met by moving as little as can be; what is left over, and predicates, by drawing again, a bounded
     number of times; and where no draw will do, by taking the columns in question together from one
     real row. Keys are the matter of `twinset.core.rules.unique_keys`. Build one with `RuleEnforcer.learn`.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> from dataclasses import replace
-    >>> d = Dataset.from_arrow(pa.table({"net": [1.5, 7.0], "tax": [0.5, 2.5], "all": [2.0, 9.5]}))
-    >>> d = replace(d, schema=replace(d.schema, rules=(Rule("sum", ("all", "net", "tax")),)))
-    >>> enforcer = RuleEnforcer.learn(d)
-    >>> wrong = Dataset.from_arrow(pa.table({"net": [3.5], "tax": [1.0], "all": [2.0]}), d.schema)
-    >>> enforcer.enforce(wrong, np.random.default_rng(0)).dataset.records.to_pylist()
-    [{'net': 3.5, 'tax': 1.0, 'all': 4.5}]
     """
 
     rules: tuple[Rule, ...]
@@ -319,11 +308,6 @@ class RuleTally:
     ----------
     rules : sequence of Rule
         The rules, in the order of their enforcer.
-
-    Examples
-    --------
-    >>> RuleTally(()).notes()
-    ()
     """
 
     def __init__(self, rules: Sequence[Rule]) -> None:

@@ -23,15 +23,7 @@ _BLOCK, _REDRAWS, _NUDGES, _MOST_INSIDE, _TRIES = 512, 3, 400, 24, 16
 
 
 class SeenKeys:
-    """The 64-bit hashes of all keys so far, in sorted blocks of growing size.
-
-    Examples
-    --------
-    >>> seen = SeenKeys()
-    >>> seen.add(np.array([7, 3], dtype=np.uint64))
-    >>> seen.has(np.array([3, 4], dtype=np.uint64)).tolist()
-    [True, False]
-    """
+    """The 64-bit hashes of all keys so far, in sorted blocks of growing size."""
 
     def __init__(self) -> None:
         self.blocks: list[Hashes] = []

@@ -381,18 +381,7 @@ _CHECKS: Mapping[str, Callable[[Rule, RuleTable, RuleStatistics | None], Mask]] 
 
 
 def broken_by_real_rows(dataset: Dataset) -> tuple[str, ...]:
-    """Return one sentence for each rule of the schema that rows of a real set break.
-
-    Examples
-    --------
-    >>> from twinset.core.data.dataset import Dataset
-    >>> from twinset.core.data.schema import Field, Schema
-    >>> import pyarrow as pa
-    >>> from twinset.core.data.rule import Rule
-    >>> schema = Schema((Field(name="age", kind="integer"),), (Rule("range", ("age",), {"low": 0}),))
-    >>> broken_by_real_rows(Dataset.from_arrow(pa.table({"age": [31, -1, 50]}), schema))
-    ('Rule range(age): 1 of 3 real rows breaks it.',)
-    """
+    """Return one sentence for each rule of the schema that rows of a real set break."""
     sentences = []
     for rule in dataset.schema.rules:
         n = int(violations(rule, dataset).sum())

@@ -129,12 +129,6 @@ def covering_rows(
     References
     ----------
     Cohen, Dalal, Fredman, Patton, "The AETG system", IEEE Transactions on Software Engineering 23 (1997).
-
-    Examples
-    --------
-    >>> rows = covering_rows(Coverage([2, 2, 2], 2))
-    >>> len(rows), len(rows) == len(set(rows))
-    (4, True)
     """
     rng = rng_for(seed, "covering")
     levels = [np.ones(size) for size in coverage.sizes] if weights is None else list(weights)

@@ -99,78 +99,35 @@ class ColumnKind:
     """Meaning, Arrow type and treatment of one kind of column; each kind is one module of this package.
 
     The module's name is the kind's name, its variable ``KIND`` the instance.
-
-    Class attributes
-    ----------------
-    arrow_type : pyarrow.DataType
-        Canonical type of the records.
-    delivered_type : pyarrow.DataType or None
-        Type of delivered files where the source had none of its own; None for the canonical one.
-    sources : tuple of callable
-        Tests of Arrow types; a column of a type that passes one may be of this kind.
-    item_fields : frozenset of str
-        Fields of the structures in a list; such a list is of this kind whatever `sources` say.
-    usual_names : tuple of str
-        Names that a column of this kind has; empty for any.
-    form : str
-        Shape of a nested type, for errors.
-    precedence : int
-        Kinds with a smaller number are asked first whether they fit a column.
-    default_role : str
-        Role of a column whose kind was inferred.
-    is_tabular : bool
-        Whether the values are cells of an ordinary table, which every tabular generator makes.
-    is_numeric : bool
-        Whether values can be added and multiplied.
-    has_order : bool
-        Whether values can be compared by size.
-    has_levels : bool
-        Whether the values are labels from a short list.
-    has_float_values : bool
-        Whether `Dataset.values` returns the values as floats.
-    is_media : bool
-        Whether a value is a file that the row is about, such as an image.
-    is_annotation : bool
-        Whether a value describes the image or text in the same row.
-    is_free_text : bool
-        Whether a value is running text.
-    is_time : bool
-        Whether values are instants, as floats in microseconds since 1970.
-    is_whole, is_continuous : bool
-        Whether numbers are integers; whether they are real numbers.
-    is_key : bool
-        Whether values identify rows or persons, and carry nothing to learn.
-    has_placeholders : bool
-        Whether new values are filled in for generators that do not make this kind.
-    label_key : str or None
-        Field of a list item that holds its label.
-    encoding : Encoding or None
-        Encoding as features; None if it is no input of models.
     """
 
-    arrow_type: ClassVar[pa.DataType]
+    arrow_type: ClassVar[pa.DataType]  # canonical type of the records
+    # Type of delivered files where the source had none of its own; None for the canonical one
     delivered_type: ClassVar[pa.DataType | None] = None
+    # Tests of Arrow types: a column of a type that passes one may be of this kind
     sources: ClassVar[tuple[Callable[[pa.DataType], bool], ...]] = ()
+    # Fields of the structures in a list; such a list may be of this kind, too
     item_fields: ClassVar[frozenset[str]] = frozenset()
-    usual_names: ClassVar[tuple[str, ...]] = ()
-    form: ClassVar[str] = ""
-    precedence: ClassVar[int] = 0
-    default_role: ClassVar[Role] = "feature"
-    is_tabular: ClassVar[bool] = False
-    is_numeric: ClassVar[bool] = False
-    has_order: ClassVar[bool] = False
-    has_levels: ClassVar[bool] = False
-    has_float_values: ClassVar[bool] = False
-    is_media: ClassVar[bool] = False
-    is_annotation: ClassVar[bool] = False
-    is_free_text: ClassVar[bool] = False
-    is_time: ClassVar[bool] = False
-    is_whole: ClassVar[bool] = False
-    is_continuous: ClassVar[bool] = False
-    is_key: ClassVar[bool] = False
+    usual_names: ClassVar[tuple[str, ...]] = ()  # a column has one of these; empty for any name
+    form: ClassVar[str] = ""  # shape of a nested type, for errors
+    precedence: ClassVar[int] = 0  # kinds with a smaller number are asked first
+    default_role: ClassVar[Role] = "feature"  # role of a column whose kind was inferred
+    is_tabular: ClassVar[bool] = False  # cells of an ordinary table, which every generator makes
+    is_numeric: ClassVar[bool] = False  # values can be added and multiplied
+    has_order: ClassVar[bool] = False  # values can be compared by size
+    has_levels: ClassVar[bool] = False  # values are labels from a short list
+    has_float_values: ClassVar[bool] = False  # `Dataset.values` returns the values as floats
+    is_media: ClassVar[bool] = False  # a value is a file that the row is about, e.g. an image
+    is_annotation: ClassVar[bool] = False  # a value describes the image or text in the same row
+    is_free_text: ClassVar[bool] = False  # a value is running text
+    is_time: ClassVar[bool] = False  # values are instants, as microseconds since 1970
+    is_whole: ClassVar[bool] = False  # numbers are integers
+    is_continuous: ClassVar[bool] = False  # numbers are real numbers
+    is_key: ClassVar[bool] = False  # values identify rows or persons, and carry nothing to learn
+    # New values are filled in for generators that do not make this kind
     has_placeholders: ClassVar[bool] = False
-    label_key: ClassVar[str | None] = None
-    encoding: ClassVar[Encoding | None] = None
+    label_key: ClassVar[str | None] = None  # field of a list item that holds its label
+    encoding: ClassVar[Encoding | None] = None  # as features; None if it is no input of models
 
     @property
     def is_nested(self) -> bool:

@@ -66,13 +66,7 @@ class _Number(ColumnKind):
 
 
 def count_decimals(values: Floats) -> int | None:
-    """Return how many digits after the point the values use (0 to 6), None for more.
-
-    Examples
-    --------
-    >>> count_decimals(np.array([1.25, 3.5])), count_decimals(np.array([1 / 3]))
-    (2, None)
-    """
+    """Return how many digits after the point the values use (0 to 6), None for more."""
     for decimals in range(7):
         scaled = values * 10.0**decimals
         if bool(np.all(np.abs(scaled - np.round(scaled)) <= 1e-9 * np.maximum(1, np.abs(scaled)))):

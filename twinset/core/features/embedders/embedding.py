@@ -114,17 +114,6 @@ def with_vectors(
     """Return the set with vectors beside the bytes of its images, for all metrics that follow.
 
     They are fields of the image's own struct, one for each embedding, and so stay with the row.
-
-    Examples
-    --------
-    >>> from twinset.core.image.codec import encode_png
-    >>> from twinset.core.data.schema import Field, Schema
-    >>> cells = [{"bytes": encode_png(np.full((8, 8), 7 * i, np.uint8)), "path": ""} for i in range(3)]
-    >>> d = Dataset.from_arrow(pa.table({"photo": cells}), Schema((Field(name="photo", kind="image"),)))
-    >>> mean = ImageEmbedding("mean", 1, lambda many: np.array([[p.mean()] for p in many], np.float32))
-    >>> found = with_vectors(d, {"photo": [mean]}).take([2, 0]).records.column("photo")
-    >>> read_embeddings(found)["mean"].ravel().tolist()
-    [14.0, 0.0]
     """
     for name, chosen in embeddings.items():
         found = [(one, one.embed(dataset.records.column(name))) for one in chosen]

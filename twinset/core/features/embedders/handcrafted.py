@@ -98,15 +98,7 @@ def classical_vector(
     # more all after the third are passed over, shape (h, w) or (h, w, channels)
     pixels: Pixels,
 ) -> Floats:
-    """Return the 210 numbers of one image as they are, shape (210,).
-
-    Examples
-    --------
-    >>> grey = np.full((32, 32), 0.5)
-    >>> found = classical_vector(grey)
-    >>> found.shape, found[6:9].tolist(), float(found[15])
-    ((210,), [0.0, 0.0, 1.0], 0.5)
-    """
+    """Return the 210 numbers of one image as they are, shape (210,)."""
     colour = as_colour(pixels)
     grey = colour.mean(axis=2)
     height, width = grey.shape
@@ -129,13 +121,7 @@ def _stacked(many: Sequence[Pixels]) -> Matrix:
 
 
 def drawn_in(scaled: npt.NDArray[Any], usual: npt.NDArray[Any]) -> Matrix:
-    """Return values with what lies beyond three usual spreads on a logarithmic scale, shape (n, d).
-
-    Examples
-    --------
-    >>> drawn_in(np.array([[2.0, -10.0]]), np.ones(2)).round(2).tolist()
-    [[2.0, -5.079999923706055]]
-    """
+    """Return values with what lies beyond three usual spreads on a logarithmic scale, shape (n, d)."""
     unit = np.where(usual > 0, usual, 1.0)
     away = np.abs(scaled) / unit
     tamed = np.minimum(away, _KNEE) + np.log1p(np.maximum(away - _KNEE, 0.0))

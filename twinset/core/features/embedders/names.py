@@ -20,15 +20,7 @@ FORMS = (
 
 @dataclass(frozen=True)
 class EmbedderName:
-    """The name of an embedder in its parts.
-
-    Examples
-    --------
-    >>> EmbedderName.parse("timm:resnet18:eye.safetensors")
-    EmbedderName(kind='timm', architecture='resnet18', file='eye.safetensors')
-    >>> str(EmbedderName.parse("onnx:eye.onnx").placed(Path("recipes")))
-    'onnx:recipes/eye.onnx'
-    """
+    """The name of an embedder in its parts."""
 
     # "classical", "net", one of `OF_TEXTS`, or the family of a net from outside: "onnx",
     # "torchvision", "timm"

@@ -112,13 +112,7 @@ class TextEmbedding(Embedding):
 
 
 def hashed_words() -> TextEmbedding:
-    """Return the default embedder of texts: hashed counts of words and pairs of words, length 1.
-
-    Examples
-    --------
-    >>> hashed_words().embed(pa.chunked_array([["play jazz", None]])).shape
-    (2, 2048)
-    """
+    """Return the default embedder of texts: hashed counts of words and pairs of words, length 1."""
     description = "hashed words and pairs of words"
     facts = {"kind": description, "of": "texts", "size": TEXT_SIZE}
     return TextEmbedding(WORDS, TEXT_SIZE, _hash_words, facts)
