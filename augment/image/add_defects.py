@@ -42,13 +42,6 @@ class AddDefects(SeededImages):
     amount_range : tuple of float
         Contrast of defects, smallest and largest, 0 (hardly visible) to 1.
 
-    Raises
-    ------
-    ParameterError
-        A number is out of its range, or no kind has a weight above 0.
-    UnknownNameError
-        A kind of defect is unknown.
-
     Examples
     --------
     >>> from twinset.core.seeding import rng_for

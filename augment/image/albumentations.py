@@ -30,13 +30,6 @@ class Albumentations(SeededImages):
         ``[{HorizontalFlip: {p: 0.5}}, {RandomFog: {p: 0.1}}]``. Transforms that would make
         labels wrong are an error, which gives the reason.
 
-    Raises
-    ------
-    UnknownNameError
-        A transform is not on the safe list.
-    ParameterError
-        A transform is refused, or a setting does not fit it.
-
     References
     ----------
     Buslaev et al., "Albumentations: fast and flexible image augmentations", Information 11(2), 2020.

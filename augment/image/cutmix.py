@@ -29,11 +29,6 @@ class Cutmix(Mixing):
     area_range : tuple of float
         Share of the image that is covered, smallest and largest, 0.01 to 0.5.
 
-    Raises
-    ------
-    ParameterError
-        The range is out of its bounds.
-
     References
     ----------
     Yun et al., "CutMix: regularization strategy to train strong classifiers with localizable features",

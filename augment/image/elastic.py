@@ -37,11 +37,6 @@ class Elastic(SeededImages):
     n_cells : int
         Cells of the grid along the longer side, 2 to 32; more cells give finer waves.
 
-    Raises
-    ------
-    ParameterError
-        A number is out of its range.
-
     References
     ----------
     Simard, Steinkraus, Platt, "Best practices for convolutional neural networks applied to visual

@@ -27,11 +27,6 @@ class Mixup(Mixing):
     share_range : tuple of float
         Share of the second image, smallest and largest, 0 to 0.5.
 
-    Raises
-    ------
-    ParameterError
-        The range is out of its bounds.
-
     References
     ----------
     Zhang et al., "mixup: beyond empirical risk minimization", ICLR 2018.

@@ -29,11 +29,6 @@ class Mosaic(Mixing):
     centre_range : tuple of float
         Position of the dividing point, as shares of width and height, 0.1 to 0.9.
 
-    Raises
-    ------
-    ParameterError
-        A number is out of its range.
-
     References
     ----------
     Bochkovskiy, Wang, Liao, "YOLOv4: optimal speed and accuracy of object detection", 2020.

@@ -34,13 +34,6 @@ class Weather(SeededImages):
     fraction : float
         Share of images that are changed, 0 to 1.
 
-    Raises
-    ------
-    UnknownNameError
-        A kind is unknown.
-    ParameterError
-        A number is out of its range.
-
     Examples
     --------
     >>> from twinset.core.seeding import rng_for

@@ -89,11 +89,6 @@ class Noise(Seeded):
         rows of a value are assigned to the kinds in order, and the assigned kind changes at least one
         unit of the text. The card lists the missing pairs.
 
-    Raises
-    ------
-    ParameterError
-        A rate is not 0 to 1, a name is unknown, or a synonym is empty or not in lowercase.
-
     Examples
     --------
     >>> import pyarrow as pa

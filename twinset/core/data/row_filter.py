@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from twinset.core.data.schema import Schema
 from twinset.core.data.where import Where
-from twinset.core.errors import SchemaError, did_you_mean
+from twinset.core.errors import SchemaError
 
 ALL_OBJECTS = "all objects"
 """Column of the number of all objects of an image."""
@@ -79,11 +79,8 @@ def rows_that_meet(where: Where, records: pa.Table, schema: Schema) -> npt.NDArr
     for column, condition in where.conditions.items():
         values = _values_of(records, schema, column)
         if values is None:
-            raise SchemaError(
-                f"'where' names the column '{column}', which does not exist",
-                allowed=", ".join(schema.names[:30]),
-                todo=did_you_mean(column, schema.names),
-            )
+            message = f"'where' names the column '{column}', which does not exist"
+            raise SchemaError.unknown(message, column, schema.names)
         keep &= _holds(values, condition, column)
     return keep
 

@@ -292,11 +292,7 @@ class Rule:
 
     def __post_init__(self) -> None:
         if self.kind not in RULE_KINDS:
-            raise RecipeError(
-                f"unknown kind of rule '{self.kind}'",
-                allowed=", ".join(RULE_KINDS),
-                todo=did_you_mean(str(self.kind), RULE_KINDS),
-            )
+            raise RecipeError.unknown(f"unknown kind of rule '{self.kind}'", self.kind, RULE_KINDS)
         if self.kind == "predicate":
             predicate = Predicate.parse(self.settings.get("expression"))
             if self.columns and set(self.columns) != set(predicate.columns):

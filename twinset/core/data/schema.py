@@ -26,7 +26,7 @@ from twinset.core.data.taxonomy import Label as Label
 from twinset.core.data.taxonomy import Taxonomy as Taxonomy
 from twinset.core.data.taxonomy import first_repeated
 from twinset.core.data.window_spec import Aggregate
-from twinset.core.errors import SchemaError, did_you_mean
+from twinset.core.errors import SchemaError
 
 if TYPE_CHECKING:
     Kind = str
@@ -100,19 +100,11 @@ class Field:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise SchemaError(
-                f"the column '{self.name}' has an unknown kind",
-                got=str(self.kind),
-                allowed=", ".join(KINDS),
-                todo=did_you_mean(str(self.kind), KINDS),
-            )
+            message = f"the column '{self.name}' has an unknown kind"
+            raise SchemaError.unknown(message, self.kind, KINDS)
         if self.role not in ROLES:
-            raise SchemaError(
-                f"the column '{self.name}' has an unknown role",
-                got=str(self.role),
-                allowed=", ".join(ROLES),
-                todo=did_you_mean(str(self.role), ROLES),
-            )
+            message = f"the column '{self.name}' has an unknown role"
+            raise SchemaError.unknown(message, self.role, ROLES)
 
     @property
     def column_kind(self) -> ColumnKind:
@@ -175,11 +167,7 @@ class Schema:
         for field in self.fields:
             if field.name == name:
                 return field
-        raise SchemaError(
-            f"there is no column '{name}'",
-            allowed=", ".join(self.names[:30]) + (", ..." if len(self.names) > 30 else ""),
-            todo=did_you_mean(name, self.names),
-        )
+        raise SchemaError.unknown(f"there is no column '{name}'", name, self.names)
 
     def with_role(self, role: str) -> tuple[Field, ...]:
         """Return the fields that have `role`."""
