@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 Pixels = npt.NDArray[np.float32]
+Effect = Callable[[Pixels, float, np.random.Generator], Pixels]
 
 
 def motion_blur(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
@@ -91,12 +92,8 @@ def dirt(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
     return changed
 
 
-CAMERA: dict[str, Callable[[Pixels, float, np.random.Generator], Pixels]] = {
-    "motion_blur": motion_blur,
-    "defocus": defocus,
-    "noise": noise,
-    "jpeg": jpeg,
-    "dirt": dirt,
+CAMERA: dict[str, Effect] = {
+    made.__name__: made for made in (motion_blur, defocus, noise, jpeg, dirt)
 }
 """Kind -> what it does to an image."""
 
@@ -213,13 +210,7 @@ def glare(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
     return _towards(image, tint, np.minimum(near + wide, np.float32(1)))
 
 
-WEATHER: dict[str, Callable[[Pixels, float, np.random.Generator], Pixels]] = {
-    "fog": fog,
-    "rain": rain,
-    "snow": snow,
-    "night": night,
-    "glare": glare,
-}
+WEATHER: dict[str, Effect] = {made.__name__: made for made in (fog, rain, snow, night, glare)}
 """Kind -> what it does to an image."""
 
 

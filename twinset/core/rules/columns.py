@@ -28,22 +28,15 @@ class Levels:
     def __init__(self, texts: Iterable[str] = ()) -> None:
         self.texts = list(texts)
         self._codes = {text: code for code, text in enumerate(self.texts)}
-        self._is_shared = False
 
     def copy(self) -> Levels:
         """Return the same texts under the same codes, to be extended apart from these."""
-        copied = Levels()
-        # Most copies meet no new text, so nothing is copied before one does.
-        copied.texts, copied._codes, copied._is_shared = self.texts, self._codes, True
-        return copied
+        return Levels(self.texts)
 
     def code(self, text: str) -> int:
         """Return the code of a text."""
         found = self._codes.get(text)
         if found is None:
-            if self._is_shared:
-                self.texts, self._codes = list(self.texts), dict(self._codes)
-                self._is_shared = False
             found = self._codes[text] = len(self.texts)
             self.texts.append(text)
         return found

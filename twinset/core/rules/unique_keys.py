@@ -13,7 +13,7 @@ from twinset.core.data.rule import Rule
 from twinset.core.data.where import Where
 from twinset.core.errors import RecipeError
 from twinset.core.rules.columns import Mask, Rows, RuleTable
-from twinset.core.rules.enforce import EnforcedRows, Redraw, RuleEnforcer
+from twinset.core.rules.enforce import MOVED, REDRAWN, EnforcedRows, Redraw, RuleEnforcer
 from twinset.core.rules.repair_rows import ColumnFacts, Floats
 from twinset.core.rules.violations import first_of
 from twinset.core.seeding import scramble
@@ -176,9 +176,8 @@ class KeyLedger:
         return EnforcedRows.concat([enforced, fresh]).take(place)
 
     def _mark(self, enforced: EnforcedRows, rows: Rows, *, redrawn: bool) -> EnforcedRows:
-        marks = enforced.redrawn if redrawn else enforced.moved
         for i in self.rules:
-            marks[i, rows] = True
+            enforced.marks[REDRAWN if redrawn else MOVED, i, rows] = True
         return enforced
 
     def _nudge(
