@@ -14,7 +14,7 @@ from twinset.core.errors import DataError, SchemaError
 from twinset.core.image.instance_maps import extents_of, objects_from_ids
 from twinset.core.image.keypoints import SEEN, in_frame, keypoints_from_ids
 from twinset.core.image.surface_defects import DEFECTS, marked
-from twinset.core.parameters import Ascending, Each, Interval, read_weights
+from twinset.core.parameters import Ascending, Each, Ends, Interval, read_weights
 
 from ._labels import Objects
 from ._pixels import Pixels, from_fractions, to_working
@@ -57,14 +57,8 @@ class AddDefects(SeededImages):
 
     kinds_of_defect: Sequence[str] | Mapping[str, float] = tuple(DEFECTS)
     n_defects_range: Annotated[tuple[int, int], Each(Interval(ge=1, le=20)), Ascending()] = (1, 2)
-    side_range: Annotated[tuple[float, float], Each(Interval(ge=0.02, le=0.8)), Ascending()] = (
-        0.1,
-        0.35,
-    )
-    amount_range: Annotated[tuple[float, float], Each(Interval(ge=0, le=1)), Ascending()] = (
-        0.3,
-        0.9,
-    )
+    side_range: Annotated[Ends, Each(Interval(ge=0.02, le=0.8)), Ascending()] = (0.1, 0.35)
+    amount_range: Annotated[Ends, Each(Interval(ge=0, le=1)), Ascending()] = (0.3, 0.9)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -16,9 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.data.arrow_tables import conform, infer_schema, restore, to_table
-from twinset.core.data.row_filter import rows_that_meet
 from twinset.core.data.schema import RESERVED, Schema
-from twinset.core.data.where import Where
+from twinset.core.data.where import Where, rows_that_meet
 from twinset.core.errors import DataError, SchemaError
 
 if TYPE_CHECKING:
