@@ -13,7 +13,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from twinset.core.errors import MissingExtraError, ParameterError, UnknownNameError, did_you_mean
+from twinset.core.errors import (
+    MissingExtraError,
+    ParameterError,
+    UnknownNameError,
+    did_you_mean,
+    needs_extra,
+)
 
 from ._catalogue import PHOTOMETRIC, PLANE, REFUSED, SAFE
 from ._labels import Objects, objects_from_map, objects_from_outlines
@@ -204,10 +210,8 @@ def _import_library() -> Any:
             todo="pip uninstall albumentationsx, then pip install 'twinset[image]'",
         )
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    try:
+    with needs_extra("albumentations", "image"):
         import albumentations
-    except ImportError as error:
-        raise MissingExtraError.for_library("albumentations", "image") from error
     return albumentations
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.errors import DataError, MissingExtraError
+from twinset.core.errors import DataError, needs_extra
 from twinset.core.image.tiff import MAGIC, decode_tiff, encode_tiff
 
 Pixels = npt.NDArray[Any]
@@ -160,10 +160,8 @@ def _swap_red_and_blue(pixels: Pixels, cv2: Any) -> Pixels:
 
 def open_cv() -> Any:
     """Return the module cv2, or raise MissingExtraError."""
-    try:
+    with needs_extra("cv2", "image"):
         import cv2
-    except ImportError as error:
-        raise MissingExtraError.for_library("cv2", "image") from error
     return cv2
 
 

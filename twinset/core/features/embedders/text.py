@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.errors import MissingExtraError
+from twinset.core.errors import needs_extra
 from twinset.core.features.embedders.embedding import Embedding, Matrix
 from twinset.core.features.torch_device import one_thread, require_torch
 
@@ -176,10 +176,8 @@ def _encoder(
     tokenizer: bytes, extra: str, *, special: bool, max_tokens: int | None = None
 ) -> Callable[[Sequence[str]], list[list[int]]]:
     """Return a function from texts to numbers of tokens, with or without the begin and end tokens."""
-    try:
+    with needs_extra("tokenizers", extra):
         from tokenizers import Tokenizer
-    except ImportError as error:
-        raise MissingExtraError.for_library("tokenizers", extra) from error
     settings = json.loads(tokenizer)
     # No text is filled up to the length of another one.
     settings["padding"] = None
