@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError, SchemaError
-from twinset.core.image.instance_maps import extents_of, objects_from_ids
+from twinset.core.image.instance_maps import objects_from_ids
 from twinset.core.image.keypoints import SEEN, in_frame, keypoints_from_ids
 from twinset.core.image.surface_defects import DEFECTS, marked
 from twinset.core.parameters import Ascending, Each, Ends, Interval, read_weights
@@ -132,10 +132,9 @@ def _labels(
     """Return the labels of defects and of what is left of the objects there were."""
     known = {item["id"]: item for item in before}
     found = objects_from_ids(owners, dict(categories))
-    seen = set(extents_of(owners)[0].tolist())
     for label in found:
         parent = known.get(label["id"])
-        if parent is None or label["id"] not in seen:
+        if parent is None:
             continue
         share = label["area"] / parent["area"] if parent["area"] else 1.0
         whole = parent["visible_fraction"]

@@ -22,9 +22,8 @@ Whole = npt.NDArray[np.uint64]
 _ENOUGH = 20  # ids that must share a digit before it counts as fixed
 _SHOWN = 10_000  # ids that the shape is read from
 _LARGEST_COUNTER = 2**40  # a larger number is no counter, and floats stay exact far beyond it
-_DENSE = (
-    0.1  # share of a block that may be taken: drawing a free id from fuller ones takes many tries
-)
+# Share of a block that may be taken: drawing a free id from fuller ones takes many tries
+_DENSE = 0.1
 
 _FINE = str.maketrans(
     string.digits + string.ascii_letters, "9" * 10 + "a" * 26 + "A" * 26

@@ -15,6 +15,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.kinds import Encoding
 from twinset.core.data.schema import Field
 from twinset.core.features.embedders import DEFAULT_EMBEDDERS, Embedding, read_embeddings
+from twinset.core.features.embedders.handcrafted import drawn_in
 from twinset.core.stats.neighbors import Distances, nearest
 
 Matrix = npt.NDArray[np.float32]
@@ -160,13 +161,6 @@ def robust_scale(values: npt.NDArray[np.float64]) -> tuple[float, float]:
     return float(centre), float(spread)
 
 
-def drawn_in(scaled: npt.NDArray[np.float64], knee: float = 3.0) -> npt.NDArray[np.float64]:
-    """Return `scaled` with values beyond +-`knee` on a logarithmic scale; order is kept."""
-    beyond = np.maximum(np.abs(scaled) - knee, 0.0)
-    tamed: npt.NDArray[np.float64] = np.minimum(np.abs(scaled), knee) + np.log1p(beyond)
-    return np.copysign(tamed, scaled)
-
-
 def _fit_category(train: Dataset, name: str) -> ColumnEncoder:
     codes, levels = train.codes(name)
     counts = np.bincount(codes[codes >= 0], minlength=len(levels))
@@ -189,8 +183,20 @@ def _fit_category(train: Dataset, name: str) -> ColumnEncoder:
 def _fit_labels(train: Dataset, field: Field) -> ColumnEncoder:
     key = field.column_kind.label_key
     assert key is not None
-    labels = _sorted_labels(train.records.column(field.name), key)
-    return lambda dataset: _count_labels(dataset.records.column(field.name), key, labels)
+    found = pc.unique(field.column_kind.labels(train.records.column(field.name))).to_pylist()
+    labels = pa.array(sorted(label for label in found if label is not None), pa.string())
+
+    def encode(dataset: Dataset) -> Matrix:
+        """Return log(1 + n) of the number of items with each label."""
+        column = dataset.records.column(field.name).combine_chunks()
+        rows = np.asarray(pc.list_parent_indices(column))
+        items = pc.index_in(pc.struct_field(pc.list_flatten(column), key), labels)
+        codes = pc.fill_null(items, -1).to_numpy(zero_copy_only=False)
+        out = np.zeros((len(column), len(labels)), dtype=np.float32)
+        np.add.at(out, (rows[codes >= 0], codes[codes >= 0]), 1.0)
+        return np.log1p(out)
+
+    return encode
 
 
 def _fit_embedder(train: Dataset, field: Field, texts: Sequence[Embedding]) -> ColumnEncoder:
@@ -221,25 +227,6 @@ def _fit_embedder(train: Dataset, field: Field, texts: Sequence[Embedding]) -> C
         return np.concatenate(parts)
 
     return encode
-
-
-def _count_labels(column: pa.ChunkedArray, key: str, labels: Sequence[str]) -> Matrix:
-    """Return log(1 + n) of the number of items with each of `labels`, shape (n, len(labels))."""
-    column = column.combine_chunks()
-    rows = np.asarray(pc.list_parent_indices(column))
-    found = pc.index_in(
-        pc.struct_field(pc.list_flatten(column), key), pa.array(list(labels), pa.string())
-    )
-    codes = pc.fill_null(found, -1).to_numpy(zero_copy_only=False)
-    out = np.zeros((len(column), len(labels)), dtype=np.float32)
-    np.add.at(out, (rows[codes >= 0], codes[codes >= 0]), 1.0)
-    return np.log1p(out)
-
-
-def _sorted_labels(column: pa.ChunkedArray, key: str) -> tuple[str, ...]:
-    """Return the labels that occur in a list column, sorted."""
-    found = pc.unique(pc.struct_field(pc.list_flatten(column.combine_chunks()), key)).to_pylist()
-    return tuple(sorted(label for label in found if label is not None))
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,8 @@ def _measured(dataset: Dataset, names: Sequence[str], labels: Sequence[str]) -> 
             if objects is None:
                 found += [np.nan] * (len(BOX_PROPERTIES) + len(labels))
             else:
-                found += [*_of_boxes(objects, grey), *_counts(objects, labels)]
+                held = [one["category"] for one in objects]
+                found += [*_of_boxes(objects, grey), *(float(held.count(one)) for one in labels)]
         if masks is not None:
             found += _of_mask(_decoded(masks, row), grey)
         out[row] = found
@@ -254,11 +255,6 @@ def _seat(
     off_x = (float((energy * x).sum()) / total - (x0 + x1) / 2) / wide
     off_y = (float((energy * y).sum()) / total - (y0 + y1) / 2) / high
     return off_x, off_y, float(energy[inside].mean() ** 0.5 - energy[~inside].mean() ** 0.5)
-
-
-def _counts(objects: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> list[float]:
-    held = [one["category"] for one in objects]
-    return [float(held.count(label)) for label in labels]
 
 
 def _of_mask(ids: Pixels | None, grey: npt.NDArray[np.float32]) -> list[float]:

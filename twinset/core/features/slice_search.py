@@ -175,8 +175,9 @@ def _candidates(masks: _ConditionMasks, owner: npt.NDArray[np.int64], depth: int
     """Return the slices that differ for sure and enough, the most significant of each direction."""
     n, m = len(masks.synthetic), len(masks.real)
     singles = np.arange(len(owner))[:, None]
+    sums = [bits.sum(axis=0, dtype=np.float64) for bits in (masks.real, masks.synthetic)]
     levels = [
-        (_test_level(singles, _sums(masks.real), _sums(masks.synthetic), masks), len(owner)),
+        (_test_level(singles, sums[0], sums[1], masks), len(owner)),
     ]
     if depth > 1:
         first, second = np.nonzero(owner[:, None] < owner[None, :])
@@ -222,10 +223,6 @@ def _n_triples(owner: npt.NDArray[np.int64]) -> int:
     sizes = np.bincount(owner).astype(float)
     s1, s2, s3 = sizes.sum(), (sizes**2).sum(), (sizes**3).sum()
     return int((s1**3 - 3 * s1 * s2 + 2 * s3) // 6)
-
-
-def _sums(bits: Bits) -> Floats:
-    return np.asarray(bits.sum(axis=0, dtype=np.float64))
 
 
 def _differ_enough(real: Any, synthetic: Any) -> Any:

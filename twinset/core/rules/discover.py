@@ -332,7 +332,9 @@ def orders(table: RuleTable, sample: RuleTable, nearly: float) -> Iterator[Candi
             overlap = _overlap(a, b) if np.count_nonzero(a > b) <= 3 * nearly * len(a) else 0.0
             if overlap < _MIN_OVERLAP:
                 continue
-            broken, support = _breaking(table, names[i], names[j])
+            low, high = table.columns[names[i]], table.columns[names[j]]
+            support = int((~np.isnan(low) & ~np.isnan(high)).sum())
+            broken = int(np.count_nonzero(low > high))
             exact[i, j] = broken == 0
             # An order with exceptions needs more to be believed.
             below[i, j] = broken == 0 or (
@@ -344,12 +346,6 @@ def orders(table: RuleTable, sample: RuleTable, nearly: float) -> Iterator[Candi
     through = (below.astype(int) @ below.astype(int)) > 0
     for i, j in zip(*np.nonzero(below & ~exact & ~through & ~below.T), strict=True):
         yield Rule("order", (names[i], names[j])), f"{names[i]} <= {names[j]}"
-
-
-def _breaking(table: RuleTable, low: str, high: str) -> tuple[int, int]:
-    a, b = table.columns[low], table.columns[high]
-    both = ~np.isnan(a) & ~np.isnan(b)
-    return int(np.count_nonzero(a > b)), int(both.sum())
 
 
 def _overlap(a: Floats, b: Floats) -> float:
@@ -459,7 +455,17 @@ def discover_rules(
     rows = np.unique(np.linspace(0, len(dataset) - 1, n_sample).astype(np.int64))
     found = [_identifier(dataset, field.name) for field in dataset.schema.of_kind("id")]
     found = [one for one in found if one.holds]
-    for rule, text in _candidates(table, table.take(rows), nearly):
+    sample = table.take(rows)
+    candidates = itertools.chain(
+        sums(table, sample),
+        linear_relations(table, sample),
+        orders(table, sample, nearly),
+        never_negative(table),
+        one_hot_groups(table, nearly),
+        dependencies(table, sample, nearly),
+        keys(table, sample),
+    )
+    for rule, text in candidates:
         broken = int(broken_rows(rule, table).sum())
         support = len(table) - int(table.missing(rule.columns).sum())
         if support >= _LEAST_ROWS and broken <= nearly * support:
@@ -473,16 +479,6 @@ def _identifier(dataset: Dataset, name: str) -> ProposedRule:
     present = len(column) - column.null_count
     repeated = present - pc.count_distinct(column, mode="only_valid").as_py()
     return ProposedRule(Rule("unique", (name,)), present, repeated, f"{name} is a key")
-
-
-def _candidates(table: RuleTable, sample: RuleTable, nearly: float) -> Iterator[tuple[Rule, str]]:
-    yield from sums(table, sample)
-    yield from linear_relations(table, sample)
-    yield from orders(table, sample, nearly)
-    yield from never_negative(table)
-    yield from one_hot_groups(table, nearly)
-    yield from dependencies(table, sample, nearly)
-    yield from keys(table, sample)
 
 
 def _is_implied(one: ProposedRule, found: list[ProposedRule]) -> bool:

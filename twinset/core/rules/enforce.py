@@ -268,11 +268,7 @@ class RuleEnforcer:
         """Return the real rows that meet `where` and in which every rule holds."""
         key = str(where)
         if key not in self._donors:
-            table = self.row_rules.read(self.train, self.row_rules.levels)
-            good = ~self.row_rules.broken(table).any(axis=0)
-            if where is not None:
-                good &= self.train.mask(where)
-            self._donors[key] = np.flatnonzero(good)
+            self._donors[key] = np.flatnonzero(self.none_broken(self.train, where))
         return self._donors[key]
 
     def none_broken(self, drawn_rows: Dataset, where: Where | None = None) -> Mask:

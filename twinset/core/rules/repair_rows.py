@@ -71,13 +71,12 @@ class ColumnFacts:
         made = points * self.step
         return np.round(made, round(-np.log10(self.step))) if self.step < 1 else made
 
-    @property
-    def gap(self) -> float:
-        """The least difference that two values shall have where one must exceed the other."""
+    def unit(self, share: float) -> float:
+        """Return the step of the grid; of a free number that share of its range."""
         if self.step is not None:
             return self.step
         span = self.high - self.low
-        return float(span * 1e-3) if np.isfinite(span) and span > 0 else 1e-6
+        return float(span * share) if np.isfinite(span) and span > 0 else 1e-6
 
 
 def learn(rule: Rule, table: RuleTable) -> RuleStatistics:
@@ -188,7 +187,9 @@ def _shift(
             continue
         other = j - 1 if upwards else j + 1
         facts, sign = scene.facts[names[j]], 1 if upwards else -1
-        gap = sign * max(facts.gap, scene.facts[names[other]].gap) if strict else 0.0
+        # A thousandth of the range: the least by which one value shall exceed the other.
+        units = [facts.unit(1e-3), scene.facts[names[other]].unit(1e-3)]
+        gap = sign * max(units) if strict else 0.0
         bound = facts.snap(matrix[:, other] + gap, sign)
         wrong = matrix[:, j] < bound if upwards else matrix[:, j] > bound
         matrix[wrong, j] = bound[wrong]

@@ -250,7 +250,7 @@ class _Reach:
 
 
 def _near(values: Floats, facts: ColumnFacts, reach: _Reach, rng: np.random.Generator) -> Floats:
-    unit, n = _unit(facts), len(values)
+    unit, n = facts.unit(1e-7), len(values)
     span = facts.high - facts.low
     steps = max(span / unit, 1.0) if np.isfinite(span) else 1e6
     if not reach.beyond and np.isfinite(span):
@@ -264,13 +264,6 @@ def _near(values: Floats, facts: ColumnFacts, reach: _Reach, rng: np.random.Gene
     # Amounts and counts that are never negative stay so.
     low = max(facts.rule_low, 0.0 if facts.low >= 0 else -np.inf)
     return np.asarray(np.clip(moved, low, facts.rule_high))
-
-
-def _unit(facts: ColumnFacts) -> float:
-    if facts.step is not None:
-        return facts.step
-    span = facts.high - facts.low
-    return float(span * 1e-7) if np.isfinite(span) and span > 0 else 1e-6
 
 
 def _hash_of(text: str) -> int:

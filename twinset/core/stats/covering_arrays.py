@@ -151,7 +151,8 @@ def covering_rows(
 
 def can_be_completed(part: Mapping[int, int], sizes: Sequence[int], bans: Sequence[Ban]) -> bool:
     """Return whether a row can hold these levels without holding a banned combination."""
-    return _complete(dict(part), sizes, [b for b in bans if _may_meet(b, part)]) is not None
+    near = [ban for ban in bans if all(part.get(f, v) == v for f, v in ban.items())]
+    return _complete(dict(part), sizes, near) is not None
 
 
 def _gains(coverage: Coverage, group: Row, levels: Sequence[Weights]) -> Weights:
@@ -214,7 +215,3 @@ def _complete(
         if found is not None:
             return found
     return None
-
-
-def _may_meet(ban: Ban, part: Mapping[int, int]) -> bool:
-    return all(part.get(f, v) == v for f, v in ban.items())

@@ -36,7 +36,6 @@ SIZE = sum(BLOCKS)
 
 _FIT_IMAGES = 2_000  # images that scales are measured on: decoding them takes the time
 _QUIETEST = 1e-8  # power added before the logarithm: below the rounding of 8 bits
-_KNEE = 3.0  # usual spreads from which on differences count logarithmically
 _MIN_SPREADS = (
     0.01,
     0.01,
@@ -88,7 +87,9 @@ class Classical(Embedder):
         weight = 1 / (spread * np.sqrt(sizes))
 
         def apply(many: Sequence[Pixels]) -> Matrix:
-            return drawn_in((_stacked(many) - centre) * weight, weight * spread)
+            usual = weight * spread
+            scaled = (_stacked(many) - centre) * weight / usual
+            return np.asarray(drawn_in(scaled) * usual, dtype=np.float32)
 
         return ImageEmbedding(self.name, SIZE, apply, {"kind": "classical features", "size": SIZE})
 
@@ -120,12 +121,11 @@ def _stacked(many: Sequence[Pixels]) -> Matrix:
     return np.stack([classical_vector(pixels) for pixels in many])
 
 
-def drawn_in(scaled: npt.NDArray[Any], usual: npt.NDArray[Any]) -> Matrix:
-    """Return values with what lies beyond three usual spreads on a logarithmic scale, shape (n, d)."""
-    unit = np.where(usual > 0, usual, 1.0)
-    away = np.abs(scaled) / unit
-    tamed = np.minimum(away, _KNEE) + np.log1p(np.maximum(away - _KNEE, 0.0))
-    return np.asarray(np.copysign(tamed * unit, scaled), dtype=np.float32)
+def drawn_in(scaled: npt.NDArray[Any], knee: float = 3.0) -> npt.NDArray[Any]:
+    """Return `scaled` with values beyond +-`knee` on a logarithmic scale; order is kept."""
+    beyond = np.maximum(np.abs(scaled) - knee, 0.0)
+    tamed = np.minimum(np.abs(scaled), knee) + np.log1p(beyond)
+    return np.asarray(np.copysign(tamed, scaled))
 
 
 def _colours(colour: Floats) -> Floats:
