@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -33,34 +32,27 @@ def coordinates(height: int, width: int) -> Planes:
     return planes
 
 
-class Moves(Protocol):
+@dataclass(frozen=True, kw_only=True)
+class Moves:
     """What labels ask of a motion: where points go, and what happens to sides and uprights."""
 
-    @property
-    def is_mirrored(self) -> bool:
-        """Whether left and right changed places."""
-
-    @property
-    def is_upright(self) -> bool:
-        """Whether upright rectangles stayed upright rectangles."""
-
-    @property
-    def is_plane(self) -> bool:
-        """Whether straight lines stayed straight."""
+    is_mirrored: bool = False  # Whether left and right changed places
+    is_upright: bool = False  # Whether upright rectangles stayed upright rectangles
+    is_plane: bool = False  # Whether straight lines stayed straight
 
     def __call__(self, points: Points) -> Points:
-        """Return where points went, shape (k, 2)."""
+        """Return where points went, shape (k, 2); NaN for those that nobody can tell."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class Shift:
+class Shift(Moves):
     """A scaling along x and y, followed by a shift."""
 
     scale: tuple[float, float]
     shift: tuple[float, float]
-    is_mirrored: bool = False
-    is_upright: bool = True
-    is_plane: bool = True
+    is_upright: bool = field(default=True, kw_only=True)
+    is_plane: bool = field(default=True, kw_only=True)
 
     def __call__(self, points: Points) -> Points:
         """Return where points went, shape (k, 2)."""
@@ -68,13 +60,12 @@ class Shift:
 
 
 @dataclass(frozen=True)
-class Motion:
+class Motion(Moves):
     """How a pipeline moved one image."""
 
     planes: Planes  # What became of the first two planes of `coordinates`, shape (h, w, 2)
     # The map from the old to the new image, where straight lines stayed straight, shape (3, 3)
     plane: npt.NDArray[np.float64] | None
-    is_mirrored: bool  # Whether left and right changed places
 
     @classmethod
     def from_planes(cls, planes: Planes, *, is_plane: bool) -> Motion:
@@ -82,7 +73,11 @@ class Motion:
         planes = planes[..., :2]
         plane = _fit_plane(planes)
         is_mirrored = plane is not None and bool(np.linalg.det(plane[:2, :2]) < 0)
-        return cls(planes, plane if is_plane else None, is_mirrored)
+        plane = plane if is_plane else None
+        return cls(
+            planes, plane, is_mirrored=is_mirrored, is_upright=_is_upright(plane),
+            is_plane=plane is not None,
+        )  # fmt: skip
 
     def __call__(self, points: Points) -> Points:
         """Return where points went, shape (k, 2); NaN for those that nobody can tell."""
@@ -90,21 +85,14 @@ class Motion:
             return _project(self.plane, points)
         return np.array([_find(self.planes, point) for point in points]).reshape(-1, 2)
 
-    @property
-    def is_plane(self) -> bool:
-        """Whether straight lines stayed straight."""
-        return self.plane is not None
 
-    @property
-    def is_upright(self) -> bool:
-        """Whether upright rectangles stayed upright rectangles."""
-        if self.plane is None:
-            return False
-        (a, b), (c, d) = np.abs(self.plane[:2, :2])
-        slack = 1e-3 * max(a, b, c, d)
-        return bool(max(b, c) < slack or max(a, d) < slack) and bool(
-            np.abs(self.plane[2, :2]).max() < 1e-9
-        )
+def _is_upright(plane: npt.NDArray[np.float64] | None) -> bool:
+    if plane is None:
+        return False
+    (a, b), (c, d) = np.abs(plane[:2, :2])
+    slack = 1e-3 * max(a, b, c, d)
+    stays = max(b, c) < slack or max(a, d) < slack
+    return bool(stays and np.abs(plane[2, :2]).max() < 1e-9)
 
 
 def _fit_plane(planes: Planes) -> npt.NDArray[np.float64] | None:

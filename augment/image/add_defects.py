@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError, SchemaError
-from twinset.core.image.instance_maps import extents_of, objects_from_ids
+from twinset.core.image.instance_maps import objects_from_ids
 from twinset.core.image.keypoints import SEEN, in_frame, keypoints_from_ids
 from twinset.core.image.surface_defects import DEFECTS, marked
-from twinset.core.parameters import Ascending, Each, Interval, read_weights
+from twinset.core.parameters import Ascending, Each, Ends, Interval, read_weights
 
 from ._labels import Objects
 from ._pixels import Pixels, from_fractions, to_working
@@ -42,13 +42,6 @@ class AddDefects(SeededImages):
     amount_range : tuple of float
         Contrast of defects, smallest and largest, 0 (hardly visible) to 1.
 
-    Raises
-    ------
-    ParameterError
-        A number is out of its range, or no kind has a weight above 0.
-    UnknownNameError
-        A kind of defect is unknown.
-
     Examples
     --------
     >>> from twinset.core.seeding import rng_for
@@ -64,14 +57,8 @@ class AddDefects(SeededImages):
 
     kinds_of_defect: Sequence[str] | Mapping[str, float] = tuple(DEFECTS)
     n_defects_range: Annotated[tuple[int, int], Each(Interval(ge=1, le=20)), Ascending()] = (1, 2)
-    side_range: Annotated[tuple[float, float], Each(Interval(ge=0.02, le=0.8)), Ascending()] = (
-        0.1,
-        0.35,
-    )
-    amount_range: Annotated[tuple[float, float], Each(Interval(ge=0, le=1)), Ascending()] = (
-        0.3,
-        0.9,
-    )
+    side_range: Annotated[Ends, Each(Interval(ge=0.02, le=0.8)), Ascending()] = (0.1, 0.35)
+    amount_range: Annotated[Ends, Each(Interval(ge=0, le=1)), Ascending()] = (0.3, 0.9)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -145,10 +132,9 @@ def _labels(
     """Return the labels of defects and of what is left of the objects there were."""
     known = {item["id"]: item for item in before}
     found = objects_from_ids(owners, dict(categories))
-    seen = set(extents_of(owners)[0].tolist())
     for label in found:
         parent = known.get(label["id"])
-        if parent is None or label["id"] not in seen:
+        if parent is None:
             continue
         share = label["area"] / parent["area"] if parent["area"] else 1.0
         whole = parent["visible_fraction"]

@@ -2,13 +2,55 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import inspect
+import os
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
+
+from twinset.core.errors import (
+    MissingExtraError,
+    ParameterError,
+    UnknownNameError,
+    did_you_mean,
+    needs_extra,
+)
+
+from ._catalogue import PHOTOMETRIC, PLANE, REFUSED, SAFE
+from ._labels import Objects, objects_from_map, objects_from_outlines
+from ._motion import Motion, coordinates
+from ._pixels import Pixels, compact, from_working, to_working
 from ._rows import Row, SeededImages
-from ._transforms import DEFAULT, build_pipeline, check_names, vary_image
+
+Transforms = Sequence[Mapping[str, Mapping[str, object] | None]]
+
+# Mild by choice: an object stays what it is, and labels lose little at the edge of the image.
+DEFAULT: Transforms = (
+    {"HorizontalFlip": {"p": 0.5}},
+    {"Affine": {"scale": [0.9, 1.1], "rotate": [-15, 15], "translate_percent": 0.05, "p": 0.7}},
+    {"RandomBrightnessContrast": {"brightness_limit": 0.2, "contrast_limit": 0.2, "p": 0.5}},
+    {"HueSaturationValue": {"hue_shift_limit": 8, "sat_shift_limit": 20, "p": 0.3}},
+    {"GaussNoise": {"std_range": [0.01, 0.05], "p": 0.3}},
+    {"GaussianBlur": {"sigma_limit": [0.3, 1.0], "p": 0.2}},
+)
+
+# Set here and nowhere else, because labels depend on them: a mirrored border would show an object
+# twice under one id, an interpolated id would be another object's, a shifted blur would move pixels
+# away from their labels.
+_FIXED = ("border_mode", "fill_mask", "mask_interpolation", "allow_shifted")
+
+# Those that scale by OpenCV's resize; the others warp, which rounds to the nearest centre by itself.
+_RESIZERS = frozenset(
+    {
+        "CropAndPad", "LongestMaxSize", "RandomResizedCrop", "RandomScale", "RandomSizedCrop", "Resize",
+        "SmallestMaxSize",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +71,6 @@ class Albumentations(SeededImages):
         Transforms in order, each ``{name: settings}`` as in albumentations 2.0.8, e.g.
         ``[{HorizontalFlip: {p: 0.5}}, {RandomFog: {p: 0.1}}]``. Transforms that would make
         labels wrong are an error, which gives the reason.
-
-    Raises
-    ------
-    UnknownNameError
-        A transform is not on the safe list.
-    ParameterError
-        A transform is refused, or a setting does not fit it.
 
     References
     ----------
@@ -62,8 +97,168 @@ class Albumentations(SeededImages):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_names(self.transforms)
+        _check_names(self.transforms)
 
     def prepare(self) -> Callable[[Row, int], Row]:
         """Return the function that varies a row by its seed; threads do not share it."""
-        return partial(vary_image, build_pipeline(self.transforms))
+        return partial(_vary_image, _build_pipeline(self.transforms))
+
+
+def _check_names(transforms: Transforms) -> None:
+    """Raise for an entry that is no ``{name: settings}`` pair with a known name."""
+    if isinstance(transforms, str) or not transforms:
+        raise ParameterError(
+            "'transforms' holds no transform", allowed="[{HorizontalFlip: {p: 0.5}}]"
+        )
+    for place, entry in enumerate(transforms):
+        if not isinstance(entry, Mapping) or len(entry) != 1:
+            raise ParameterError(
+                f"transforms[{place}] is not one name with its settings",
+                got=type(entry).__name__,
+                allowed="{HorizontalFlip: {p: 0.5}}",
+            )
+        ((name, settings),) = entry.items()
+        if name in REFUSED:
+            raise ParameterError(
+                f"the transform {name} is not offered: {REFUSED[name]}",
+                todo="leave it out, or take another one",
+            )
+        if name not in SAFE:
+            raise UnknownNameError.for_name("transform", str(name), SAFE, f"transforms[{place}]")
+        if settings is not None and not isinstance(settings, Mapping):
+            raise ParameterError(
+                f"the settings of {name} are not a mapping",
+                got=type(settings).__name__,
+                allowed=f"{{{name}: {{p: 0.5}}}}",
+            )
+        fixed = [key for key in settings or {} if key in _FIXED]
+        if fixed:
+            raise ParameterError(
+                f"'{fixed[0]}' of {name} cannot be set",
+                todo="leave it out: twinset sets it so that labels stay exact",
+            )
+
+
+@dataclass(frozen=True)
+class _Pipeline:
+    """The library's pipeline, and what its transforms do to labels."""
+
+    compose: Any  # Takes ``image``, ``mask`` (the id map) and ``places`` (the map of coordinates)
+    moves: bool  # Whether a transform moves pixels
+    bends: bool  # Whether one of them bends straight lines
+    colours: bool  # Whether one of them changes colours
+
+
+def _build_pipeline(transforms: Transforms) -> _Pipeline:
+    """Return the pipeline of `transforms`, which `_check_names` has passed."""
+    library = _import_library()
+    names = {next(iter(entry)) for entry in transforms}
+    steps = [_build_one(library, *next(iter(entry.items()))) for entry in transforms]
+    return _Pipeline(
+        library.Compose(steps, additional_targets={"places": "mask"}),
+        moves=bool(names - PHOTOMETRIC),
+        bends=bool(names - PHOTOMETRIC - PLANE),
+        colours=bool(names & PHOTOMETRIC),
+    )
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """Return the errors by which the library says that a transform does not fit an image."""
+    import cv2
+    from albumentations.augmentations.crops.transforms import CropSizeError
+
+    return (ValueError, CropSizeError, cv2.error)
+
+
+def _build_one(library: Any, name: str, settings: Mapping[str, object] | None) -> Any:
+    chosen = {k: tuple(v) if isinstance(v, list) else v for k, v in (settings or {}).items()}
+    transform = getattr(library, name)
+    known = [key for key in inspect.signature(transform.__init__).parameters if key != "self"]
+    unknown = [key for key in chosen if key not in known]
+    if unknown:
+        raise ParameterError(
+            f"the transform {name} has no setting '{unknown[0]}'",
+            allowed=", ".join(key for key in known if key not in _FIXED),
+            todo=did_you_mean(unknown[0], known),
+        )
+    if "allow_shifted" in known:
+        chosen["allow_shifted"] = False
+    if name in _RESIZERS:
+        # Plain nearest neighbour floors, which shifts the map by half a pixel against the image.
+        import cv2
+
+        chosen["mask_interpolation"] = cv2.INTER_NEAREST_EXACT
+    try:
+        return transform(**chosen)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(
+            f"the transform {name} refuses its settings", got=_first_line(error)
+        ) from error
+
+
+def _import_library() -> Any:
+    """Import albumentations 2.0.8 without its call to the network; refuse its AGPL successor."""
+    try:
+        importlib.metadata.distribution("albumentationsx")
+    except importlib.metadata.PackageNotFoundError:
+        pass
+    else:
+        raise MissingExtraError(
+            "the library installed under the name 'albumentations' is AlbumentationsX, whose licence "
+            "(AGPL-3.0 or paid) would bind your work",
+            allowed="albumentations 2.0.8 (MIT)",
+            todo="pip uninstall albumentationsx, then pip install 'twinset[image]'",
+        )
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    with needs_extra("albumentations", "image"):
+        import albumentations
+    return albumentations
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[1:3]) if len(lines) > 2 else " ".join(lines)
+
+
+def _vary_image(pipeline: _Pipeline, row: Row, seed: int) -> Row:
+    """Return a row after the pipeline; equal seeds give equal results."""
+    image, ids, objects = row
+    given: dict[str, Any] = {"image": to_working(image, colours=pipeline.colours)}
+    names = None
+    if ids is not None:
+        small, names = compact(ids)
+        given["mask"] = small
+    if pipeline.moves and objects and _need_motion(ids, objects):
+        given["places"] = coordinates(*image.shape[:2])
+    made = _run(pipeline, given, seed)
+    moved = from_working(made["image"], image)
+    motion = None
+    if "places" in given:
+        motion = Motion.from_planes(made["places"], is_plane=not pipeline.bends)
+        if not pipeline.bends and not motion.is_plane:
+            objects = []  # nothing of the old image is left
+    if ids is None or names is None:
+        labels = None if objects is None else objects_from_outlines(objects, motion, moved.shape)
+        return moved, None, labels
+    new_ids = made["mask"] if names.size == 0 else names[made["mask"]].astype(ids.dtype)
+    labels = None if objects is None else objects_from_map(new_ids, objects, motion)
+    return moved, new_ids, labels
+
+
+def _need_motion(ids: Pixels | None, objects: Objects) -> bool:
+    """Return whether a label must be moved by points, not by pixels."""
+    return ids is None or any(o["keypoints"] or o.get("amodal_box") for o in objects)
+
+
+def _run(pipeline: _Pipeline, given: dict[str, Any], seed: int) -> dict[str, Any]:
+    # One shared state: `Compose.set_random_seed` would give every transform the same stream, so
+    # that all transforms of equal p happen together or not at all.
+    pipeline.compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
+    try:
+        made: dict[str, Any] = pipeline.compose(**given)
+    except _refusals() as error:
+        raise ParameterError(
+            "the transforms cannot be applied to an image",
+            got=f"an image of shape {given['image'].shape} and: {str(error).splitlines()[0]}",
+        ) from error
+    return made

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 
 from twinset.core.errors import DataError
-from twinset.core.parameters import Ascending, Each, Interval
+from twinset.core.parameters import Ascending, Each, Ends, Interval
 
 from ._labels import objects_from_map
 from ._mixing import Canvas, Mixing, check_max_id, window_of
@@ -29,11 +29,6 @@ class Cutmix(Mixing):
     area_range : tuple of float
         Share of the image that is covered, smallest and largest, 0.01 to 0.5.
 
-    Raises
-    ------
-    ParameterError
-        The range is out of its bounds.
-
     References
     ----------
     Yun et al., "CutMix: regularization strategy to train strong classifiers with localizable features",
@@ -53,10 +48,7 @@ class Cutmix(Mixing):
     25
     """
 
-    area_range: Annotated[tuple[float, float], Each(Interval(ge=0.01, le=0.5)), Ascending()] = (
-        0.1,
-        0.4,
-    )
+    area_range: Annotated[Ends, Each(Interval(ge=0.01, le=0.5)), Ascending()] = (0.1, 0.4)
 
     def _mix(self, own: Row, others: list[Row], rng: np.random.Generator) -> Row:
         image, ids, objects = own

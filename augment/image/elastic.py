@@ -12,7 +12,7 @@ from twinset.core.errors import DataError
 from twinset.core.parameters import Interval
 
 from ._labels import objects_from_map
-from ._motion import Points
+from ._motion import Moves, Points
 from ._pixels import Pixels, compact, from_working, map_channels, to_working
 from ._rows import Row, SeededImages
 
@@ -36,11 +36,6 @@ class Elastic(SeededImages):
         Standard deviation of the shifts over the longer side of the image, above 0, at most 0.1.
     n_cells : int
         Cells of the grid along the longer side, 2 to 32; more cells give finer waves.
-
-    Raises
-    ------
-    ParameterError
-        A number is out of its range.
 
     References
     ----------
@@ -105,13 +100,10 @@ class Elastic(SeededImages):
 
 
 @dataclass(frozen=True)
-class _Bend:
+class _Bend(Moves):
     """Where points go: the new place p is the one whose shift leads back, p + field(p) = old."""
 
     field: Field
-    is_mirrored: bool = False
-    is_upright: bool = False
-    is_plane: bool = False
 
     def __call__(self, points: Points) -> Points:
         """Return where points went, shape (k, 2)."""

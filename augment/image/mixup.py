@@ -9,7 +9,7 @@ import numpy as np
 
 from twinset.core.data.schema import KINDS
 from twinset.core.errors import DataError
-from twinset.core.parameters import Ascending, Each, Interval
+from twinset.core.parameters import Ascending, Each, Ends, Interval
 
 from ._mixing import Mixing, resized
 from ._rows import Row
@@ -26,11 +26,6 @@ class Mixup(Mixing):
     ----------
     share_range : tuple of float
         Share of the second image, smallest and largest, 0 to 0.5.
-
-    Raises
-    ------
-    ParameterError
-        The range is out of its bounds.
 
     References
     ----------
@@ -51,10 +46,7 @@ class Mixup(Mixing):
 
     kinds: ClassVar[frozenset[str]] = frozenset(KINDS) - {"mask", "boxes"}
 
-    share_range: Annotated[tuple[float, float], Each(Interval(ge=0, le=0.5)), Ascending()] = (
-        0.1,
-        0.4,
-    )
+    share_range: Annotated[Ends, Each(Interval(ge=0, le=0.5)), Ascending()] = (0.1, 0.4)
 
     def _mix(self, own: Row, others: list[Row], rng: np.random.Generator) -> Row:
         image, ids, objects = own

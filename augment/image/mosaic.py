@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from twinset.core.parameters import Ascending, Each, Interval
+from twinset.core.parameters import Ascending, Each, Ends, Interval
 
 from ._mixing import Canvas, Mixing, window_of
 from ._rows import Row
@@ -29,11 +29,6 @@ class Mosaic(Mixing):
     centre_range : tuple of float
         Position of the dividing point, as shares of width and height, 0.1 to 0.9.
 
-    Raises
-    ------
-    ParameterError
-        A number is out of its range.
-
     References
     ----------
     Bochkovskiy, Wang, Liao, "YOLOv4: optimal speed and accuracy of object detection", 2020.
@@ -54,14 +49,8 @@ class Mosaic(Mixing):
 
     n_partners: ClassVar[int] = 3
 
-    scale_range: Annotated[tuple[float, float], Each(Interval(ge=0.1, le=4)), Ascending()] = (
-        0.6,
-        1.2,
-    )
-    centre_range: Annotated[tuple[float, float], Each(Interval(ge=0.1, le=0.9)), Ascending()] = (
-        0.3,
-        0.7,
-    )
+    scale_range: Annotated[Ends, Each(Interval(ge=0.1, le=4)), Ascending()] = (0.6, 1.2)
+    centre_range: Annotated[Ends, Each(Interval(ge=0.1, le=0.9)), Ascending()] = (0.3, 0.7)
 
     def _mix(self, own: Row, others: list[Row], rng: np.random.Generator) -> Row:
         canvas = Canvas.like(own)

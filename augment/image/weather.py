@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from twinset.core.image.effects import CAMERA, WEATHER
-from twinset.core.parameters import Ascending, Each, Fraction, Interval, read_weights
+from twinset.core.parameters import Ascending, Each, Ends, Fraction, Interval, read_weights
 
 from ._pixels import Pixels, from_fractions, to_working
 from ._rows import Row, SeededImages
@@ -34,13 +34,6 @@ class Weather(SeededImages):
     fraction : float
         Share of images that are changed, 0 to 1.
 
-    Raises
-    ------
-    UnknownNameError
-        A kind is unknown.
-    ParameterError
-        A number is out of its range.
-
     Examples
     --------
     >>> from twinset.core.seeding import rng_for
@@ -58,10 +51,7 @@ class Weather(SeededImages):
     use: ClassVar[str] = "image.weather"
 
     kinds_of_weather: Sequence[str] | Mapping[str, float] = tuple(WEATHER)
-    amount_range: Annotated[tuple[float, float], Each(Interval(ge=0, le=1)), Ascending()] = (
-        0.2,
-        0.7,
-    )
+    amount_range: Annotated[Ends, Each(Interval(ge=0, le=1)), Ascending()] = (0.2, 0.7)
     fraction: Fraction = 1.0
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.errors import SchemaError, did_you_mean
+from twinset.core.errors import SchemaError
 
 Ints = npt.NDArray[np.int64]
 ReportTouched = Callable[[str, Ints], None]
@@ -99,12 +99,8 @@ class NoiseAccount:
     def _values(self, dataset: Dataset) -> list[str]:
         names = dataset.schema.names
         if self.column not in names:
-            raise SchemaError(
-                "noise shall cover a column that the set does not have",
-                got=self.column,
-                allowed=", ".join(names[:30]),
-                todo=did_you_mean(self.column, names),
-            )
+            message = "noise shall cover a column that the set does not have"
+            raise SchemaError.unknown(message, self.column, names)
         kind = dataset.schema[self.column].kind
         if kind not in _NAMED:
             # The card names the values that lack a kind: those of a row must never get there.

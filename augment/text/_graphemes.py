@@ -47,12 +47,6 @@ def cluster_starts(codes: Codes) -> Mask:
     References
     ----------
     Unicode Standard Annex 29, "Unicode text segmentation".
-
-    Examples
-    --------
-    >>> family = np.array([ord(c) for c in "a👩‍👧e\\u0301"], np.uint32)
-    >>> np.flatnonzero(cluster_starts(family)).tolist()
-    [0, 1, 4, 6]
     """
     starts = np.ones(len(codes) + 1, dtype=bool)
     if len(codes) < 2:

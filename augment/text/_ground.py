@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.data.hashing import GOLDEN, spread
+from twinset.core.seeding import GOLDEN, spread
 
 from ._annotated import AnnotatedTexts, Codes, Ints, Mask
 from ._graphemes import by_character

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from twinset.core.data.hashing import Bits, scramble
+from twinset.core.seeding import Bits, scramble
 
 from ._annotated import Codes, Edits, Ints, Mask, codes_of, text_of
 from ._graphemes import by_character

@@ -54,13 +54,7 @@ def write_facts(dataset: Dataset, owners: Ints, facts: Facts, changed: Iterable[
 
 
 def spelled(facts: Sequence[Mapping[str, Any]]) -> str:
-    """Return the entries of one row as JSON.
-
-    Examples
-    --------
-    >>> spelled([{"canonical": "Köln"}, {}])
-    '[{"canonical": "Köln"}, {}]'
-    """
+    """Return the entries of one row as JSON."""
     return json.dumps(list(facts), ensure_ascii=False)
 
 

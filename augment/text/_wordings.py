@@ -110,13 +110,7 @@ class Wordings:
 
 @cache
 def wordings(language: Language) -> Wordings:
-    """Return what noise knows of a language.
-
-    Examples
-    --------
-    >>> wordings("en").contractions.entries["don't"], wordings("de").homophones.entries["das"]
-    (['do not'], ['dass'])
-    """
+    """Return what noise knows of a language."""
     return Wordings(
         contractions=_two_way(_CONTRACTIONS[language]),
         abbreviations=_two_way(_ABBREVIATIONS[language]),

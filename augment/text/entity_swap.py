@@ -57,11 +57,6 @@ class EntitySwap(Augmenter):
     fixes_articles : bool
         Whether to adapt "a" and "an" before a value; false for texts that are not English.
 
-    Raises
-    ------
-    ParameterError
-        A share is not 0 to 1, or a lexicon is empty, holds a blank value or a weight below 0.
-
     References
     ----------
     Dai and Adel, "An analysis of simple data augmentation for named entity recognition", COLING 2020

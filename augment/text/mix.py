@@ -54,11 +54,6 @@ class Mix(Augmenter):
     tries : int
         Pairs of seams tried for each text, 1 or more.
 
-    Raises
-    ------
-    ParameterError
-        A setting is out of its range.
-
     Examples
     --------
     >>> from twinset.core.data.schema import Field, Schema

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.hashing import scramble
 from twinset.core.data.schema import KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.parameters import Fraction
+from twinset.core.seeding import scramble
 
 from .._seeded import Seeded, with_parents
 from ._annotated import AnnotatedTexts, Edits
@@ -88,11 +88,6 @@ class Noise(Seeded):
         Category whose values, e.g. templates, are combined with every kind of noise that has a rate: the
         rows of a value are assigned to the kinds in order, and the assigned kind changes at least one
         unit of the text. The card lists the missing pairs.
-
-    Raises
-    ------
-    ParameterError
-        A rate is not 0 to 1, a name is unknown, or a synonym is empty or not in lowercase.
 
     Examples
     --------

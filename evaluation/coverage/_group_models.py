@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
-from twinset.core.features.discriminator import build_discriminator_table, fit_discriminator
+from twinset.core.features.models import build_discriminator_table, fit_discriminator
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

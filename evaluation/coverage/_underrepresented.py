@@ -1,15 +1,18 @@
-"""Combinations of levels with far too few synthetic rows, beyond chance."""
+"""Combinations of levels: which are covered, and which have far too few rows, beyond chance."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import combinations
+from math import comb
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.stats.covering_arrays import Cells, Codes, Tuple, cells_of
-
+Codes = npt.NDArray[np.int32]
+Cells = npt.NDArray[np.int64]
+Tuple = tuple[int, ...]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
@@ -19,6 +22,85 @@ _ALPHA = 0.02
 _POWER_Z = 0.84  # standard errors beyond a bar of a number that exceeds it four times in five
 _SHARES = np.geomspace(1e-6, 1.0, 2_000)  # tried for the smallest region that shows, 0.7 % apart
 _MAX_ROWS = 10**12  # more rows than any set has: end of a search
+
+
+def factor_tuples(
+    n_factors: int, strength: int, limit: int, rng: np.random.Generator
+) -> list[Tuple]:
+    """Return the sets of `strength` factors; `limit` of them at random where there are more.
+
+    Examples
+    --------
+    >>> factor_tuples(3, 2, 100, np.random.default_rng(0))
+    [(0, 1), (0, 2), (1, 2)]
+    """
+    total = comb(n_factors, strength)
+    if total <= limit:
+        return list(combinations(range(n_factors), strength))
+    found: set[Tuple] = set()
+    while len(found) < limit:
+        drawn = rng.choice(n_factors, strength, replace=False)
+        found.add(tuple(sorted(int(i) for i in drawn)))
+    return sorted(found)
+
+
+def cells_of(codes: Codes, sizes: Sequence[int], factors: Tuple) -> Cells:
+    """Return the cell of each row in the table that the factors span, shape (n,).
+
+    The codes of a row and factor are 0 to the size of the factor, which stands for any other value;
+    cells are 0 to the product of the sizes; that last one holds the rows with any other value.
+
+    Examples
+    --------
+    >>> cells_of(np.array([[0, 1], [1, 0], [1, 2]], dtype=np.int32), [2, 2], (0, 1)).tolist()
+    [1, 2, 4]
+    """
+    cells = np.zeros(len(codes), dtype=np.int64)
+    outside = np.zeros(len(codes), dtype=bool)
+    for factor in factors:
+        cells = cells * sizes[factor] + codes[:, factor]
+        outside |= codes[:, factor] == sizes[factor]
+    cells[outside] = int(np.prod([sizes[factor] for factor in factors]))
+    return cells
+
+
+def count_covered_combinations(
+    real: Codes,
+    synthetic: Codes,
+    sizes: Sequence[int],
+    tuples: Sequence[Tuple],
+    *,
+    min_rows: int = 20,
+    at_least: float = 0.5,
+) -> tuple[int, int]:
+    """Return how many combinations the synthetic rows hold, and how many the real rows hold.
+
+    A combination counts when at least `min_rows` real rows have it; the synthetic rows hold it when
+    their share is at least `at_least` of the real one.
+
+    References
+    ----------
+    Kuhn, Kacker, Lei (2013), Introduction to Combinatorial Testing, chapter on combination coverage.
+
+    Examples
+    --------
+    >>> real = np.array([[0], [0], [1], [1]], dtype=np.int32)
+    >>> count_covered_combinations(real, real[:3], [2], [(0,)], min_rows=2)
+    (2, 2)
+    >>> count_covered_combinations(real, real[:2], [2], [(0,)], min_rows=2)
+    (1, 2)
+    """
+    held = wanted = 0
+    for factors in tuples:
+        n_cells = int(np.prod([sizes[factor] for factor in factors]))
+        there = np.bincount(cells_of(real, sizes, factors), minlength=n_cells + 1)[:-1]
+        made = np.bincount(cells_of(synthetic, sizes, factors), minlength=n_cells + 1)[:-1]
+        counts = there >= min_rows
+        # Compared as products of whole numbers, so that a share of exactly half is held.
+        enough = made * len(real) >= at_least * there * len(synthetic)
+        wanted += int(counts.sum())
+        held += int((counts & enough).sum())
+    return held, wanted
 
 
 def find_underrepresented_rows(

@@ -26,19 +26,17 @@ from twinset.core.findings import (
 )
 from twinset.core.parameters import Ge, Interval, Margin
 from twinset.core.stats.bootstrap import Groups
-from twinset.core.stats.covering_arrays import (
-    Codes,
-    Tuple,
-    count_covered_combinations,
-    factor_tuples,
-)
 
 from .._samples import check_not_empty
 from ._underrepresented import (
+    Codes,
+    Tuple,
     compute_critical_z,
     compute_min_share,
     compute_rows_needed,
+    count_covered_combinations,
     count_tests,
+    factor_tuples,
     find_underrepresented_rows,
     list_tested_cells,
 )

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
-from twinset.core.features.discriminator import build_discriminator_table
 from twinset.core.features.encoder import FeatureEncoder
+from twinset.core.features.models import build_discriminator_table
 from twinset.core.findings import ConfidentRow, RegionShare
 from twinset.core.stats.hypothesis_tests import excess_p
 

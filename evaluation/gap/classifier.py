@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
 from twinset.core.data.dataset import Dataset, sample_positions
-from twinset.core.features.discriminator import fit_discriminator
+from twinset.core.features.models import fit_discriminator
 from twinset.core.findings import ConfidentRows, FeatureImportances, Finding
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.seeding import draw_seed
-from twinset.core.stats.roc_auc import areas
+from twinset.core.stats.hypothesis_tests import areas
 
 from .._samples import ROW_KINDS, row_encoder
 from ._explanation import (

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
 from twinset.core.data.dataset import Dataset
-from twinset.core.features.hashed_words import word_features, word_model
+from twinset.core.features.models import word_features, word_model
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups
 

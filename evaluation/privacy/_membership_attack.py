@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.features.encoder import FeatureEncoder
+from twinset.core.stats.hypothesis_tests import areas
 from twinset.core.stats.neighbors import nearest
-from twinset.core.stats.roc_auc import areas
 
 from ._excess_risk import SMALL_CELL
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.features.discriminator import build_discriminator_table
 from twinset.core.features.encoder import FeatureEncoder, robust_scale
+from twinset.core.features.models import build_discriminator_table
 from twinset.core.findings import AttackRates, DecidingRows
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.neighbors import nearest

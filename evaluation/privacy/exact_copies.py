@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.hashing import spread
 from twinset.core.data.schema import TABULAR_KINDS, TILE_COLUMNS
 from twinset.core.findings import CopyCounts
 from twinset.core.parameters import Interval, Margin
+from twinset.core.seeding import spread
 from twinset.core.stats.hypothesis_tests import excess_p
 
 Keys = npt.NDArray[np.uint64]

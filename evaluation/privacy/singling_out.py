@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.features.discriminator import build_discriminator_table
+from twinset.core.features.models import build_discriminator_table
 from twinset.core.findings import AttackRates, DecidingRows
 from twinset.core.parameters import Ge, Interval, Margin, Replicates
 

@@ -10,10 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.features.discriminator import build_discriminator_table, fit_discriminator
 from twinset.core.features.encoder import FeatureEncoder
-from twinset.core.features.hashed_words import has_texts, stacked, word_features
-from twinset.core.features.models import build_linear_model
+from twinset.core.features.models import (
+    build_discriminator_table,
+    build_linear_model,
+    fit_discriminator,
+    has_texts,
+    stacked,
+    word_features,
+)
 
 from ._holdout_scores import Scorer, binary_scorer, classes_scorer, numbers_scorer
 from ._task import PredictionTask

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.features.hashed_words import word_model
-from twinset.core.features.models import Task
+from twinset.core.features.models import Task, word_model
 from twinset.core.features.torch_device import one_thread, require_torch
 from twinset.core.seeding import rng_for, torch_generator
 

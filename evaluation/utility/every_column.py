@@ -19,7 +19,7 @@ from twinset.core.contracts import (
 )
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.features.discriminator import build_discriminator_table
+from twinset.core.features.models import build_discriminator_table
 from twinset.core.findings import ColumnLimit
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.seeding import draw_seed

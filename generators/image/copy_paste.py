@@ -18,7 +18,7 @@ from twinset.core.errors import FitError, ParameterError, SchemaError, UnknownNa
 from twinset.core.image.codec import decode_ids, decode_pixels, encode_lossless
 from twinset.core.image.instance_maps import ObjectLabel, extents_of
 from twinset.core.image.keypoints import Keypoint, in_frame
-from twinset.core.parameters import Ascending, Each, Fraction, Interval, OneOf, read_weights
+from twinset.core.parameters import Ascending, Each, Ends, Fraction, Interval, OneOf, read_weights
 
 from .._quotas import allocate
 from ._copy_paste.blend import BLENDS, Paste, lay, prepare
@@ -104,10 +104,7 @@ class CopyPaste(Generator):
 
     n_pastes_range: Annotated[tuple[int, int], Each(Interval(ge=1, le=200)), Ascending()] = (1, 6)
     classes: Sequence[str] | Mapping[str, float] | None = None
-    scale_range: Annotated[tuple[float, float], Each(Interval(ge=0.1, le=10)), Ascending()] = (
-        0.8,
-        1.25,
-    )
+    scale_range: Annotated[Ends, Each(Interval(ge=0.1, le=10)), Ascending()] = (0.8, 1.25)
     turn: Annotated[float, Interval(ge=0, le=180)] = 180.0
     mirror: bool = True
     blend: Annotated[str, OneOf(BLENDS)] = "feather"

@@ -16,7 +16,7 @@ from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
 from twinset.core.image.instance_maps import objects_from_ids
 from twinset.core.image.surface_defects import DEFECTS, marked
-from twinset.core.parameters import Ascending, Each, Fraction, Interval, read_weights
+from twinset.core.parameters import Ascending, Each, Ends, Fraction, Interval, read_weights
 
 from .._conditions import outcomes_that_meet
 from .._quotas import allocate
@@ -86,14 +86,8 @@ class Defects(Generator):
     kinds_of_defect: Sequence[str] | Mapping[str, float] = tuple(DEFECTS)
     good_fraction: Fraction = 0.3
     n_defects_range: Annotated[tuple[int, int], Each(Interval(ge=1, le=20)), Ascending()] = (1, 3)
-    side_range: Annotated[tuple[float, float], Each(Interval(ge=0.02, le=0.8)), Ascending()] = (
-        0.1,
-        0.35,
-    )
-    amount_range: Annotated[tuple[float, float], Each(Interval(ge=0, le=1)), Ascending()] = (
-        0.3,
-        0.9,
-    )
+    side_range: Annotated[Ends, Each(Interval(ge=0.02, le=0.8)), Ascending()] = (0.1, 0.35)
+    amount_range: Annotated[Ends, Each(Interval(ge=0, le=1)), Ascending()] = (0.3, 0.9)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -16,7 +16,7 @@ from twinset.core.data.schema import Field, Taxonomy
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError, UnknownNameError
 from twinset.core.image.codec import encode_lossless
-from twinset.core.parameters import Ascending, Each, Fraction, Interval, read_weights
+from twinset.core.parameters import Ascending, Each, Ends, Fraction, Interval, read_weights
 
 from ._labelled_images import (
     Choices,
@@ -102,10 +102,7 @@ class Meshes(Generator):
         default_factory=lambda: {name: {"mesh": name} for name in ("box", "cylinder", "sphere")}
     )
     n_objects_range: Annotated[tuple[int, int], Each(Interval(ge=1, le=30)), Ascending()] = (1, 5)
-    scale_range: Annotated[tuple[float, float], Each(Interval(ge=0.03, le=0.6)), Ascending()] = (
-        0.12,
-        0.3,
-    )
+    scale_range: Annotated[Ends, Each(Interval(ge=0.03, le=0.6)), Ascending()] = (0.12, 0.3)
     factors: Mapping[str, Sequence[str] | Mapping[str, float]] = field(default_factory=dict)
     ground_colour: str | None = None
     shadow: Fraction = 0.7

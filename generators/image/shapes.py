@@ -16,7 +16,7 @@ from twinset.core.data.schema import Field, Label, Taxonomy
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
 from twinset.core.image.polygons import signed_area
-from twinset.core.parameters import Ascending, Each, Fraction, Interval, read_weights
+from twinset.core.parameters import Ascending, Each, Ends, Fraction, Interval, read_weights
 
 from .._conditions import outcomes_that_meet
 from .._quotas import allocate
@@ -103,15 +103,9 @@ class Shapes(Generator):
     size: Annotated[int, Interval(ge=32, le=2048)] = 128
     n_objects_range: Annotated[tuple[int, int], Each(Interval(ge=0, le=50)), Ascending()] = (1, 5)
     categories: Sequence[str] | Mapping[str, float] | None = None
-    scale_range: Annotated[tuple[float, float], Each(Interval(ge=0.03, le=0.6)), Ascending()] = (
-        0.12,
-        0.35,
-    )
+    scale_range: Annotated[Ends, Each(Interval(ge=0.03, le=0.6)), Ascending()] = (0.12, 0.35)
     night_fraction: Fraction = 0.25
-    brightness_range: Annotated[tuple[float, float], Each(Interval(ge=0.2, le=2)), Ascending()] = (
-        0.85,
-        1.15,
-    )
+    brightness_range: Annotated[Ends, Each(Interval(ge=0.2, le=2)), Ascending()] = (0.85, 1.15)
     noise: Annotated[float, Interval(ge=0, le=64)] = 3.0
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.encoding import Matrix
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
-from twinset.core.errors import FitError, MissingExtraError, ParameterError, without_values
+from twinset.core.errors import FitError, ParameterError, needs_extra, without_values
 from twinset.core.seeding import draw_seed
 
 from ._engine.one_hot_space import IndicatorSpace
@@ -112,10 +112,8 @@ class Imblearn(Generator):
         ParameterError
             The sampler has no such setting.
         """
-        try:
+        with needs_extra("imbalanced-learn", "imbalanced"):
             import imblearn.over_sampling as samplers
-        except ImportError as error:
-            raise MissingExtraError.for_library("imbalanced-learn", "imbalanced") from error
         given = {"sampling_strategy": dict(strategy), "random_state": seed, **self.settings}
         try:
             return getattr(samplers, self.sampler)(**given)

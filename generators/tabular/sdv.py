@@ -20,7 +20,7 @@ from twinset.core.data.encoding import EncodedColumn, Matrix, TableEncoding
 from twinset.core.data.rule import Rule
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
-from twinset.core.errors import FitError, MissingExtraError, ParameterError
+from twinset.core.errors import FitError, ParameterError, needs_extra
 from twinset.core.parameters import Ge
 from twinset.core.rules.violations import violations
 from twinset.core.seeding import draw_seed, seeded_globals
@@ -193,12 +193,9 @@ class _FittedSdv(FittedGenerator):
 
 
 def _import_sdv() -> Any:
-    try:
-        # Merely importing SDV draws from the global streams.
-        with seeded_globals(np.random.default_rng(0)):
-            import sdv.single_table
-    except ImportError as error:
-        raise MissingExtraError.for_library("sdv", "sdv") from error
+    # Merely importing SDV draws from the global streams.
+    with needs_extra("sdv", "sdv"), seeded_globals(np.random.default_rng(0)):
+        import sdv.single_table
     return sdv.single_table
 
 

@@ -20,7 +20,9 @@ read with care come with a warning: `FewRowsWarning`, `FormatLossWarning`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Self
 
 Place = tuple[str | int, ...]
 """Path of a value in the settings, e.g. ``("templates", "refund", 1)``."""
@@ -49,6 +51,17 @@ class TwinsetError(Exception):
     def __init__(self, message: str, *, got: str = "", allowed: str = "", todo: str = "") -> None:
         self.message, self.got, self.allowed, self.todo = message, got, allowed, todo
         super().__init__(message)
+
+    @classmethod
+    def unknown(cls, message: str, name: object, known: Iterable[str]) -> Self:
+        """Build the error for a name that is none of `known`; `got` is the name if the message lacks it."""
+        names = list(known)
+        return cls(
+            message,
+            got="" if f"'{name}'" in message else str(name),
+            allowed=", ".join(names[:30]) + (", ..." if len(names) > 30 else ""),
+            todo=did_you_mean(str(name), names),
+        )
 
     def __str__(self) -> str:
         parts = [self.message]
@@ -79,14 +92,10 @@ class UnknownNameError(RecipeError):
         >>> str(UnknownNameError.for_name("generator", "tabular.tres", ["tabular.trees"]))
         "unknown generator 'tabular.tres'; allowed: tabular.trees; did you mean 'tabular.trees'?"
         """
-        names = sorted(known)
         where = f" ({place})" if place else ""
-        shown = ", ".join(names[:30]) + (", ..." if len(names) > 30 else "")
-        return cls(
-            f"unknown {noun} '{name}'{where}",
-            allowed=shown or "nothing: there are none",
-            todo=did_you_mean(name, names),
-        )
+        error = cls.unknown(f"unknown {noun} '{name}'{where}", name, sorted(known))
+        error.allowed = error.allowed or "nothing: there are none"
+        return error
 
 
 class ParameterError(TwinsetError):
@@ -100,17 +109,9 @@ class ParameterError(TwinsetError):
         Where in the settings it stands, from the outside in; a recipe tells its line.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        got: str = "",
-        allowed: str = "",
-        todo: str = "",
-        place: tuple[str | int, ...] = (),
-    ) -> None:
+    def __init__(self, message: str, *, place: Place = (), **facts: str) -> None:
         self.place = place
-        super().__init__(message, got=got, allowed=allowed, todo=todo)
+        super().__init__(message, **facts)
 
 
 class SchemaError(TwinsetError):
@@ -132,11 +133,9 @@ class LeakError(TwinsetError):
         Name of the leak, by which it can be allowed: see `twinset.measurement.leakage.LEAKS`.
     """
 
-    def __init__(
-        self, message: str, *, kind: str, got: str = "", allowed: str = "", todo: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, kind: str, **facts: str) -> None:
         self.kind = kind
-        super().__init__(message, got=got, allowed=allowed, todo=todo)
+        super().__init__(message, **facts)
 
 
 class FitError(TwinsetError):
@@ -157,6 +156,15 @@ class MissingExtraError(TwinsetError):
             f"this needs the library '{library}', which is not installed",
             todo=f"install it with: pip install 'twinset[{extra}]'",
         )
+
+
+@contextmanager
+def needs_extra(library: str, extra: str) -> Iterator[None]:
+    """Turn an import that fails inside the block into the error that says which extra brings `library`."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError.for_library(library, extra) from error
 
 
 class FormatLossWarning(UserWarning):

@@ -129,22 +129,16 @@ Margin = Annotated[float, Ge(0)]
 """An equivalence margin, in the unit of its metric."""
 Replicates = Annotated[int, Ge(2)]
 """Number of bootstrap replicates."""
+Ends = tuple[float, float]
+"""Smallest and largest of a range."""
 Device = Literal["auto", "cpu", "cuda"]
 """Where torch computes; "auto" takes a GPU where there is one."""
 
 
-def check_parameters(settings: Any) -> None:
+def check_parameters(
+    settings: Any,  # an instance of a dataclass whose annotations declare ranges
+) -> None:
     """Raise an error for the first setting whose value lies outside its declared range.
-
-    Parameters
-    ----------
-    settings : object
-        An instance of a dataclass whose annotations declare ranges.
-
-    Raises
-    ------
-    ParameterError
-        A setting is of a wrong type or out of its range.
 
     Examples
     --------
@@ -171,25 +165,13 @@ def check_parameters(settings: Any) -> None:
 
 
 def read_weights(
-    given: Sequence[str] | Mapping[str, float], known: Iterable[str], setting: str, noun: str
+    given: Sequence[str] | Mapping[str, float],  # names, with weights when a mapping
+    known: Iterable[str],  # names that are allowed
+    # name of the setting, and of one of its names, in errors
+    setting: str,
+    noun: str,
 ) -> dict[str, float]:
     """Return name -> weight; a sequence of names gives equal weights.
-
-    Parameters
-    ----------
-    given : sequence of str, or mapping of str to float
-        Names, with weights when a mapping.
-    known : iterable of str
-        Names that are allowed.
-    setting, noun : str
-        Name of the setting, and of one of its names, in errors.
-
-    Raises
-    ------
-    UnknownNameError
-        A name is not known.
-    ParameterError
-        A weight is negative or infinite, or none is above 0.
 
     Examples
     --------

@@ -10,10 +10,9 @@ import numpy as np
 
 from twinset.core.contracts import KeepsAccount, Progress
 from twinset.core.data.dataset import Card, Dataset
-from twinset.core.data.row_filter import counted
 from twinset.core.data.rule import Rule
 from twinset.core.data.schema import Schema
-from twinset.core.data.where import Where
+from twinset.core.data.where import Where, counted
 from twinset.core.errors import DataError, RecipeError
 from twinset.core.rules.enforce import EnforcedRows, RuleEnforcer, RuleTally
 from twinset.core.seeding import rng_for

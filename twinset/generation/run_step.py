@@ -9,7 +9,7 @@ from typing import cast
 from twinset.core.contracts import Progress, TakesAssets
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.where import Where
-from twinset.core.data.window_features import declared, recomputed
+from twinset.core.data.window_features import recomputed
 from twinset.core.errors import DataError, SchemaError
 from twinset.core.stats.hypothesis_tests import declared_columns
 from twinset.generation.assets import predictions_of, read_assets
@@ -106,7 +106,7 @@ def _open_generating(part: GenerationStep, workers: int, progress: Progress) -> 
         plan_notes = () if plan is None else (plan.summary,)
         return replace(card, notes=(*card.notes, *plan_notes, *made.notes()))
 
-    aggregates = train is not None and bool(declared(train.schema))
+    aggregates = train is not None and bool(train.schema.aggregates)
     return OpenStep(
         sum(rows for _, rows in requests),
         lambda skip: with_aggregates(chunks(skip), train),
@@ -125,7 +125,7 @@ def _account_for(earlier: Iterable[Dataset], state: OpenSet) -> None:
 
 def with_aggregates(chunks: Iterator[Dataset], train: Dataset | None) -> Iterator[Dataset]:
     """Yield the chunks with every declared aggregate computed from all of them and the train rows."""
-    if train is None or not declared(train.schema):
+    if train is None or not train.schema.aggregates:
         yield from chunks
         return
     # A row's window may reach into any chunk: this step alone is held in memory.

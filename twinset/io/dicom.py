@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.errors import DataError, MissingExtraError, without_values
+from twinset.core.errors import DataError, needs_extra, without_values
 from twinset.core.image.codec import encode_lossless
 
 _MAX_UINT16 = 65_535  # whole values above it need float32, which holds them exactly up to 2^24
@@ -35,11 +35,9 @@ def image_of_dicom(data: bytes) -> bytes:
     MissingExtraError
         pydicom is not installed.
     """
-    try:
+    with needs_extra("pydicom", "dicom"):
         pydicom: Any = import_module("pydicom")
         apply_modality_lut: Any = import_module("pydicom.pixels").apply_modality_lut
-    except ImportError as error:
-        raise MissingExtraError.for_library("pydicom", "dicom") from error
     try:
         found = pydicom.dcmread(io.BytesIO(data))
         frames = int(getattr(found, "NumberOfFrames", 1) or 1)

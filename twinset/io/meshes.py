@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.errors import DataError, MissingExtraError
+from twinset.core.errors import DataError, needs_extra
 from twinset.io.files import inside
 from twinset.io.formats import all_formats
 from twinset.io.images import holds_images
@@ -57,10 +57,8 @@ def mesh_files(folder: Path) -> list[Path]:
 
 
 def _triangles(data: bytes, name: str) -> npt.NDArray[np.float64]:
-    try:
+    with needs_extra("trimesh", "3d"):
         import trimesh
-    except ImportError as error:
-        raise MissingExtraError.for_library("trimesh", "3d") from error
     ending = name.rpartition(".")[2].lower()
     try:
         mesh = trimesh.load_mesh(io.BytesIO(data), file_type=ending, process=False)

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.hashing import spread
-from twinset.core.seeding import rng_for
+from twinset.core.seeding import rng_for, spread
 
 Floats = npt.NDArray[np.float64]
 Hashes = npt.NDArray[np.uint64]

@@ -11,8 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.row_filter import ALL_OBJECTS, count_column
-from twinset.core.data.where import Where
+from twinset.core.data.where import ALL_OBJECTS, Where, count_column
 from twinset.core.errors import ParameterError, TwinsetError
 from twinset.core.image.instance_maps import ObjectLabel
 

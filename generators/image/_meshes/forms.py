@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Label
-from twinset.core.errors import MissingExtraError, ParameterError, UnknownNameError
+from twinset.core.errors import ParameterError, UnknownNameError, needs_extra
 
 from .._labelled_images import Rgb, find_asset
 from .._scenes.spec import check_keys, read_colour
@@ -70,10 +70,8 @@ def forms_of(
 
 def solid(name: str) -> Triangles:
     """Return the triangles of one of `SOLIDS`."""
-    try:
+    with needs_extra("trimesh", EXTRA):
         from trimesh import creation
-    except ImportError as error:
-        raise MissingExtraError.for_library("trimesh", EXTRA) from error
     made = {
         "box": lambda: creation.box((1, 1, 1)),
         "capsule": lambda: creation.capsule(height=1.2, radius=0.35),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.errors import MissingExtraError
+from twinset.core.errors import needs_extra
 
 from .forms import EXTRA, Triangles
 
@@ -70,11 +70,9 @@ class Scenery:
     """Meshes that rays are cast against; the last one may be the ground."""
 
     def __init__(self, meshes: list[Triangles]) -> None:
-        try:
+        with needs_extra("embreex", EXTRA):
             from embreex import rtcore_scene
             from embreex.mesh_construction import TriangleMesh
-        except ImportError as error:
-            raise MissingExtraError.for_library("embreex", EXTRA) from error
         self._scene: Any = rtcore_scene.EmbreeScene()
         # They must live as long as the scene does.
         self._meshes = [

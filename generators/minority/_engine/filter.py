@@ -9,7 +9,7 @@ from twinset.core.contracts import Generator, TracedGenerator
 from twinset.core.data.conditions import unmet
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
-from twinset.core.features.discriminator import fit_discriminator
+from twinset.core.features.models import fit_discriminator
 from twinset.core.seeding import rng_for
 
 from .engine import FittedByCondition, apportion_rows, classes_of

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.encoding import EncodedColumn, TableEncoding, label_array, number_array
-from twinset.core.data.hashing import GOLDEN, scramble
 from twinset.core.data.schema import Schema
+from twinset.core.seeding import GOLDEN, scramble
 
 from .streams import Floats, Positions
 

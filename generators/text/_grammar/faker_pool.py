@@ -8,7 +8,7 @@ from functools import lru_cache
 from threading import Lock
 from typing import Any
 
-from twinset.core.errors import MissingExtraError, ParameterError, Place, did_you_mean
+from twinset.core.errors import ParameterError, Place, did_you_mean, needs_extra
 from twinset.core.seeding import draw_seed, rng_for
 
 # One Faker a locale is shared by all threads: it is seeded and called by one of them at a time.
@@ -76,11 +76,9 @@ def _pool(
 @lru_cache(maxsize=128)
 def _faker(locale: str) -> Any:
     """Return the generator of a locale; all elements of its lists are equally likely."""
-    try:
+    with needs_extra("faker", "text"):
         from faker import Faker
         from faker.config import AVAILABLE_LOCALES
-    except ImportError as error:
-        raise MissingExtraError.for_library("faker", "text") from error
     if locale not in AVAILABLE_LOCALES:
         raise ParameterError(
             f"Faker does not know the locale '{locale}'",

@@ -20,7 +20,6 @@ from twinset.core.data.window_features import (
     Aggregate,
     aggregate,
     agreement,
-    declared,
     recomputed,
     with_aggregate,
 )
@@ -196,7 +195,7 @@ def test_a_run_computes_declared_aggregates_of_real_and_synthetic_rows(
 
     catalog = Catalog(tmp_path / "root")
     train = catalog.load(catalog.find("velocity.real.train"))
-    assert [f.name for f in declared(train.schema)] == ["n_20", "spent"]
+    assert [f.name for f in train.schema.aggregates] == ["n_20", "spent"]
     assert agreement(train) == {"n_20": 1.0, "spent": 1.0}
     for step in ("bootstrap", "marginals"):
         made = catalog.load(catalog.find(f"velocity.{step}"))

@@ -13,8 +13,12 @@ from twinset.core.data.where import Where
 from twinset.core.features.discretize import bin_edges, infer_factors
 from twinset.core.features.slice_search import _n_triples, search_slices
 from twinset.core.seeding import rng_for
-from twinset.core.stats.covering_arrays import cells_of, count_covered_combinations, factor_tuples
 from twinset.core.stats.hypothesis_tests import discoveries, two_sample
+from twinset.evaluation.coverage._underrepresented import (
+    cells_of,
+    count_covered_combinations,
+    factor_tuples,
+)
 
 
 def test_two_way_coverage_by_hand() -> None:

@@ -14,7 +14,14 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.rule import Rule
 from twinset.core.data.where import Where
 from twinset.core.errors import RecipeError
-from twinset.core.rules.enforce import EnforcedRows, RuleEnforcer, RuleTally
+from twinset.core.rules.enforce import (
+    BORROWED,
+    MOVED,
+    REDRAWN,
+    EnforcedRows,
+    RuleEnforcer,
+    RuleTally,
+)
 from twinset.core.rules.violations import violations
 
 REAL = Dataset.from_arrow(
@@ -176,7 +183,7 @@ def test_missing_values_stay_missing_and_rows_that_hold_stay_as_they_are() -> No
     rows = made({"tax": None}, {"city": None, "land": "NO"}, {})
     held = keeper(*rules).enforce(rows, np.random.default_rng(0))
     assert held.dataset.digest == rows.digest
-    assert not held.moved.any()
+    assert not held.marks[MOVED].any()
 
 
 def test_chained_and_overlapping_rules_settle() -> None:
@@ -220,7 +227,7 @@ def test_what_cannot_be_moved_is_drawn_again_and_counted() -> None:
     )
     assert [row["units"] > 5 for row in held.dataset.records.to_pylist()] == [True, True]
     assert asked
-    assert held.redrawn.tolist() == [[True, False]]
+    assert held.marks[REDRAWN].tolist() == [[True, False]]
     tally = RuleTally((rule,))
     tally.add(held)
     assert tally.notes() == ("Rule predicate(units > 5) was repaired; of 2 rows 1 drawn again.",)
@@ -231,7 +238,7 @@ def test_columns_are_borrowed_together_when_no_draw_will_do() -> None:
     wrong = made(*[{"net": 1.0 + i, "gross": 100.0} for i in range(5)])
     held = keeper(rule).enforce(wrong, np.random.default_rng(0), None, lambda n: wrong)
     assert not violations(rule, held.dataset).any()
-    assert held.borrowed.all()
+    assert held.marks[BORROWED].all()
     # What the rule does not name is left as it was drawn.
     assert held.dataset.records.column("units").to_pylist() == [3] * 5
 
@@ -321,5 +328,5 @@ def test_rare_good_rows_are_waited_for_where_nothing_may_be_borrowed() -> None:
 
     held = found.enforce(independent(300), rng, None, independent)
     assert not violations(rule, held.dataset).any()
-    assert held.redrawn.sum() > 250
-    assert not held.borrowed.any()
+    assert held.marks[REDRAWN].sum() > 250
+    assert not held.marks[BORROWED].any()

@@ -39,7 +39,7 @@ def ledger(rules: tuple[Rule, ...], **columns: object) -> tuple[KeyLedger, Datas
 
 def admitted(of: KeyLedger, rows: Dataset, n: int) -> Dataset:
     marks = np.zeros((len(of.enforcer.rules), len(rows)), dtype=bool)
-    held = EnforcedRows(rows, marks, marks.copy(), marks.copy())
+    held = EnforcedRows(rows, np.stack([marks] * 3))
     # The generator knows nothing but these rows: only moves can help.
     return of.admit(held, n, np.random.default_rng(0), None, lambda k: rows.slice(0, 1)).dataset
 

@@ -9,7 +9,7 @@ from twinset.core.contracts import NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.findings import ConfidentRows, FeatureImportances, RegionShare
 from twinset.core.seeding import rng_for
-from twinset.core.stats.roc_auc import areas
+from twinset.core.stats.hypothesis_tests import areas
 from twinset.evaluation.gap.classifier import Classifier
 
 scores = st.lists(st.integers(0, 6).map(float), min_size=1, max_size=25)

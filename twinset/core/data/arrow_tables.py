@@ -15,11 +15,6 @@ _MAX_SHOWN = 30  # names in an error; more would hide what it says
 def to_table(data: object) -> pa.Table:
     """Return a table from anything that speaks the Arrow C stream protocol, texts as plain strings.
 
-    Raises
-    ------
-    DataError
-        `data` offers no Arrow stream, has no columns, or has two columns of one name.
-
     Examples
     --------
     >>> to_table(pa.table({"a": pa.array(["x"], pa.large_string())})).schema.field("a").type
@@ -71,13 +66,10 @@ def _refuse_repeated(names: list[str]) -> None:
         )
 
 
-def infer_schema(table: pa.Table) -> Schema:
+def infer_schema(
+    table: pa.Table,  # any table without reserved columns
+) -> Schema:
     """Return a schema for `table`: the kind of every column, inferred from type, values and name.
-
-    Parameters
-    ----------
-    table : pyarrow.Table
-        Any table without reserved columns.
 
     Returns
     -------
@@ -85,11 +77,6 @@ def infer_schema(table: pa.Table) -> Schema:
         One field a column. Texts that seldom repeat, and those that look like keys (mail addresses,
         account and telephone numbers), become ids (one word) or free text; others categories.
         Integers with two neighbouring values (0 / 1) become categories.
-
-    Raises
-    ------
-    SchemaError
-        No kind accepts a column.
 
     Examples
     --------
@@ -104,7 +91,7 @@ def infer_schema(table: pa.Table) -> Schema:
 def _infer_field(name: str, column: pa.ChunkedArray) -> Field:
     sample = ColumnSample(name, column)
     for kind_name, kind in sorted(KINDS.items(), key=lambda item: item[1].precedence):
-        found = kind.infer(sample)
+        found = kind.infer(sample) if kind.may_hold(name, column.type) else None
         if found is not None:
             defaults = {"nullable": column.null_count > 0, "stored": str(column.type)}
             role = kind.default_role
@@ -128,12 +115,6 @@ def conform(table: pa.Table, schema: Schema) -> pa.Table:
     """Return `table` with the schema's columns, in its order and canonical types.
 
     NaN and null are one thing here: missing.
-
-    Raises
-    ------
-    SchemaError
-        A column is lacking or not expected, a value cannot be read as its kind says, a number is
-        infinite, or a label is none of the taxonomy's.
     """
     missing = [name for name in schema.names if name not in table.column_names]
     extra = [name for name in table.column_names if name not in schema.names]

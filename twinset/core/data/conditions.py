@@ -18,28 +18,13 @@ _SHOWN_LEVELS = 20  # labels in an error: more would hide what it says
 
 
 def rows_to_learn_from(
-    real: Dataset | None, kinds: Collection[str], *, component: str, min_rows: int = 1
+    real: Dataset | None,  # what `fit` was given
+    kinds: Collection[str],  # field kinds that the generator can make
+    *,
+    component: str,  # name of the generator, for the message
+    min_rows: int = 1,  # fewest rows it can learn from
 ) -> Dataset:
-    """Return `real` when a generator can learn from it; say clearly why when it cannot.
-
-    Parameters
-    ----------
-    real : Dataset or None
-        What `fit` was given.
-    kinds : collection of str
-        Field kinds that the generator can make.
-    component : str
-        Name of the generator, for the message.
-    min_rows : int
-        Fewest rows it can learn from.
-
-    Raises
-    ------
-    FitError
-        There is no real set, or it has fewer than `min_rows` rows.
-    SchemaError
-        A column is of another kind.
-    """
+    """Return `real` when a generator can learn from it; say clearly why when it cannot."""
     if real is None:
         raise FitError(f"{component} needs a real set", todo="name one under 'source'")
     if len(real) < min_rows:
@@ -61,15 +46,7 @@ def rows_to_learn_from(
 
 
 def column_masks(train: Dataset, where: Where) -> dict[str, Mask]:
-    """Return, for each column that `where` names, which train rows meet its condition, shape (n,).
-
-    Raises
-    ------
-    ParameterError
-        No train row meets the condition on one of the columns, so it cannot have been learnt.
-    SchemaError
-        A column does not exist or cannot be compared with the value.
-    """
+    """Return, for each column that `where` names, which train rows meet its condition, shape (n,)."""
     masks = {}
     for column, condition in where.conditions.items():
         masks[column] = train.mask(Where({column: condition}))
@@ -78,16 +55,13 @@ def column_masks(train: Dataset, where: Where) -> dict[str, Mask]:
     return masks
 
 
-def unmet(where: Where, train: Dataset | None = None) -> ParameterError:
+def unmet(
+    where: Where,  # the condition
+    # the rows learnt from; for a condition on one column the error then names labels, or the range
+    # of a number, widened to two digits so that it gives no single value away
+    train: Dataset | None = None,
+) -> ParameterError:
     """Return the error that says that a condition cannot be met, and what is nearest to it.
-
-    Parameters
-    ----------
-    where : Where
-        The condition.
-    train : Dataset, optional
-        The rows learnt from; for a condition on one column the error then names labels, or the range
-        of a number, widened to two digits so that it gives no single value away.
 
     Examples
     --------
@@ -133,28 +107,14 @@ def _outwards(value: float, direction: int) -> float:
 
 
 def keep_drawing(
-    draw: Callable[[int], Dataset], n: int, where: Where, *, rounds: int = 16, min_draw: int = 0
+    draw: Callable[[int], Dataset],  # returns about that many new rows
+    n: int,  # number of rows, 0 or more
+    where: Where,  # condition that every row meets
+    *,
+    rounds: int = 16,  # draws after which to give up. No draw asks for more than 4 n or 65,536 rows
+    min_draw: int = 0,  # smallest number of rows in the first draw
 ) -> Dataset:
-    """Return exactly `n` rows that meet `where`, taken from repeated draws; never endless.
-
-    Parameters
-    ----------
-    draw : callable
-        Returns about that many new rows.
-    n : int
-        Number of rows, 0 or more.
-    where : Where
-        Condition that every row meets.
-    rounds : int
-        Draws after which to give up. No draw asks for more than 4 n or 65,536 rows.
-    min_draw : int
-        Smallest number of rows in the first draw.
-
-    Raises
-    ------
-    ParameterError
-        The rounds brought fewer than `n` rows.
-    """
+    """Return exactly `n` rows that meet `where`, taken from repeated draws; never endless."""
     kept: list[Dataset] = []
     found = drawn = 0
     size = max(n, min_draw)

@@ -16,10 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.data.arrow_tables import conform, infer_schema, restore, to_table
-from twinset.core.data.hashing import update_digest
-from twinset.core.data.row_filter import rows_that_meet
 from twinset.core.data.schema import RESERVED, Schema
-from twinset.core.data.where import Where
+from twinset.core.data.where import Where, rows_that_meet
 from twinset.core.errors import DataError, SchemaError
 
 if TYPE_CHECKING:
@@ -330,6 +328,60 @@ def sample_positions(n: int, limit: int, rng: np.random.Generator) -> npt.NDArra
     if n <= limit:
         return np.arange(n)
     return np.sort(rng.choice(n, limit, replace=False)).astype(np.int64)
+
+
+def update_digest(sink: Any, table: pa.Table) -> None:
+    """Feed names, types and every value of a table into a hash object.
+
+    Slices, chunks, dictionaries and what lies in memory under missing values make no difference, which
+    the bytes of an Arrow stream would show.
+
+    Examples
+    --------
+    >>> import hashlib
+    >>> one, other = hashlib.sha256(), hashlib.sha256()
+    >>> update_digest(one, pa.table({"a": ["x", "y", "z"]}).slice(1))
+    >>> update_digest(other, pa.table({"a": ["y", "z"]}))
+    >>> one.digest() == other.digest()
+    True
+    """
+    for name, column in zip(table.column_names, table.columns):
+        sink.update(f"{name}\x1f{column.type}\x1f{len(column)}\x1f".encode())
+        if pa.types.is_dictionary(column.type):
+            column = pc.cast(column, column.type.value_type)
+        _update(sink, column.combine_chunks())
+
+
+def _update(sink: Any, array: pa.Array) -> None:
+    if isinstance(array, pa.ChunkedArray):  # combine_chunks of a column without any chunk
+        array = pa.concat_arrays(array.chunks) if array.chunks else pa.nulls(0, array.type)
+    sink.update(np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).tobytes())
+    if array.null_count:
+        array = array.drop_null()
+    if pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type):
+        array = array.cast(pa.binary())
+    kind = array.type
+    if pa.types.is_null(kind) or len(array) == 0:
+        return
+    if pa.types.is_struct(kind):
+        for part in array.flatten():
+            _update(sink, part)
+    elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        sink.update(pc.list_value_length(array).cast(pa.int64()).to_numpy().tobytes())
+        _update(sink, array.flatten())
+    elif pa.types.is_boolean(kind):
+        sink.update(np.packbits(array.to_numpy(zero_copy_only=False)).tobytes())
+    elif pa.types.is_string(kind) or pa.types.is_binary(kind):
+        sink.update(pc.binary_length(array).to_numpy().tobytes())
+        ends = np.frombuffer(array.buffers()[1], np.int32)[
+            array.offset : array.offset + len(array) + 1
+        ]
+        data = array.buffers()[2]
+        sink.update(memoryview(data)[int(ends[0]) : int(ends[-1])] if data is not None else b"")
+    else:
+        width = kind.bit_width // 8
+        data = memoryview(array.buffers()[1])
+        sink.update(data[array.offset * width : (array.offset + len(array)) * width])
 
 
 _RESERVED_TYPES = {

@@ -19,33 +19,21 @@ Matrix = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class EncodedColumn:
-    """Where one field stands in the matrix, and what is needed to bring it back.
-
-    Parameters
-    ----------
-    field : Field
-        The field.
-    value : int
-        Matrix column of its values: the number itself, microseconds since 1970, or a level's code.
-    missing : int or None
-        Matrix column that is 1 where the value is missing, 0 elsewhere; None if it never is.
-    levels : tuple of str
-        What the codes 0, 1, ... stand for; empty for numbers and datetimes.
-    step : float or None
-        Grid that the values lie on (0.01 for cents, a day for dates); None for a free number.
-    low, high : float
-        Smallest and greatest value seen.
-    fill : float
-        What stands in the value column where the value is missing: the median, or the most frequent code.
-    """
+    """Where one field stands in the matrix, and what is needed to bring it back."""
 
     field: Field
+    # Matrix column of its values: the number itself, microseconds since 1970, or a level's code
     value: int
+    # Matrix column that is 1 where the value is missing, 0 elsewhere; None if it never is
     missing: int | None
-    levels: tuple[str, ...]
+    levels: tuple[str, ...]  # What the codes 0, 1, ... stand for; empty for numbers and datetimes
+    # Grid that the values lie on (0.01 for cents, a day for dates); None for a free number
     step: float | None
+    # Smallest and greatest value seen
     low: float
     high: float
+    # What stands in the value column where the value is missing: the median, or the most frequent
+    # code
     fill: float
 
     @property
@@ -78,13 +66,7 @@ class TableEncoding:
 
     @classmethod
     def from_dataset(cls, dataset: Dataset) -> TableEncoding:
-        """Return the encoding that fits `dataset`.
-
-        Raises
-        ------
-        SchemaError
-            A column is neither number, integer, category, boolean nor datetime.
-        """
+        """Return the encoding that fits `dataset`."""
         columns, width = [], 0
         for field in dataset.schema.fields:
             if not field.is_tabular:
@@ -104,13 +86,7 @@ class TableEncoding:
         return sum(1 if column.missing is None else 2 for column in self.columns)
 
     def encode(self, dataset: Dataset) -> Matrix:
-        """Return the rows as floats, shape (n, d), free of NaN.
-
-        Raises
-        ------
-        DataError
-            A label, or a missing value, stands where the encoding knows none.
-        """
+        """Return the rows as floats, shape (n, d), free of NaN."""
         matrix = np.empty((len(dataset), self.width))
         for column in self.columns:
             name = column.field.name
@@ -128,25 +104,16 @@ class TableEncoding:
 
     def decode(
         self,
-        matrix: npt.NDArray[np.floating[Any]],
-        rng: np.random.Generator | None = None,
+        matrix: npt.NDArray[np.floating[Any]],  # rows of floats, shape (n, d), finite
+        rng: np.random.Generator | None = None,  # stream for rounding at random
         *,
-        names: Sequence[str] | None = None,
+        names: Sequence[str] | None = None,  # the fields wanted; all by default
     ) -> Dataset:
         """Return the rows that the floats stand for.
 
         Numbers are held inside the range seen and put on their grid (integers, decimals, whole
         days): to the nearest point, or, when `rng` is given, up or down at random so that the mean
         stays as it is. Codes go to the nearest level; an indicator of 0.5 or more means missing.
-
-        Parameters
-        ----------
-        matrix : numpy.ndarray
-            Rows of floats, shape (n, d), finite.
-        rng : numpy.random.Generator, optional
-            Stream for rounding at random.
-        names : sequence of str, optional
-            The fields wanted; all by default.
         """
         schema = self.schema if names is None else self.schema.select(names)
         own = {column.field.name: column for column in self.columns}
@@ -206,16 +173,7 @@ def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def round_to_step(values: Matrix, step: float, rng: np.random.Generator | None = None) -> Matrix:
-    """Return the values on the grid of `step`: the nearest point, or with `rng` unbiased at random.
-
-    Examples
-    --------
-    >>> round_to_step(np.array([0.123, 7.0]), 0.01).tolist()
-    [0.12, 7.0]
-    >>> drawn = round_to_step(np.full(10_000, 0.3), 1.0, np.random.default_rng(0))
-    >>> sorted(set(drawn.tolist())), round(float(drawn.mean()), 1)
-    ([0.0, 1.0], 0.3)
-    """
+    """Return the values on the grid of `step`: the nearest point, or with `rng` unbiased at random."""
     scaled = values / step
     points = np.rint(scaled)
     if rng is not None:

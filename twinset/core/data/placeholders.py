@@ -13,19 +13,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.hashing import scramble
 from twinset.core.data.schema import Field
 from twinset.core.errors import DataError
-from twinset.core.seeding import rng_for
+from twinset.core.seeding import rng_for, scramble
 
 Whole = npt.NDArray[np.uint64]
 
 _ENOUGH = 20  # ids that must share a digit before it counts as fixed
 _SHOWN = 10_000  # ids that the shape is read from
 _LARGEST_COUNTER = 2**40  # a larger number is no counter, and floats stay exact far beyond it
-_DENSE = (
-    0.1  # share of a block that may be taken: drawing a free id from fuller ones takes many tries
-)
+# Share of a block that may be taken: drawing a free id from fuller ones takes many tries
+_DENSE = 0.1
 
 _FINE = str.maketrans(
     string.digits + string.ascii_letters, "9" * 10 + "a" * 26 + "A" * 26
@@ -35,13 +33,7 @@ _COARSE = str.maketrans(string.digits + string.ascii_letters, "x" * 62)
 
 @dataclass(frozen=True)
 class IdShape:
-    """What may stand at each place of an id: one character where it is fixed, else several.
-
-    Examples
-    --------
-    >>> IdShape.from_ids(["A-07", "A-31", "A-90"]).alphabets
-    ('A', '-', '0123456789', '0123456789')
-    """
+    """What may stand at each place of an id: one character where it is fixed, else several."""
 
     alphabets: tuple[str, ...]
 
@@ -145,16 +137,11 @@ class IdBlock:
         return self.shape.spell(walked + skipped, rows, keys[-1])
 
 
-def free_blocks(ids: pa.Array, greatest: int | None) -> tuple[IdBlock, ...]:
-    """Return blocks of free ids, first those of the source's own shape, then longer ones.
-
-    Parameters
-    ----------
-    ids : pyarrow.Array
-        All real ids, texts.
-    greatest : int, optional
-        Greatest number that the source's integer type holds.
-    """
+def free_blocks(
+    ids: pa.Array,  # all real ids, texts
+    greatest: int | None,  # greatest number that the source's integer type holds
+) -> tuple[IdBlock, ...]:
+    """Return blocks of free ids, first those of the source's own shape, then longer ones."""
     spread = np.linspace(0, len(ids) - 1, min(len(ids), _SHOWN)).astype(np.int64)
     some = ids.take(pa.array(spread)).to_pylist()
     for looseness in range(3):
@@ -229,19 +216,6 @@ class FreshColumns:
     Ids have the shape of the source's (fixed characters, digits, letters), never repeat and are never
     one of the ids it was fitted on. Texts are placeholder sentences with as many words as the
     source's; no word is taken over. The first n rows are the same however many follow.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> from twinset.core.data.schema import Schema
-    >>> fields = (Field(name="card", kind="id"), Field(name="note", kind="text"))
-    >>> table = pa.table({"card": ["C-104", "C-377"], "note": ["all is well", "call me back"]})
-    >>> fresh = FreshColumns.fit(Dataset.from_arrow(table, Schema(fields)))
-    >>> made = fresh.fill(3, 0, 7, fields)
-    >>> all(one[:2] == "C-" and one[2:].isdigit() for one in made["card"].to_pylist())
-    True
-    >>> [len(one.split()) for one in made["note"].to_pylist()]
-    [3, 3, 3]
     """
 
     ids: dict[str, tuple[IdBlock, ...]]
@@ -264,25 +238,15 @@ class FreshColumns:
             texts[text.name] = (_word_counts(column), column.null_count / max(len(column), 1))
         return cls(ids, texts, missing) if ids or texts else None
 
-    def fill(self, n: int, start: int, seed: int, fields: Sequence[Field]) -> dict[str, pa.Array]:
-        """Return the fresh values of rows `start` .. `start + n - 1`, by column.
-
-        Parameters
-        ----------
-        n : int
-            Number of rows.
-        start : int
-            Position of the first of them in the whole set.
-        seed : int
-            The recipe's seed; the key of the ids.
-        fields : sequence of Field
-            The fields of the set; those that are not fresh columns are passed over.
-
-        Raises
-        ------
-        DataError
-            The source's integer type has no room for so many new ids.
-        """
+    def fill(
+        self,
+        n: int,  # number of rows
+        start: int,  # position of the first of them in the whole set
+        seed: int,  # the recipe's seed; the key of the ids
+        # the fields of the set; those that are not fresh columns are passed over
+        fields: Sequence[Field],
+    ) -> dict[str, pa.Array]:
+        """Return the fresh values of rows `start` .. `start + n - 1`, by column."""
         rows = np.arange(start, start + n, dtype=np.uint64)
         columns = {}
         for wanted in fields:

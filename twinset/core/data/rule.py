@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+import pyarrow.compute as pc
+
 from twinset.core.errors import RecipeError, did_you_mean
 
 _SETTINGS: dict[str, tuple[str, ...]] = {
@@ -21,12 +23,26 @@ _SETTINGS: dict[str, tuple[str, ...]] = {
 }
 # Smallest number of columns of a rule; 1 where none is listed.
 _MIN_COLUMNS = {"order": 2, "sum": 2, "one_hot": 2, "dependency": 2}
-_ONE = {"range"}
-_ALLOWED = {
-    "allowed": "a list of rows, each a list of values",
-    "coefficients": "column: number",
-    "strict": "true or false",
-    "expression": "a text",
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_rows(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(v, list | tuple) for v in value)
+
+
+def _is_coefficients(value: object) -> bool:
+    return isinstance(value, Mapping) and bool(value) and all(map(_is_number, value.values()))
+
+
+# Setting -> its test, and what is allowed in words; all others are numbers.
+_VALUES: dict[str, tuple[Callable[[object], bool], str]] = {
+    "allowed": (_is_rows, "a list of rows, each a list of values"),
+    "coefficients": (_is_coefficients, "column: number"),
+    "strict": (lambda value: isinstance(value, bool), "true or false"),
+    "expression": (lambda value: isinstance(value, str), "a text"),
 }
 
 
@@ -41,11 +57,12 @@ def check_rule(kind: str, columns: tuple[str, ...], settings: Mapping[str, Any])
                 allowed=", ".join(known) or "none: it takes no settings",
                 todo=did_you_mean(name, known),
             )
-        if not _fits(kind, name, value):
+        fits, words = _VALUES.get(name, (_is_number, "a number"))
+        if not (fits(value) or (value is None and kind == "range")):
             raise RecipeError(
                 f"the setting '{name}' of a rule '{kind}' has a value of a wrong type",
                 got=type(value).__name__,
-                allowed=_ALLOWED.get(name, "a number"),
+                allowed=words,
             )
     if kind == "combination":
         _check_allowed(columns, settings)
@@ -65,26 +82,10 @@ def _check_columns(kind: str, columns: tuple[str, ...]) -> None:
             f"a rule '{kind}' needs at least {least} column" + "s" * (least > 1),
             got=str(len(columns)),
         )
-    if kind in _ONE and len(columns) > 1:
+    if kind == "range" and len(columns) > 1:
         raise RecipeError(f"a rule '{kind}' speaks of one column", got=str(len(columns)))
     if len(set(columns)) < len(columns):
         raise RecipeError(f"a rule '{kind}' names a column twice", got=", ".join(columns))
-
-
-def _fits(kind: str, name: str, value: object) -> bool:
-    if name == "allowed":
-        return isinstance(value, list | tuple) and all(isinstance(v, list | tuple) for v in value)
-    if name == "coefficients":
-        return isinstance(value, Mapping) and bool(value) and all(map(_is_number, value.values()))
-    if name == "strict":
-        return isinstance(value, bool)
-    if name == "expression":
-        return isinstance(value, str)
-    return _is_number(value) or (value is None and kind == "range")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _check_allowed(columns: tuple[str, ...], settings: Mapping[str, Any]) -> None:
@@ -240,10 +241,10 @@ def fault(text: str, reason: str) -> RecipeError:
 
 
 ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: lambda a, b: a + b,
-    ast.Sub: lambda a, b: a - b,
-    ast.Mult: lambda a, b: a * b,
-    ast.Div: lambda a, b: a / b,
+    ast.Add: pc.add,
+    ast.Sub: pc.subtract,
+    ast.Mult: pc.multiply,
+    ast.Div: pc.divide,
 }
 
 
@@ -290,11 +291,7 @@ class Rule:
 
     def __post_init__(self) -> None:
         if self.kind not in RULE_KINDS:
-            raise RecipeError(
-                f"unknown kind of rule '{self.kind}'",
-                allowed=", ".join(RULE_KINDS),
-                todo=did_you_mean(str(self.kind), RULE_KINDS),
-            )
+            raise RecipeError.unknown(f"unknown kind of rule '{self.kind}'", self.kind, RULE_KINDS)
         if self.kind == "predicate":
             predicate = Predicate.parse(self.settings.get("expression"))
             if self.columns and set(self.columns) != set(predicate.columns):

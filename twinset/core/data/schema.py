@@ -26,7 +26,7 @@ from twinset.core.data.taxonomy import Label as Label
 from twinset.core.data.taxonomy import Taxonomy as Taxonomy
 from twinset.core.data.taxonomy import first_repeated
 from twinset.core.data.window_spec import Aggregate
-from twinset.core.errors import SchemaError, did_you_mean
+from twinset.core.errors import SchemaError
 
 if TYPE_CHECKING:
     Kind = str
@@ -38,6 +38,16 @@ ROLES: tuple[str, ...] = get_args(Role)
 RESERVED = ("_id", "_origin", "_parents")
 TILE_COLUMNS = ("tile_of", "tile_x", "tile_y", "tile_of_width", "tile_of_height")
 """Where a tile comes from: name of the image, place of its upper left corner, size of the image."""
+
+
+class _KindFact:
+    """A fact of a field's kind, by the same name as in `ColumnKind`."""
+
+    def __set_name__(self, owner: type[Field], name: str) -> None:
+        self.name = name
+
+    def __get__(self, field: Field, owner: type[Field]) -> bool:
+        return bool(getattr(KINDS[field.kind], self.name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,61 +89,27 @@ class Field:
     description: str = ""
     aggregate: Aggregate | None = None
 
+    # Facts of the kind
+    is_tabular = _KindFact()
+    is_numeric = _KindFact()
+    has_order = _KindFact()
+    has_levels = _KindFact()
+    is_time = _KindFact()
+    is_whole = _KindFact()
+    is_continuous = _KindFact()
+
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise SchemaError(
-                f"the column '{self.name}' has an unknown kind",
-                got=str(self.kind),
-                allowed=", ".join(KINDS),
-                todo=did_you_mean(str(self.kind), KINDS),
-            )
+            message = f"the column '{self.name}' has an unknown kind"
+            raise SchemaError.unknown(message, self.kind, KINDS)
         if self.role not in ROLES:
-            raise SchemaError(
-                f"the column '{self.name}' has an unknown role",
-                got=str(self.role),
-                allowed=", ".join(ROLES),
-                todo=did_you_mean(str(self.role), ROLES),
-            )
+            message = f"the column '{self.name}' has an unknown role"
+            raise SchemaError.unknown(message, self.role, ROLES)
 
     @property
     def column_kind(self) -> ColumnKind:
         """What is known of the kind."""
         return KINDS[self.kind]
-
-    @property
-    def is_tabular(self) -> bool:
-        """Whether the values are cells of an ordinary table."""
-        return self.column_kind.is_tabular
-
-    @property
-    def is_numeric(self) -> bool:
-        """Whether values can be added and multiplied."""
-        return self.column_kind.is_numeric
-
-    @property
-    def has_order(self) -> bool:
-        """Whether values can be compared by size: numbers and datetimes."""
-        return self.column_kind.has_order
-
-    @property
-    def has_levels(self) -> bool:
-        """Whether the values are labels from a short list: categories and booleans."""
-        return self.column_kind.has_levels
-
-    @property
-    def is_time(self) -> bool:
-        """Whether the values are datetimes."""
-        return self.column_kind.is_time
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the values are integers."""
-        return self.column_kind.is_whole
-
-    @property
-    def is_continuous(self) -> bool:
-        """Whether the values are real numbers."""
-        return self.column_kind.is_continuous
 
     @property
     def arrow_type(self) -> pa.DataType:
@@ -191,11 +167,7 @@ class Schema:
         for field in self.fields:
             if field.name == name:
                 return field
-        raise SchemaError(
-            f"there is no column '{name}'",
-            allowed=", ".join(self.names[:30]) + (", ..." if len(self.names) > 30 else ""),
-            todo=did_you_mean(name, self.names),
-        )
+        raise SchemaError.unknown(f"there is no column '{name}'", name, self.names)
 
     def with_role(self, role: str) -> tuple[Field, ...]:
         """Return the fields that have `role`."""
@@ -209,6 +181,11 @@ class Schema:
     def target(self) -> Field | None:
         """The field with the role target, if there is one."""
         return next(iter(self.with_role("target")), None)
+
+    @property
+    def aggregates(self) -> tuple[Field, ...]:
+        """The fields that are aggregates of an entity's latest rows."""
+        return tuple(field for field in self.fields if field.aggregate is not None)
 
     def select(self, names: Sequence[str]) -> Schema:
         """Return the schema of the named columns, in the order given, with the rules on these alone."""

@@ -59,11 +59,6 @@ class Taxonomy:
     ------
     SchemaError
         Two labels share a name, a parent is unknown, or parents form a circle.
-
-    Examples
-    --------
-    >>> Taxonomy((Label("animal"), Label("cat", "a small feline", "animal"))).ancestors("cat")
-    ('animal',)
     """
 
     labels: tuple[Label, ...]
@@ -102,11 +97,7 @@ class Taxonomy:
         """Raise SchemaError when one of `values` is no label; `place` says where it stood."""
         for value in values:
             if value not in self.names:
-                raise SchemaError(
-                    f"unknown label '{value}' in {place}",
-                    allowed=", ".join(self.names[:30]),
-                    todo=did_you_mean(value, self.names),
-                )
+                raise SchemaError.unknown(f"unknown label '{value}' in {place}", value, self.names)
 
 
 def first_repeated(names: Sequence[str]) -> str:

@@ -20,17 +20,10 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Windows:
-    """For each row, the stretch of rows that its window means, in the order of entity and time.
+    """For each row, the stretch of rows that its window means, in the order of entity and time."""
 
-    Parameters
-    ----------
-    order : numpy.ndarray of int, shape (n,)
-        Positions of the rows by entity, then time.
-    start, end : numpy.ndarray of int, shape (n,)
-        Half-open stretch of `order` for each row, in the order of the rows themselves.
-    """
-
-    order: Ints
+    order: Ints  # Positions of the rows by entity, then time, shape (n,)
+    # Half-open stretch of `order` for each row, in the order of the rows themselves, shape (n,)
     start: Ints
     end: Ints
 
@@ -173,7 +166,7 @@ def recomputed(synthetic: Dataset, history: Sequence[Dataset] = ()) -> Dataset:
     >>> recomputed(made, [real]).values("n_7d").tolist()
     [1.0, 2.0, 1.0]
     """
-    for field in declared(synthetic.schema):
+    for field in synthetic.schema.aggregates:
         assert field.aggregate is not None
         values = aggregate(synthetic, field.aggregate, history)
         synthetic = _with_values(synthetic, field, values)
@@ -199,11 +192,6 @@ def with_aggregate(dataset: Dataset, name: str, spec: Aggregate) -> Dataset:
         schema=dataset.schema.with_field(field),
     )
     return _with_values(wider, field, aggregate(dataset, spec))
-
-
-def declared(schema: Schema) -> tuple[Field, ...]:
-    """Return the fields that are aggregates."""
-    return tuple(field for field in schema.fields if field.aggregate is not None)
 
 
 def aggregate(
@@ -244,7 +232,7 @@ def agreement(dataset: Dataset) -> dict[str, float]:
     that are not in the set). Values may differ by rounding to the column's decimals.
     """
     found = {}
-    for field in declared(dataset.schema):
+    for field in dataset.schema.aggregates:
         assert field.aggregate is not None
         stored, computed = dataset.values(field.name), aggregate(dataset, field.aggregate)
         decimals = _DECIMALS if field.decimals is None else field.decimals
@@ -304,4 +292,4 @@ def _with_values(dataset: Dataset, field: Field, values: npt.NDArray[np.float64]
     return replace(dataset, records=dataset.records.set_column(at, field.name, filled))
 
 
-__all__ = ["Aggregate", "aggregate", "agreement", "declared", "recomputed", "with_aggregate"]
+__all__ = ["Aggregate", "aggregate", "agreement", "recomputed", "with_aggregate"]

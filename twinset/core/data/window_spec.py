@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from twinset.core.errors import SchemaError, did_you_mean
+from twinset.core.errors import SchemaError
 
 How = Literal["count", "sum", "mean", "max", "min", "since_last"]
 HOWS: tuple[str, ...] = get_args(How)
@@ -84,12 +84,7 @@ class Aggregate:
 
     def __post_init__(self) -> None:
         if self.how not in HOWS:
-            raise SchemaError(
-                "an aggregate is of an unknown sort",
-                got=str(self.how),
-                allowed=", ".join(HOWS),
-                todo=did_you_mean(str(self.how), HOWS),
-            )
+            raise SchemaError.unknown("an aggregate is of an unknown sort", self.how, HOWS)
         if self.how in _NEEDS_OF and self.of is None:
             raise SchemaError(
                 f"an aggregate '{self.how}' needs a column to sum up", todo="name it under 'of'"
@@ -121,11 +116,7 @@ class Aggregate:
         known = tuple(cls.__dataclass_fields__)
         for name in value:
             if name not in known:
-                raise SchemaError(
-                    f"an aggregate has no setting '{name}'",
-                    allowed=", ".join(known),
-                    todo=did_you_mean(str(name), known),
-                )
+                raise SchemaError.unknown(f"an aggregate has no setting '{name}'", name, known)
         if "how" not in value:
             raise SchemaError("an aggregate does not say how", allowed=", ".join(HOWS))
         return cls(**value)

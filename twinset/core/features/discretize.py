@@ -42,30 +42,17 @@ class Level:
 
 @dataclass(frozen=True)
 class Factor:
-    """A column divided into levels that exclude each other; code `size` stands for any other value.
-
-    Parameters
-    ----------
-    column : str
-        The column.
-    levels : tuple of Level
-        Level i has the code i.
-    spans : tuple of Level
-        Unions of neighbouring bins of a number or date: everything below, or from, an edge.
-    texts : tuple of tuple of str
-        Of a category: the texts of each level; empty for numbers and dates.
-    edges : tuple of float
-        Of a number or date: the inner edges of its bins; a value on an edge belongs to the right one.
-    missing : int, optional
-        Code of missing values; None where they are no level.
-    """
+    """A column divided into levels that exclude each other; code `size` stands for any other value."""
 
     column: str
-    levels: tuple[Level, ...]
+    levels: tuple[Level, ...]  # Level i has the code i
+    # Unions of neighbouring bins of a number or date: everything below, or from, an edge
     spans: tuple[Level, ...] = ()
+    # Of a category: the texts of each level; empty for numbers and dates
     texts: tuple[tuple[str, ...], ...] = ()
+    # Of a number or date: the inner edges of its bins; a value on an edge belongs to the right one
     edges: tuple[float, ...] = ()
-    missing: int | None = None
+    missing: int | None = None  # Code of missing values; None where they are no level
 
     @property
     def size(self) -> int:
@@ -85,27 +72,16 @@ class Factor:
         return np.asarray(np.where(np.isnan(values), missing, found), dtype=np.int32)
 
 
-def infer_factors(train: Dataset, columns: Sequence[str] | None = None) -> tuple[Factor, ...]:
+def infer_factors(
+    train: Dataset,  # real rows
+    columns: Sequence[str] | None = None,  # columns to look at; by default all of a tabular kind
+) -> tuple[Factor, ...]:
     """Return the factors of a real table: its columns as a few named levels.
 
     Categories and booleans keep their levels; levels that fewer than 0.5 % of the rows have, and all
     but the 20 most frequent, are one level together. Numbers and dates are binned at the quantiles 1/5
     to 4/5, rounded; a value that a fifth of the rows share is a bin of its own. Missing values are a
     level where 0.5 % of the rows lack the value. Columns with one level are left out.
-
-    Parameters
-    ----------
-    train : Dataset
-        Real rows.
-    columns : sequence of str, optional
-        Columns to look at; by default all of a tabular kind.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> d = Dataset.from_arrow(pa.table({"age": list(range(20, 70)), "sex": ["f", "m"] * 25}))
-    >>> [[level.words for level in factor.levels] for factor in infer_factors(d)]
-    [['age < 30', 'age 30 to 39', 'age 40 to 49', 'age 50 to 59', 'age >= 60'], ['sex = f', 'sex = m']]
     """
     chosen = set(train.schema.names if columns is None else columns)
     found = []
@@ -123,11 +99,6 @@ def bin_edges(values: Floats, n_bins: int = N_BINS) -> list[float]:
 
     A value that 1 / `n_bins` of the rows share gets a bin of its own. Edges are rounded to about a
     hundredth of the range, where that changes nothing about their order.
-
-    Examples
-    --------
-    >>> bin_edges(np.array([0.0] * 90 + [5.0] * 10)), bin_edges(np.arange(100.0))
-    ([5.0], [20.0, 40.0, 60.0, 80.0])
     """
     distinct, counts = np.unique(values, return_counts=True)
     if len(distinct) < 2:

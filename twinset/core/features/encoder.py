@@ -15,6 +15,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.kinds import Encoding
 from twinset.core.data.schema import Field
 from twinset.core.features.embedders import DEFAULT_EMBEDDERS, Embedding, read_embeddings
+from twinset.core.features.embedders.handcrafted import drawn_in
 from twinset.core.stats.neighbors import Distances, nearest
 
 Matrix = npt.NDArray[np.float32]
@@ -43,42 +44,21 @@ class FeatureEncoder:
     become at most 32 numbers of each text embedder (by default of hashed words), images as many of
     each embedder whose vectors they have (of the handcrafted one otherwise), boxes and spans become
     counts. Ids, masks and columns with the roles identifier and split are excluded.
-
-    Parameters
-    ----------
-    names : tuple of str
-        Columns that are encoded.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> real = Dataset.from_arrow(pa.table({"x": [1.0, 2.0, 3.0], "c": ["a", "b", "a"]}))
-    >>> features = FeatureEncoder.fit(real).transform(real)
-    >>> features.shape, round(float(np.linalg.norm(features[0, 1:] - features[1, 1:])), 3)
-    ((3, 5), 1.0)
     """
 
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # Columns that are encoded
     _encoders: tuple[ColumnEncoder, ...]
 
     @classmethod
     def fit(
         cls,
-        train: Dataset,
+        train: Dataset,  # real rows. Of more than 50,000 rows a part is looked at
+        # chooses the part; without it, evenly spaced rows are taken
         rng: np.random.Generator | None = None,
+        # embedders of texts; by default hashed words and pairs of words
         texts: Sequence[Embedding] = (),
     ) -> FeatureEncoder:
-        """Return an encoder for sets with the columns of `train`.
-
-        Parameters
-        ----------
-        train : Dataset
-            Real rows. Of more than 50,000 rows a part is looked at.
-        rng : numpy.random.Generator, optional
-            Chooses the part; without it, evenly spaced rows are taken.
-        texts : sequence of TextEmbedding
-            Embedders of texts; by default hashed words and pairs of words.
-        """
+        """Return an encoder for sets with the columns of `train`."""
         train = _part(train, FIT_ROWS, rng)
         found = [(field.name, _fit_column(train, field, rng, texts)) for field in _encoded(train)]
         return cls(tuple(name for name, _ in found), tuple(encoder for _, encoder in found))
@@ -169,11 +149,6 @@ def robust_scale(values: npt.NDArray[np.float64]) -> tuple[float, float]:
     """Return the median and a spread of `values`: the middle 90 % of a normal law has spread 1.
 
     Where the middle 90 % are one value the standard deviation steps in, and 1 where that is 0 too.
-
-    Examples
-    --------
-    >>> robust_scale(np.array([5.0, 5.0]))
-    (5.0, 1.0)
     """
     if len(values) == 0:
         return 0.0, 1.0
@@ -184,19 +159,6 @@ def robust_scale(values: npt.NDArray[np.float64]) -> tuple[float, float]:
     if not spread > 1e-9 * max(1.0, abs(float(centre))):
         spread = 1.0
     return float(centre), float(spread)
-
-
-def drawn_in(scaled: npt.NDArray[np.float64], knee: float = 3.0) -> npt.NDArray[np.float64]:
-    """Return `scaled` with values beyond +-`knee` on a logarithmic scale; order is kept.
-
-    Examples
-    --------
-    >>> drawn_in(np.array([2.0, -2.0, 1003.0])).round(2).tolist()
-    [2.0, -2.0, 9.91]
-    """
-    beyond = np.maximum(np.abs(scaled) - knee, 0.0)
-    tamed: npt.NDArray[np.float64] = np.minimum(np.abs(scaled), knee) + np.log1p(beyond)
-    return np.copysign(tamed, scaled)
 
 
 def _fit_category(train: Dataset, name: str) -> ColumnEncoder:
@@ -221,8 +183,20 @@ def _fit_category(train: Dataset, name: str) -> ColumnEncoder:
 def _fit_labels(train: Dataset, field: Field) -> ColumnEncoder:
     key = field.column_kind.label_key
     assert key is not None
-    labels = _sorted_labels(train.records.column(field.name), key)
-    return lambda dataset: _count_labels(dataset.records.column(field.name), key, labels)
+    found = pc.unique(field.column_kind.labels(train.records.column(field.name))).to_pylist()
+    labels = pa.array(sorted(label for label in found if label is not None), pa.string())
+
+    def encode(dataset: Dataset) -> Matrix:
+        """Return log(1 + n) of the number of items with each label."""
+        column = dataset.records.column(field.name).combine_chunks()
+        rows = np.asarray(pc.list_parent_indices(column))
+        items = pc.index_in(pc.struct_field(pc.list_flatten(column), key), labels)
+        codes = pc.fill_null(items, -1).to_numpy(zero_copy_only=False)
+        out = np.zeros((len(column), len(labels)), dtype=np.float32)
+        np.add.at(out, (rows[codes >= 0], codes[codes >= 0]), 1.0)
+        return np.log1p(out)
+
+    return encode
 
 
 def _fit_embedder(train: Dataset, field: Field, texts: Sequence[Embedding]) -> ColumnEncoder:
@@ -255,39 +229,12 @@ def _fit_embedder(train: Dataset, field: Field, texts: Sequence[Embedding]) -> C
     return encode
 
 
-def _count_labels(column: pa.ChunkedArray, key: str, labels: Sequence[str]) -> Matrix:
-    """Return log(1 + n) of the number of items with each of `labels`, shape (n, len(labels))."""
-    column = column.combine_chunks()
-    rows = np.asarray(pc.list_parent_indices(column))
-    found = pc.index_in(
-        pc.struct_field(pc.list_flatten(column), key), pa.array(list(labels), pa.string())
-    )
-    codes = pc.fill_null(found, -1).to_numpy(zero_copy_only=False)
-    out = np.zeros((len(column), len(labels)), dtype=np.float32)
-    np.add.at(out, (rows[codes >= 0], codes[codes >= 0]), 1.0)
-    return np.log1p(out)
-
-
-def _sorted_labels(column: pa.ChunkedArray, key: str) -> tuple[str, ...]:
-    """Return the labels that occur in a list column, sorted."""
-    found = pc.unique(pc.struct_field(pc.list_flatten(column.combine_chunks()), key)).to_pylist()
-    return tuple(sorted(label for label in found if label is not None))
-
-
 @dataclass(frozen=True)
 class Reduction:
-    """A fitted projection on the main directions, scaled to a given mean squared length.
+    """A fitted projection on the main directions, scaled to a given mean squared length."""
 
-    Parameters
-    ----------
-    mean : numpy.ndarray, shape (d,)
-        Centre of the data.
-    directions : numpy.ndarray, shape (d, r)
-        Main directions, scaled.
-    """
-
-    mean: Matrix
-    directions: Matrix
+    mean: Matrix  # Centre of the data, shape (d,)
+    directions: Matrix  # Main directions, scaled, shape (d, r)
 
     @classmethod
     def fit(cls, vectors: Matrix, *, size: int, variance: float) -> Reduction:

@@ -37,7 +37,10 @@ _MAX_LABELS = 20  # labels with a count of their own, as many as a report can sh
 _ROUND_BOX = 0.3  # margin around a box in which its border may lie, as a share of its sides
 
 
-def image_properties(dataset: Dataset, labels: Sequence[str] = ()) -> Dataset:
+def image_properties(
+    dataset: Dataset,  # A set with an image column
+    labels: Sequence[str] = (),  # labels of boxes that are counted one by one
+) -> Dataset:
     """Return one row an image and one number a property; a property that an image lacks is missing.
 
     Of the first image column: brightness, contrast (spread of grey), saturation and casts in parts of
@@ -47,21 +50,6 @@ def image_properties(dataset: Dataset, labels: Sequence[str] = ()) -> Dataset:
     place, how far what stands out lies off the box's centre (in parts of the box), and the contrast
     between inside and border. Of the first column of masks: how many, the share they cover, and how
     much steeper the image is at their borders than elsewhere.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        A set with an image column.
-    labels : sequence of str
-        Labels of boxes that are counted one by one.
-
-    Examples
-    --------
-    >>> from twinset.core.image.codec import encode_png
-    >>> cells = [{"bytes": encode_png(np.full((8, 8), 51 * i, np.uint8)), "path": ""} for i in (1, 2)]
-    >>> d = Dataset.from_arrow(pa.table({"photo": cells}), Schema((Field(name="photo", kind="image"),)))
-    >>> image_properties(d).values("brightness").round(2).tolist()
-    [0.2, 0.4]
     """
     names = _names(dataset, labels)
     held = _carried(dataset)
@@ -90,11 +78,6 @@ def described(dataset: Dataset) -> Dataset:
 
     These are brightness, contrast, sharpness, and, of boxes, their number and usual size: what can be
     said of a slice in words. A column of that name that the set has already stays as it is.
-
-    Examples
-    --------
-    >>> described(Dataset.from_arrow(pa.table({"x": [1.5, 2.5]}))).schema.names
-    ('x',)
     """
     if not dataset.schema.of_kind("image"):
         return dataset
@@ -139,7 +122,8 @@ def _measured(dataset: Dataset, names: Sequence[str], labels: Sequence[str]) -> 
             if objects is None:
                 found += [np.nan] * (len(BOX_PROPERTIES) + len(labels))
             else:
-                found += [*_of_boxes(objects, grey), *_counts(objects, labels)]
+                held = [one["category"] for one in objects]
+                found += [*_of_boxes(objects, grey), *(float(held.count(one)) for one in labels)]
         if masks is not None:
             found += _of_mask(_decoded(masks, row), grey)
         out[row] = found
@@ -271,11 +255,6 @@ def _seat(
     off_x = (float((energy * x).sum()) / total - (x0 + x1) / 2) / wide
     off_y = (float((energy * y).sum()) / total - (y0 + y1) / 2) / high
     return off_x, off_y, float(energy[inside].mean() ** 0.5 - energy[~inside].mean() ** 0.5)
-
-
-def _counts(objects: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> list[float]:
-    held = [one["category"] for one in objects]
-    return [float(held.count(label)) for label in labels]
 
 
 def _of_mask(ids: Pixels | None, grey: npt.NDArray[np.float32]) -> list[float]:

@@ -34,29 +34,18 @@ _EXPLAINED = 0.01  # level of the test that a condition matters to a slice
 
 @dataclass(frozen=True)
 class Slice:
-    """A region whose share in the synthetic rows is not the real one.
+    """A region whose share in the synthetic rows is not the real one."""
 
-    Parameters
-    ----------
-    words : str
-        The region in words.
-    where : Where
-        The region as a condition.
-    real_rows, synthetic_rows : int
-        Rows in it.
-    n_real, n_synthetic : int
-        Rows looked at.
-    z : float
-        Standardised difference of the shares; below 0 the region is under-covered. Not to be
-        published: see `region`.
-    """
-
-    words: str
-    where: Where
+    words: str  # The region in words
+    where: Where  # The region as a condition
+    # Rows in it
     real_rows: int
     synthetic_rows: int
+    # Rows looked at
     n_real: int
     n_synthetic: int
+    # Standardised difference of the shares; below 0 the region is under-covered. Not to be
+    # published: see `region`
     z: float
 
     @property
@@ -86,7 +75,14 @@ class Slice:
 
 
 def search_slices(
-    real: Dataset, synthetic: Dataset, factors: Sequence[Factor], *, depth: int = 3, limit: int = 10
+    # the two sets
+    real: Dataset,
+    synthetic: Dataset,
+    factors: Sequence[Factor],  # what conditions can be synthetic of
+    *,
+    depth: int = 3,  # most conditions in a slice, 1 to 3
+    # slices to return of those with too few rows, and again of those with too many
+    limit: int = 10,
 ) -> list[Slice]:
     """Return the slices whose shares differ for sure and by a fifth or more, most significant first.
 
@@ -96,17 +92,6 @@ def search_slices(
     significant first, in its shortest form (a condition goes if the slice without it differs as much);
     its rows leave both sets, and only what still differs among the other rows is named next. So nothing
     is named that a named slice explains.
-
-    Parameters
-    ----------
-    real, synthetic : Dataset
-        The two sets.
-    factors : sequence of Factor
-        What conditions can be synthetic of.
-    depth : int
-        Most conditions in a slice, 1 to 3.
-    limit : int
-        Slices to return of those with too few rows, and again of those with too many.
 
     References
     ----------
@@ -190,8 +175,9 @@ def _candidates(masks: _ConditionMasks, owner: npt.NDArray[np.int64], depth: int
     """Return the slices that differ for sure and enough, the most significant of each direction."""
     n, m = len(masks.synthetic), len(masks.real)
     singles = np.arange(len(owner))[:, None]
+    sums = [bits.sum(axis=0, dtype=np.float64) for bits in (masks.real, masks.synthetic)]
     levels = [
-        (_test_level(singles, _sums(masks.real), _sums(masks.synthetic), masks), len(owner)),
+        (_test_level(singles, sums[0], sums[1], masks), len(owner)),
     ]
     if depth > 1:
         first, second = np.nonzero(owner[:, None] < owner[None, :])
@@ -237,10 +223,6 @@ def _n_triples(owner: npt.NDArray[np.int64]) -> int:
     sizes = np.bincount(owner).astype(float)
     s1, s2, s3 = sizes.sum(), (sizes**2).sum(), (sizes**3).sum()
     return int((s1**3 - 3 * s1 * s2 + 2 * s3) // 6)
-
-
-def _sums(bits: Bits) -> Floats:
-    return np.asarray(bits.sum(axis=0, dtype=np.float64))
 
 
 def _differ_enough(real: Any, synthetic: Any) -> Any:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from twinset.core.errors import MissingExtraError, ParameterError
+from twinset.core.errors import ParameterError, needs_extra
 
 _LOCK = threading.Lock()
 _INSIDE: list[int] = []
@@ -36,20 +36,12 @@ def one_thread() -> Iterator[None]:
 
 def require_torch() -> None:
     """Raise MissingExtraError when torch is not installed."""
-    try:
+    with needs_extra("torch", "torch"):
         import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError.for_library("torch", "torch") from error
 
 
 def device_of(name: str) -> str:
-    """Return the device that "auto", "cpu" or "cuda" means here.
-
-    Raises
-    ------
-    ParameterError
-        A graphics card is asked for and torch sees none.
-    """
+    """Return the device that "auto", "cpu" or "cuda" means here."""
     import torch
 
     has_card = torch.cuda.is_available()

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.errors import DataError, MissingExtraError
+from twinset.core.errors import DataError, needs_extra
 from twinset.core.image.tiff import MAGIC, decode_tiff, encode_tiff
 
 Pixels = npt.NDArray[Any]
@@ -37,13 +37,6 @@ def decode_pixels(data: bytes) -> Pixels:
         The bytes are no image that can be read.
     MissingExtraError
         OpenCV is not installed.
-
-    Examples
-    --------
-    >>> red = np.zeros((2, 3, 3), np.uint8)
-    >>> red[..., 0] = 255
-    >>> bool((decode_pixels(encode_png(red)) == red).all())
-    True
     """
     if data[:4] in MAGIC and (decoded := decode_tiff(data)) is not None:
         return decoded
@@ -67,20 +60,7 @@ def decode_pixels(data: bytes) -> Pixels:
 
 
 def decode_ids(data: bytes) -> Pixels:
-    """Return the numbers that an id map holds, shape (h, w); of a palette PNG those of its colours.
-
-    Raises
-    ------
-    DataError
-        The bytes are no image that can be read, or their pixels are colours, not numbers.
-    MissingExtraError
-        OpenCV is not installed.
-
-    Examples
-    --------
-    >>> decode_ids(encode_png(np.array([[0, 300]], np.uint16))).tolist()
-    [[0, 300]]
-    """
+    """Return the numbers that an id map holds, shape (h, w); of a palette PNG those of its colours."""
     bits = _palette_bits(data)
     # The same file, said to be grey, is read as it is: numbers, spread over 8 bits.
     pixels = decode_pixels(_as_grey(data) if bits else data)
@@ -96,21 +76,11 @@ def decode_ids(data: bytes) -> Pixels:
     return pixels
 
 
-def encode_png(pixels: Pixels) -> bytes:
-    """Return `pixels` as a PNG file; equal arrays give equal bytes.
-
-    Parameters
-    ----------
-    pixels : numpy.ndarray
-        uint8 or uint16, shape (h, w), (h, w, 3) in RGB order or (h, w, 4) in RGBA order.
-
-    Raises
-    ------
-    DataError
-        PNG cannot hold pixels of this type.
-    MissingExtraError
-        OpenCV is not installed.
-    """
+def encode_png(
+    # uint8 or uint16, shape (h, w), (h, w, 3) in RGB order or (h, w, 4) in RGBA order
+    pixels: Pixels,
+) -> bytes:
+    """Return `pixels` as a PNG file; equal arrays give equal bytes."""
     if pixels.dtype not in (np.uint8, np.uint16):
         raise DataError(
             "PNG cannot hold these pixels", got=str(pixels.dtype), allowed="uint8, uint16"
@@ -130,50 +100,22 @@ def encode_png(pixels: Pixels) -> bytes:
     return bytes(data)
 
 
-def encode_lossless(pixels: Pixels) -> bytes:
-    """Return `pixels` as the file that holds them without loss: PNG where it can, else TIFF.
-
-    Parameters
-    ----------
-    pixels : numpy.ndarray
-        uint8, uint16, float32 (id maps also uint32, int32), shape (h, w) or (h, w, channels).
-
-    Raises
-    ------
-    DataError
-        No format here holds pixels of this type.
-    MissingExtraError
-        OpenCV is not installed.
-
-    Examples
-    --------
-    >>> grey, bands = np.zeros((4, 4), np.uint16), np.zeros((4, 4, 6), np.float32)
-    >>> encode_lossless(grey)[:4], encode_lossless(bands)[:4]
-    (b'\\x89PNG', b'II*\\x00')
-    """
+def encode_lossless(
+    # uint8, uint16, float32 (id maps also uint32, int32), shape (h, w) or (h, w, channels)
+    pixels: Pixels,
+) -> bytes:
+    """Return `pixels` as the file that holds them without loss: PNG where it can, else TIFF."""
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     if pixels.dtype in (np.uint8, np.uint16) and channels in _OPENCV_CHANNELS:
         return encode_png(pixels)
     return encode_tiff(pixels)
 
 
-def encode_jpeg(pixels: Pixels, quality: int = 95) -> bytes:
-    """Return `pixels` as a JPEG file; equal arrays give equal bytes. JPEG loses detail.
-
-    Parameters
-    ----------
-    pixels : numpy.ndarray of uint8
-        Shape (h, w) or (h, w, 3) in RGB order.
-    quality : int
-        1 to 100.
-
-    Raises
-    ------
-    DataError
-        JPEG cannot hold pixels of this type.
-    MissingExtraError
-        OpenCV is not installed.
-    """
+def encode_jpeg(
+    pixels: Pixels,  # shape (h, w) or (h, w, 3) in RGB order
+    quality: int = 95,  # 1 to 100
+) -> bytes:
+    """Return `pixels` as a JPEG file; equal arrays give equal bytes. JPEG loses detail."""
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     if pixels.dtype != np.uint8 or channels not in (1, 3):
         raise DataError(
@@ -218,10 +160,8 @@ def _swap_red_and_blue(pixels: Pixels, cv2: Any) -> Pixels:
 
 def open_cv() -> Any:
     """Return the module cv2, or raise MissingExtraError."""
-    try:
+    with needs_extra("cv2", "image"):
         import cv2
-    except ImportError as error:
-        raise MissingExtraError.for_library("cv2", "image") from error
     return cv2
 
 
@@ -229,15 +169,6 @@ def hash_image(data: bytes) -> bytes:
     """Return a key of 16 bytes for the pixels of an encoded image; of one that is damaged, for its bytes.
 
     An image that is copied and saved again without loss keeps its key, whatever the format.
-
-    Examples
-    --------
-    >>> from twinset.core.image.codec import encode_png
-    >>> one = encode_png(np.zeros((2, 3), np.uint8))
-    >>> hash_image(one) == hash_image(one[:-12] + one[-12:])
-    True
-    >>> hash_image(one) == hash_image(encode_png(np.zeros((3, 2), np.uint8)))
-    False
     """
     sink = hashlib.blake2b(digest_size=16)
     try:

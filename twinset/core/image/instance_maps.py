@@ -37,41 +37,17 @@ class ObjectLabel(_Always, total=False):
 
 
 def objects_from_ids(
-    ids: IdMap,
-    categories: Mapping[int, str],
+    ids: IdMap,  # 0 is the ground; any other value is the object that owns the pixel, shape (h, w)
+    categories: Mapping[int, str],  # id -> category. An object without a visible pixel is left out
     *,
+    # id -> pixels that the object would cover with nothing before it and no edge that cuts it.
+    # Where an id has none, its visible fraction is unknown (None)
     full_areas: Mapping[int, int] | None = None,
-    truncated: Collection[int] = (),
+    truncated: Collection[int] = (),  # ids of the objects that the edge of the image cuts
+    # id -> box of the whole object; it may leave the image
     amodal_boxes: Mapping[int, Sequence[float]] | None = None,
 ) -> list[ObjectLabel]:
-    """Return the labels of the objects that can be seen in `ids`, by rising id.
-
-    Parameters
-    ----------
-    ids : numpy.ndarray of integers, shape (h, w)
-        0 is the ground; any other value is the object that owns the pixel.
-    categories : mapping
-        Id -> category. An object without a visible pixel is left out.
-    full_areas : mapping, optional
-        Id -> pixels that the object would cover with nothing before it and no edge that cuts it. Where
-        an id has none, its visible fraction is unknown (None).
-    truncated : collection of int
-        Ids of the objects that the edge of the image cuts.
-    amodal_boxes : mapping, optional
-        Id -> box of the whole object; it may leave the image.
-
-    Raises
-    ------
-    DataError
-        The map holds an id that has no category.
-
-    Examples
-    --------
-    >>> ids = np.array([[0, 7, 7], [0, 0, 7]])
-    >>> found, = objects_from_ids(ids, {7: "ring"}, full_areas={7: 4})
-    >>> found["box"], found["area"], found["visible_fraction"]
-    ([1.0, 0.0, 3.0, 2.0], 3.0, 0.75)
-    """
+    """Return the labels of the objects that can be seen in `ids`, by rising id."""
     seen, boxes, areas = extents_of(ids)
     nameless = [int(i) for i in seen if int(i) not in categories]
     if nameless:
@@ -102,13 +78,7 @@ def objects_from_ids(
 def extents_of(
     ids: IdMap,
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the distinct ids (k,), ascending, their boxes (k, 4) and their pixel counts (k,).
-
-    Examples
-    --------
-    >>> [found.tolist() for found in extents_of(np.array([[0, 7, 7], [0, 0, 7]]))]
-    [[7], [[1, 0, 3, 2]], [3]]
-    """
+    """Return the distinct ids (k,), ascending, their boxes (k, 4) and their pixel counts (k,)."""
     flat = np.flatnonzero(ids != 0)  # four times as quick as of the numbers themselves
     owners = ids.ravel()[flat]
     most = int(owners.max(initial=0))
@@ -135,18 +105,7 @@ def extents_of(
 def semantic_map(
     ids: IdMap, categories: Mapping[int, str], classes: Sequence[str]
 ) -> npt.NDArray[np.uint16]:
-    """Return the class of each pixel, shape (h, w): 0 is the ground, k + 1 the class `classes[k]`.
-
-    Raises
-    ------
-    DataError
-        The map holds an id without category, or a category is no class.
-
-    Examples
-    --------
-    >>> semantic_map(np.array([[0, 7], [9, 7]]), {7: "cat", 9: "dog"}, ["cat", "dog"]).tolist()
-    [[0, 1], [2, 1]]
-    """
+    """Return the class of each pixel, shape (h, w): 0 is the ground, k + 1 the class `classes[k]`."""
     seen = np.unique(ids)
     table = np.zeros(len(seen), np.uint16)
     for k, i in enumerate(seen.tolist()):
@@ -161,34 +120,14 @@ def semantic_map(
 
 
 def drop_hidden(
-    ids: IdMap, objects: Sequence[ObjectLabel], min_visible_fraction: float
+    ids: IdMap,  # the map; left as it is, shape (h, w)
+    objects: Sequence[ObjectLabel],  # its labels
+    min_visible_fraction: float,  # least share of an object's pixels that must be seen, 0 to 1
 ) -> tuple[IdMap, list[ObjectLabel]]:
     """Return the map and the labels without the objects that are seen too little of.
 
     Their pixels become ground, so that map and labels go on telling the same. An object whose visible
     fraction is unknown stays.
-
-    Parameters
-    ----------
-    ids : numpy.ndarray of integers, shape (h, w)
-        The map; left as it is.
-    objects : sequence of ObjectLabel
-        Its labels.
-    min_visible_fraction : float
-        Least share of an object's pixels that must be seen, 0 to 1.
-
-    Raises
-    ------
-    ParameterError
-        The fraction is out of its range.
-
-    Examples
-    --------
-    >>> ids = np.array([[1, 2, 2]])
-    >>> labels = objects_from_ids(ids, {1: "a", 2: "b"}, full_areas={1: 20, 2: 2})
-    >>> kept = drop_hidden(ids, labels, 0.1)
-    >>> kept[0].tolist(), [label["category"] for label in kept[1]]
-    ([[0, 2, 2]], ['b'])
     """
     if not 0 <= min_visible_fraction <= 1:
         raise ParameterError(

@@ -25,29 +25,15 @@ class Keypoint(TypedDict):
 
 
 def keypoints_from_ids(
-    points: Mapping[str, Sequence[float]], ids: IdMap, own_id: int
+    points: Mapping[str, Sequence[float]],  # name -> x, y in pixels
+    ids: IdMap,  # the map, shape (h, w)
+    own_id: int,  # the object's id
 ) -> list[Keypoint]:
     """Return the keypoints of one object, with their visibility read from the id map.
 
     A point is seen unless another object owns its pixel; beside the object's own edge, where rounding
     decides who owns a pixel, it is seen when a neighbouring pixel is the object's. Outside the image it
     is (0, 0) with v = 0, as in COCO.
-
-    Parameters
-    ----------
-    points : mapping
-        Name -> x, y in pixels.
-    ids : numpy.ndarray of integers, shape (h, w)
-        The map.
-    own_id : int
-        The object's id.
-
-    Examples
-    --------
-    >>> ids = np.array([[0, 1, 1, 1, 2, 2, 2, 2]])
-    >>> found = keypoints_from_ids({"tail": (1.2, 0.5), "head": (6.5, 0.5), "far": (9, 0.5)}, ids, 1)
-    >>> [(point["name"], point["x"], point["v"]) for point in found]
-    [('tail', 1.2, 2), ('head', 6.5, 1), ('far', 0.0, 0)]
     """
     made = []
     for name, (x, y) in points.items():
@@ -62,31 +48,15 @@ def keypoints_from_ids(
 
 
 def move_keypoints(
-    keypoints: Sequence[Keypoint],
-    move: Callable[[Points], Points],
-    shape: tuple[int, ...],
+    keypoints: Sequence[Keypoint],  # before the move
+    move: Callable[[Points], Points],  # takes and returns points, shape (k, 2)
+    shape: tuple[int, ...],  # height and width after the move
+    # name -> name after a mirroring, e.g. ``{"left_eye": "right_eye", "right_eye": "left_eye"}``
     rename: Mapping[str, str] | None = None,
 ) -> list[Keypoint]:
     """Return keypoints after their image was moved; those that leave the image get v = 0.
 
     A move of the whole image neither hides nor shows a point, so v stays otherwise.
-
-    Parameters
-    ----------
-    keypoints : sequence of Keypoint
-        Before the move.
-    move : callable
-        Takes and returns points, shape (k, 2).
-    shape : tuple of int
-        Height and width after the move.
-    rename : mapping, optional
-        Name -> name after a mirroring, e.g. ``{"left_eye": "right_eye", "right_eye": "left_eye"}``.
-
-    Examples
-    --------
-    >>> left = Keypoint(name="left", x=1.0, y=2.0, v=2)
-    >>> move_keypoints([left], lambda p: np.array([8.0, 0]) + p * [-1, 1], (9, 8), {"left": "right"})
-    [{'name': 'right', 'x': 7.0, 'y': 2.0, 'v': 2}]
     """
     if not keypoints:
         return []

@@ -13,25 +13,15 @@ Ring = npt.NDArray[np.float64]
 _DIRECTIONS = ((1, 0), (0, 1), (-1, 0), (0, -1))  # right, down, left, up
 
 
-def trace_polygons(mask: npt.NDArray[np.bool_], offset: tuple[float, float] = (0, 0)) -> list[Ring]:
+def trace_polygons(
+    mask: npt.NDArray[np.bool_],  # the mask, shape (h, w)
+    offset: tuple[float, float] = (0, 0),  # x and y of the array's upper left corner
+) -> list[Ring]:
     """Return the closed lines between the pixels inside and outside a mask, in reading order.
 
     The lines follow the edges of pixels and so hold the mask exactly: `fill` gives it back. Outer
     lines have the inside at their right hand (positive `signed_area`), those of holes a negative one.
     Pixels that touch at a corner only belong to two lines.
-
-    Parameters
-    ----------
-    mask : numpy.ndarray of bool, shape (h, w)
-        The mask.
-    offset : tuple of float
-        x and y of the array's upper left corner.
-
-    Examples
-    --------
-    >>> line, = trace_polygons(np.array([[0, 1, 1], [0, 0, 1]], bool))
-    >>> line.tolist()
-    [[1.0, 0.0], [3.0, 0.0], [3.0, 2.0], [2.0, 2.0], [2.0, 1.0], [1.0, 1.0]]
     """
     ahead = _edges(np.asarray(mask, bool))
     rings = []
@@ -41,32 +31,16 @@ def trace_polygons(mask: npt.NDArray[np.bool_], offset: tuple[float, float] = (0
 
 
 def signed_area(ring: Ring) -> float:
-    """Return the area within a ring; negative when it runs the other way round, as a hole does.
-
-    Examples
-    --------
-    >>> signed_area(np.array([[0, 0], [2, 0], [2, 3], [0, 3.0]]))
-    6.0
-    """
+    """Return the area within a ring; negative when it runs the other way round, as a hole does."""
     x, y = np.asarray(ring, float).T
     return 0.5 * float(x @ np.roll(y, -1) - y @ np.roll(x, -1))
 
 
-def fill(rings: Sequence[Ring], shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """Return the pixels whose centres (at +0.5) lie within an odd number of rings, shape (h, w).
-
-    Parameters
-    ----------
-    rings : sequence of numpy.ndarray, shape (k, 2)
-        Closed lines in pixels; they may leave the image.
-    shape : tuple of int
-        Height and width.
-
-    Examples
-    --------
-    >>> fill([np.array([[1, 0], [3, 0], [3, 2], [1, 2.0]])], (2, 4)).astype(int).tolist()
-    [[0, 1, 1, 0], [0, 1, 1, 0]]
-    """
+def fill(
+    rings: Sequence[Ring],  # closed lines in pixels; they may leave the image, shape (k, 2)
+    shape: tuple[int, int],  # height and width
+) -> npt.NDArray[np.bool_]:
+    """Return the pixels whose centres (at +0.5) lie within an odd number of rings, shape (h, w)."""
     made = np.zeros(shape, bool)
     window, inside = fill_window(rings, shape)
     made[window] = inside
@@ -79,12 +53,6 @@ def fill_window(
     """Return the rows and columns about some rings, and the pixels that they hold there, as `fill` does.
 
     Of an object that is small in a large image this is much quicker than the whole frame.
-
-    Examples
-    --------
-    >>> window, inside = fill_window([np.array([[1, 0], [3, 0], [3, 2], [1, 2.0]])], (900, 900))
-    >>> window[0].stop < 4, window[1].stop < 6, int(inside.sum())
-    (True, True, 4)
     """
     height, width = shape
     given = [np.asarray(ring, float).reshape(-1, 2) for ring in rings]
@@ -111,17 +79,14 @@ def fill_window(
     return (slice(top, bottom), slice(left, right)), np.asarray(inside)
 
 
-def fill_parts(rings: Sequence[Ring], shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+def fill_parts(
+    # the outline of each part in pixels; they may leave the image, shape (k, 2)
+    rings: Sequence[Ring],
+    shape: tuple[int, int],  # height and width
+) -> npt.NDArray[np.bool_]:
     """Return the pixels whose centres lie within any of the parts of one object, shape (h, w).
 
     Unlike `fill`, parts that overlap are united: a pixel of two of them is the object's.
-
-    Parameters
-    ----------
-    rings : sequence of numpy.ndarray, shape (k, 2)
-        The outline of each part in pixels; they may leave the image.
-    shape : tuple of int
-        Height and width.
 
     Examples
     --------
@@ -174,15 +139,11 @@ def _walk(ahead: dict[tuple[int, int], list[int]], at: tuple[int, int]) -> Ring:
             return np.array(corners, float)
 
 
-def clip_ring(ring: Ring, shape: tuple[int, ...]) -> Ring:
+def clip_ring(
+    ring: Ring,  # corners as x, y, shape (k, 2)
+    shape: tuple[int, ...],  # height and width
+) -> Ring:
     """Return the part of a closed line that lies in an image, shape (k, 2); empty when none does.
-
-    Parameters
-    ----------
-    ring : numpy.ndarray, shape (k, 2)
-        Corners as x, y.
-    shape : tuple of int
-        Height and width.
 
     References
     ----------

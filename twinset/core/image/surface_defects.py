@@ -137,36 +137,15 @@ DEFECTS: Mapping[str, Callable[[Pixels, float, float, np.random.Generator], Defe
 
 
 def marked(
-    kind: str, image: Pixels, side: float, amount: float, rng: np.random.Generator
+    kind: str,  # one of `DEFECTS`
+    image: Pixels,  # pixels, 0 to 1, shape (h, w, channels)
+    side: float,  # longer side of the defect in pixels
+    amount: float,  # how glaring it is, 0 to 1
+    rng: np.random.Generator,  # draws the rest
 ) -> DefectAndMask:
     """Return the image with a defect that owns a pixel or more.
 
     A small one may cover no pixel by a half; it is then drawn again, each time larger by a quarter.
-
-    Parameters
-    ----------
-    kind : str
-        One of `DEFECTS`.
-    image : numpy.ndarray of float32, shape (h, w, channels)
-        Pixels, 0 to 1.
-    side : float
-        Longer side of the defect in pixels.
-    amount : float
-        How glaring it is, 0 to 1.
-    rng : numpy.random.Generator
-        Draws the rest.
-
-    Raises
-    ------
-    DataError
-        The image is too small for any defect to own a pixel.
-
-    Examples
-    --------
-    >>> grey = np.full((32, 32, 3), 0.5, np.float32)
-    >>> made, mask = marked("scratch", grey, 0.6, 0.5, np.random.default_rng(0))
-    >>> bool(mask.any())
-    True
     """
     for _ in range(_MAX_TRIES):
         made, mask = DEFECTS[kind](image, side, amount, rng)

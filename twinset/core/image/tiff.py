@@ -29,27 +29,11 @@ _JPEG_COMPRESSIONS = (6, 7)  # their colours are RGB once decoded
 _DAMAGE = (ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, struct.error)
 
 
-def encode_tiff(pixels: Pixels) -> bytes:
-    """Return `pixels` as a TIFF file with one strip, deflated; equal arrays give equal bytes.
-
-    Parameters
-    ----------
-    pixels : numpy.ndarray
-        uint8, uint16, uint32, int32 or float32, shape (h, w) or (h, w, channels), any number of them.
-
-    Raises
-    ------
-    DataError
-        TIFF cannot hold pixels of this type.
-    MissingExtraError
-        tifffile is not installed.
-
-    Examples
-    --------
-    >>> bands = np.arange(24, dtype=np.float32).reshape(2, 2, 6)
-    >>> bool((decode_tiff(encode_tiff(bands)) == bands).all())
-    True
-    """
+def encode_tiff(
+    # uint8, uint16, uint32, int32 or float32, shape (h, w) or (h, w, channels), any number of them
+    pixels: Pixels,
+) -> bytes:
+    """Return `pixels` as a TIFF file with one strip, deflated; equal arrays give equal bytes."""
     _check_type(pixels.dtype)
     n_channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     pixels = pixels.reshape(*pixels.shape[:2], *([n_channels] if n_channels > 1 else []))
@@ -94,21 +78,10 @@ def decode_tiff(data: bytes) -> Pixels | None:
     return planes[0][1]
 
 
-def plane_names(file: io.BufferedIOBase) -> list[str]:
-    """Return the name of each image in a TIFF file, without decoding pixels; "" for a single one.
-
-    Parameters
-    ----------
-    file : binary file
-        Open for reading.
-
-    Raises
-    ------
-    DataError
-        The file is damaged.
-    MissingExtraError
-        tifffile is not installed.
-    """
+def plane_names(
+    file: io.BufferedIOBase,  # open for reading
+) -> list[str]:
+    """Return the name of each image in a TIFF file, without decoding pixels; "" for a single one."""
     tifffile = _tifffile()
     try:
         with tifffile.TiffFile(file) as tiff:
@@ -123,13 +96,6 @@ def read_planes(data: bytes) -> Iterator[tuple[str, Pixels | None]]:
     A plane is one image: the channels of an OME or ImageJ file belong to it, its depths (z) and times
     are images of their own. Reduced copies (pyramids) and transparency masks are no images. Pixels are
     None for colour models that are not read here.
-
-    Raises
-    ------
-    DataError
-        The file is damaged, or its pixels are of other types than 8 to 32 bits.
-    MissingExtraError
-        tifffile is not installed.
     """
     tifffile = _tifffile()
     try:

@@ -23,34 +23,20 @@ Rows = npt.NDArray[np.int64]
 
 
 class Levels:
-    """Texts and their codes; a text that is met for the first time gets the next code.
-
-    Examples
-    --------
-    >>> levels = Levels(["f", "m"])
-    >>> levels.code("m"), levels.code("x"), levels.texts
-    (1, 2, ['f', 'm', 'x'])
-    """
+    """Texts and their codes; a text that is met for the first time gets the next code."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
         self.texts = list(texts)
         self._codes = {text: code for code, text in enumerate(self.texts)}
-        self._is_shared = False
 
     def copy(self) -> Levels:
         """Return the same texts under the same codes, to be extended apart from these."""
-        copied = Levels()
-        # Most copies meet no new text, so nothing is copied before one does.
-        copied.texts, copied._codes, copied._is_shared = self.texts, self._codes, True
-        return copied
+        return Levels(self.texts)
 
     def code(self, text: str) -> int:
         """Return the code of a text."""
         found = self._codes.get(text)
         if found is None:
-            if self._is_shared:
-                self.texts, self._codes = list(self.texts), dict(self._codes)
-                self._is_shared = False
             found = self._codes[text] = len(self.texts)
             self.texts.append(text)
         return found
@@ -78,21 +64,13 @@ class Levels:
 
 @dataclass
 class RuleTable:
-    """A few columns of a set: numbers, booleans and datetimes as floats, all others as codes.
+    """A few columns of a set: numbers, booleans and datetimes as floats, all others as codes."""
 
-    Parameters
-    ----------
-    columns : dict
-        Name -> floats with NaN for missing (datetimes in microseconds since 1970), or codes with -1
-        for missing; each of shape (n,).
-    fields : mapping
-        Name -> field.
-    levels : dict
-        Name -> what the codes of a column stand for.
-    """
-
+    # Name -> floats with NaN for missing (datetimes in microseconds since 1970), or codes with -1
+    # for missing; each of shape (n,)
     columns: dict[str, Array]
-    fields: Mapping[str, Field]
+    fields: Mapping[str, Field]  # Name -> field
+    # Name -> what the codes of a column stand for
     levels: dict[str, Levels] = field(default_factory=dict)
 
     @classmethod
@@ -118,13 +96,7 @@ class RuleTable:
         return self.fields[name].column_kind.has_float_values
 
     def numbers(self, name: str) -> npt.NDArray[np.float64]:
-        """Return a column as floats.
-
-        Raises
-        ------
-        SchemaError
-            It holds something else.
-        """
+        """Return a column as floats."""
         if not self.is_numeric(name):
             raise SchemaError(f"the column '{name}' is not numeric", got=self.fields[name].kind)
         return self.columns[name]
@@ -211,20 +183,11 @@ class TupleIndex:
     """The distinct tuples of a few columns.
 
     Build one with `TupleIndex.of` from the rows of a table, or from listed tuples.
-
-    Parameters
-    ----------
-    names : tuple of str
-        The columns.
-    values : tuple of numpy.ndarray
-        For each column its value in each of the m tuples, shape (m,).
-    counts : numpy.ndarray
-        How many rows hold each tuple, shape (m,).
     """
 
     names: tuple[str, ...]
-    values: tuple[Array, ...]
-    counts: Rows
+    values: tuple[Array, ...]  # For each column its value in each of the m tuples, shape (m,)
+    counts: Rows  # How many rows hold each tuple, shape (m,)
     _finders: dict[tuple[str, ...], _Finder] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -322,3 +285,43 @@ def _search(grid: Array, values: Array) -> tuple[Rows, npt.NDArray[np.bool_]]:
         return np.maximum(direct, 0), direct >= 0
     place = np.minimum(np.searchsorted(grid, values), len(grid) - 1)
     return place, grid[place] == values
+
+
+@dataclass(frozen=True)
+class RuleStatistics:
+    """What train rows show about one rule."""
+
+    # The tuples that may occur: of a combination, or left and right side of a dependency
+    tuples: TupleIndex | None = None
+    left: TupleIndex | None = None  # Left sides of a dependency
+    # For each of them the value of the last column that most real rows show
+    right: Array | None = None
+    # Values of the first column, sorted, and what the most frequent row with each has on the right:
+    # for left sides that no real row has
+    fallback: tuple[Array, Array] | None = None
+    shares: npt.NDArray[np.float64] | None = (
+        None  # Of a one-hot group, the share of rows in which each flag is set
+    )
+
+    def decided(self, table: RuleTable) -> npt.NDArray[np.float64]:
+        """Return what the last column must be in each row, shape (n,).
+
+        A left side that no real row has goes with what is most frequent beside the nearest value of its
+        first column: some fixed answer, so that equal left sides always get equal right ones.
+        """
+        assert self.left is not None
+        assert self.right is not None
+        assert self.fallback is not None
+        found = self.left.find(table)
+        grid, answers = self.fallback
+        if not len(grid):
+            return np.full(len(table), np.nan)
+        decided = self.right[found].astype(float)
+        unseen = np.flatnonzero(found < 0)
+        if len(unseen):
+            values = table.columns[self.left.names[0]][unseen]
+            above = np.clip(np.searchsorted(grid, values), 0, len(grid) - 1)
+            below = np.maximum(above - 1, 0)
+            nearest = np.where(values - grid[below] < grid[above] - values, below, above)
+            decided[unseen] = answers[nearest]
+        return decided

@@ -332,7 +332,9 @@ def orders(table: RuleTable, sample: RuleTable, nearly: float) -> Iterator[Candi
             overlap = _overlap(a, b) if np.count_nonzero(a > b) <= 3 * nearly * len(a) else 0.0
             if overlap < _MIN_OVERLAP:
                 continue
-            broken, support = _breaking(table, names[i], names[j])
+            low, high = table.columns[names[i]], table.columns[names[j]]
+            support = int((~np.isnan(low) & ~np.isnan(high)).sum())
+            broken = int(np.count_nonzero(low > high))
             exact[i, j] = broken == 0
             # An order with exceptions needs more to be believed.
             below[i, j] = broken == 0 or (
@@ -344,12 +346,6 @@ def orders(table: RuleTable, sample: RuleTable, nearly: float) -> Iterator[Candi
     through = (below.astype(int) @ below.astype(int)) > 0
     for i, j in zip(*np.nonzero(below & ~exact & ~through & ~below.T), strict=True):
         yield Rule("order", (names[i], names[j])), f"{names[i]} <= {names[j]}"
-
-
-def _breaking(table: RuleTable, low: str, high: str) -> tuple[int, int]:
-    a, b = table.columns[low], table.columns[high]
-    both = ~np.isnan(a) & ~np.isnan(b)
-    return int(np.count_nonzero(a > b)), int(both.sum())
 
 
 def _overlap(a: Floats, b: Floats) -> float:
@@ -424,24 +420,13 @@ NEARLY = 0.005  # share of the rows that may break a rule that is still proposed
 
 @dataclass(frozen=True)
 class ProposedRule:
-    """A rule that real rows suggest.
-
-    Parameters
-    ----------
-    rule : Rule
-        The rule.
-    support_rows : int
-        Rows that could have broken it: those in which none of its columns is missing.
-    broken_rows : int
-        Rows that do break it.
-    text : str
-        The same in words, for a comment.
-    """
+    """A rule that real rows suggest."""
 
     rule: Rule
+    # Rows that could have broken it: those in which none of its columns is missing
     support_rows: int
-    broken_rows: int
-    text: str
+    broken_rows: int  # Rows that do break it
+    text: str  # The same in words, for a comment
 
     @property
     def holds(self) -> bool:
@@ -449,7 +434,11 @@ class ProposedRule:
         return self.broken_rows == 0
 
 
-def discover_rules(dataset: Dataset, *, nearly: float = NEARLY) -> list[ProposedRule]:
+def discover_rules(
+    dataset: Dataset,  # the real table; at least 30 rows, else nothing is found
+    *,
+    nearly: float = NEARLY,  # share of rows that may break a rule for it to be listed, in [0, 1)
+) -> list[ProposedRule]:
     """Return the rules that a table suggests, those without a breaking row first.
 
     Looked for are sums of up to four parts, linear relations of two numbers, orders, numbers that
@@ -457,23 +446,6 @@ def discover_rules(dataset: Dataset, *, nearly: float = NEARLY) -> list[Proposed
     columns. A sample finds the candidates, all rows decide. What independent columns would show
     anyway is no rule: two numbers on different scales have no order, a rare label is decided by
     nothing.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The real table; at least 30 rows, else nothing is found.
-    nearly : float
-        Share of rows that may break a rule for it to be listed, in [0, 1).
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> rng = np.random.default_rng(0)
-    >>> start, days = rng.integers(0, 300, 500), rng.integers(0, 90, 500)
-    >>> table = pa.table({"start": start, "days": days, "end": start + days})
-    >>> found = discover_rules(Dataset.from_arrow(table))
-    >>> found[0].text, found[0].support_rows
-    ('end = start + days', 500)
     """
     if len(dataset) < _LEAST_ROWS:
         return []
@@ -483,7 +455,17 @@ def discover_rules(dataset: Dataset, *, nearly: float = NEARLY) -> list[Proposed
     rows = np.unique(np.linspace(0, len(dataset) - 1, n_sample).astype(np.int64))
     found = [_identifier(dataset, field.name) for field in dataset.schema.of_kind("id")]
     found = [one for one in found if one.holds]
-    for rule, text in _candidates(table, table.take(rows), nearly):
+    sample = table.take(rows)
+    candidates = itertools.chain(
+        sums(table, sample),
+        linear_relations(table, sample),
+        orders(table, sample, nearly),
+        never_negative(table),
+        one_hot_groups(table, nearly),
+        dependencies(table, sample, nearly),
+        keys(table, sample),
+    )
+    for rule, text in candidates:
         broken = int(broken_rows(rule, table).sum())
         support = len(table) - int(table.missing(rule.columns).sum())
         if support >= _LEAST_ROWS and broken <= nearly * support:
@@ -497,16 +479,6 @@ def _identifier(dataset: Dataset, name: str) -> ProposedRule:
     present = len(column) - column.null_count
     repeated = present - pc.count_distinct(column, mode="only_valid").as_py()
     return ProposedRule(Rule("unique", (name,)), present, repeated, f"{name} is a key")
-
-
-def _candidates(table: RuleTable, sample: RuleTable, nearly: float) -> Iterator[tuple[Rule, str]]:
-    yield from sums(table, sample)
-    yield from linear_relations(table, sample)
-    yield from orders(table, sample, nearly)
-    yield from never_negative(table)
-    yield from one_hot_groups(table, nearly)
-    yield from dependencies(table, sample, nearly)
-    yield from keys(table, sample)
 
 
 def _is_implied(one: ProposedRule, found: list[ProposedRule]) -> bool:

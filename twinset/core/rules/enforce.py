@@ -20,56 +20,37 @@ _MIN_DRAW, _MIN_FULL_DRAW, _HOPELESS = 64, 1_024, 2_000
 _BORROWINGS = 6  # donors that are tried: two for each of three widths of columns
 
 
+MOVED, REDRAWN, BORROWED = range(3)  # first axis of `EnforcedRows.marks`
+
+
 @dataclass(frozen=True)
 class EnforcedRows:
-    """Rows in which the rules hold, and what was done to them.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The rows, n of them.
-    moved, redrawn, borrowed : numpy.ndarray
-        For each rule, in the order of the enforcer, the rows that were changed for it, drawn again
-        for it, or given the values of its columns from one real row; each of shape (rules, n).
-    """
+    """Rows in which the rules hold, and what was done to them."""
 
     dataset: Dataset
-    moved: Touched
-    redrawn: Touched
-    borrowed: Touched
+    # The rows that were changed, drawn again, or given the columns of one real row, for each rule in
+    # the order of the enforcer, shape (3, rules, n)
+    marks: Touched
 
     @classmethod
     def untouched(cls, dataset: Dataset) -> EnforcedRows:
         """Return rows that no rule speaks of."""
-        nothing = np.zeros((0, len(dataset)), dtype=bool)
-        return cls(dataset, nothing, nothing, nothing)
+        return cls(dataset, np.zeros((3, 0, len(dataset)), dtype=bool))
 
     @staticmethod
     def concat(parts: Sequence[EnforcedRows]) -> EnforcedRows:
         """Return the rows of all parts, one after the other."""
-        return EnforcedRows(
-            Dataset.concat([part.dataset for part in parts]),
-            *(
-                np.concatenate(marks, axis=1)
-                for marks in zip(*(p.marks for p in parts), strict=True)
-            ),
-        )
-
-    @property
-    def marks(self) -> tuple[Touched, Touched, Touched]:
-        """What was moved, drawn again and borrowed."""
-        return self.moved, self.redrawn, self.borrowed
+        marks = np.concatenate([part.marks for part in parts], axis=2)
+        return EnforcedRows(Dataset.concat([part.dataset for part in parts]), marks)
 
     def slice(self, length: int, start: int = 0) -> EnforcedRows:
         """Return `length` rows from position `start` on."""
-        rows = slice(start, start + length)
-        return EnforcedRows(
-            self.dataset.slice(start, length), *(mark[:, rows] for mark in self.marks)
-        )
+        marks = self.marks[..., start : start + length]
+        return EnforcedRows(self.dataset.slice(start, length), marks)
 
     def take(self, rows: Rows) -> EnforcedRows:
         """Return the rows with these positions, in this order."""
-        return EnforcedRows(self.dataset.take(rows), *(mark[:, rows] for mark in self.marks))
+        return EnforcedRows(self.dataset.take(rows), self.marks[..., rows])
 
 
 class RuleEnforcement:
@@ -89,8 +70,7 @@ class RuleEnforcement:
         asked = frozenset() if where is None else frozenset(where.conditions)
         self.frozen = asked & {name for rule in enforcer.rules for name in rule.columns}
         n = len(drawn_rows)
-        shape = (len(enforcer.rules), n)
-        self.redrawn, self.borrowed = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+        self.marks = np.zeros((3, len(enforcer.rules), n), dtype=bool)
         # The rows that were drawn beside `drawn_rows`, and where each delivered row is found.
         self.parts: list[Dataset] = []
         self.moves: list[Touched] = []
@@ -99,12 +79,12 @@ class RuleEnforcement:
     def run(self) -> EnforcedRows:
         """Return the rows in which the rules hold."""
         first, good, touched = self._repair(self.drawn_rows, gentle=True)
-        self._keep(first, touched)
+        self.parts, self.moves = [first], [touched]
         open_ = np.flatnonzero(~good)
         if len(open_):
             drawn = [len(good), len(good) - len(open_)]
             broken = self._broken(first.take(open_))
-            self.redrawn[: len(broken), open_] = broken
+            self.marks[REDRAWN, : len(broken), open_] = broken.T
             open_ = self._draw_again(open_, drawn, _GENTLE_ROUNDS, gentle=True)
             open_ = self._repair_harder(open_)
             open_ = self._draw_again(open_, drawn, _ROUNDS, gentle=False)
@@ -116,7 +96,8 @@ class RuleEnforcement:
         if len(self.parts) > 1:
             dataset = Dataset.concat(self.parts).take(self.place)
             moved = np.concatenate(self.moves, axis=1)[:, self.place]
-        return EnforcedRows(dataset, moved, self.redrawn, self.borrowed)
+        self.marks[MOVED, : len(moved)] = moved
+        return EnforcedRows(dataset, self.marks)
 
     def _repair(self, drawn_rows: Dataset, *, gentle: bool) -> tuple[Dataset, Mask, Touched]:
         """Move the rows; return them, which of them are good, and which rules moved each."""
@@ -143,17 +124,13 @@ class RuleEnforcement:
             good &= dataset.mask(self.where)
         return dataset, good
 
-    def _keep(self, dataset: Dataset, touched: Touched) -> None:
-        keys = len(self.enforcer.rules) - len(touched)
-        self.parts.append(dataset)
-        self.moves.append(np.vstack([touched, np.zeros((keys, len(dataset)), dtype=bool)]))
-
     def _fill(self, open_: Rows, dataset: Dataset, good: Mask, touched: Touched) -> Rows:
         """Put good rows into open places; return the places that stay open."""
         rows = np.flatnonzero(good)[: len(open_)]
         first = sum(len(part) for part in self.parts)
         self.place[open_[: len(rows)]] = first + np.arange(len(rows))
-        self._keep(dataset.take(rows), touched[:, rows])
+        self.parts.append(dataset.take(rows))
+        self.moves.append(touched[:, rows])
         return open_[len(rows) :]
 
     def _draw_again(self, open_: Rows, drawn: list[int], rounds: int, *, gentle: bool) -> Rows:
@@ -191,7 +168,7 @@ class RuleEnforcement:
         if not len(donors):
             return open_
         every = set(self.drawn_rows.schema.names)
-        source = self._state(open_)
+        source = self.parts[0].take(open_)
         for attempt in range(_BORROWINGS):
             before = rules.read(source, self.levels)
             table = before.copy()
@@ -200,7 +177,7 @@ class RuleEnforcement:
             fresh, good = self._written(source, before, table, unrepaired, table.columns)
             rows = np.flatnonzero(good)
             if len(rows):
-                self.borrowed[: len(given), open_[rows]] |= given[:, rows]
+                self.marks[BORROWED, : len(given), open_[rows]] |= given[:, rows].T
                 self._fill(open_[rows], fresh, good, touched)
             open_, source = open_[~good], source.filter(~good)
             if not len(open_):
@@ -229,15 +206,12 @@ class RuleEnforcement:
                 table.columns[name][rows] = donor.columns[name]
         return given
 
-    def _state(self, open_: Rows) -> Dataset:
-        return self.parts[0].take(open_)
-
     def _broken(self, dataset: Dataset) -> Touched:
         rules = self.enforcer.row_rules
         return rules.broken(rules.read(dataset, self.levels))
 
     def _cannot(self, open_: Rows) -> RecipeError:
-        counts = self._broken(self._state(open_)).sum(axis=1)
+        counts = self._broken(self.parts[0].take(open_)).sum(axis=1)
         order = np.argsort(-counts, kind="stable")
         names = [str(self.enforcer.rules[i]) for i in order if counts[i]]
         under = f" under the condition {self.where}" if self.where is not None else ""
@@ -261,17 +235,6 @@ class RuleEnforcer:
     met by moving as little as can be; what is left over, and predicates, by drawing again, a bounded
     number of times; and where no draw will do, by taking the columns in question together from one
     real row. Keys are the matter of `twinset.core.rules.unique_keys`. Build one with `RuleEnforcer.learn`.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> from dataclasses import replace
-    >>> d = Dataset.from_arrow(pa.table({"net": [1.5, 7.0], "tax": [0.5, 2.5], "all": [2.0, 9.5]}))
-    >>> d = replace(d, schema=replace(d.schema, rules=(Rule("sum", ("all", "net", "tax")),)))
-    >>> enforcer = RuleEnforcer.learn(d)
-    >>> wrong = Dataset.from_arrow(pa.table({"net": [3.5], "tax": [1.0], "all": [2.0]}), d.schema)
-    >>> enforcer.enforce(wrong, np.random.default_rng(0)).dataset.records.to_pylist()
-    [{'net': 3.5, 'tax': 1.0, 'all': 4.5}]
     """
 
     rules: tuple[Rule, ...]
@@ -293,40 +256,19 @@ class RuleEnforcer:
 
     def enforce(
         self,
-        drawn_rows: Dataset,
-        rng: np.random.Generator,
-        where: Where | None = None,
-        redraw: Redraw | None = None,
+        drawn_rows: Dataset,  # drawn rows; left as they are
+        rng: np.random.Generator,  # the stream
+        where: Where | None = None,  # condition that the rows meet, and must still meet
+        redraw: Redraw | None = None,  # returns that many new rows under the same condition
     ) -> EnforcedRows:
-        """Return as many rows as `drawn_rows` has, in which every rule but keys holds.
-
-        Parameters
-        ----------
-        drawn_rows : Dataset
-            Drawn rows; left as they are.
-        rng : numpy.random.Generator
-            The stream.
-        where : Where, optional
-            Condition that the rows meet, and must still meet.
-        redraw : callable, optional
-            Returns that many new rows under the same condition.
-
-        Raises
-        ------
-        RecipeError
-            Some rules cannot be met together.
-        """
+        """Return as many rows as `drawn_rows` has, in which every rule but keys holds."""
         return RuleEnforcement(self, drawn_rows, rng, where, redraw).run()
 
     def donors(self, where: Where | None) -> Rows:
         """Return the real rows that meet `where` and in which every rule holds."""
         key = str(where)
         if key not in self._donors:
-            table = self.row_rules.read(self.train, self.row_rules.levels)
-            good = ~self.row_rules.broken(table).any(axis=0)
-            if where is not None:
-                good &= self.train.mask(where)
-            self._donors[key] = np.flatnonzero(good)
+            self._donors[key] = np.flatnonzero(self.none_broken(self.train, where))
         return self._donors[key]
 
     def none_broken(self, drawn_rows: Dataset, where: Where | None = None) -> Mask:
@@ -343,28 +285,22 @@ class RuleTally:
     ----------
     rules : sequence of Rule
         The rules, in the order of their enforcer.
-
-    Examples
-    --------
-    >>> RuleTally(()).notes()
-    ()
     """
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules, self.n_rows = tuple(rules), 0
-        self.counts = np.zeros((len(self.rules), 3), dtype=np.int64)
+        self.counts = np.zeros((3, len(self.rules)), dtype=np.int64)
 
     def add(self, enforced: EnforcedRows) -> None:
         """Count the rows of one chunk."""
         self.n_rows += len(enforced.dataset)
-        for j, part in enumerate(enforced.marks):
-            self.counts[:, j] += part.sum(axis=1)
+        self.counts += enforced.marks.sum(axis=2)
 
     def notes(self) -> tuple[str, ...]:
         """Return one sentence for each rule that was repaired, for the card."""
         sentences = []
         words = ("changed", "drawn again", "with its columns taken together from one real row")
-        for rule, counts in zip(self.rules, self.counts, strict=True):
+        for rule, counts in zip(self.rules, self.counts.T, strict=True):
             parts = [f"{n:,} {word}" for n, word in zip(counts, words, strict=True) if n]
             if parts:
                 sentences.append(

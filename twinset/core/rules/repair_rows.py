@@ -1,4 +1,4 @@
-"""Move the rows of a table until all rules hold in them, or until nothing moves any more."""
+"""Learn what real rows show about rules, and move the rows of a table until the rules hold in them."""
 
 from __future__ import annotations
 
@@ -10,40 +10,131 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.rules.columns import Levels, Mask, Rows, RuleTable, TupleIndex
-from twinset.core.rules.statistics import ColumnFacts, Floats, RuleStatistics, learn
-from twinset.core.rules.violations import broken_rows, excess, flag_value, linear_form, ones
+from twinset.core.rules.columns import Levels, Mask, Rows, RuleStatistics, RuleTable, TupleIndex
+from twinset.core.rules.violations import (
+    allowed_tuples,
+    broken_rows,
+    excess,
+    flag_value,
+    linear_form,
+    ones,
+)
 
 if TYPE_CHECKING:
     from twinset.core.data.dataset import Dataset
     from twinset.core.data.rule import Rule
+    from twinset.core.data.schema import Field
+
+Floats = npt.NDArray[np.float64]
+_KEPT_VALUES = 512  # quantiles: enough to draw a value from the real distribution
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """What is known of a numeric column."""
+
+    # Least and greatest value: of the real rows, and within the rules of kind range
+    low: float
+    high: float
+    # Least and greatest value that those rules alone allow
+    rule_low: float
+    rule_high: float
+    # Grid that the values lie on (0.01 for cents, a day for dates); None for a free number
+    step: float | None
+    values: Floats  # Up to 512 real values inside the bounds, as equally spaced quantiles
+
+    @classmethod
+    def from_values(cls, field: Field, values: Floats, rules: Sequence[Rule]) -> ColumnFacts:
+        """Return the facts of a column with these values."""
+        ranges = [r.settings for r in rules if r.kind == "range" and r.columns == (field.name,)]
+        lows = [float(s["low"]) for s in ranges if s.get("low") is not None]
+        highs = [float(s["high"]) for s in ranges if s.get("high") is not None]
+        rule_low, rule_high = max(lows, default=-np.inf), min(highs, default=np.inf)
+        present = values[~np.isnan(values)]
+        inside = present[(present >= rule_low) & (present <= rule_high)]
+        low = float(inside.min()) if len(inside) else rule_low
+        high = float(inside.max()) if len(inside) else rule_high
+        grid = np.linspace(0, 1, min(len(inside), _KEPT_VALUES))
+        kept = np.quantile(inside, grid, method="nearest") if len(inside) else np.empty(0)
+        return cls(low, high, rule_low, rule_high, _step(field, present), kept)
+
+    def snap(self, values: Floats, towards: int = 0) -> Floats:
+        """Return the values on the grid: the nearest point, the next below (-1) or above (1)."""
+        if self.step is None:
+            return values
+        scaled = values / self.step
+        points = np.rint(scaled)
+        if towards:
+            # A value that is on the grid but for its last bits stays there.
+            near = np.abs(scaled - points) < 1e-6
+            points = np.where(near, points, np.floor(scaled) if towards < 0 else np.ceil(scaled))
+        made = points * self.step
+        return np.round(made, round(-np.log10(self.step))) if self.step < 1 else made
+
+    def unit(self, share: float) -> float:
+        """Return the step of the grid; of a free number that share of its range."""
+        if self.step is not None:
+            return self.step
+        span = self.high - self.low
+        return float(span * share) if np.isfinite(span) and span > 0 else 1e-6
+
+
+def learn(rule: Rule, table: RuleTable) -> RuleStatistics:
+    """Return what the rows of a real table show about one rule."""
+    if rule.kind == "combination":
+        seen = TupleIndex.from_table(table, rule.columns)
+        listed = allowed_tuples(rule, table)
+        if listed is None:
+            return RuleStatistics(tuples=seen)
+        if len(seen):
+            place = listed.find(_as_table(seen, table))
+            np.add.at(listed.counts, place[place >= 0], seen.counts[place >= 0])
+        return RuleStatistics(tuples=listed)
+    if rule.kind == "dependency":
+        return _dependency(rule, table)
+    if rule.kind == "one_hot":
+        counts = np.array([ones(table, name).sum() for name in rule.columns], dtype=float) + 1e-3
+        return RuleStatistics(shares=counts / counts.sum())
+    return RuleStatistics()
+
+
+def _dependency(rule: Rule, table: RuleTable) -> RuleStatistics:
+    every = TupleIndex.from_table(table, rule.columns)
+    left = TupleIndex.from_table(_as_table(every, table), rule.columns[:-1])
+    side = left.find(_as_table(every, table))
+    # Of several right sides the most frequent counts; of equally common ones the least.
+    order = np.lexsort((every.values[-1], -every.counts, side))
+    _, first = np.unique(side[order], return_index=True)
+    chosen = order[first]
+    values = tuple(column[chosen] for column in every.values)
+    kept = TupleIndex(rule.columns, values, every.counts[chosen])
+    by_first = np.lexsort((values[-1], -kept.counts, values[0]))
+    grid, at = np.unique(values[0][by_first], return_index=True)
+    return RuleStatistics(kept, left, values[-1], (grid, values[-1][by_first][at]))
+
+
+def _as_table(tuples: TupleIndex, like: RuleTable) -> RuleTable:
+    columns = dict(zip(tuples.names, tuples.values, strict=True))
+    return RuleTable(columns, like.fields, like.levels)
+
+
+def _step(field: Field, present: Floats) -> float | None:
+    return 1.0 if field.has_levels else field.column_kind.step(present, field.decimals)
 
 
 @dataclass(frozen=True)
 class RepairState:
-    """What a move works on.
+    """What a move works on."""
 
-    Parameters
-    ----------
-    table : RuleTable
-        The rows; moves write into it.
-    facts : mapping
-        Facts of the numeric columns.
-    frozen : frozenset of str
-        Columns that a condition speaks of: left alone as long as there is another way.
-    attempt : int
-        0 for the first, best move; later ones vary at random, so that overlapping rules can all be met.
-    rng : numpy.random.Generator
-        The stream.
-    determined : mapping
-        Position of a linear rule -> its columns, the one to recompute first.
-    """
-
-    table: RuleTable
-    facts: Mapping[str, ColumnFacts]
+    table: RuleTable  # The rows; moves write into it
+    facts: Mapping[str, ColumnFacts]  # Facts of the numeric columns
+    # Columns that a condition speaks of: left alone as long as there is another way
     frozen: frozenset[str]
+    # 0 for the first, best move; later ones vary at random, so that overlapping rules can all be
+    # met
     attempt: int
     rng: np.random.Generator
+    # Position of a linear rule -> its columns, the one to recompute first
     determined: Mapping[int, tuple[str, ...]]
 
 
@@ -96,7 +187,9 @@ def _shift(
             continue
         other = j - 1 if upwards else j + 1
         facts, sign = scene.facts[names[j]], 1 if upwards else -1
-        gap = sign * max(facts.gap, scene.facts[names[other]].gap) if strict else 0.0
+        # A thousandth of the range: the least by which one value shall exceed the other.
+        units = [facts.unit(1e-3), scene.facts[names[other]].unit(1e-3)]
+        gap = sign * max(units) if strict else 0.0
         bound = facts.snap(matrix[:, other] + gap, sign)
         wrong = matrix[:, j] < bound if upwards else matrix[:, j] > bound
         matrix[wrong, j] = bound[wrong]
@@ -265,25 +358,13 @@ class RowRules:
     """The rules that can be asked of one row alone, with what the train rows show about them.
 
     Build one with `RowRules.learn`.
-
-    Parameters
-    ----------
-    rules : tuple of Rule
-        All kinds but unique.
-    statistics : tuple of RuleStatistics
-        One for each rule.
-    facts : mapping
-        Numeric column -> its range and grid.
-    levels : mapping
-        Any other column -> its values.
-    determined : mapping
-        Position of a linear rule -> its columns, the one to recompute first.
     """
 
-    rules: tuple[Rule, ...]
-    statistics: tuple[RuleStatistics, ...]
-    facts: Mapping[str, ColumnFacts]
-    levels: Mapping[str, Levels]
+    rules: tuple[Rule, ...]  # All kinds but unique
+    statistics: tuple[RuleStatistics, ...]  # One for each rule
+    facts: Mapping[str, ColumnFacts]  # Numeric column -> its range and grid
+    levels: Mapping[str, Levels]  # Any other column -> its values
+    # Position of a linear rule -> its columns, the one to recompute first
     determined: Mapping[int, tuple[str, ...]]
 
     @classmethod
@@ -321,20 +402,13 @@ class RowRules:
         return every
 
     def repair(
-        self, table: RuleTable, frozen: frozenset[str], gentle: bool, rng: np.random.Generator
+        self,
+        table: RuleTable,  # the rows
+        frozen: frozenset[str],  # columns to leave alone in the first half of the passes
+        gentle: bool,  # whether rows that break a range are left for a new draw
+        rng: np.random.Generator,  # the stream
     ) -> tuple[Mask, Touched]:
         """Move rows, in place, until the rules hold; the moves vary at random after the first pass.
-
-        Parameters
-        ----------
-        table : RuleTable
-            The rows.
-        frozen : frozenset of str
-            Columns to leave alone in the first half of the passes.
-        gentle : bool
-            Whether rows that break a range are left for a new draw.
-        rng : numpy.random.Generator
-            The stream.
 
         Returns
         -------

@@ -9,29 +9,21 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.hashing import scramble
 from twinset.core.data.rule import Rule
 from twinset.core.data.where import Where
 from twinset.core.errors import RecipeError
 from twinset.core.rules.columns import Mask, Rows, RuleTable
-from twinset.core.rules.enforce import EnforcedRows, Redraw, RuleEnforcer
-from twinset.core.rules.statistics import ColumnFacts, Floats
+from twinset.core.rules.enforce import MOVED, REDRAWN, EnforcedRows, Redraw, RuleEnforcer
+from twinset.core.rules.repair_rows import ColumnFacts, Floats
 from twinset.core.rules.violations import first_of
+from twinset.core.seeding import scramble
 
 Hashes = npt.NDArray[np.uint64]
 _BLOCK, _REDRAWS, _NUDGES, _MOST_INSIDE, _TRIES = 512, 3, 400, 24, 16
 
 
 class SeenKeys:
-    """The 64-bit hashes of all keys so far, in sorted blocks of growing size.
-
-    Examples
-    --------
-    >>> seen = SeenKeys()
-    >>> seen.add(np.array([7, 3], dtype=np.uint64))
-    >>> seen.has(np.array([3, 4], dtype=np.uint64)).tolist()
-    [True, False]
-    """
+    """The 64-bit hashes of all keys so far, in sorted blocks of growing size."""
 
     def __init__(self) -> None:
         self.blocks: list[Hashes] = []
@@ -63,11 +55,6 @@ class KeyLedger:
     nor on how many rows follow. A repeated key is drawn again, at most three times; then one of its
     columns is moved: a number or a date to a free place nearby (beyond the real range once that is
     full, as far as the other rules allow), a category to another value.
-
-    Parameters
-    ----------
-    enforcer : RuleEnforcer
-        All rules.
     """
 
     enforcer: RuleEnforcer
@@ -87,13 +74,7 @@ class KeyLedger:
         where: Where | None,
         redraw: Redraw,
     ) -> EnforcedRows:
-        """Return the first `n` rows with every key unique, among them and all admitted before.
-
-        Raises
-        ------
-        RecipeError
-            There are not enough free keys.
-        """
+        """Return the first `n` rows with every key unique, among them and all admitted before."""
         if not len(self._repeated(enforced.dataset)):
             enforced = enforced.slice(n)
             self.record(enforced.dataset)
@@ -195,9 +176,8 @@ class KeyLedger:
         return EnforcedRows.concat([enforced, fresh]).take(place)
 
     def _mark(self, enforced: EnforcedRows, rows: Rows, *, redrawn: bool) -> EnforcedRows:
-        marks = enforced.redrawn if redrawn else enforced.moved
         for i in self.rules:
-            marks[i, rows] = True
+            enforced.marks[REDRAWN if redrawn else MOVED, i, rows] = True
         return enforced
 
     def _nudge(
@@ -255,19 +235,12 @@ class KeyLedger:
 
 @dataclass(frozen=True)
 class _Reach:
-    """How far keys are moved.
+    """How far keys are moved."""
 
-    Parameters
-    ----------
-    inside, beyond : int
-        How often the reach was doubled: from one step to the whole real range, then past its ends.
-    any_column : bool
-        Whether categories are moved too where there are numbers.
-    """
-
+    # How often the reach was doubled: from one step to the whole real range, then past its ends
     inside: int = 0
     beyond: int = 0
-    any_column: bool = False
+    any_column: bool = False  # Whether categories are moved too where there are numbers
 
     def farther(self) -> _Reach:
         """Return the next wider reach: as long as there is room, keys stay where they were drawn."""
@@ -277,7 +250,7 @@ class _Reach:
 
 
 def _near(values: Floats, facts: ColumnFacts, reach: _Reach, rng: np.random.Generator) -> Floats:
-    unit, n = _unit(facts), len(values)
+    unit, n = facts.unit(1e-7), len(values)
     span = facts.high - facts.low
     steps = max(span / unit, 1.0) if np.isfinite(span) else 1e6
     if not reach.beyond and np.isfinite(span):
@@ -291,13 +264,6 @@ def _near(values: Floats, facts: ColumnFacts, reach: _Reach, rng: np.random.Gene
     # Amounts and counts that are never negative stay so.
     low = max(facts.rule_low, 0.0 if facts.low >= 0 else -np.inf)
     return np.asarray(np.clip(moved, low, facts.rule_high))
-
-
-def _unit(facts: ColumnFacts) -> float:
-    if facts.step is not None:
-        return facts.step
-    span = facts.high - facts.low
-    return float(span * 1e-7) if np.isfinite(span) and span > 0 else 1e-6
 
 
 def _hash_of(text: str) -> int:

@@ -7,104 +7,88 @@ import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from twinset.core.data.rule import ARITHMETIC, fault
 from twinset.core.errors import RecipeError
-from twinset.core.rules.columns import Array, Mask, Rows, RuleTable, TupleIndex
+from twinset.core.rules.columns import Mask, Rows, RuleStatistics, RuleTable, TupleIndex
 
 if TYPE_CHECKING:
     from twinset.core.data.dataset import Dataset
-
-if TYPE_CHECKING:
-    from twinset.core.data.rule import Rule
-
-if TYPE_CHECKING:
     from twinset.core.data.rule import Rule
 
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 _DAY = 86_400e6  # microseconds
 Operand = Literal["number", "time", "text", "truth", "constant"]
-
-
 _ORDER: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
-    ast.Lt: lambda a, b: a < b,
-    ast.LtE: lambda a, b: a <= b,
-    ast.Gt: lambda a, b: a > b,
-    ast.GtE: lambda a, b: a >= b,
-    ast.Eq: lambda a, b: a == b,
-    ast.NotEq: lambda a, b: a != b,
+    ast.Lt: pc.less,
+    ast.LtE: pc.less_equal,
+    ast.Gt: pc.greater,
+    ast.GtE: pc.greater_equal,
+    ast.Eq: pc.equal,
+    ast.NotEq: pc.not_equal,
 }
 
 
 @dataclass(frozen=True)
 class _Value:
-    """A column of values, or one constant. Unknown (missing): NaN, code -1, or not in `known`."""
+    """An Arrow column, null where it is unknown, or one constant."""
 
     kind: Operand
     data: Any
-    known: Any = None
-    texts: tuple[str, ...] = ()
+
+    @property
+    def is_number(self) -> bool:
+        """Whether one can calculate with it."""
+        is_number = isinstance(self.data, int | float) and not isinstance(self.data, bool)
+        return self.kind == "number" or (self.kind == "constant" and is_number)
 
 
 class Evaluation:
-    """One walk over the tree with the columns of one table."""
+    """One walk over the tree with the columns of one table; `and`, `or`, `not` are Kleene's."""
 
     def __init__(self, text: str, table: RuleTable) -> None:
         self.text, self.table = text, table
 
-    def truth(self, node: ast.expr) -> _Value:
-        """Return where an expression is true, and where that is known."""
+    def truth(self, node: ast.expr) -> pa.Array:
+        """Return where an expression is true, null where that is unknown."""
         if isinstance(node, ast.BoolOp):
-            answers = [self.truth(value) for value in node.values]
-            deciding = isinstance(node.op, ast.Or)
-            # One true part decides an `or`, one false part an `and`, whatever is unknown beside it.
-            decided = np.any([a.known & (a.data == deciding) for a in answers], axis=0)
-            known = decided | np.all([a.known for a in answers], axis=0)
-            return _Value("truth", decided if deciding else ~decided, known)
+            join = pc.or_kleene if isinstance(node.op, ast.Or) else pc.and_kleene
+            return reduce(join, [self.truth(value) for value in node.values])
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            answer = self.truth(node.operand)
-            return _Value("truth", ~answer.data, answer.known)
+            return pc.invert(self.truth(node.operand))
         if isinstance(node, ast.Compare):
-            return self._comparisons(node)
+            sides = itertools.pairwise([node.left, *node.comparators])
+            parts = [self._comparison(op, *pair) for op, pair in zip(node.ops, sides, strict=True)]
+            return reduce(pc.and_kleene, parts)
         value = self._value(node)
         if value.kind == "constant" and isinstance(value.data, bool):
-            return _Value("truth", np.full(len(self.table), value.data), self._everywhere())
+            return pa.array(np.full(len(self.table), value.data))
         if value.kind != "truth":
             raise fault(self.text, "a part of it is neither true nor false")
-        return value
+        return value.data
 
-    def _comparisons(self, node: ast.Compare) -> _Value:
-        operands = [node.left, *node.comparators]
-        data, known = self._everywhere(), self._everywhere()
-        for operator, left, right in zip(node.ops, operands[:-1], operands[1:], strict=True):
-            one = self._comparison(operator, left, right)
-            failed = (known & ~data) | (one.known & ~one.data)
-            known = failed | (known & one.known)
-            data = ~failed
-        return _Value("truth", data, known)
-
-    def _comparison(self, operator: ast.cmpop, left: ast.expr, right: ast.expr) -> _Value:
+    def _comparison(self, operator: ast.cmpop, left: ast.expr, right: ast.expr) -> pa.Array:
         if isinstance(operator, ast.Is | ast.IsNot):
             value, other = self._value(left), self._value(right)
             if other.kind != "constant" or other.data is not None or value.kind == "constant":
                 raise fault(self.text, "'is' stands between a column and null")
-            absent = ~_known(value)
-            wanted = absent if isinstance(operator, ast.Is) else ~absent
-            return _Value("truth", wanted, self._everywhere())
+            ask = pc.is_null if isinstance(operator, ast.Is) else pc.is_valid
+            return ask(value.data)
         if isinstance(operator, ast.In | ast.NotIn):
             if not isinstance(right, ast.Tuple | ast.List) or not right.elts:
                 raise fault(self.text, "'in' is followed by a list in brackets")
             value = self._value(left)
-            answers = [_compare(self.text, ast.Eq, value, self._value(item)) for item in right.elts]
-            found = np.any([answer.data for answer in answers], axis=0)
-            known = answers[0].known
-            return _Value("truth", found if isinstance(operator, ast.In) else ~found, known)
-        return _compare(self.text, type(operator), self._value(left), self._value(right))
+            items = [self._value(item) for item in right.elts]
+            found = reduce(pc.or_kleene, [self._compare(ast.Eq, value, item) for item in items])
+            return found if isinstance(operator, ast.In) else pc.invert(found)
+        return self._compare(type(operator), self._value(left), self._value(right))
 
     def _value(self, node: ast.expr) -> _Value:
         if isinstance(node, ast.Constant):
@@ -113,110 +97,77 @@ class Evaluation:
             return self._name(node.id)
         if isinstance(node, ast.UnaryOp) and not isinstance(node.op, ast.Not):
             inner = self._value(node.operand)
-            if not _is_number(inner):
+            if not inner.is_number:
                 raise fault(self.text, "only numbers have a sign")
-            negative = isinstance(node.op, ast.USub)
-            return _Value(inner.kind, -inner.data if negative else inner.data)
+            if isinstance(node.op, ast.UAdd):
+                return inner
+            is_constant = inner.kind == "constant"
+            return _Value(inner.kind, -inner.data if is_constant else pc.negate(inner.data))
         if isinstance(node, ast.BinOp):
-            return _calculate(
-                self.text, type(node.op), self._value(node.left), self._value(node.right)
-            )
+            return self._calculate(type(node.op), self._value(node.left), self._value(node.right))
         if isinstance(node, ast.Compare | ast.BoolOp | ast.UnaryOp):
-            return self.truth(node)
+            return _Value("truth", self.truth(node))
         raise fault(self.text, "a list stands only after 'in'")
 
     def _name(self, name: str) -> _Value:
         if name not in self.table.columns:
             return _Value("constant", _WORDS.get(name))
         column, kind = self.table.columns[name], self.table.fields[name].kind
+        if not self.table.is_numeric(name):
+            texts = pa.array(self.table.levels[name].texts, pa.string())
+            return _Value("text", texts.take(pa.array(column, mask=column < 0)))
+        numbers = pa.array(column, from_pandas=True)
         if kind == "boolean":
-            return _Value("truth", column == 1, ~np.isnan(column))
-        if kind == "datetime":
-            return _Value("time", column)
-        if self.table.is_numeric(name):
-            return _Value("number", column)
-        return _Value("text", column, texts=tuple(self.table.levels[name].texts))
+            return _Value("truth", pc.equal(numbers, 1.0))
+        return _Value("time" if kind == "datetime" else "number", numbers)
 
-    def _everywhere(self) -> Mask:
-        return np.ones(len(self.table), dtype=bool)
+    def _calculate(self, operator: type[ast.operator], left: _Value, right: _Value) -> _Value:
+        calculate = ARITHMETIC[operator]
+        kinds = (left.kind, right.kind)
+        if kinds == ("time", "time") and operator is ast.Sub:
+            return _Value("number", pc.divide(calculate(left.data, right.data), _DAY))
+        if left.kind == "time" and right.is_number and operator in (ast.Add, ast.Sub):
+            return _Value("time", calculate(left.data, pc.multiply(_as_float(right.data), _DAY)))
+        if not (left.is_number and right.is_number):
+            raise fault(self.text, "it calculates with something that is no number")
+        if kinds == ("constant", "constant") and operator is ast.Div and right.data == 0:
+            raise fault(self.text, "it divides by zero")
+        found = calculate(_as_float(left.data), _as_float(right.data))
+        if "number" not in kinds:
+            return _Value("constant", found.as_py())
+        return _Value("number", pc.if_else(pc.is_finite(found), found, None))
 
+    def _compare(self, operator: type[ast.cmpop], left: _Value, right: _Value) -> pa.Array:
+        if left.kind == "constant" and right.kind == "constant":
+            raise fault(self.text, "it compares two constants")
+        if left.kind == "constant":
+            left = _Value(right.kind, self._constant(left.data, right.kind))
+        elif right.kind == "constant":
+            right = _Value(left.kind, self._constant(right.data, left.kind))
+        if left.kind != right.kind:
+            raise fault(self.text, f"it compares a {left.kind} with a {right.kind}")
+        if left.kind in ("text", "truth") and operator not in (ast.Eq, ast.NotEq):
+            raise fault(self.text, f"a {left.kind} has no order: only = and != can be asked")
+        return _ORDER[operator](left.data, right.data)
 
-def _known(value: _Value) -> Mask:
-    if value.kind == "truth":
-        return np.asarray(value.known)
-    return np.asarray(value.data >= 0 if value.kind == "text" else ~np.isnan(value.data))
-
-
-def _is_number(value: _Value) -> bool:
-    if value.kind == "constant":
-        return isinstance(value.data, int | float) and not isinstance(value.data, bool)
-    return value.kind == "number"
-
-
-def _calculate(text: str, operator: type[ast.operator], left: _Value, right: _Value) -> _Value:
-    function = ARITHMETIC[operator]
-    kinds = (left.kind, right.kind)
-    if kinds == ("time", "time") and operator is ast.Sub:
-        return _Value("number", (left.data - right.data) / _DAY)
-    if left.kind == "time" and _is_number(right) and operator in (ast.Add, ast.Sub):
-        return _Value("time", function(left.data, right.data * _DAY))
-    if not (_is_number(left) and _is_number(right)):
-        raise fault(text, "it calculates with something that is no number")
-    if kinds == ("constant", "constant") and operator is ast.Div and right.data == 0:
-        raise fault(text, "it divides by zero")
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        made = function(_float(left.data), _float(right.data))
-    if "number" in kinds:
-        made = np.where(np.isfinite(made), made, np.nan)
-        return _Value("number", made)
-    return _Value("constant", float(made))
-
-
-def _float(data: Any) -> Any:
-    return np.float64(data) if isinstance(data, int) else data
-
-
-def _compare(text: str, operator: type[ast.cmpop], left: _Value, right: _Value) -> _Value:
-    if left.kind == "constant" and right.kind == "constant":
-        raise fault(text, "it compares two constants")
-    if left.kind == "constant":
-        left = _as(text, left.data, right)
-    elif right.kind == "constant":
-        right = _as(text, right.data, left)
-    if left.kind != right.kind:
-        raise fault(text, f"it compares a {left.kind} with a {right.kind}")
-    if left.kind in ("text", "truth") and operator not in (ast.Eq, ast.NotEq):
-        raise fault(text, f"a {left.kind} has no order: only = and != can be asked")
-    known = _known(left) & _known(right)
-    ours, theirs = left.data, right.data
-    if left.kind == "text" and left.texts != right.texts:
-        theirs = _recode(right, left.texts)
-    return _Value("truth", _ORDER[operator](ours, theirs), known)
+    def _constant(self, constant: object, kind: Operand) -> pa.Scalar:
+        """Return a constant as a value of some kind."""
+        if constant is None:
+            raise fault(self.text, "null is asked for by 'is null', not by a comparison")
+        if kind == "text":
+            word = str(constant).lower() if isinstance(constant, bool) else str(constant)
+            return pa.scalar(word)
+        if kind == "truth" and constant in (True, False, "true", "false"):
+            return pa.scalar(constant in (True, "true"))
+        if kind == "time" and isinstance(constant, str):
+            return pa.scalar(microseconds(constant, self.text))
+        if kind == "number" and _Value("constant", constant).is_number:
+            return pa.scalar(float(str(constant)))
+        raise fault(self.text, f"it compares a {kind} with something of another kind")
 
 
-def _as(text: str, constant: object, like: _Value) -> _Value:
-    """Return a constant as a value of the same kind as `like`."""
-    if constant is None:
-        raise fault(text, "null is asked for by 'is null', not by a comparison")
-    n = len(like.data)
-    if like.kind == "text":
-        word = str(constant).lower() if isinstance(constant, bool) else str(constant)
-        # A text that no row has equals none of them, and is known all the same.
-        code = like.texts.index(word) if word in like.texts else len(like.texts)
-        return _Value("text", np.full(n, code), texts=like.texts)
-    if like.kind == "truth" and constant in (True, False, "true", "false"):
-        return _Value("truth", np.full(n, constant in (True, "true")), np.ones(n, dtype=bool))
-    if like.kind == "time" and isinstance(constant, str):
-        return _Value("time", np.full(n, microseconds(constant, text)))
-    if like.kind == "number" and _is_number(_Value("constant", constant)):
-        return _Value("number", np.full(n, float(str(constant))))
-    raise fault(text, f"it compares a {like.kind} with something of another kind")
-
-
-def _recode(value: _Value, texts: tuple[str, ...]) -> Array:
-    codes = {word: code for code, word in enumerate(texts)}
-    table = [codes.get(word, len(texts) + i) for i, word in enumerate(value.texts)]
-    return np.asarray(np.array([*table, -1])[value.data])
+def _as_float(data: Any) -> Any:
+    return pa.scalar(float(data)) if isinstance(data, int | float) else data
 
 
 def microseconds(value: object, text: str) -> float:
@@ -237,27 +188,11 @@ _ONES = ("1", "1.0", "true")
 _ZEROS = ("0", "0.0", "false")
 
 
-class RuleParameters(Protocol):
-    """What the train rows show about one rule."""
-
-    @property
-    def tuples(self) -> TupleIndex | None:
-        """The tuples that may occur."""
-
-    def decided(self, table: RuleTable) -> npt.NDArray[np.float64]:
-        """Return what the last column of a dependency must be in each row, shape (n,)."""
-
-
 def violations(rule: Rule, dataset: Dataset) -> Mask:
     """Return which rows break a rule, shape (n,). A missing value breaks no rule.
 
     Of rows that contradict one another (dependency, unique) the first one counts as right. A
     combination without `allowed` is broken by no row: only real rows can tell what occurs.
-
-    Raises
-    ------
-    SchemaError
-        A column does not exist or is of a kind that the rule does not apply to.
 
     Examples
     --------
@@ -270,7 +205,7 @@ def violations(rule: Rule, dataset: Dataset) -> Mask:
     return broken_rows(rule, RuleTable.from_dataset(dataset, rule.columns))
 
 
-def broken_rows(rule: Rule, table: RuleTable, learnt: RuleParameters | None = None) -> Mask:
+def broken_rows(rule: Rule, table: RuleTable, learnt: RuleStatistics | None = None) -> Mask:
     """Return the rows that break a rule, shape (n,)."""
     return _CHECKS[rule.kind](rule, table, learnt)
 
@@ -362,7 +297,7 @@ def _read(rule: Rule, value: object, table: RuleTable, name: str) -> float:
         ) from error
 
 
-def _range(rule: Rule, table: RuleTable, learnt: RuleParameters | None) -> Mask:
+def _range(rule: Rule, table: RuleTable, learnt: RuleStatistics | None) -> Mask:
     values = table.numbers(rule.columns[0])
     low, high = rule.settings.get("low"), rule.settings.get("high")
     broken = np.zeros(len(values), dtype=bool)
@@ -373,29 +308,29 @@ def _range(rule: Rule, table: RuleTable, learnt: RuleParameters | None) -> Mask:
     return broken
 
 
-def _order(rule: Rule, table: RuleTable, learnt: RuleParameters | None) -> Mask:
+def _order(rule: Rule, table: RuleTable, learnt: RuleStatistics | None) -> Mask:
     columns = [table.numbers(name) for name in rule.columns]
     wrong = np.greater_equal if rule.settings.get("strict") else np.greater
     return np.asarray(np.any([wrong(a, b) for a, b in itertools.pairwise(columns)], axis=0))
 
 
-def _linear(rule: Rule, table: RuleTable, learnt: RuleParameters | None) -> Mask:
+def _linear(rule: Rule, table: RuleTable, learnt: RuleStatistics | None) -> Mask:
     return np.asarray(excess(rule, table) != 0)
 
 
-def _one_hot(rule: Rule, table: RuleTable, learnt: RuleParameters | None) -> Mask:
+def _one_hot(rule: Rule, table: RuleTable, learnt: RuleStatistics | None) -> Mask:
     n_set = np.sum([ones(table, name) for name in rule.columns], axis=0)
     return np.asarray((n_set != 1) & ~table.missing(rule.columns))
 
 
-def _combination(rule: Rule, table: RuleTable, learnt: RuleParameters | None) -> Mask:
+def _combination(rule: Rule, table: RuleTable, learnt: RuleStatistics | None) -> Mask:
     tuples = learnt.tuples if learnt is not None else allowed_tuples(rule, table)
     if tuples is None:
         return np.zeros(len(table), dtype=bool)
     return np.asarray((tuples.find(table) < 0) & ~table.missing(rule.columns))
 
 
-def _dependency(rule: Rule, table: RuleTable, learnt: RuleParameters | None) -> Mask:
+def _dependency(rule: Rule, table: RuleTable, learnt: RuleStatistics | None) -> Mask:
     last = table.columns[rule.columns[-1]]
     present = ~table.missing(rule.columns)
     if learnt is not None:
@@ -407,15 +342,15 @@ def _dependency(rule: Rule, table: RuleTable, learnt: RuleParameters | None) -> 
     return broken
 
 
-def _unique(rule: Rule, table: RuleTable, learnt: RuleParameters | None) -> Mask:
+def _unique(rule: Rule, table: RuleTable, learnt: RuleStatistics | None) -> Mask:
     keys = table.keys(rule.columns)
     return np.asarray((keys >= 0) & (_first_of_codes(keys) != np.arange(len(keys))))
 
 
-def _predicate(rule: Rule, table: RuleTable, learnt: RuleParameters | None) -> Mask:
+def _predicate(rule: Rule, table: RuleTable, learnt: RuleStatistics | None) -> Mask:
     assert rule.predicate is not None
     truth = Evaluation(rule.predicate.text, table).truth(rule.predicate.tree)
-    return np.asarray(truth.known & ~truth.data)
+    return np.asarray(pc.fill_null(pc.invert(truth), False).to_numpy(zero_copy_only=False))
 
 
 def first_of(keys: npt.NDArray[np.integer[Any]]) -> Rows:
@@ -432,7 +367,7 @@ def _first_of_codes(codes: Rows) -> Rows:
     return np.asarray(first[codes])
 
 
-_CHECKS: Mapping[str, Callable[[Rule, RuleTable, RuleParameters | None], Mask]] = {
+_CHECKS: Mapping[str, Callable[[Rule, RuleTable, RuleStatistics | None], Mask]] = {
     "range": _range,
     "order": _order,
     "sum": _linear,
@@ -446,18 +381,7 @@ _CHECKS: Mapping[str, Callable[[Rule, RuleTable, RuleParameters | None], Mask]] 
 
 
 def broken_by_real_rows(dataset: Dataset) -> tuple[str, ...]:
-    """Return one sentence for each rule of the schema that rows of a real set break.
-
-    Examples
-    --------
-    >>> from twinset.core.data.dataset import Dataset
-    >>> from twinset.core.data.schema import Field, Schema
-    >>> import pyarrow as pa
-    >>> from twinset.core.data.rule import Rule
-    >>> schema = Schema((Field(name="age", kind="integer"),), (Rule("range", ("age",), {"low": 0}),))
-    >>> broken_by_real_rows(Dataset.from_arrow(pa.table({"age": [31, -1, 50]}), schema))
-    ('Rule range(age): 1 of 3 real rows breaks it.',)
-    """
+    """Return one sentence for each rule of the schema that rows of a real set break."""
     sentences = []
     for rule in dataset.schema.rules:
         n = int(violations(rule, dataset).sum())

@@ -19,17 +19,10 @@ class Groups:
 
     A statistic of sums over rows needs one pass over the rows whatever the number of replicates. With
     fewer than 50 rows every row is a group of its own: the ordinary bootstrap.
-
-    Parameters
-    ----------
-    group : numpy.ndarray of int, shape (n,)
-        The group of each row.
-    draws : numpy.ndarray, shape (b, g)
-        How often each replicate holds each group.
     """
 
-    group: npt.NDArray[np.int64]
-    draws: Floats
+    group: npt.NDArray[np.int64]  # The group of each row, shape (n,)
+    draws: Floats  # How often each replicate holds each group, shape (b, g)
 
     @classmethod
     def assign(cls, n: int, b: int, rng: np.random.Generator) -> Groups:

@@ -4,108 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from math import comb
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-
-Codes = npt.NDArray[np.int32]
-Cells = npt.NDArray[np.int64]
-Tuple = tuple[int, ...]
-
-
-def factor_tuples(
-    n_factors: int, strength: int, limit: int, rng: np.random.Generator
-) -> list[Tuple]:
-    """Return the sets of `strength` factors; `limit` of them at random where there are more.
-
-    Examples
-    --------
-    >>> factor_tuples(3, 2, 100, np.random.default_rng(0))
-    [(0, 1), (0, 2), (1, 2)]
-    """
-    total = comb(n_factors, strength)
-    if total <= limit:
-        return list(combinations(range(n_factors), strength))
-    found: set[Tuple] = set()
-    while len(found) < limit:
-        drawn = rng.choice(n_factors, strength, replace=False)
-        found.add(tuple(sorted(int(i) for i in drawn)))
-    return sorted(found)
-
-
-def cells_of(codes: Codes, sizes: Sequence[int], factors: Tuple) -> Cells:
-    """Return the cell of each row in the table that the factors span, shape (n,).
-
-    Parameters
-    ----------
-    codes : numpy.ndarray of int, shape (n, f)
-        Code of each row and factor, 0 to size; the code `size` is any other value.
-    sizes : sequence of int
-        Levels of each factor.
-    factors : tuple of int
-        The factors.
-
-    Returns
-    -------
-    numpy.ndarray of int
-        The cell, 0 to the product of the sizes; that last one holds the rows with any other value.
-
-    Examples
-    --------
-    >>> cells_of(np.array([[0, 1], [1, 0], [1, 2]], dtype=np.int32), [2, 2], (0, 1)).tolist()
-    [1, 2, 4]
-    """
-    cells = np.zeros(len(codes), dtype=np.int64)
-    outside = np.zeros(len(codes), dtype=bool)
-    for factor in factors:
-        cells = cells * sizes[factor] + codes[:, factor]
-        outside |= codes[:, factor] == sizes[factor]
-    cells[outside] = int(np.prod([sizes[factor] for factor in factors]))
-    return cells
-
-
-def count_covered_combinations(
-    real: Codes,
-    synthetic: Codes,
-    sizes: Sequence[int],
-    tuples: Sequence[Tuple],
-    *,
-    min_rows: int = 20,
-    at_least: float = 0.5,
-) -> tuple[int, int]:
-    """Return how many combinations the synthetic rows hold, and how many the real rows hold.
-
-    A combination counts when at least `min_rows` real rows have it; the synthetic rows hold it when
-    their share is at least `at_least` of the real one.
-
-    References
-    ----------
-    Kuhn, Kacker, Lei (2013), Introduction to Combinatorial Testing, chapter on combination coverage.
-
-    Examples
-    --------
-    >>> real = np.array([[0], [0], [1], [1]], dtype=np.int32)
-    >>> count_covered_combinations(real, real[:3], [2], [(0,)], min_rows=2)
-    (2, 2)
-    >>> count_covered_combinations(real, real[:2], [2], [(0,)], min_rows=2)
-    (1, 2)
-    """
-    held = wanted = 0
-    for factors in tuples:
-        n_cells = int(np.prod([sizes[factor] for factor in factors]))
-        there = np.bincount(cells_of(real, sizes, factors), minlength=n_cells + 1)[:-1]
-        made = np.bincount(cells_of(synthetic, sizes, factors), minlength=n_cells + 1)[:-1]
-        counts = there >= min_rows
-        # Compared as products of whole numbers, so that a share of exactly half is held.
-        enough = made * len(real) >= at_least * there * len(synthetic)
-        wanted += int(counts.sum())
-        held += int((counts & enough).sum())
-    return held, wanted
-
 
 Row = tuple[int, ...]
 """The level of each factor, by position."""
@@ -170,9 +74,9 @@ class Coverage:
     def add_codes(self, codes: npt.NDArray[np.int32]) -> None:
         """Count many rows, shape (n, f); the code `size` stands for any other value."""
         for group in self.groups:
-            n_cells = int(np.prod([self.sizes[f] for f in group]))
-            found = np.bincount(cells_of(codes, self.sizes, group), minlength=n_cells + 1)[:-1]
-            self.counts[group] += found.reshape(self.counts[group].shape)
+            levels = codes[:, list(group)]
+            known = (levels < [self.sizes[f] for f in group]).all(axis=1)
+            np.add.at(self.counts[group], tuple(levels[known].T), 1)
 
     def count_missing(self, group: Row) -> npt.NDArray[np.int64]:
         """Return how often each combination of these factors still has to come."""
@@ -210,37 +114,21 @@ class Coverage:
 
 
 def covering_rows(
-    coverage: Coverage,
+    coverage: Coverage,  # what has to come, and what came already
     *,
-    limit: int | None = None,
+    limit: int | None = None,  # stop after so many rows
+    # how much each level of each factor matters; combinations of heavier levels come first
     weights: Sequence[Weights] | None = None,
-    seed: int = 0,
+    seed: int = 0,  # decides between equally good rows
 ) -> list[Row]:
     """Return rows after which every combination has come often enough; `coverage` counts them.
 
     Each row is the best of thirty: begun with a combination that still lacks, then filled factor by
     factor with the level that meets the most of what is missing. Equal input gives equal rows.
 
-    Parameters
-    ----------
-    coverage : Coverage
-        What has to come, and what came already.
-    limit : int, optional
-        Stop after so many rows.
-    weights : sequence of numpy.ndarray, optional
-        How much each level of each factor matters; combinations of heavier levels come first.
-    seed : int
-        Decides between equally good rows.
-
     References
     ----------
     Cohen, Dalal, Fredman, Patton, "The AETG system", IEEE Transactions on Software Engineering 23 (1997).
-
-    Examples
-    --------
-    >>> rows = covering_rows(Coverage([2, 2, 2], 2))
-    >>> len(rows), len(rows) == len(set(rows))
-    (4, True)
     """
     rng = rng_for(seed, "covering")
     levels = [np.ones(size) for size in coverage.sizes] if weights is None else list(weights)
@@ -263,7 +151,8 @@ def covering_rows(
 
 def can_be_completed(part: Mapping[int, int], sizes: Sequence[int], bans: Sequence[Ban]) -> bool:
     """Return whether a row can hold these levels without holding a banned combination."""
-    return _complete(dict(part), sizes, [b for b in bans if _may_meet(b, part)]) is not None
+    near = [ban for ban in bans if all(part.get(f, v) == v for f, v in ban.items())]
+    return _complete(dict(part), sizes, near) is not None
 
 
 def _gains(coverage: Coverage, group: Row, levels: Sequence[Weights]) -> Weights:
@@ -326,7 +215,3 @@ def _complete(
         if found is not None:
             return found
     return None
-
-
-def _may_meet(ban: Ban, part: Mapping[int, int]) -> bool:
-    return all(part.get(f, v) == v for f, v in ban.items())

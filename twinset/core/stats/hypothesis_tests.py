@@ -1,4 +1,4 @@
-"""Tests of shares: two sets against each other, and many tests at once."""
+"""Tests of two sets against each other, many tests at once, and areas under ROC curves."""
 
 from __future__ import annotations
 
@@ -15,12 +15,6 @@ def two_sample(a: Floats, n: int, b: Floats, m: int) -> tuple[Floats, Floats]:
 
     The normal test with pooled variance where at least 50 rows are expected in each group, else the
     exact binomial test of `a` given a + b, which errs on the safe side.
-
-    Examples
-    --------
-    >>> z, p = two_sample(np.array([40.0, 2.0]), 100, np.array([60.0, 8.0]), 100)
-    >>> z.round(3).tolist(), p.round(4).tolist()
-    ([-2.828, -1.947], [0.0047, 0.1094])
     """
     from scipy.special import bdtr, bdtrc, ndtr
 
@@ -37,37 +31,18 @@ def two_sample(a: Floats, n: int, b: Floats, m: int) -> tuple[Floats, Floats]:
 
 
 def excess_p(hits_x: int, n_x: int, hits_y: int, n_y: int) -> float:
-    """Return the p-value of Fisher's exact test that `x` is hit no more often than `y`.
-
-    Examples
-    --------
-    >>> round(excess_p(3, 4, 1, 4), 4)
-    0.2429
-    """
+    """Return the p-value of Fisher's exact test that `x` is hit no more often than `y`."""
     from scipy.stats import hypergeom
 
     return float(hypergeom.sf(hits_x - 1, n_x + n_y, hits_x + hits_y, n_x))
 
 
-def discoveries(p: Floats, alpha: float, n_tests: int | None = None) -> npt.NDArray[np.bool_]:
-    """Return which tests Benjamini-Hochberg rejects, shape (k,).
-
-    Parameters
-    ----------
-    p : numpy.ndarray, shape (k,)
-        p-values of the tests that were carried out.
-    alpha : float
-        False discovery rate.
-    n_tests : int, optional
-        Tests there were to choose from; by default k.
-
-    Examples
-    --------
-    >>> discoveries(np.array([0.01, 0.04, 0.03, 0.5]), 0.05).tolist()
-    [True, False, False, False]
-    >>> discoveries(np.array([0.01, 0.02, 0.03, 0.5]), 0.05).tolist()
-    [True, True, True, False]
-    """
+def discoveries(
+    p: Floats,  # p-values of the tests that were carried out, shape (k,)
+    alpha: float,  # false discovery rate
+    n_tests: int | None = None,  # tests there were to choose from; by default k
+) -> npt.NDArray[np.bool_]:
+    """Return which tests Benjamini-Hochberg rejects, shape (k,)."""
     order = np.argsort(p)
     allowed = alpha * np.arange(1, len(p) + 1) / (n_tests or max(len(p), 1))
     passed = np.flatnonzero(p[order] <= allowed)
@@ -88,3 +63,24 @@ def declared_columns(key: str, names: Collection[str]) -> tuple[str, ...]:
     ('food and drink',)
     """
     return (key,) if key in names else tuple(key.split(" and "))
+
+
+def areas(
+    # scores of the rows that should score low, shape (m,), and of those that should score high, (n,)
+    low: Floats,
+    high: Floats,
+    # how often each replicate holds each row; by default once, shapes (b, m) and (b, n)
+    draws_low: Floats | None = None,
+    draws_high: Floats | None = None,
+) -> Floats:
+    """Return the area under the ROC curve, once for each replicate."""
+    draws_low = np.ones((1, len(low))) if draws_low is None else draws_low
+    draws_high = np.ones((1, len(high))) if draws_high is None else draws_high
+    levels, place = np.unique(np.concatenate([low, high]), return_inverse=True)
+    out = np.empty(len(draws_low))
+    for b, (weight_low, weight_high) in enumerate(zip(draws_low, draws_high)):
+        at_low = np.bincount(place[: len(low)], weight_low, len(levels))
+        at_high = np.bincount(place[len(low) :], weight_high, len(levels))
+        below = np.cumsum(at_low) - at_low / 2
+        out[b] = (at_high * below).sum() / (at_low.sum() * at_high.sum())
+    return out

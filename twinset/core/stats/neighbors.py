@@ -17,24 +17,15 @@ Distances = npt.NDArray[np.float64]
 
 
 def nearest(
-    query: npt.NDArray[np.floating],
+    query: npt.NDArray[np.floating],  # rows to look from, shape (m, d)
+    # rows to look among, shape (n, d); a query row that is among them finds itself first
     reference: npt.NDArray[np.floating],
-    k: int,
+    k: int,  # number of neighbours, 1 to n
     *,
+    # query rows handled at a time; by default as many as fit 16 MB of distances
     block: int | None = None,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Return the `k` nearest reference rows of every query row, nearest first.
-
-    Parameters
-    ----------
-    query : numpy.ndarray, shape (m, d)
-        Rows to look from.
-    reference : numpy.ndarray, shape (n, d)
-        Rows to look among. A query row that is among them finds itself first, at distance 0.
-    k : int
-        Number of neighbours, 1 to n.
-    block : int, optional
-        Query rows handled at a time; by default as many as fit 16 MB of distances.
 
     Returns
     -------
@@ -92,11 +83,6 @@ def squared_distances(
     """Yield blocks of squared Euclidean distances: (query rows, distances of shape (rows, n)).
 
     Distances that are rounding error, below about 1e-6 of the data's own length, are exactly 0.
-
-    Examples
-    --------
-    >>> [(rows, d.tolist()) for rows, d in squared_distances(np.eye(2), np.zeros((1, 2)))]
-    [(slice(0, 2, None), [[1.0], [1.0]])]
     """
     if len(query) == 0 or len(reference) == 0:
         return

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from twinset.core.errors import DataError, MissingExtraError, without_values
+from twinset.core.errors import DataError, needs_extra, without_values
 from twinset.io.faults import Faults
 from twinset.io.text.rows import RoundTrip, Row, TextColumns, TextRows, TextWriter, check_label
 from twinset.io.text.spans import LABEL, span_at
@@ -123,9 +123,7 @@ def _words(text: str) -> tuple[list[Place], list[bool]]:
 
 
 def _spacy() -> Any:
-    try:
+    with needs_extra("spacy", "spacy"):
         import spacy.tokens
         import spacy.vocab
-    except ImportError as error:
-        raise MissingExtraError.for_library("spacy", "spacy") from error
     return spacy

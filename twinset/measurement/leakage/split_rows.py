@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.hashing import GOLDEN, spread
 from twinset.core.data.schema import Field
 from twinset.core.features.encoder import robust_scale
+from twinset.core.seeding import GOLDEN, spread
 from twinset.measurement.leakage.findings import first_rows
 
 Bools = npt.NDArray[np.bool_]

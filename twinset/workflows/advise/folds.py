@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError
-from twinset.core.stats.roc_auc import areas
+from twinset.core.stats.hypothesis_tests import areas
 from twinset.workflows.advise.labelled_table import Floats, LabelledTable, Mask, Rows
 
 # The documented default of `delay`: a share of the time before the test set, at most a week.

@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 
 from twinset.core.seeding import rng_for
-from twinset.core.stats.roc_auc import areas
+from twinset.core.stats.hypothesis_tests import areas
 from twinset.workflows.advise.calibration import CalibrationMethod, HeldOut, calibrate
 from twinset.workflows.advise.cross_validation import FoldResult, NamedSplits, StrategyTrials
 from twinset.workflows.advise.folds import TrainTestSplit, inner_folds

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from twinset.core.errors import DataError, MissingExtraError, ParameterError
+from twinset.core.errors import DataError, ParameterError, needs_extra
 from twinset.core.parameters import Ge, Gt, check_parameters
 
 _MAX_BYTES = 4_000_000  # of an answer; 50 wordings take less than 100 kB
@@ -141,10 +141,8 @@ class Endpoint:
 
     def _post(self, body: Mapping[str, Any]) -> _Answer:
         """Send one request; its whole answer must come within the timeout."""
-        try:
+        with needs_extra("httpx", "llm"):
             import httpx
-        except ImportError as error:
-            raise MissingExtraError.for_library("httpx", "llm") from error
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         address = f"{self.base_url.rstrip('/')}/chat/completions"
         deadline, data = time.monotonic() + self.timeout, bytearray()

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pyarrow as pa
 
-from twinset.core.data.kinds.kind import ColumnKind, ColumnSample, Encoding
+from twinset.core.data.kinds.kind import ColumnKind, Encoding
 
 
 class _Boolean(ColumnKind):
     """True and false."""
 
     arrow_type = pa.bool_()
+    sources = (pa.types.is_boolean,)
     is_tabular = has_levels = has_float_values = True
     encoding = Encoding.LEVELS
-
-    def infer(self, sample: ColumnSample) -> dict[str, Any] | None:
-        """Accept Arrow booleans."""
-        return {} if pa.types.is_boolean(sample.type) else None
 
     def level_value(self, text: str) -> str | bool:
         """Return true or false."""

@@ -11,6 +11,7 @@ from twinset.core.data.kinds.kind import (
     ColumnKind,
     ColumnSample,
     Encoding,
+    is_text,
     plain_values,
     whole_floats,
 )
@@ -23,6 +24,7 @@ class _Category(ColumnKind):
 
     arrow_type = pa.dictionary(pa.int32(), pa.string())
     delivered_type = pa.string()
+    sources = (pa.types.is_null, pa.types.is_dictionary, pa.types.is_integer, is_text)
     precedence = 3  # after datetime, id and text: takes every other text
     is_tabular = has_levels = True
     encoding = Encoding.LEVELS
@@ -32,8 +34,7 @@ class _Category(ColumnKind):
         if pa.types.is_null(sample.type):
             return {"nullable": True, "stored": "null", "levels": ()}
         column = plain_values(sample.column)
-        is_flag = pa.types.is_integer(sample.type) and _is_flag(sample)
-        if not (sample.is_text or pa.types.is_dictionary(sample.type) or is_flag):
+        if pa.types.is_integer(sample.type) and not _is_flag(sample):
             return None
         texts = pc.cast(pc.unique(column), pa.string()).to_pylist()
         levels = sorted(text for text in texts if text is not None)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from twinset.core.data.kinds.kind import ColumnKind, ColumnSample, Encoding, Floats
+from twinset.core.data.kinds.kind import ColumnKind, ColumnSample, Encoding, Floats, is_text
 
 MICROSECONDS = {
     "day": 86_400e6,
@@ -26,15 +26,16 @@ class _Datetime(ColumnKind):
     """Microseconds since 1970, with the time zone of the source."""
 
     arrow_type = pa.timestamp("us")
+    sources = (pa.types.is_timestamp, pa.types.is_date, is_text)
     is_tabular = has_order = has_float_values = True
     is_time = True
     encoding = Encoding.NUMBER
 
     def infer(self, sample: ColumnSample) -> dict[str, Any] | None:
         """Accept timestamps, dates, and texts that are all ISO dates."""
-        if sample.is_text:
-            return {"stored": "string"} if _are_dates(sample.present) else None
-        return {} if pa.types.is_timestamp(sample.type) or pa.types.is_date(sample.type) else None
+        if not sample.is_text:
+            return {}
+        return {"stored": "string"} if _are_dates(sample.present) else None
 
     def canonical_type(self, stored: pa.DataType) -> pa.DataType:
         """Keep the time zone."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from twinset.core.data.kinds.kind import ColumnKind, ColumnSample, whole_floats
+from twinset.core.data.kinds.kind import ColumnKind, ColumnSample, is_text, whole_floats
 
 # Keys of persons and things, which may well repeat: a customer has many payments.
 _KEY_NAME = re.compile(
@@ -27,6 +27,7 @@ class _Id(ColumnKind):
     """Keys as texts; new ones are filled in, and models do not see them."""
 
     arrow_type = pa.string()
+    sources = (pa.types.is_integer, is_text)
     precedence = 1  # after datetime
     default_role = "identifier"
     is_key = has_placeholders = True
@@ -38,8 +39,6 @@ class _Id(ColumnKind):
             is_unique = n == len(sample.column) > 2
             named = _KEY_NAME.search(sample.name) and (n > _MIN_KEYS or is_unique)
             return {} if named or (is_unique and _NUMBERING_NAME.search(sample.name)) else None
-        if not sample.is_text:
-            return None
         if sample.n_distinct > _MIN_KEYS and (
             _KEY_NAME.search(sample.name)
             or all(_KEY_VALUE.fullmatch(text) for text in sample.texts[:_N_LOOKED_AT])

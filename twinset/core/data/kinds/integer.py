@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pyarrow as pa
 
-from twinset.core.data.kinds.kind import ColumnKind, ColumnSample, Encoding, Floats
+from twinset.core.data.kinds.kind import ColumnKind, Encoding, Floats
 
 
 class _Integer(ColumnKind):
     """Whole numbers of up to 64 bits."""
 
     arrow_type = pa.int64()
+    sources = (pa.types.is_integer,)
     precedence = 4  # after category and id, which take flags and keys
     is_tabular = is_numeric = has_order = has_float_values = True
     is_whole = True
     encoding = Encoding.NUMBER
-
-    def infer(self, sample: ColumnSample) -> dict[str, Any] | None:
-        """Accept every integer type."""
-        return {} if pa.types.is_integer(sample.type) else None
 
     def canonical_type(self, stored: pa.DataType) -> pa.DataType:
         """Keep the width and sign of the source."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -37,6 +38,16 @@ class Encoding(StrEnum):
     """Vectors of the embedders for this kind."""
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether values are plain texts."""
+    return str(kind) in ("string", "large_string", "string_view")
+
+
+def is_file(kind: pa.DataType) -> bool:
+    """Return whether a type has the fields of a file, in any order."""
+    return pa.types.is_struct(kind) and {f.name for f in kind} == {f.name for f in BLOB}
+
+
 @dataclass(frozen=True)
 class ColumnSample:
     """A column whose kind is to be inferred, with the figures that several kinds ask for."""
@@ -52,7 +63,7 @@ class ColumnSample:
     @property
     def is_text(self) -> bool:
         """Whether the values are plain texts."""
-        return str(self.type) in ("string", "large_string", "string_view")
+        return is_text(self.type)
 
     @cached_property
     def present(self) -> pa.ChunkedArray:
@@ -88,69 +99,35 @@ class ColumnKind:
     """Meaning, Arrow type and treatment of one kind of column; each kind is one module of this package.
 
     The module's name is the kind's name, its variable ``KIND`` the instance.
-
-    Class attributes
-    ----------------
-    arrow_type : pyarrow.DataType
-        Canonical type of the records.
-    delivered_type : pyarrow.DataType or None
-        Type of delivered files where the source had none of its own; None for the canonical one.
-    form : str
-        Shape of a nested type, for errors.
-    precedence : int
-        Kinds with a smaller number are asked first whether they fit a column.
-    default_role : str
-        Role of a column whose kind was inferred.
-    is_tabular : bool
-        Whether the values are cells of an ordinary table, which every tabular generator makes.
-    is_numeric : bool
-        Whether values can be added and multiplied.
-    has_order : bool
-        Whether values can be compared by size.
-    has_levels : bool
-        Whether the values are labels from a short list.
-    has_float_values : bool
-        Whether `Dataset.values` returns the values as floats.
-    is_media : bool
-        Whether a value is a file that the row is about, such as an image.
-    is_annotation : bool
-        Whether a value describes the image or text in the same row.
-    is_free_text : bool
-        Whether a value is running text.
-    is_time : bool
-        Whether values are instants, as floats in microseconds since 1970.
-    is_whole, is_continuous : bool
-        Whether numbers are integers; whether they are real numbers.
-    is_key : bool
-        Whether values identify rows or persons, and carry nothing to learn.
-    has_placeholders : bool
-        Whether new values are filled in for generators that do not make this kind.
-    label_key : str or None
-        Field of a list item that holds its label.
-    encoding : Encoding or None
-        Encoding as features; None if it is no input of models.
     """
 
-    arrow_type: ClassVar[pa.DataType]
+    arrow_type: ClassVar[pa.DataType]  # canonical type of the records
+    # Type of delivered files where the source had none of its own; None for the canonical one
     delivered_type: ClassVar[pa.DataType | None] = None
-    form: ClassVar[str] = ""
-    precedence: ClassVar[int] = 0
-    default_role: ClassVar[Role] = "feature"
-    is_tabular: ClassVar[bool] = False
-    is_numeric: ClassVar[bool] = False
-    has_order: ClassVar[bool] = False
-    has_levels: ClassVar[bool] = False
-    has_float_values: ClassVar[bool] = False
-    is_media: ClassVar[bool] = False
-    is_annotation: ClassVar[bool] = False
-    is_free_text: ClassVar[bool] = False
-    is_time: ClassVar[bool] = False
-    is_whole: ClassVar[bool] = False
-    is_continuous: ClassVar[bool] = False
-    is_key: ClassVar[bool] = False
+    # Tests of Arrow types: a column of a type that passes one may be of this kind
+    sources: ClassVar[tuple[Callable[[pa.DataType], bool], ...]] = ()
+    # Fields of the structures in a list; such a list may be of this kind, too
+    item_fields: ClassVar[frozenset[str]] = frozenset()
+    usual_names: ClassVar[tuple[str, ...]] = ()  # a column has one of these; empty for any name
+    form: ClassVar[str] = ""  # shape of a nested type, for errors
+    precedence: ClassVar[int] = 0  # kinds with a smaller number are asked first
+    default_role: ClassVar[Role] = "feature"  # role of a column whose kind was inferred
+    is_tabular: ClassVar[bool] = False  # cells of an ordinary table, which every generator makes
+    is_numeric: ClassVar[bool] = False  # values can be added and multiplied
+    has_order: ClassVar[bool] = False  # values can be compared by size
+    has_levels: ClassVar[bool] = False  # values are labels from a short list
+    has_float_values: ClassVar[bool] = False  # `Dataset.values` returns the values as floats
+    is_media: ClassVar[bool] = False  # a value is a file that the row is about, e.g. an image
+    is_annotation: ClassVar[bool] = False  # a value describes the image or text in the same row
+    is_free_text: ClassVar[bool] = False  # a value is running text
+    is_time: ClassVar[bool] = False  # values are instants, as microseconds since 1970
+    is_whole: ClassVar[bool] = False  # numbers are integers
+    is_continuous: ClassVar[bool] = False  # numbers are real numbers
+    is_key: ClassVar[bool] = False  # values identify rows or persons, and carry nothing to learn
+    # New values are filled in for generators that do not make this kind
     has_placeholders: ClassVar[bool] = False
-    label_key: ClassVar[str | None] = None
-    encoding: ClassVar[Encoding | None] = None
+    label_key: ClassVar[str | None] = None  # field of a list item that holds its label
+    encoding: ClassVar[Encoding | None] = None  # as features; None if it is no input of models
 
     @property
     def is_nested(self) -> bool:
@@ -162,9 +139,18 @@ class ColumnKind:
         """Whether a value is the content of a file."""
         return bool(self.arrow_type == BLOB)
 
+    def may_hold(self, name: str, kind: pa.DataType) -> bool:
+        """Return whether a column of this name and Arrow type may be of this kind."""
+        if self.usual_names and name not in self.usual_names:
+            return False
+        if self.item_fields and (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+            item = kind.value_type
+            return pa.types.is_struct(item) and self.item_fields <= {f.name for f in item}
+        return any(test(kind) for test in self.sources)
+
     def infer(self, sample: ColumnSample) -> dict[str, Any] | None:
-        """Return settings of the field if the column is of this kind, else None."""
-        raise NotImplementedError
+        """Return settings of the field if a column that it may hold is of this kind, else None."""
+        return {"stored": ""} if pa.types.is_nested(sample.type) else {}
 
     def canonical_type(self, stored: pa.DataType) -> pa.DataType:
         """Return the type of the records for a source of type `stored`."""
@@ -199,6 +185,10 @@ class ColumnKind:
 
     def content(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
         """Return plain values that are equal where the contents are equal."""
+        if self.holds_files:  # hashes of the pixels
+            from twinset.core.image.codec import hash_images
+
+            return hash_images(column)
         return plain_values(column)
 
 

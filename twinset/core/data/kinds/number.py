@@ -16,6 +16,7 @@ class _Number(ColumnKind):
     """Floats and decimals; NaN and null are both missing."""
 
     arrow_type = pa.float64()
+    sources = (pa.types.is_decimal, pa.types.is_floating)
     is_tabular = is_numeric = is_continuous = has_order = has_float_values = True
     encoding = Encoding.NUMBER
 
@@ -23,8 +24,6 @@ class _Number(ColumnKind):
         """Return decimals and whether NaN or null occurs, for floats and decimals."""
         if pa.types.is_decimal(sample.type):
             return {"decimals": sample.type.scale}
-        if not pa.types.is_floating(sample.type):
-            return None
         values = np.asarray(sample.column.to_numpy(zero_copy_only=False), dtype=float)
         return {
             "nullable": bool(np.isnan(values).any()),
@@ -67,13 +66,7 @@ class _Number(ColumnKind):
 
 
 def count_decimals(values: Floats) -> int | None:
-    """Return how many digits after the point the values use (0 to 6), None for more.
-
-    Examples
-    --------
-    >>> count_decimals(np.array([1.25, 3.5])), count_decimals(np.array([1 / 3]))
-    (2, None)
-    """
+    """Return how many digits after the point the values use (0 to 6), None for more."""
     for decimals in range(7):
         scaled = values * 10.0**decimals
         if bool(np.all(np.abs(scaled - np.round(scaled)) <= 1e-9 * np.maximum(1, np.abs(scaled)))):

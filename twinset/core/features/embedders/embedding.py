@@ -40,50 +40,28 @@ class Embedder(ABC):
             """Name in recipes and reports."""
 
     @abstractmethod
-    def fit(self, column: pa.ChunkedArray, labels: Codes | None, seed: int) -> Embedding:
-        """Return the fitted embedder.
-
-        Parameters
-        ----------
-        column : pyarrow.ChunkedArray
-            Values of the real train set, in the canonical type of the kind.
-        labels : numpy.ndarray of int, shape (n,), optional
-            Class of each value, -1 where it is not known.
-        seed : int
-            Seed of everything that is drawn.
-
-        Raises
-        ------
-        MissingExtraError
-            A library that it needs is not installed.
-        FitError
-            It cannot learn from these values.
-        """
+    def fit(
+        self,
+        column: pa.ChunkedArray,  # values of the real train set, in the canonical type of the kind
+        labels: Codes | None,  # class of each value, -1 where it is not known, shape (n,)
+        seed: int,  # seed of everything that is drawn
+    ) -> Embedding:
+        """Return the fitted embedder."""
 
 
 @dataclass(frozen=True)
 class Embedding(Embedder):
-    """A fitted embedder: equal values get equal vectors.
-
-    Parameters
-    ----------
-    name : str
-        Name in recipes and reports, e.g. "classical".
-    size : int
-        Length of its vectors, d.
-    apply : callable
-        Decoded values -> vectors, shape (n, d), float32 and finite.
-    facts : mapping
-        What is needed to compute the vectors again: architecture, seed, number of train images, SHA-256
-        of the weights. Plain JSON values.
-    """
+    """A fitted embedder: equal values get equal vectors."""
 
     block: ClassVar[int]
     """Number of values that are decoded at a time, so that not all of them fill the memory."""
 
-    name: str
-    size: int
+    name: str  # Name in recipes and reports, e.g. "classical"
+    size: int  # Length of its vectors, d
+    # Decoded values -> vectors, shape (n, d), float32 and finite
     apply: Callable[[Sequence[Any]], Matrix] = field(repr=False)
+    # What is needed to compute the vectors again: architecture, seed, number of train images,
+    # SHA-256 of the weights. Plain JSON values
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @abstractmethod
@@ -129,28 +107,13 @@ def decode_images(column: pa.ChunkedArray) -> list[tuple[int, Pixels]]:
     return found
 
 
-def with_vectors(dataset: Dataset, embeddings: Mapping[str, Sequence[Embedding]]) -> Dataset:
+def with_vectors(
+    dataset: Dataset,  # any set
+    embeddings: Mapping[str, Sequence[Embedding]],  # image column -> its embeddings
+) -> Dataset:
     """Return the set with vectors beside the bytes of its images, for all metrics that follow.
 
     They are fields of the image's own struct, one for each embedding, and so stay with the row.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Any set.
-    embeddings : mapping
-        Image column -> its embeddings.
-
-    Examples
-    --------
-    >>> from twinset.core.image.codec import encode_png
-    >>> from twinset.core.data.schema import Field, Schema
-    >>> cells = [{"bytes": encode_png(np.full((8, 8), 7 * i, np.uint8)), "path": ""} for i in range(3)]
-    >>> d = Dataset.from_arrow(pa.table({"photo": cells}), Schema((Field(name="photo", kind="image"),)))
-    >>> mean = ImageEmbedding("mean", 1, lambda many: np.array([[p.mean()] for p in many], np.float32))
-    >>> found = with_vectors(d, {"photo": [mean]}).take([2, 0]).records.column("photo")
-    >>> read_embeddings(found)["mean"].ravel().tolist()
-    [14.0, 0.0]
     """
     for name, chosen in embeddings.items():
         found = [(one, one.embed(dataset.records.column(name))) for one in chosen]

@@ -36,7 +36,6 @@ SIZE = sum(BLOCKS)
 
 _FIT_IMAGES = 2_000  # images that scales are measured on: decoding them takes the time
 _QUIETEST = 1e-8  # power added before the logarithm: below the rounding of 8 bits
-_KNEE = 3.0  # usual spreads from which on differences count logarithmically
 _MIN_SPREADS = (
     0.01,
     0.01,
@@ -88,27 +87,19 @@ class Classical(Embedder):
         weight = 1 / (spread * np.sqrt(sizes))
 
         def apply(many: Sequence[Pixels]) -> Matrix:
-            return drawn_in((_stacked(many) - centre) * weight, weight * spread)
+            usual = weight * spread
+            scaled = (_stacked(many) - centre) * weight / usual
+            return np.asarray(drawn_in(scaled) * usual, dtype=np.float32)
 
         return ImageEmbedding(self.name, SIZE, apply, {"kind": "classical features", "size": SIZE})
 
 
-def classical_vector(pixels: Pixels) -> Floats:
-    """Return the 210 numbers of one image as they are, shape (210,).
-
-    Parameters
-    ----------
-    pixels : numpy.ndarray, shape (h, w) or (h, w, channels)
-        uint8 or uint16 of their full range, or floats from 0 to 1. Of four channels the last one,
-        of more all after the third are passed over.
-
-    Examples
-    --------
-    >>> grey = np.full((32, 32), 0.5)
-    >>> found = classical_vector(grey)
-    >>> found.shape, found[6:9].tolist(), float(found[15])
-    ((210,), [0.0, 0.0, 1.0], 0.5)
-    """
+def classical_vector(
+    # uint8 or uint16 of their full range, or floats from 0 to 1. Of four channels the last one, of
+    # more all after the third are passed over, shape (h, w) or (h, w, channels)
+    pixels: Pixels,
+) -> Floats:
+    """Return the 210 numbers of one image as they are, shape (210,)."""
     colour = as_colour(pixels)
     grey = colour.mean(axis=2)
     height, width = grey.shape
@@ -130,18 +121,11 @@ def _stacked(many: Sequence[Pixels]) -> Matrix:
     return np.stack([classical_vector(pixels) for pixels in many])
 
 
-def drawn_in(scaled: npt.NDArray[Any], usual: npt.NDArray[Any]) -> Matrix:
-    """Return values with what lies beyond three usual spreads on a logarithmic scale, shape (n, d).
-
-    Examples
-    --------
-    >>> drawn_in(np.array([[2.0, -10.0]]), np.ones(2)).round(2).tolist()
-    [[2.0, -5.079999923706055]]
-    """
-    unit = np.where(usual > 0, usual, 1.0)
-    away = np.abs(scaled) / unit
-    tamed = np.minimum(away, _KNEE) + np.log1p(np.maximum(away - _KNEE, 0.0))
-    return np.asarray(np.copysign(tamed * unit, scaled), dtype=np.float32)
+def drawn_in(scaled: npt.NDArray[Any], knee: float = 3.0) -> npt.NDArray[Any]:
+    """Return `scaled` with values beyond +-`knee` on a logarithmic scale; order is kept."""
+    beyond = np.maximum(np.abs(scaled) - knee, 0.0)
+    tamed = np.minimum(np.abs(scaled), knee) + np.log1p(beyond)
+    return np.asarray(np.copysign(tamed, scaled))
 
 
 def _colours(colour: Floats) -> Floats:

@@ -20,39 +20,17 @@ FORMS = (
 
 @dataclass(frozen=True)
 class EmbedderName:
-    """The name of an embedder in its parts.
+    """The name of an embedder in its parts."""
 
-    Parameters
-    ----------
-    kind : str
-        "classical", "net", one of `OF_TEXTS`, or the family of a net from outside: "onnx",
-        "torchvision", "timm".
-    architecture : str
-        Model of torchvision or timm; else empty.
-    file : str
-        File of weights; empty for those of our own.
-
-    Examples
-    --------
-    >>> EmbedderName.parse("timm:resnet18:eye.safetensors")
-    EmbedderName(kind='timm', architecture='resnet18', file='eye.safetensors')
-    >>> str(EmbedderName.parse("onnx:eye.onnx").placed(Path("recipes")))
-    'onnx:recipes/eye.onnx'
-    """
-
+    # "classical", "net", one of `OF_TEXTS`, or the family of a net from outside: "onnx",
+    # "torchvision", "timm"
     kind: str
-    architecture: str = ""
-    file: str = ""
+    architecture: str = ""  # Model of torchvision or timm; else empty
+    file: str = ""  # File of weights; empty for those of our own
 
     @classmethod
     def parse(cls, name: str) -> EmbedderName:
-        """Return the parts of a name.
-
-        Raises
-        ------
-        ParameterError
-            It names no embedder, or no file of weights.
-        """
+        """Return the parts of a name."""
         if name in (*OWN, *OF_TEXTS):
             return cls(name)
         kind, _, rest = name.partition(":")

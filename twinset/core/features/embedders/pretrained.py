@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
-from twinset.core.errors import DataError, MissingExtraError, ParameterError
+from twinset.core.errors import DataError, ParameterError, needs_extra
 from twinset.core.features.embedders.embedding import (
     Codes,
     Embedder,
@@ -33,17 +33,9 @@ _DEFAULT_SIDE = 224  # pixels: the side that networks for ImageNet are trained o
 
 @dataclass(frozen=True)
 class Weights:
-    """The bytes of a file of weights.
+    """The bytes of a file of weights."""
 
-    Parameters
-    ----------
-    name : str
-        Name of the file, without its folder; its ending tells the format.
-    data : bytes
-        All of it.
-    """
-
-    name: str
+    name: str  # Name of the file, without its folder; its ending tells the format
     data: bytes = field(repr=False)
 
     @property
@@ -135,10 +127,8 @@ Run = Callable[[Matrix], Matrix]
 
 
 def _onnx(net: OutsideNet) -> tuple[Run, int]:
-    try:
+    with needs_extra("onnxruntime", _EXTRA):
         import onnxruntime
-    except ImportError as error:
-        raise MissingExtraError.for_library("onnxruntime", _EXTRA) from error
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = settings.inter_op_num_threads = 1
     settings.log_severity_level = 4
@@ -214,11 +204,9 @@ def _state(net: OutsideNet) -> dict[str, Any]:
     import torch
 
     if net.weights.name.lower().endswith(".safetensors"):
-        try:
+        with needs_extra("safetensors", _EXTRA):
             from safetensors import SafetensorError
             from safetensors.torch import load
-        except ImportError as error:
-            raise MissingExtraError.for_library("safetensors", _EXTRA) from error
         try:
             return dict(load(net.weights.data))
         except (SafetensorError, ValueError) as error:
@@ -241,17 +229,13 @@ def _without_weights(net: OutsideNet) -> Any:
 
     with torch.random.fork_rng(devices=[]):
         if net.family == "timm":
-            try:
+            with needs_extra("timm", _EXTRA):
                 import timm
-            except ImportError as error:
-                raise MissingExtraError.for_library("timm", _EXTRA) from error
             if not timm.is_model(net.architecture):
                 raise _unknown(net)
             return timm.create_model(net.architecture, pretrained=False, num_classes=0)
-        try:
+        with needs_extra("torchvision", _EXTRA):
             from torchvision import models
-        except ImportError as error:
-            raise MissingExtraError.for_library("torchvision", _EXTRA) from error
         if net.architecture not in models.list_models(module=models):
             raise _unknown(net)
         model = models.get_model(net.architecture, weights=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -127,7 +127,7 @@ class SmallNet(Embedder):
 
         def apply(many: Sequence[Pixels]) -> Matrix:
             found = raw(np.stack([small(one, self.side) for one in many]))
-            return drawn_in((found - centre) / width, np.ones_like(width))
+            return np.asarray(drawn_in((found - centre) / width), dtype=np.float32)
 
         facts: dict[str, Any] = {
             "kind": "small convolutional net, trained on the real train set",
@@ -213,7 +213,7 @@ def _trained(
     from torch.nn.functional import cross_entropy
 
     generator = torch_generator(rng)
-    with _quiet_weights():
+    with torch.random.fork_rng(devices=[]):  # layers that draw weights leave torch's state alone
         layers = _layers(generator, device)
         n_classes = int(labels.max()) + 1
         heads = [_head(N_DISTORTIONS, generator, device)]
@@ -247,14 +247,6 @@ def _head(n: int, generator: torch.Generator, device: str) -> Any:
     head.weight.data = torch.randn(head.weight.shape, generator=generator) * 0.02
     head.bias.data.zero_()
     return head.to(device)
-
-
-def _quiet_weights() -> Any:
-    """Return a guard under which layers that draw their first weights leave torch's state alone."""
-    import torch
-
-    guard: Callable[..., Any] = torch.random.fork_rng
-    return guard(devices=[])
 
 
 def _distort(images: Matrix, rng: np.random.Generator) -> tuple[Matrix, npt.NDArray[np.int64]]:

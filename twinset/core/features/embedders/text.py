@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.errors import MissingExtraError
+from twinset.core.errors import needs_extra
 from twinset.core.features.embedders.embedding import Embedding, Matrix
 from twinset.core.features.torch_device import one_thread, require_torch
 
@@ -34,31 +34,18 @@ class Shipped:
     """An embedder of texts whose weights lie inside a package of the package index.
 
     The package is never imported: its two files are read, and their SHA-256 must be those known here.
-
-    Parameters
-    ----------
-    name : str
-        Name in recipes and reports.
-    package, module : str
-        Name and release in the package index; folder of the installed package.
-    weights, tokenizer : tuple of (str, str)
-        Path below that folder, and SHA-256 of the bytes.
-    size : int
-        Length of its vectors.
-    description : str
-        What it is, in plain words.
-    extra : str
-        Extra of twinset that installs it.
     """
 
-    name: str
+    name: str  # Name in recipes and reports
+    # Name and release in the package index; folder of the installed package
     package: str
     module: str
+    # Path below that folder, and SHA-256 of the bytes
     weights: tuple[str, str]
     tokenizer: tuple[str, str]
-    size: int
-    description: str
-    extra: str
+    size: int  # Length of its vectors
+    description: str  # What it is, in plain words
+    extra: str  # Extra of twinset that installs it
 
     def build(self, weights: bytes, tokenizer: bytes) -> TextEmbedding:
         """Return the embedder from the bytes of its two files."""
@@ -125,13 +112,7 @@ class TextEmbedding(Embedding):
 
 
 def hashed_words() -> TextEmbedding:
-    """Return the default embedder of texts: hashed counts of words and pairs of words, length 1.
-
-    Examples
-    --------
-    >>> hashed_words().embed(pa.chunked_array([["play jazz", None]])).shape
-    (2, 2048)
-    """
+    """Return the default embedder of texts: hashed counts of words and pairs of words, length 1."""
     description = "hashed words and pairs of words"
     facts = {"kind": description, "of": "texts", "size": TEXT_SIZE}
     return TextEmbedding(WORDS, TEXT_SIZE, _hash_words, facts)
@@ -195,10 +176,8 @@ def _encoder(
     tokenizer: bytes, extra: str, *, special: bool, max_tokens: int | None = None
 ) -> Callable[[Sequence[str]], list[list[int]]]:
     """Return a function from texts to numbers of tokens, with or without the begin and end tokens."""
-    try:
+    with needs_extra("tokenizers", extra):
         from tokenizers import Tokenizer
-    except ImportError as error:
-        raise MissingExtraError.for_library("tokenizers", extra) from error
     settings = json.loads(tokenizer)
     # No text is filled up to the length of another one.
     settings["padding"] = None

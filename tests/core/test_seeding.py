@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from twinset.core.data.hashing import GOLDEN, scramble, spread
+from twinset.core.seeding import GOLDEN, scramble, spread
 
 
 def test_the_sequence_is_that_of_splitmix64_from_seed_0() -> None:

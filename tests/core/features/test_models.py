@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.features.discriminator import build_discriminator_table, fit_discriminator
+from twinset.core.features.models import build_discriminator_table, fit_discriminator
 from twinset.core.seeding import rng_for
 
 

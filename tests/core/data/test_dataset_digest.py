@@ -11,7 +11,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinset.core.data.hashing import update_digest
+from twinset.core.data.dataset import update_digest
 
 COLUMNS = {
     "float": pa.array([1.5, None, -2.0, 0.0, 9.25]),
