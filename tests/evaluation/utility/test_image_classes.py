@@ -9,8 +9,13 @@ from twinset.core.errors import ParameterError
 from twinset.core.findings import ModelComparison
 from twinset.core.seeding import rng_for
 from twinset.evaluation.utility._holdout_scores import bootstrap_networks
-from twinset.evaluation.utility._image_net import AUGMENTATIONS, Augmentation, ImageArrays
-from twinset.evaluation.utility.image_classes import ImageClasses, recall_scorer
+from twinset.evaluation.utility.image_classes import (
+    AUGMENTATIONS,
+    Augmentation,
+    ImageArrays,
+    ImageClasses,
+    recall_scorer,
+)
 
 pytest.importorskip("cv2")
 pytest.importorskip("torch")
@@ -65,9 +70,9 @@ def test_images_without_a_class_or_pixels_are_left_out() -> None:
 def test_good_images_serve_and_wrong_labels_hurt() -> None:
     train, made, holdout = pictures(80, 1), pictures(80, 2), pictures(60, 3)
     turned = with_labels(made, ["large", "small"] * 40)
-    found = {}
+    found, cache = {}, {}
     for name, candidate in (("good", made), ("turned", turned)):
-        told = Comparison(train, candidate, holdout, target="size")
+        told = Comparison(train, candidate, holdout, target="size", cache=cache)
         found[name] = QUICK.compute(told, rng_for(4, "m"))
     assert found["good"].value > 0.9
     assert found["turned"].value < 0.1
