@@ -22,7 +22,7 @@ from twinset.core.parameters import Ge, Interval, Margin, Replicates
 from twinset.core.seeding import draw_seed
 
 from ._holdout_scores import compare_models, replicate
-from ._models import fit_deciding_model, score_model
+from ._models import build_setup, list_models, score_model
 from ._task import PredictionTask
 
 
@@ -98,15 +98,15 @@ class TrainSyntheticTestReal(Metric):
         seed = draw_seed(rng)
         rows_rng, draws_rng = rng.spawn(2)
         sets = _list_training_sets(task, comparison, self.max_rows, rows_rng)
-        scorers = {}
+        model, scorers = list_models(task, holdout, self.text_model)[0], {}
         for name, parts in sets.items():
             scorer = comparison.cache.get(name)
             if scorer is None:
-                model, x = fit_deciding_model(
-                    task, parts, holdout,
-                    text_model=self.text_model, seed=seed, iterations=self.iterations,
-                )  # fmt: skip
-                scorer = score_model(model, x, truth, task, self.alert_rate)
+                setup = build_setup(
+                    model, task, parts, holdout, seed=seed, iterations=self.iterations
+                )
+                fitted = setup.fit(setup.x, setup.y, None)
+                scorer = score_model(fitted, setup.holdout_x, truth, task, self.alert_rate)
                 # Only the model of real rows is the same in every comparison that shares the cache.
                 if name == "real":
                     comparison.cache[name] = scorer
