@@ -181,6 +181,9 @@ class TokenizedTexts:
         )
         return cls(tokens, tags, entities, tuple(labels))
 
+    def __len__(self) -> int:
+        return self.tokens.n_texts
+
     @property
     def n_tags(self) -> int:
         """Number of tags: two a label, and outside."""

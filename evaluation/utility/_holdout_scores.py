@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from twinset.core.contracts import Measurement
 from twinset.core.findings import Effect, ModelComparison, ModelScore, TrainedModel, TrainingData
 
 Floats = npt.NDArray[np.float64]
 Scorer = Callable[[Floats], Floats]
 """Weights of the holdout rows, shape (n,) -> one number for each measure."""
+Parts = TypeVar("Parts")
+Fitted = TypeVar("Fitted")
 _NORMAL_QUANTILE = 1.96  # two-sided 95 % interval of a normal distribution
 
 
@@ -74,37 +77,29 @@ def paired_draws(
         yield np.bincount(rows, minlength=len(strata)).astype(np.float64)
 
 
-def replicate(
-    scorers: Sequence[Scorer], strata: npt.NDArray[np.int64], b: int, rng: np.random.Generator
-) -> Floats:
-    """Return replicates of all scorers on the same draws, shape (scorers, b, measures)."""
-    rows = [[scorer(weight) for scorer in scorers] for weight in paired_draws(strata, b, rng)]
-    return np.array(rows).transpose(1, 0, 2)
-
-
-def bootstrap_networks(
-    nets: Mapping[str, Sequence[Scorer]],
+def bootstrap_models(
+    models: Mapping[str, Sequence[Scorer]],
     strata: npt.NDArray[np.int64],
     b: int,
     rng: np.random.Generator,
 ) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """Return all measures of each kind of network, mean over networks, and replicates, shape (b, m).
+    """Return all measures of each kind of model, mean over its models, and replicates, shape (b, m).
 
-    Rows and networks are drawn, the same ones for every kind. A bootstrap of n networks underestimates the
-    spread by sqrt((n - 1) / n), so deviations of the drawn networks are widened by the inverse.
+    Rows and models are drawn, the same ones for every kind. A bootstrap of n models underestimates their
+    spread by sqrt((n - 1) / n), so deviations of the drawn models are widened by the inverse.
     """
     ones = np.ones(len(strata))
-    by_net = {name: np.array([score(ones) for score in many]) for name, many in nets.items()}
-    values = {name: scores.mean(axis=0) for name, scores in by_net.items()}
-    n_nets = len(next(iter(nets.values())))
-    wider = np.sqrt(n_nets / max(n_nets - 1, 1))  # one network alone has no known spread
+    scores = {name: np.array([score(ones) for score in many]) for name, many in models.items()}
+    values = {name: each.mean(axis=0) for name, each in scores.items()}
+    n = len(next(iter(models.values())))
+    wider = np.sqrt(n / max(n - 1, 1))  # one model alone has no known spread
     out: dict[str, Floats] = {name: np.empty((b, len(value))) for name, value in values.items()}
     for i, weights in enumerate(paired_draws(strata, b, rng)):
-        picked = rng.integers(0, n_nets, n_nets)
-        for name, many in nets.items():
+        picked = rng.integers(0, n, n)
+        for name, many in models.items():
             of_rows = np.mean([score(weights) for score in many], axis=0)
-            of_nets = by_net[name][picked].mean(axis=0) - values[name]
-            out[name][i] = of_rows + wider * of_nets
+            of_models = scores[name][picked].mean(axis=0) - values[name]
+            out[name][i] = of_rows + wider * of_models
     return values, out
 
 
@@ -113,18 +108,35 @@ def find_effect(low: float, high: float) -> Effect:
     return Effect.HELPS if low > 0 else Effect.HURTS if high < 0 else Effect.NOT_SHOWN
 
 
+def fit_sets(
+    sets: Mapping[str, Parts], fit: Callable[[Parts], Fitted], cache: dict[str, Any]
+) -> dict[str, Fitted]:
+    """Return what is fitted to each set; that of real rows alone is kept for other candidates."""
+    if "fitted to real" not in cache:
+        cache["fitted to real"] = fit(sets["real"])
+    real = cache["fitted to real"]
+    return {name: real if name == "real" else fit(parts) for name, parts in sets.items()}
+
+
 def compare_models(
     measures: Sequence[str],
-    values: Mapping[str, Floats],
-    drawn: Mapping[str, Floats],
-    n_rows: Mapping[str, int],
+    models: Mapping[str, Sequence[Scorer]],
+    sets: Mapping[str, Sequence[Sized]],
+    strata: npt.NDArray[np.int64],
+    b: int,
+    rng: np.random.Generator,
+    *,
+    decides: bool = True,
+    facts: Mapping[str, Any],
     **further: Any,
-) -> ModelComparison:
-    """Return the measures of all models, with differences from the model of real rows alone.
+) -> Measurement:
+    """Return the first measure of models of synthetic rows; findings compare it with other sets.
 
-    `values`, shape (k,), and `drawn`, (b, k), are measures by set; `further` are fields of the comparison.
+    Differences are from the model of real rows alone. The value is that of both where there is none of
+    synthetic rows, and that of real rows for the baseline; `further` are fields of the comparison.
     """
-    models = []
+    values, drawn = bootstrap_models(models, strata, b, rng)
+    trained = []
     for name in [data.value for data in TrainingData if data.value in values]:
         scores = [ModelScore(float(value)) for value in values[name]]
         if name != "real":
@@ -137,5 +149,14 @@ def compare_models(
             ]
         first = scores[0].interval
         effect = None if first is None else find_effect(*first)
-        models.append(TrainedModel(TrainingData(name), tuple(scores), n_rows.get(name), effect))
-    return ModelComparison(tuple(measures), tuple(models), **further)
+        n_rows = sum(map(len, sets[name]))
+        trained.append(TrainedModel(TrainingData(name), tuple(scores), n_rows, effect))
+    kind = next(name for name in ("synthetic", "mixed", "real") if name in values)
+    finding = ModelComparison(
+        tuple(measures),
+        tuple(trained),
+        decides=TrainingData(kind) if decides else None,
+        n_test_rows=len(strata),
+        **further,
+    )
+    return Measurement(float(values[kind][0]), drawn[kind][:, 0], (finding,), facts=facts)

@@ -26,7 +26,7 @@ from ._annotated import (
     list_augmentations,
     normalize_pixels,
 )
-from ._holdout_scores import Scorer, bootstrap_networks, compare_models
+from ._holdout_scores import Scorer, compare_models, fit_sets
 from ._networks import STRIDE, build_unet, fit_network
 
 LOGIT_AT_START = -2.0  # output of an untrained network: most pixels belong to no object
@@ -74,9 +74,9 @@ class NetworkTask(ABC):
         """Return the stratum of each image, within which images are drawn."""
         return np.zeros(len(unseen), dtype=np.int64)
 
-    def describe(self, unseen: Any, kind: str) -> Mapping[str, Any]:
-        """Return further fields of the model comparison, where the set `kind` decides."""
-        return {}
+    def describe(self, unseen: Any) -> Mapping[str, Any]:
+        """Return further fields of the model comparison."""
+        return {"decides": False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,20 +139,15 @@ class NetworkMetric(Metric):
         sources = {"real": [train]}
         if comparison.synthetic is not comparison.train:
             sources |= task.add_synthetic(train, read(comparison.synthetic, 2))
-        if "nets" not in cache:
+        if "augmentation" not in cache:
             cache["augmentation"] = task.tune(train, seed)
-            cache["nets"] = fit([train])
-        nets = {name: cache["nets"] if name == "real" else fit(sources[name]) for name in sources}
-        values, drawn = bootstrap_networks(nets, task.strata(unseen), self.replicates, draws)
-        kind = next(name for name in ("synthetic", "mixed", "real") if name in nets)
-        models = compare_models(
-            task.measures, values, drawn,
-            {name: sum(map(len, parts)) for name, parts in sources.items()},
-            n_test_rows=len(unseen), subject="images", **task.describe(unseen, kind),
-        )  # fmt: skip
         name = cache["augmentation"].name
-        facts = {"augmentation": name, "steps": self.steps, "nets": self.seeds}
-        return Measurement(float(values[kind][0]), drawn[kind][:, 0], (models,), facts=facts)
+        return compare_models(
+            task.measures, fit_sets(sources, fit, cache), sources,
+            task.strata(unseen), self.replicates, draws,
+            facts={"augmentation": name, "steps": self.steps, "nets": self.seeds},
+            subject="images", **task.describe(unseen),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,6 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.features.embedders.embedding import decode_images
 from twinset.core.features.embedders.small_cnn import small
 from twinset.core.features.torch_device import device_of, one_thread
-from twinset.core.findings import TrainingData
 from twinset.core.parameters import Ge, Interval, Margin
 from twinset.core.seeding import rng_for
 
@@ -195,9 +194,9 @@ class ClassTask(NetworkTask):
         """Return the classes."""
         return unseen.classes
 
-    def describe(self, unseen: ImageArrays, kind: str) -> dict[str, Any]:
-        """Return the set that decides and the recall of a guess."""
-        return {"decides": TrainingData(kind), "chance_level": 1 / len(np.unique(unseen.classes))}
+    def describe(self, unseen: ImageArrays) -> dict[str, Any]:
+        """Return the recall of a guess."""
+        return {"chance_level": 1 / len(np.unique(unseen.classes))}
 
     def tune(self, train: ImageArrays, seed: int) -> Augmentation:
         """Return the augmentation with the best likelihood on a held-out fifth of the images."""

@@ -6,7 +6,7 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.errors import ParameterError
 from twinset.core.findings import ModelComparison
 from twinset.core.seeding import rng_for
-from twinset.evaluation.utility._holdout_scores import bootstrap_networks
+from twinset.evaluation.utility._holdout_scores import bootstrap_models
 from twinset.evaluation.utility._network_comparison import count_windows
 from twinset.evaluation.utility.image_segmentation import ImageSegmentation
 from twinset.report.answers.sentences import describe
@@ -56,7 +56,7 @@ def test_nets_that_agree_have_no_spread_between_them() -> None:
         return np.array([weights @ hits / weights.sum()])
 
     hits = (rng_for(1, "hits").random(400) < 0.8).astype(float)
-    values, drawn = bootstrap_networks(
+    values, drawn = bootstrap_models(
         {"real": [share, share]}, np.zeros(400, int), 600, rng_for(2, "d")
     )
     assert values["real"][0] == pytest.approx(hits.mean())
