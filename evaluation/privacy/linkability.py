@@ -9,28 +9,21 @@ from typing import Annotated, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
+from twinset.core.contracts import Comparison, Measurement
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.findings import AttackRates, DecidingRows
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge
 from twinset.core.stats.neighbors import squared_distances
 
-from ._excess_risk import (
-    compute_excess_risk,
-    count_values,
-    draw_attacked_rows,
-    list_reference_thresholds,
-    round_shares,
-)
+from ._attacks import Attack, compute_excess, count_values, draw_attacked_rows, round_shares
 
 Matrix = npt.NDArray[np.float32]
 Halves = tuple[Matrix, Matrix]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Linkability(Metric):
+class Linkability(Attack):
     """Excess share of real rows whose two halves synthetic rows link, of train rows over control rows.
 
     value = share_linked(members) - share_linked(control), 0 to 1. The attacker knows half of the columns
@@ -40,41 +33,28 @@ class Linkability(Metric):
 
     Parameters
     ----------
-    margin : float
-        Largest excess that still counts as equivalent; set by twinset, no authority gives a number.
     n_neighbors : int
         Nearest synthetic rows of each half.
     max_targets : int
         Members that are attacked, and as many control rows.
     max_synthetic : int
         Synthetic rows of the attacker.
-    replicates : int
-        Bootstrap replicates of the attacked rows.
 
     References
     ----------
     Article 29 Data Protection Working Party (2014), Opinion 05/2014 on Anonymisation Techniques.
     """
 
-    family: ClassVar[MetricFamily] = "privacy"
     title: ClassVar[str] = "linking two halves of a training row"
     interpretation: ClassVar[str] = (
         "An attacker knows a person's columns from two sources and joins them through the synthetic "
         "rows. More right joins for training rows than for unseen ones are a leak."
     )
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
     is_thorough: ClassVar[bool] = True
-    has_floor: ClassVar[bool] = False
-    # Rows of the time of the train set lie nearer to synthetic rows without a leak.
-    needs_same_time: ClassVar[bool] = True
 
-    margin: Margin = 0.05
     n_neighbors: Annotated[int, Ge(1)] = 3
     max_targets: Annotated[int, Ge(1)] = 1_500
     max_synthetic: Annotated[int, Ge(1)] = 50_000
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the excess share of linked members; facts hold both shares and the halves."""
@@ -92,31 +72,26 @@ class Linkability(Metric):
         on_members, on_control = (
             find_linked(target, known_halves, k).astype(float) for target in targets
         )
-        found = compute_excess_risk(on_members, on_control, self.replicates, stream)
         n, m = len(members), len(control)
         shares = round_shares(float(on_members.mean()), n, float(on_control.mean()), m)
         facts = {
-            "excess": found.value,
             "linked": dict(zip(("members", "control"), shares)),
             "halves": [list(half) for half in halves],
             "rows": {"members": n, "control": m, "synthetic": len(known)},
-            "thresholds": dict(list_reference_thresholds(self.margin)),
         }
-        findings = AttackRates(*shares, n, m), DecidingRows(min(n, m), "attacked rows of each set")
-        return Measurement(found.clipped, found.replicates, findings, facts=facts)
+        return self.excess_measurement(
+            *compute_excess(on_members, on_control, self.replicates, stream),
+            AttackRates(*shares, n, m),
+            DecidingRows(min(n, m), "attacked rows of each set"),
+            facts,
+        )
 
 
 def find_linked(targets: Halves, known: Halves, k: int) -> npt.NDArray[np.bool_]:
     """Return the targets with one row among the `k` nearest of both halves, shape (m,).
 
-    Parameters
-    ----------
-    targets : tuple of two numpy.ndarray, shapes (m, d1) and (m, d2)
-        The halves of the attack targets.
-    known : tuple of two numpy.ndarray, shapes (n, d1) and (n, d2)
-        The same halves of the rows of the attacker.
-    k : int
-        Number of neighbours, 1 to n; rows as near as the last of them are included.
+    Targets have the shapes (m, d1) and (m, d2), the rows of the attacker (n, d1) and (n, d2). Rows as near
+    as the last neighbour are included.
 
     Examples
     --------
@@ -153,7 +128,7 @@ def split_columns(
 
 
 def _entropy(dataset: Dataset, name: str) -> float:
-    shares = np.asarray(count_values(dataset, name)) / len(dataset)
+    shares = count_values(dataset, name) / len(dataset)
     return float(-(shares * np.log(shares)).sum())
 
 

@@ -7,28 +7,28 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
+from twinset.core.contracts import Comparison, Measurement
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.encoder import distances_to
 from twinset.core.findings import DecidingRows, MembershipAttack
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
+from twinset.core.stats.hypothesis_tests import areas
 
-from ._membership_attack import (
+from ._attacks import (
+    Attack,
     AttackTargets,
     Floats,
     Positions,
     choose_positions,
-    compute_auc,
+    distance_floor,
     distances_to_others,
     draw_counts,
-    round_rate,
     true_positive_rate,
-    weighted_aucs,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Membership(Metric):
+class Membership(Attack):
     """AUC of two attacks that separate train rows from control rows by the synthetic rows.
 
     value = max(0.5, (AUC(-d_syn) + AUC(ln d_real - ln d_syn)) / 2), with the distances of a row to the
@@ -36,8 +36,7 @@ class Membership(Metric):
 
     - *distance*: a row with a near synthetic row is taken for a member;
     - *density ratio*: near synthetic rows mean little where real rows are dense, much where they are
-    sparse;
-      this is the calibration of DOMIAS with nearest neighbours as densities.
+      sparse; this is the calibration of DOMIAS with nearest neighbours as densities.
 
     The AUC is the probability that the attacker picks the member of a member and a control row. The
     mean, not the better one, keeps the chance level at 0.5. A few copied rows among many do not change it:
@@ -45,14 +44,10 @@ class Membership(Metric):
 
     Parameters
     ----------
-    margin : float
-        Largest degradation that still counts as equivalent, in the unit of the value.
     max_rows : int
         Train rows that are attacked, and control rows.
     max_synthetic : int
         Synthetic rows of the attacker.
-    replicates : int
-        Bootstrap replicates of the attacked rows.
 
     References
     ----------
@@ -62,23 +57,17 @@ class Membership(Metric):
     rate at a false positive rate of 1 %).
     """
 
-    family: ClassVar[MetricFamily] = "privacy"
     title: ClassVar[str] = "separating training rows from others"
     interpretation: ClassVar[str] = (
         "An attacker guesses from the synthetic rows who was in the training set: 0.5 is guessing, 1 is "
         "always right. Above what unseen rows get, the set discloses who was in it."
     )
-    higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.5, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text"}
-    has_floor: ClassVar[bool] = False
-    # Rows of another time are separable without the synthetic rows.
-    needs_same_time: ClassVar[bool] = True
 
     margin: Margin = 0.03
     max_rows: Annotated[int, Ge(1)] = 5_000
     max_synthetic: Annotated[int, Ge(1)] = 200_000
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean AUC of both attacks, 0.5 to 1; facts hold each, and the true positive rate."""
@@ -89,39 +78,26 @@ class Membership(Metric):
         targets, to_other = _prepare_targets(comparison, members, control)
         to_synthetic = distances_to(targets.features, synthetic, targets.encoder)
         signals = attack_signals(to_synthetic, to_other)
-        pairs = {
-            name: (signal[targets.is_member], signal[~targets.is_member])
-            for name, signal in signals.items()
-        }
-        aucs = {name: compute_auc(*pair) for name, pair in pairs.items()}
-        drawn = [weighted_aucs(*pair, weights[0], weights[1]) for pair in pairs.values()]
+        pairs = {name: targets.separate(signal) for name, signal in signals.items()}
+        aucs = {name: float(areas(low, high)[0]) for name, (high, low) in pairs.items()}
+        drawn = [areas(low, high, *weights[::-1]) for high, low in pairs.values()]
         value = max(float(np.mean(list(aucs.values()))), 0.5)
+        n, m = len(members), len(control)
         facts = {
             "auc": aucs,
-            "true_positive_rate_at_1_percent_false": round_rate(
-                true_positive_rate(*pairs["density_ratio"]), len(members)
-            ),
-            "rows": {
-                "train": len(members),
-                "control": len(control),
-                "synthetic": len(synthetic),
-            },
+            "true_positive_rate_at_1_percent_false": true_positive_rate(*pairs["density_ratio"]),
+            "rows": {"train": n, "control": m, "synthetic": len(synthetic)},
             "max_rows": {"real": self.max_rows, "synthetic": self.max_synthetic},
         }
-        n = min(len(members), len(control))
-        findings = MembershipAttack(value), DecidingRows(n, "attacked rows of the smaller set")
+        decides = DecidingRows(min(n, m), "attacked rows of the smaller set")
+        findings = MembershipAttack(value), decides
         return Measurement(value, np.mean(drawn, axis=0), findings, facts=facts)
 
 
 def attack_signals(to_synthetic: Floats, to_other: Floats) -> dict[str, Floats]:
     """Return the signals of both attacks, shape (n,) each; larger means a member.
 
-    Parameters
-    ----------
-    to_synthetic : numpy.ndarray, shape (n,)
-        Distance of each attacked row to the nearest synthetic row.
-    to_other : numpy.ndarray, shape (n,)
-        Distance to the nearest other attacked row.
+    From the distances of each attacked row to the nearest synthetic and the nearest other attacked row.
 
     Examples
     --------
@@ -129,10 +105,7 @@ def attack_signals(to_synthetic: Floats, to_other: Floats) -> dict[str, Floats]:
     >>> found["distance"].tolist(), found["density_ratio"].round(2).tolist()
     ([-1.0, -2.0], [0.0, 0.69])
     """
-    # Keeps the logarithm of a copy's distance 0 finite; relative to usual distances, so that no unit
-    # matters.
-    positive = to_other[to_other > 0]
-    small = 1e-6 * float(np.median(positive)) if len(positive) else 1.0
+    small = distance_floor(to_other)
     ratio = np.log(to_other + small) - np.log(to_synthetic + small)
     return {"distance": -to_synthetic, "density_ratio": ratio}
 
@@ -141,14 +114,10 @@ def _prepare_targets(
     comparison: Comparison, members: Positions, control: Positions
 ) -> tuple[AttackTargets, Floats]:
     """Return the attack targets and their distances to others, kept for the next candidate."""
-    key = "attack targets"
-    known: Any = comparison.cache.get(key)
-    if known is None or not _same(known[0], (members, control)):
+    positions = np.append(members, control)
+    known: Any = comparison.cache.get("attack targets")
+    if known is None or not np.array_equal(known[0], positions):
         targets = AttackTargets.from_comparison(comparison, members, control)
-        known = (members, control), targets, distances_to_others(targets.features)
-        comparison.cache[key] = known
+        known = positions, targets, distances_to_others(targets.features)
+        comparison.cache["attack targets"] = known
     return known[1], known[2]
-
-
-def _same(first: tuple[Positions, ...], second: tuple[Positions, ...]) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(first, second))

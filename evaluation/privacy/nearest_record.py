@@ -8,18 +8,18 @@ from typing import Annotated, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.features.encoder import shared_encoder
 from twinset.core.findings import DecidingRows
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge
 from twinset.core.stats.neighbors import nearest
 
-Floats = npt.NDArray[np.float64]
+from .._samples import row_encoder
+from ._attacks import Attack, Floats
 
 
 @dataclass(frozen=True, kw_only=True)
-class NearestRecord(Metric):
+class NearestRecord(Attack):
     """Share of synthetic rows that are nearer to a train row than to any holdout row, for equal sizes.
 
     value = max(0.5, 1 - s / (2 e)), with s the share of rows nearer to the holdout, ties counting half, and
@@ -30,8 +30,6 @@ class NearestRecord(Metric):
 
     Parameters
     ----------
-    margin : float
-        Largest degradation that still counts as equivalent, in the unit of the value.
     max_queries : int
         Synthetic rows that are searched for.
     max_reference : int
@@ -45,23 +43,15 @@ class NearestRecord(Metric):
     Data, ESORICS.
     """
 
-    family: ClassVar[MetricFamily] = "privacy"
     title: ClassVar[str] = "distance to the nearest training row"
     interpretation: ClassVar[str] = (
         "How often a synthetic row lies nearer to a training row than to an unseen real one: 0.5 is "
         "chance. It can find a leak, but finding none is no proof that there is none."
     )
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text"}
-    has_floor: ClassVar[bool] = False
-    # Rows of the time of the train set lie nearer to train without a copy.
-    needs_same_time: ClassVar[bool] = True
 
-    margin: Margin = 0.05
     max_queries: Annotated[int, Ge(1)] = 10_000
     max_reference: Annotated[int, Ge(1)] = 200_000
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the share of rows nearer to train, 0 to 1; facts hold typical distances."""
@@ -69,18 +59,14 @@ class NearestRecord(Metric):
         holdout = comparison.reference.at_most(self.max_reference, rng)
         if not len(train) or not len(holdout) or not len(comparison.synthetic):
             raise NotMeasurable("there are no rows to compare")
-        names = comparison.reference.schema.names
-        encoder = shared_encoder(
-            comparison.train, names, comparison.cache, comparison.text_embeddings
-        )
+        encoder = row_encoder(comparison)
         queries = encoder.transform(comparison.synthetic.at_most(self.max_queries, rng))
-        distances, rows = nearest(queries, encoder.transform(train), 1)
-        to_train, train_row = distances[:, 0], rows[:, 0]
-        distances, rows = nearest(queries, encoder.transform(holdout), 1)
-        to_holdout, holdout_row = distances[:, 0], rows[:, 0]
-        nearer = flag_nearer_to_holdout(to_train, to_holdout)
+        (to_train, train_row), (to_holdout, holdout_row) = (
+            nearest(queries, encoder.transform(part), 1) for part in (train, holdout)
+        )
+        nearer = flag_nearer_to_holdout(to_train[:, 0], to_holdout[:, 0])
         expected = len(holdout) / (len(train) + len(holdout))
-        record = np.where(nearer < 1, train_row, len(train) + holdout_row)
+        record = np.where(nearer < 1, train_row[:, 0], len(train) + holdout_row[:, 0])
         drawn = resample_records(nearer, record, self.replicates, rng)
         facts = {
             "share_nearer_to_train": float(1 - nearer.mean()),
@@ -120,13 +106,6 @@ def resample_records(
     The random split assigns real records, and all synthetic rows nearest to a record go with it: the
     images of a blurred set may all be nearest to one. So records are drawn, each with its rows, by
     position, so that two independent sets do not share draws.
-
-    Parameters
-    ----------
-    nearer : numpy.ndarray
-        1 for each synthetic row nearer to the holdout, 0.5 for a tie, 0 otherwise, shape (m,).
-    record : numpy.ndarray of int
-        The real record nearest to each, shape (m,).
 
     Examples
     --------

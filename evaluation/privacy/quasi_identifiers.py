@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
-from twinset.core.data.schema import TABULAR_KINDS
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.findings import DecidingRows, SmallCells
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge
 
-from ._excess_risk import Floats
+from ._attacks import Attack, Floats, Positions
 from .exact_copies import Keys, row_keys
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuasiIdentifiers(Metric):
+class QuasiIdentifiers(Attack):
     """Share of synthetic rows whose quasi-identifiers are shared by few real rows.
 
     Quasi-identifiers are columns that others may know of a person, e.g. age, sex and region. A synthetic
@@ -30,8 +27,6 @@ class QuasiIdentifiers(Metric):
 
     Parameters
     ----------
-    margin : float
-        Largest share beyond that of real rows that still counts as equivalent; set by twinset.
     columns : tuple of str
         The quasi-identifiers. None is guessed: the role sensitive is for attributes to protect, not for
         those that others know.
@@ -46,21 +41,15 @@ class QuasiIdentifiers(Metric):
     El Emam, Dankar (2008), Protecting privacy using k-anonymity, JAMIA 15(5).
     """
 
-    family: ClassVar[MetricFamily] = "privacy"
     title: ClassVar[str] = "combinations that few training rows share"
     interpretation: ClassVar[str] = (
         "How far columns that others may know as well, such as age and place, narrow a record down to "
         "few real people. The fewer share the same values, the easier somebody is found."
     )
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
-    has_floor: ClassVar[bool] = False
+    needs_same_time: ClassVar[bool] = False
 
-    margin: Margin = 0.05
     columns: tuple[str, ...] = ()
     k: Annotated[int, Ge(2)] = 11
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the share of synthetic rows in small cells of train, 0 to 1."""
@@ -81,7 +70,12 @@ class QuasiIdentifiers(Metric):
             "share_in_no_training_row": float((shared == 0).mean()),
             "mean_risk_of_a_match": float(risk.mean()),
             "rows": {"synthetic": n, "train": len(comparison.train)},
-            "thresholds": dict(_thresholds(self.k, self.margin)),
+            "thresholds": {
+                "HHS, 45 CFR 164.514(b)(1)": "a very small risk, gives no number",
+                "EMA Policy 0070 and Health Canada": "0.09 for published clinical data (k = 11)",
+                "CMS": "no published cell of 1 to 10 people",
+                "twinset": f"k = {self.k} and a margin of {self.margin:g} over real rows, set by twinset",
+            },
         }
         findings = SmallCells(names, self.k, share), DecidingRows(n, "synthetic rows")
         return Measurement(share, drawn, findings, facts=facts)
@@ -98,7 +92,7 @@ class QuasiIdentifiers(Metric):
         return tuple(self.columns)
 
 
-def count_rows_sharing(train: Keys, synthetic: Keys) -> npt.NDArray[np.int64]:
+def count_rows_sharing(train: Keys, synthetic: Keys) -> Positions:
     """Return the number of train rows with the key of each synthetic row, shape (n,).
 
     Examples
@@ -110,12 +104,3 @@ def count_rows_sharing(train: Keys, synthetic: Keys) -> npt.NDArray[np.int64]:
     ordered = np.sort(train)
     below = np.searchsorted(ordered, synthetic, side="left")
     return np.asarray(np.searchsorted(ordered, synthetic, side="right") - below, dtype=np.int64)
-
-
-def _thresholds(k: int, margin: float) -> Mapping[str, str]:
-    return {
-        "HHS, 45 CFR 164.514(b)(1)": "a very small risk, gives no number",
-        "EMA Policy 0070 and Health Canada": "0.09 for published clinical data (k = 11)",
-        "CMS": "no published cell of 1 to 10 people",
-        "twinset": f"k = {k} and a margin of {margin:g} over real rows, set by twinset",
-    }

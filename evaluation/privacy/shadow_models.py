@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
-from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import TABULAR_KINDS
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable
+from twinset.core.data.dataset import Dataset, sample_positions
 from twinset.core.errors import ParameterError
 from twinset.core.findings import DecidingRows, MembershipAttack
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
+from twinset.core.stats.hypothesis_tests import areas
+from twinset.core.stats.neighbors import nearest
 
-from ._membership_attack import (
+from ._attacks import (
+    Attack,
     AttackTargets,
+    Floats,
+    Mask,
     Positions,
     choose_positions,
-    compute_auc,
+    distance_floor,
+    distances_to_others,
     draw_counts,
-    round_rate,
     true_positive_rate,
-    weighted_aucs,
 )
-from ._shadows import ShadowPool, ShadowScores, compute_signals, row_scale
 
 _NORMAL_QUANTILE = 1.96  # two-sided 95 % interval of a normal distribution
+_N_NEIGHBORS = 5  # synthetic rows of the second signal: single near rows vary too much
+_RIDGE = 1e-3  # of the variance: the two signals of few releases may be collinear
 _MIN_ROWS = 20  # of members and of control rows: an AUC of fewer is noise
+
+Release = Callable[[tuple[Positions, Positions], np.random.Generator], Dataset]
+"""Positions of real rows -> synthetic rows of the generator that was fitted to them."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShadowModels(Metric):
+class ShadowModels(Attack):
     """AUC of an attack that separates train rows from control rows by fitting the generator again.
 
     The generator is fitted again to random halves of the real rows, members and control rows alike, so that
@@ -45,8 +53,6 @@ class ShadowModels(Metric):
 
     Parameters
     ----------
-    margin : float
-        Largest degradation that still counts as equivalent, in the unit of the value.
     n_shadows : int
         Fits of the generator, 4 or more, even.
     max_rows : int
@@ -55,8 +61,6 @@ class ShadowModels(Metric):
         Real rows that are not attacked and that shadow generators are fitted to as well.
     max_synthetic : int
         Synthetic rows of each release.
-    replicates : int
-        Bootstrap replicates of the attacked rows.
 
     References
     ----------
@@ -76,29 +80,22 @@ class ShadowModels(Metric):
     True
     """
 
-    family: ClassVar[MetricFamily] = "privacy"
     title: ClassVar[str] = "separating training rows from others, by fitting the generator again"
     interpretation: ClassVar[str] = (
         "The same guess by an attacker who can fit the generator again, many times, with a row and "
         "without it: the strongest attack here. 0.5 is guessing, 1 is always right."
     )
     attack: ClassVar[str | None] = "shadow"
-    higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.5, 1.0)
-    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
-    has_floor: ClassVar[bool] = False
     known_baseline: ClassVar[float | None] = 0.5
     is_thorough: ClassVar[bool] = True
     on_request: ClassVar[bool] = True
-    # Rows of another time are separable without the synthetic rows.
-    needs_same_time: ClassVar[bool] = True
 
     margin: Margin = 0.03
     n_shadows: Annotated[int, Ge(4)] = 16
     max_rows: Annotated[int, Ge(1)] = 5_000
     max_others: Annotated[int, Ge(0)] = 20_000
     max_synthetic: Annotated[int, Ge(1)] = 50_000
-    replicates: Replicates = 200
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -130,27 +127,123 @@ class ShadowModels(Metric):
 
         shadows = ShadowScores.fit(pool, targets, release, self.n_shadows, rng)
         held = comparison.synthetic.at_most(self.max_synthetic, rng)
-        found = shadows.scores(compute_signals(targets, held, row_scale(targets)))
-        scores = found[targets.is_member], found[~targets.is_member]
-        value, drawn = compute_auc(*scores), weighted_aucs(*scores, *weights)
+        scale = distance_floor(distances_to_others(targets.features))
+        found = shadows.scores(compute_signals(targets, held, scale))
+        high, low = targets.separate(found)
+        value, drawn = float(areas(low, high)[0]), areas(low, high, weights[1], weights[0])
         upper = min(1.0, value + _NORMAL_QUANTILE * float(np.std(drawn, ddof=1)))
-        findings = (
-            MembershipAttack(max(value, 0.5), max(upper, 0.5)),
-            DecidingRows(min(map(len, scores)), "attacked rows of the smaller set"),
-        )
-        facts = self._facts(value, upper, scores, len(held))
-        return Measurement(max(value, 0.5), drawn, findings, facts=facts)
-
-    def _facts(
-        self, value: float, upper: float, scores: tuple[Any, Any], n_synthetic: int
-    ) -> dict[str, Any]:
-        n_members, n_control = map(len, scores)
-        return {
+        n, m = len(high), len(low)
+        facts = {
             "auc": value,
             "upper_bound": upper,
-            "true_positive_rate_at_1_percent_false": round_rate(
-                true_positive_rate(*scores), n_members
-            ),
+            "true_positive_rate_at_1_percent_false": true_positive_rate(high, low),
             "n_shadows": self.n_shadows,
-            "rows": {"train": n_members, "control": n_control, "synthetic": n_synthetic},
+            "rows": {"train": n, "control": m, "synthetic": len(held)},
         }
+        findings = (
+            MembershipAttack(max(value, 0.5), max(upper, 0.5)),
+            DecidingRows(min(n, m), "attacked rows of the smaller set"),
+        )
+        return Measurement(max(value, 0.5), drawn, findings, facts=facts)
+
+
+@dataclass(frozen=True)
+class ShadowScores:
+    """Signals of the attack targets, shape (k, n, 2), in releases of shadow generators.
+
+    `is_in`, shape (k, n), are the train rows of each; every row is in half of them.
+    """
+
+    signals: Floats
+    is_in: Mask
+
+    @classmethod
+    def fit(
+        cls,
+        pool: ShadowPool,
+        targets: AttackTargets,
+        release: Release,
+        k: int,
+        rng: np.random.Generator,
+    ) -> ShadowScores:
+        """Return the signals of `k` generators on random halves of the pool, each row in half of them."""
+        order = np.argsort(rng.random((len(targets.features), k)), axis=1).T
+        is_in = order < k // 2
+        scale = distance_floor(distances_to_others(targets.features))
+        signals = []
+        for inside, stream in zip(is_in, rng.spawn(k)):
+            halves, draws = stream.spawn(2)
+            synthetic = release(pool.half(inside, halves), draws)
+            signals.append(compute_signals(targets, synthetic, scale))
+        return cls(np.array(signals), is_in)
+
+    def scores(self, signals: Floats) -> Floats:
+        """Return the log likelihood ratio of each row being a train row, shape (n,).
+
+        Signals of a row in and out are normal, with means of their own and one covariance for all rows,
+        as in Carlini et al. where shadow models are few. The difference of the two means of a row is shrunk
+        towards that of all rows by its error. A shift of all rows, such as of a release of another size, is
+        removed.
+        """
+        weight = self.is_in[:, :, None].astype(np.float64)
+        n_in, n_out = weight.sum(axis=0), (1 - weight).sum(axis=0)
+        inside = (weight * self.signals).sum(axis=0) / n_in
+        outside = ((1 - weight) * self.signals).sum(axis=0) / n_out
+        residuals = self.signals - np.where(weight > 0, inside, outside)
+        k, n, _ = self.signals.shape
+        covariance = np.einsum("kni,knj->ij", residuals, residuals) / (n * (k - 2))
+        noise = np.diag(covariance) * float((1 / n_in + 1 / n_out).mean())
+        difference = inside - outside
+        whole = difference.mean(axis=0)
+        own = np.maximum(difference.var(axis=0) - noise, 0.0)
+        difference = whole + (difference - whole) * own / np.maximum(own + noise, 1e-300)
+        off = signals - (inside + outside) / 2
+        off = off - np.median(off, axis=0)
+        ridge = _RIDGE * np.trace(covariance) / 2 + 1e-12
+        solved = np.linalg.solve(covariance + ridge * np.eye(2), difference.T).T
+        return np.asarray((solved * off).sum(axis=1))
+
+
+@dataclass(frozen=True)
+class ShadowPool:
+    """Positions in train and in reference of the attacked rows, and of the others, that shadows learn."""
+
+    attacked: tuple[Positions, Positions]
+    others: tuple[Positions, Positions]
+
+    @classmethod
+    def from_rows(
+        cls,
+        comparison: Comparison,
+        attacked: tuple[Positions, Positions],
+        n: int,
+        rng: np.random.Generator,
+    ) -> ShadowPool:
+        """Return the attacked rows and at most `n` others, from both sets by their sizes."""
+        sizes = len(comparison.train), len(comparison.reference)
+        rest = [np.setdiff1d(np.arange(size), at) for size, at in zip(sizes, attacked)]
+        chosen = sample_positions(sum(map(len, rest)), n, rng)
+        in_train = chosen < len(rest[0])
+        others = rest[0][chosen[in_train]], rest[1][chosen[~in_train] - len(rest[0])]
+        return cls(attacked, others)
+
+    def half(self, inside: Mask, rng: np.random.Generator) -> tuple[Positions, Positions]:
+        """Return the attacked rows that are `inside`, members first, and a random half of the others."""
+        n = len(self.attacked[0])
+        parts = []
+        for own, kept, others in zip(self.attacked, (inside[:n], inside[n:]), self.others):
+            parts.append(np.append(own[kept], rng.permutation(others)[: len(others) // 2]))
+        return parts[0], parts[1]
+
+
+def compute_signals(targets: AttackTargets, synthetic: Dataset, scale: float) -> Floats:
+    """Return the nearness of synthetic rows to each attack target, shape (n, 2).
+
+    -ln of the distance to the nearest, and the mean of -ln of the distances to the five nearest: a copy
+    shows in the first, a cluster around a row in the second. These are the densities of the attack
+    without shadow models; they need no calibration, since every row is compared with itself.
+    """
+    features = targets.encoder.transform(synthetic)
+    near = nearest(targets.features, features, min(_N_NEIGHBORS, len(features)))[0]
+    logs = -np.log(near.astype(np.float64) + scale)
+    return np.column_stack([logs[:, 0], logs.mean(axis=1)])

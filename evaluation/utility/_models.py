@@ -22,7 +22,7 @@ from twinset.core.features.models import (
 
 from ._holdout_scores import Scorer, binary_scorer, classes_scorer, numbers_scorer
 from ._task import PredictionTask
-from ._word_net import TEXT_MODELS, build_text_model
+from ._word_net import build_text_model
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -43,22 +43,9 @@ _MIN_PROBABILITY = 1e-5  # in log loss: one surprise must not outweigh all other
 
 @dataclass(frozen=True)
 class ModelSetup:
-    """One kind of model with the rows that it may be trained on and the holdout.
+    """One kind of model with the rows that it may be trained on, x (n, d) and y (n,), and the holdout.
 
-    Parameters
-    ----------
-    x : numpy.ndarray or sparse matrix, shape (n, d)
-        Features of the rows to choose from.
-    y : numpy.ndarray, shape (n,)
-        Targets: numbers, or positions of classes.
-    holdout_x, holdout_y : numpy.ndarray, or a sparse matrix and one
-        The same of the holdout rows.
-    fit : callable
-        Returns a fitted model.
-    task : PredictionTask
-        Target and features.
-    categorical : numpy.ndarray of bool, optional
-        Columns of codes, for a model whose weighted fits take quantiles of the others.
+    `categorical` are columns of codes, for a model whose weighted fits take quantiles of the others.
     """
 
     x: Any
@@ -86,13 +73,14 @@ class ModelSetup:
             scores[:, int(y[0])] = 1.0
         else:
             scores = predict_classes(self.fit(x, y, weight), held, self.task)
-        return log_loss(scores, self.holdout_y.astype(np.int64))
+        likely = scores[np.arange(len(scores)), self.holdout_y.astype(np.int64)]
+        return np.asarray(np.abs(np.log(np.clip(likely, _MIN_PROBABILITY, 1.0))))
 
 
 def build_setup(
     name: str,
     task: PredictionTask,
-    sets: list[Dataset],
+    sets: Sequence[Dataset],
     holdout: Dataset,
     *,
     seed: int,
@@ -100,23 +88,7 @@ def build_setup(
 ) -> ModelSetup:
     """Return a model by name, to be trained on rows of `sets`, counted through all of them.
 
-    Parameters
-    ----------
-    name : {"boosted", "linear", "words", "net"}
-        Kind of model; "words" and "net" are for rows with texts.
-    task : PredictionTask
-        Target and features.
-    sets : list of Dataset
-        The train set first: encoders are fitted on it alone.
-    holdout : Dataset
-        Rows to test on.
-    seed, iterations : int
-        Seed of boosted trees and of the net, and number of trees.
-
-    Raises
-    ------
-    MissingExtraError
-        The net is requested and torch is not installed.
+    Encoders are fitted on the first set alone; "words" and "net" are for rows with texts.
     """
     y, truth = np.concatenate([task.truth(part) for part in sets]), task.truth(holdout)
     if name == "boosted":
@@ -141,36 +113,10 @@ def build_setup(
     return ModelSetup(np.concatenate(parts), y, held, truth, model.fit, task)
 
 
-def fit_deciding_model(
-    task: PredictionTask,
-    parts: Sequence[Dataset],
-    holdout: Dataset,
-    *,
-    text_model: str,
-    seed: int,
-    iterations: int,
-) -> tuple[Any, Any]:
-    """Return a model of the rows of all parts, and the features of the holdout.
-
-    Boosted trees, or for rows with texts a model of their words; features are fitted on the first part.
-    """
-    y = np.concatenate([task.truth(part) for part in parts])
-    if has_texts(holdout, task.features):
-        *read, held = word_features([*parts, holdout], task.features)
-        (name,) = TEXT_MODELS[text_model]
-        return build_text_model(name, task.name, seed).fit(stacked(read), y), held
-    table = build_discriminator_table([*parts, holdout], task.features)
-    x, held = np.concatenate(table.parts[:-1]), table.parts[-1]
-    model = fit_discriminator(
-        x, y, table.categorical, task=task.name, seed=seed, iterations=iterations
-    )
-    return model, held
-
-
-def list_models(task: PredictionTask, rows: Dataset, text_model: str = "linear") -> tuple[str, ...]:
+def list_models(task: PredictionTask, rows: Dataset, text_model: str) -> tuple[str, ...]:
     """Return the names of the models of a task; rows with texts have models of words."""
     if has_texts(rows, task.features):
-        return TEXT_MODELS[text_model]
+        return {"linear": ("words",), "net": ("net",), "both": ("words", "net")}[text_model]
     return ("boosted", "linear")
 
 
@@ -191,18 +137,6 @@ def score_model(
     if len(task.classes) == 2:
         return binary_scorer(scores[:, 1], truth == 1, alert_rate)
     return classes_scorer(scores, truth.astype(np.int64))
-
-
-def log_loss(scores: Floats, truth: npt.NDArray[np.int64]) -> Floats:
-    """Return -ln of the probability of the true class, shape (n,).
-
-    Examples
-    --------
-    >>> log_loss(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([1, 0])).round(3).tolist()
-    [0.693, 0.0]
-    """
-    likely = np.clip(scores[np.arange(len(truth)), truth], _MIN_PROBABILITY, 1.0)
-    return np.asarray(np.abs(np.log(likely)))
 
 
 def _to_quantiles(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,45 +16,25 @@ Floats = npt.NDArray[np.float64]
 _WIDTH = 64  # units: more add seconds and no accuracy on labelled messages
 _BATCH = 32  # texts of a step
 _RATE = 2e-2  # learning rate at which a few hundred steps are enough
-_EPOCHS, _MIN_STEPS, _MAX_STEPS = (
-    6,
-    300,
-    3_000,
-)  # small sets are trained longer, large ones bounded in time
+_EPOCHS = 6  # passes over the texts, within the limits of steps
+_MIN_STEPS, _MAX_STEPS = 300, 3_000  # small sets are trained longer, large ones bounded in time
 _TERM_DROPOUT, _UNIT_DROPOUT = 0.1, 0.5  # shares dropped in training, against overfitting
 _PREDICTED_AT_ONCE = 4_096  # texts, to bound memory
 
-TEXT_MODELS = {"linear": ("words",), "net": ("net",), "both": ("words", "net")}
-"""Setting of a metric -> names of the models of texts."""
-
 
 def build_text_model(name: str, task: Task, seed: int) -> Any:
-    """Return the unfitted model of texts, "words" or "net".
-
-    Raises
-    ------
-    MissingExtraError
-        The net is requested and torch is not installed.
-    """
+    """Return the unfitted model of texts, "words" or "net", which needs torch."""
     if name == "words":
         return word_model(task)
     require_torch()
     return WordNet(task, seed)
 
 
-@dataclass(frozen=True)
 class WordNet:
     """A sum of term embeddings, one layer of rectified units, and a linear output.
 
     It has the interface of an estimator of scikit-learn, for the sparse rows of `word_features`, so that
-    the network and the linear model use the same words.
-
-    Parameters
-    ----------
-    task : {"classification", "regression"}
-        Kind of outcome.
-    seed : int
-        Seed of weights, batches and dropout.
+    the network and the linear model use the same words. The seed is that of weights, batches and dropout.
 
     References
     ----------
@@ -72,48 +51,28 @@ class WordNet:
     [0, 1]
     """
 
-    task: str
-    seed: int
+    def __init__(self, task: Task, seed: int) -> None:
+        self.task, self.seed = task, seed
 
-    def fit(self, x: Any, y: Floats, weight: Floats | None = None) -> FittedWordNet:
-        """Return the network, trained for a number of steps that depends on the rows alone.
-
-        Parameters
-        ----------
-        x : sparse matrix, shape (n, d)
-            Features of the rows.
-        y : numpy.ndarray, shape (n,)
-            Classes or numbers.
-        weight : numpy.ndarray, shape (n,), optional
-            Weight of each row; by default all are equal.
-        """
+    def fit(self, x: Any, y: Floats, weight: Floats | None = None) -> WordNet:
+        """Return the network, trained for a number of steps that depends on the rows alone."""
         import torch
 
         rng = rng_for(self.seed, "word net")
         generator, draws = torch_generator(rng), rng.spawn(1)[0]
-        classes, codes = np.unique(y, return_inverse=True)
-        middle, spread = float(y.mean()), float(y.std()) or 1.0
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        self.middle, self.spread = float(y.mean()), float(y.std()) or 1.0
         is_number = self.task == "regression"
-        targets = torch.from_numpy(
-            ((y - middle) / spread).astype(np.float32) if is_number else codes
-        )
+        scaled = ((y - self.middle) / self.spread).astype(np.float32)
+        targets = torch.from_numpy(scaled if is_number else codes)
         shares = np.ones(len(y)) if weight is None else weight / weight.mean()
-        rows = _SparseRows.from_matrix(x, np.unique(x.indices))
+        self.columns = np.unique(x.indices)
+        n_outputs = 1 if is_number else len(self.classes_)
         with one_thread():
-            layers = _draw_layers(rows.n_columns, 1 if is_number else len(classes), generator)
-            _train(layers, rows, targets, torch.from_numpy(shares.astype(np.float32)), draws)
-        return FittedWordNet(layers, rows.columns, classes, middle, spread)
-
-
-@dataclass(frozen=True)
-class FittedWordNet:
-    """A trained network with the interface of an estimator of scikit-learn."""
-
-    layers: Any
-    columns: npt.NDArray[np.int64]
-    classes_: Floats
-    middle: float
-    spread: float
+            self.layers = _draw_layers(len(self.columns), n_outputs, generator)
+            shares = torch.from_numpy(shares.astype(np.float32))
+            _train(self.layers, x[:, self.columns], targets, shares, draws)
+        return self
 
     def predict_proba(self, x: Any) -> Floats:
         """Return the probability of each class, shape (n, classes)."""
@@ -123,57 +82,26 @@ class FittedWordNet:
 
     def predict(self, x: Any) -> Floats:
         """Return the number for each row, shape (n,)."""
-        return self._forward(x)[:, 0] * self.spread + self.middle
+        return np.asarray(self._forward(x)[:, 0] * self.spread + self.middle)
 
     def _forward(self, x: Any) -> Floats:
         import torch
 
-        parts = []
+        # Columns that training never saw are excluded.
+        x, starts = x[:, self.columns], range(0, x.shape[0], _PREDICTED_AT_ONCE)
         with one_thread(), torch.no_grad():
-            for start in range(0, x.shape[0], _PREDICTED_AT_ONCE):
-                rows = _SparseRows.from_matrix(x[start : start + _PREDICTED_AT_ONCE], self.columns)
-                bags = rows.bags(np.arange(len(rows)))
-                parts.append(_forward(self.layers, *bags).numpy())
+            bags = (_bags(x[start : start + _PREDICTED_AT_ONCE]) for start in starts)
+            parts = [_forward(self.layers, *bag).numpy() for bag in bags]
         return np.concatenate(parts).astype(np.float64)
 
 
-@dataclass(frozen=True)
-class _SparseRows:
-    """Sparse rows with numbered columns; columns that training never saw are excluded."""
+def _bags(x: Any) -> tuple[Any, Any, Any]:
+    """Return the terms of sparse rows, the offset of each row, and the values, as tensors."""
+    import torch
 
-    places: npt.NDArray[np.int64]
-    values: npt.NDArray[np.float32]
-    bounds: npt.NDArray[np.int64]
-    columns: npt.NDArray[np.int64]
-
-    @classmethod
-    def from_matrix(cls, x: Any, columns: npt.NDArray[np.int64]) -> _SparseRows:
-        known = np.isin(x.indices, columns)
-        owners = np.repeat(np.arange(x.shape[0]), np.diff(x.indptr))[known]
-        counts = np.bincount(owners, minlength=x.shape[0])
-        bounds = np.concatenate([[0], np.cumsum(counts)])
-        places = np.searchsorted(columns, x.indices[known])
-        return cls(places, x.data[known].astype(np.float32), bounds, columns)
-
-    def __len__(self) -> int:
-        return len(self.bounds) - 1
-
-    @property
-    def n_columns(self) -> int:
-        return len(self.columns)
-
-    def bags(self, rows: npt.NDArray[np.int64]) -> tuple[Any, Any, Any]:
-        """Return the terms of some rows, the offset of each row, and the values, as tensors."""
-        import torch
-
-        firsts, sizes = self.bounds[rows], np.diff(self.bounds)[rows]
-        offsets = np.cumsum(sizes) - sizes
-        at = np.repeat(firsts - offsets, sizes) + np.arange(int(sizes.sum()))
-        return (
-            torch.from_numpy(self.places[at]),
-            torch.from_numpy(offsets),
-            torch.from_numpy(self.values[at]),
-        )
+    arrays = x.indices.astype(np.int64), x.indptr[:-1].astype(np.int64), x.data.astype(np.float32)
+    terms, offsets, values = map(torch.from_numpy, arrays)
+    return terms, offsets, values
 
 
 def _draw_layers(n_columns: int, n_outputs: int, generator: Any) -> dict[str, Any]:
@@ -201,19 +129,19 @@ def _forward(layers: dict[str, Any], terms: Any, offsets: Any, values: Any, kept
 
 
 def _train(
-    layers: dict[str, Any], rows: _SparseRows, targets: Any, shares: Any, rng: np.random.Generator
+    layers: dict[str, Any], x: Any, targets: Any, shares: Any, rng: np.random.Generator
 ) -> None:
     import torch
 
-    steps = int(np.clip(_EPOCHS * len(rows) // _BATCH, _MIN_STEPS, _MAX_STEPS))
+    steps = int(np.clip(_EPOCHS * x.shape[0] // _BATCH, _MIN_STEPS, _MAX_STEPS))
     dense = [layers[name] for name in ("bias", "output", "output_bias")]
     optimisers = [
         torch.optim.SparseAdam([layers["terms"]], lr=_RATE),
         torch.optim.AdamW(dense, lr=_RATE),
     ]
     for step in range(steps):
-        chosen = rng.integers(0, len(rows), _BATCH)
-        terms, offsets, values = rows.bags(chosen)
+        chosen = rng.integers(0, x.shape[0], _BATCH)
+        terms, offsets, values = _bags(x[chosen])
         dropped = torch.from_numpy(rng.random(len(values)) < _TERM_DROPOUT)
         kept = (rng.random((_BATCH, _WIDTH)) >= _UNIT_DROPOUT) / (1 - _UNIT_DROPOUT)
         bags = (terms, offsets, values.masked_fill(dropped, 0.0))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 import numpy as np
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
-from twinset.core.findings import TrainingData, WorstLabel
+from twinset.core.data.dataset import Dataset
+from twinset.core.findings import WorstLabel
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.seeding import draw_seed
 
 from ._entities import EntityCounts, TokenizedTexts, list_labels, score_tagger
-from ._holdout_scores import compare_models, replicate
+from ._holdout_scores import compare_models, fit_sets
 
 _MAX_LABELS = 10  # labels in the facts, those that lose most
 _MIN_LOSS = 0.05  # of F1, for a label to be named: less is noise of a few spans
@@ -48,7 +49,6 @@ class EntityLabelling(Metric):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.data.dataset import Dataset
     >>> def texts(names: list[str]) -> Dataset:
     ...     spans = [[{"start": 5, "end": 5 + len(n), "label": "name", "value": n}] for n in names]
     ...     return Dataset.from_arrow(pa.table({"text": [f"call {n} now" for n in names], "spans": spans}))
@@ -79,45 +79,31 @@ class EntityLabelling(Metric):
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the F1 on the holdout, 0 to 1."""
         labels = list_labels(comparison.train, comparison.reference)
-        holdout = TokenizedTexts.from_dataset(
-            comparison.reference.at_most(self.max_holdout, rng), labels
-        )
+        rows = comparison.reference.at_most(self.max_holdout, rng)
+        holdout = TokenizedTexts.from_dataset(rows, labels)
         rows_rng, draws_rng = rng.spawn(2)
         seed = draw_seed(rng)
-        real = TokenizedTexts.from_dataset(
-            comparison.train.at_most(self.max_rows, rows_rng), labels
-        )
+
+        def read(rows: Dataset) -> TokenizedTexts:
+            return TokenizedTexts.from_dataset(rows.at_most(self.max_rows, rows_rng), labels)
+
+        def fit(parts: Sequence[TokenizedTexts]) -> EntityCounts:
+            whole = [(part, np.arange(len(part))) for part in parts]
+            return score_tagger(whole, holdout, seed)
+
+        real = read(comparison.train)
         sets = {"real": [real]}
         if comparison.synthetic is not comparison.train:
-            rows = comparison.synthetic.at_most(self.max_rows, rows_rng)
-            synthetic = TokenizedTexts.from_dataset(rows, labels)
-            sets = {"real": [real], "mixed": [real, synthetic], "synthetic": [synthetic]}
-        found = {}
-        for name, parts in sets.items():
-            if name == "real" and name in comparison.cache:
-                found[name] = comparison.cache[name]
-                continue
-            whole = [(part, np.arange(part.tokens.n_texts)) for part in parts]
-            found[name] = score_tagger(whole, holdout, seed)
-            # Only the real-only tagger is the same in every comparison that shares the cache.
-            if name == "real":
-                comparison.cache[name] = found[name]
-        scorers = [one.f1 for one in found.values()]
-        n = holdout.tokens.n_texts
-        values = {name: one.f1(np.ones(n)) for name, one in found.items()}
-        strata = np.zeros(n, dtype=np.int64)
-        drawn = dict(zip(found, replicate(scorers, strata, self.replicates, draws_rng)))
-        kind = "synthetic" if "synthetic" in found else "real"
-        n_rows = {name: sum(p.tokens.n_texts for p in parts) for name, parts in sets.items()}
-        models = compare_models(
-            ("F1 of entities",), values, drawn, n_rows,
-            decides=TrainingData(kind), n_test_rows=n, subject="texts",
-        )  # fmt: skip
+            synthetic = read(comparison.synthetic)
+            sets |= {"mixed": [real, synthetic], "synthetic": [synthetic]}
+        found = fit_sets(sets, fit, comparison.cache)
         by_label = _score_labels(found, labels)
-        worst = _find_worst(by_label)
-        findings = (models,) if worst is None else (worst, models)
-        facts = {"max_rows": self.max_rows, "labels": by_label}
-        return Measurement(float(values[kind][0]), drawn[kind][:, 0], findings, facts=facts)
+        measurement = compare_models(
+            ("F1 of entities",), {name: [one.f1] for name, one in found.items()}, sets,
+            np.zeros(len(holdout), dtype=np.int64), self.replicates, draws_rng,
+            subject="texts", facts={"max_rows": self.max_rows, "labels": by_label},
+        )  # fmt: skip
+        return replace(measurement, findings=(*_find_worst(by_label), *measurement.findings))
 
 
 def _score_labels(
@@ -130,9 +116,10 @@ def _score_labels(
     return {labels[k]: {name: float(score[k]) for name, score in scores.items()} for k in order}
 
 
-def _find_worst(labels: Mapping[str, Mapping[str, float]]) -> WorstLabel | None:
+def _find_worst(labels: Mapping[str, Mapping[str, float]]) -> tuple[WorstLabel, ...]:
+    """Return the label that loses most, if it loses enough."""
     for label, scores in labels.items():
         synthetic = scores.get("synthetic", scores["real"])
         if synthetic < scores["real"] - _MIN_LOSS:
-            return WorstLabel(label, synthetic, scores["real"])
-    return None
+            return (WorstLabel(label, synthetic, scores["real"]),)
+    return ()

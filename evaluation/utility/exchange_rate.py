@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from functools import partial
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from twinset.core.contracts import (
-    Comparison,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-    Role,
-)
+from twinset.core.contracts import Comparison, Measurement, Role
+from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.parameters import Ge, Margin
+from twinset.core.parameters import Ge
 from twinset.core.seeding import draw_seed
 
-from ._data_splits import DataSplits, measure_losses
 from ._exchange_rates import (
-    ExchangeRates,
-    compute_rates,
+    DataSplits,
+    Loss,
+    RateMetric,
+    Rows,
     describe_rate,
-    explain_flat_curve,
-    list_added_rows,
-    list_findings,
-    widen_replicates,
+    measure_losses,
 )
-from ._models import MODEL_TITLES, list_models
+from ._learning_curve import ExchangeRates, Floats, compute_rates
+from ._models import MODEL_TITLES, build_setup, list_models
 from ._task import PredictionTask
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExchangeRate(Metric):
+class ExchangeRate(RateMetric):
     """Real rows that 1,000 synthetic rows are worth to a model.
 
     Models are trained on an eighth, a quarter, a half and all of the train set, and scored on the real
@@ -52,18 +47,10 @@ class ExchangeRate(Metric):
 
     Parameters
     ----------
-    margin : float
-        Real rows that 1,000 synthetic ones may be short of and still count as equivalent.
-    max_rows : int
-        Rows of each set that a model is trained on.
-    max_holdout : int
-        Holdout rows that models are scored on; of rare classes all are kept.
     iterations : int
         Trees of each boosted model.
     text_model : {"linear", "net", "both"}
         Model of texts; the net needs torch.
-    replicates : int
-        Bootstrap replicates.
 
     References
     ----------
@@ -83,26 +70,18 @@ class ExchangeRate(Metric):
     ('linear', True)
     """
 
-    family: ClassVar[MetricFamily] = "utility"
     title: ClassVar[str] = "real rows that 1,000 synthetic rows are worth"
     interpretation: ClassVar[str] = (
         "What the rows are worth for a model: 1,000 synthetic rows are worth as much as so many more "
         "real ones. 1,000 means as good as real rows, 0 means that they add nothing."
     )
     roles: ClassVar[frozenset[Role]] = frozenset({Role.EXCHANGE_RATE})
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (float("-inf"), float("inf"))
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text"}
-    is_thorough: ClassVar[bool] = True
-    has_floor: ClassVar[bool] = False
-    known_baseline: ClassVar[float | None] = 1000.0
 
-    margin: Margin = 250.0
     max_rows: Annotated[int, Ge(100)] = 200_000
     max_holdout: Annotated[int, Ge(100)] = 20_000
     iterations: Annotated[int, Ge(1)] = 100
     text_model: Literal["linear", "net", "both"] = "linear"
-    replicates: Annotated[int, Ge(20)] = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the real rows that 1,000 synthetic rows are worth; facts hold the curve."""
@@ -112,19 +91,19 @@ class ExchangeRate(Metric):
         by_model: dict[str, ExchangeRates] = {}
         names = list_models(task, splits.train, self.text_model)
         for name, draws in zip(names, rng.spawn(len(names))):
-            losses = measure_losses(splits, name, comparison.cache, seed, self.iterations)
+            of_sets = partial(build_loss, splits, name, seed=seed, iterations=self.iterations)
+            losses = measure_losses(
+                splits,
+                partial(of_sets, [splits.train]),
+                of_sets([splits.train, splits.synthetic]),
+                comparison.cache,
+                f"learning curve of {name}, classes {splits.classes}",
+            )
             by_model[name] = compute_rates(losses, self.replicates, draws)
         # Chosen by real rows alone: the candidate has no influence on its model.
         chosen = min(by_model, key=lambda name: by_model[name].real_loss)
-        found = by_model[chosen]
-        if found.is_flat:
-            raise NotMeasurable(explain_flat_curve(found, MODEL_TITLES[chosen]))
-        replicates = widen_replicates(found.worth[-1])
-        tried, best = list_added_rows(splits, found)
-        findings = list_findings(splits, MODEL_TITLES[chosen], found, replicates, best)
-        is_number = task.name == "regression"
-        n = len(splits.pool)
-        facts: dict[str, Any] = {
+        alone, is_number = by_model[chosen].alone, task.name == "regression"
+        facts = {
             "model": chosen,
             "models": {
                 name: {
@@ -135,22 +114,29 @@ class ExchangeRate(Metric):
                 for name, rates in by_model.items()
             },
             "loss": "squared error as a share of the variance" if is_number else "log loss",
-            "curve": found.describe_curve(n),
-            "sweep": tried,
-            "best_rows": best,
             "alone_like_real_rows": None
-            if found.alone is None
-            else round(float(found.alone[0]) * n),
+            if alone is None
+            else round(float(alone[0]) * len(splits.pool)),
             "counted_in": _describe_reference(splits),
-            "rows": {"real": len(splits.train), "synthetic": len(splits.synthetic_rows)},
-            "holdout_rows": len(splits.holdout),
         }
-        return Measurement(
-            float(found.worth[-1][0]),
-            replicates,
-            (*findings, *task.deciding_rows(splits.holdout)),
-            facts=facts,
+        deciding = task.deciding_rows(splits.holdout)
+        return self.rate_measurement(
+            splits, MODEL_TITLES[chosen], by_model[chosen], facts, deciding
         )
+
+
+def build_loss(
+    splits: DataSplits, name: str, sets: Sequence[Dataset], *, seed: int, iterations: int
+) -> Loss:
+    """Return the loss of one kind of model, whose features are fitted to the first of the sets."""
+    setup = build_setup(name, splits.task, sets, splits.holdout, seed=seed, iterations=iterations)
+
+    def loss(real: Rows, n_synthetic: int) -> Floats:
+        added = len(splits.train) + splits.synthetic_rows[:n_synthetic]
+        rows = np.concatenate([splits.always, real, added])
+        return setup.losses(rows, splits.counterweight(setup.y[rows]))
+
+    return loss
 
 
 def _describe_reference(splits: DataSplits) -> str:

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from functools import partial
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
-from twinset.core.features.torch_device import device_of, require_torch
-from twinset.core.findings import TrainingData
-from twinset.core.parameters import Device, Ge, Interval, Margin, Replicates
+from twinset.core.features.embedders.embedding import decode_images
+from twinset.core.features.embedders.small_cnn import small
+from twinset.core.features.torch_device import device_of, one_thread
+from twinset.core.parameters import Ge, Interval, Margin
 from twinset.core.seeding import rng_for
 
-from ._holdout_scores import Scorer, bootstrap_networks, compare_models
-from ._image_net import AUGMENTATIONS, Augmentation, Floats, ImageArrays, predict_unseen
+from ._annotated import Codes, Floats, Matrix
+from ._holdout_scores import Scorer
+from ._network_comparison import NetworkMetric, NetworkTask
+from ._networks import fit_network
 
-_MEASURE = "mean recall"
 _MIN_CLASS_IMAGES = 4  # real images of a class: with fewer, networks do not learn it
 _MIN_IMAGES = 20  # of each set: a recall of fewer has an interval as wide as its range
+_WIDTHS = (16, 32, 64)  # channels by depth: 300 steps take seconds on one CPU thread
+_BATCH = 32  # images of a step
+_RATE = 4e-3  # learning rate at which 300 steps are enough
+_PREDICTED_AT_ONCE = 128  # images, to bound memory
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageClasses(Metric):
+class ImageClasses(NetworkMetric):
     """Mean recall on real images of small networks trained on synthetic images.
 
     value = mean over classes and networks of the recall on the real holdout. Networks are trained on real,
@@ -36,20 +45,10 @@ class ImageClasses(Metric):
 
     Parameters
     ----------
-    margin : float
-        Largest degradation that still counts as equivalent, in the unit of the value.
     steps : int
         Steps of the optimizer, of 32 images each.
-    seeds : int
-        Networks of each kind.
     side : int
         Side that images are scaled to, in pixels.
-    max_rows : int
-        Training images of each set, and holdout images.
-    replicates : int
-        Bootstrap replicates.
-    device : {"auto", "cpu", "cuda"}
-        Device of torch.
 
     References
     ----------
@@ -61,111 +60,221 @@ class ImageClasses(Metric):
     0.05
     """
 
-    family: ClassVar[MetricFamily] = "utility"
     title: ClassVar[str] = "a small network trained on synthetic images"
     interpretation: ClassVar[str] = (
         "How well a small network that was trained on synthetic images only classifies real ones, with "
         "standard augmentation and equal steps for all. What matters for adding them is the change of "
         "real and synthetic images together against real ones alone."
     )
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"image", "category", "boolean"})
     needs: ClassVar[frozenset[str]] = frozenset({"image"})
-    has_floor: ClassVar[bool] = False
-    is_thorough: ClassVar[bool] = True
-    extra: ClassVar[str | None] = "torch"
 
     margin: Margin = 0.05
-    steps: Annotated[int, Ge(1)] = 300
     seeds: Annotated[int, Ge(2)] = 3
-    side: Annotated[int, Interval(ge=16, le=128)] = 32
     max_rows: Annotated[int, Ge(_MIN_IMAGES)] = 4_000
-    replicates: Replicates = 200
-    device: Device = "auto"
+    side: Annotated[int, Interval(ge=16, le=128)] = 32
 
-    def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the mean recall on real images, 0 to 1."""
-        image, target, levels = _find_columns(comparison)
-        require_torch()
-        draws_rng, nets_rng, *row_rngs = rng.spawn(5)
-        seed = int(nets_rng.integers(2**31))
+    def open_task(self, comparison: Comparison) -> ClassTask:
+        """Return the task of the first image column and the target."""
+        schema, target = comparison.train.schema, comparison.target
+        images = schema.of_kind("image")
+        if not images:
+            raise NotMeasurable("there is no image column")
+        if target is None or target not in schema.names:
+            raise NotMeasurable("no target column is named")
+        if not schema[target].has_levels:
+            raise NotMeasurable(f"a target of the kind {schema[target].kind} is no class of images")
+        codes, levels = comparison.train.codes(target)
+        counts = np.bincount(codes[codes >= 0], minlength=len(levels))
+        kept = [name for name, count in zip(levels, counts) if count >= _MIN_CLASS_IMAGES]
+        if len(kept) < 2:
+            raise NotMeasurable(f"fewer than two classes have {_MIN_CLASS_IMAGES} real images each")
+        return ClassTask(self, images[0].name, target, {name: k for k, name in enumerate(kept)})
 
-        def read(rows: Dataset, part: int) -> ImageArrays:
-            rows = rows.at_most(self.max_rows, row_rngs[part])
-            codes, own = rows.codes(target)
-            place = np.array([*[levels.get(name, -1) for name in own], -1])[codes]
-            return ImageArrays.from_column(rows.records.column(image), place, self.side)
 
-        cache = comparison.cache
-        if "images" not in cache:
-            cache["images"] = read(comparison.train, 0), read(comparison.reference, 1)
-        train, unseen = cache["images"]
-        _check_images(train, "train set")
-        _check_images(unseen, "holdout")
-        sources: dict[str, tuple[ImageArrays, ...]] = {"real": (train,)}
-        if comparison.synthetic is not comparison.train:
-            synthetic = read(comparison.synthetic, 2)
-            if len(synthetic) < _MIN_IMAGES:
-                raise NotMeasurable(
-                    f"it needs at least {_MIN_IMAGES} synthetic images with a label"
-                )
-            sources["mixed"] = (train, synthetic)
-            if len(np.unique(synthetic.classes)) > 1:
-                sources["synthetic"] = (synthetic,)
-        if "augmentation" not in cache:
-            cache["augmentation"] = self._tune(train, len(levels), seed)
-        chosen: Augmentation = cache["augmentation"]
-        nets: dict[str, list[Scorer]] = {}
-        for name, parts in sources.items():
-            if name != "real" or "nets" not in cache:
-                nets[name] = self._fit_nets(parts, unseen, len(levels), chosen, seed)
-            cache.setdefault("nets", nets.get("real"))
-        nets = {"real": cache["nets"]} | nets
-        values, drawn = bootstrap_networks(nets, unseen.classes, self.replicates, draws_rng)
-        kind = next(name for name in ("synthetic", "mixed", "real") if name in nets)
-        rows = {name: sum(map(len, parts)) for name, parts in sources.items()}
-        models = compare_models(
-            (_MEASURE,), values, drawn, rows,
-            decides=TrainingData(kind), n_test_rows=len(unseen),
-            chance_level=1 / len(np.unique(unseen.classes)), subject="images",
-        )  # fmt: skip
-        facts = {"augmentation": chosen.name, "steps": self.steps, "nets": self.seeds}
-        return Measurement(float(values[kind][0]), drawn[kind][:, 0], (models,), facts=facts)
+@dataclass(frozen=True)
+class ImageArrays:
+    """Images of one size, shape (n, 3, side, side), from 0 to 1, with their classes."""
 
-    def _tune(self, train: ImageArrays, n_classes: int, seed: int) -> Augmentation:
-        """Return the augmentation that does best on a held-out fifth of the training images."""
-        order = rng_for(seed, "image_classes", "fold").permutation(len(train))
+    pixels: Matrix
+    classes: Codes
+
+    @classmethod
+    def from_column(cls, images: pa.ChunkedArray, classes: Codes, side: int) -> ImageArrays:
+        """Return the images that can be decoded and whose class is known (0 or more)."""
+        found = [(row, small(one, side)) for row, one in decode_images(images) if classes[row] >= 0]
+        pixels = np.array([one for _, one in found], np.float32).reshape(-1, 3, side, side)
+        return cls(pixels, classes[[row for row, _ in found]].astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def take(self, rows: Codes) -> ImageArrays:
+        """Return the images at these positions."""
+        return ImageArrays(self.pixels[rows], self.classes[rows])
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of training images; 0 is none.
+
+    `shift` is the largest one in pixels, in both directions, `light` the largest relative change of
+    brightness and contrast; half of the images are mirrored.
+    """
+
+    name: str
+    shift: int = 0
+    mirrored: bool = False
+    light: float = 0.0
+
+    def apply(self, pixels: Matrix, rng: np.random.Generator) -> Matrix:
+        """Return changed images, of the same shape."""
+        out = pixels.copy()
+        n, side = len(out), out.shape[-1]
+        if self.mirrored:
+            turned = rng.random(n) < 0.5
+            out[turned] = out[turned, :, :, ::-1]
+        if self.shift:
+            moves = rng.integers(-self.shift, self.shift + 1, (n, 2))
+            room = ((0, 0), (0, 0), (self.shift,) * 2, (self.shift,) * 2)
+            wide = np.pad(out, room, mode="edge")
+            for row, (dy, dx) in enumerate(moves + self.shift):
+                out[row] = wide[row, :, dy : dy + side, dx : dx + side]
+        if self.light:
+            factor = 1 + rng.uniform(-self.light, self.light, (n, 1, 1, 1))
+            added = rng.uniform(-self.light, self.light, (n, 1, 1, 1)) / 2
+            middle = out.mean(axis=(1, 2, 3), keepdims=True)
+            out = ((out - middle) * factor + middle + added).astype(np.float32)
+        return out
+
+
+AUGMENTATIONS = (
+    Augmentation("none"),
+    Augmentation("mirrored and moved", shift=2, mirrored=True),
+    Augmentation("mirrored, moved, light and contrast", shift=2, mirrored=True, light=0.2),
+)
+"""Candidates; the best on held-out real training images is used for all networks."""
+
+
+@dataclass(frozen=True)
+class ClassTask(NetworkTask):
+    """Classification of images by networks that see equally many images of each source in a batch."""
+
+    settings: ImageClasses
+    image: str
+    target: str
+    levels: Mapping[str, int]
+    measures: ClassVar[tuple[str, ...]] = ("mean recall",)
+    stream: ClassVar[str] = "image_classes"
+    n_seeds: ClassVar[int] = 2**31
+
+    def read(self, rows: Dataset) -> ImageArrays:
+        """Return the images whose class is known."""
+        codes, own = rows.codes(self.target)
+        place = np.array([*[self.levels.get(name, -1) for name in own], -1])[codes]
+        return ImageArrays.from_column(rows.records.column(self.image), place, self.settings.side)
+
+    def check(self, images: ImageArrays, name: str) -> None:
+        """Raise NotMeasurable where there are too few real images."""
+        if len(images) < _MIN_IMAGES or len(np.unique(images.classes)) < 2:
+            raise NotMeasurable(
+                f"it needs at least {_MIN_IMAGES} real images of two classes in the {name}"
+            )
+
+    def add_synthetic(
+        self, train: ImageArrays, synthetic: ImageArrays
+    ) -> dict[str, list[ImageArrays]]:
+        """Return the set of both, and the synthetic one by itself where it has two classes."""
+        if len(synthetic) < _MIN_IMAGES:
+            raise NotMeasurable(f"it needs at least {_MIN_IMAGES} synthetic images with a label")
+        alone = {"synthetic": [synthetic]} if len(np.unique(synthetic.classes)) > 1 else {}
+        return {"mixed": [train, synthetic], **alone}
+
+    def strata(self, unseen: ImageArrays) -> Codes:
+        """Return the classes."""
+        return unseen.classes
+
+    def describe(self, unseen: ImageArrays) -> dict[str, Any]:
+        """Return the recall of a guess."""
+        return {"chance_level": 1 / len(np.unique(unseen.classes))}
+
+    def tune(self, train: ImageArrays, seed: int) -> Augmentation:
+        """Return the augmentation with the best likelihood on a held-out fifth of the images."""
+        order = rng_for(seed, self.stream, "fold").permutation(len(train))
         kept, test = train.take(order[len(order) // 5 :]), train.take(order[: len(order) // 5])
         scores = []
         for augmentation in AUGMENTATIONS:
-            rng = rng_for(seed, "image_classes", "tune")
-            predicted = predict_unseen(
-                [kept], test, n_classes, augmentation, self.steps, rng, device_of(self.device)
-            )
+            rng = rng_for(seed, self.stream, "tune")
+            predicted = self.predict([kept], augmentation, test, rng)
             own = predicted[np.arange(len(test)), test.classes]
             scores.append(float(np.log(np.maximum(own, 1e-3)).mean()))
         return AUGMENTATIONS[int(np.argmax(scores))]
 
-    def _fit_nets(
+    def fit(
         self,
-        parts: tuple[ImageArrays, ...],
-        unseen: ImageArrays,
-        n_classes: int,
+        sources: Sequence[ImageArrays],
         augmentation: Augmentation,
-        seed: int,
-    ) -> list[Scorer]:
-        """Return the scorer of each network on the unseen images."""
-        predicted = [
-            predict_unseen(
-                parts, unseen, n_classes, augmentation, self.steps,
-                rng_for(seed, "image_classes", net), device_of(self.device),
-            )
-            for net in range(self.seeds)
-        ]  # fmt: skip
-        return [
-            recall_scorer(one.argmax(axis=1) == unseen.classes, unseen.classes) for one in predicted
+        unseen: ImageArrays,
+        rng: np.random.Generator,
+    ) -> Scorer:
+        """Return the scorer of the recall of one network."""
+        predicted = self.predict(sources, augmentation, unseen, rng)
+        return recall_scorer(predicted.argmax(axis=1) == unseen.classes, unseen.classes)
+
+    def predict(
+        self,
+        sources: Sequence[ImageArrays],
+        augmentation: Augmentation,
+        unseen: ImageArrays,
+        rng: np.random.Generator,
+    ) -> Floats:
+        """Return the probabilities that one network gives unseen images, shape (n, n_classes)."""
+        import torch
+        from torch.nn.functional import cross_entropy
+
+        device, real = device_of(self.settings.device), sources[0].pixels
+        mean, spread = (
+            part[:, None, None]
+            for part in (real.mean(axis=(0, 2, 3)), real.std(axis=(0, 2, 3)) + 1e-3)
+        )
+
+        def draw(draws: np.random.Generator) -> tuple[Matrix, Codes]:
+            shares = np.array_split(np.arange(_BATCH), len(sources))
+            parts = [
+                part.take(draws.integers(0, len(part), len(share)))
+                for part, share in zip(sources, shares)
+            ]
+            pixels = np.concatenate([part.pixels for part in parts])
+            x = (augmentation.apply(pixels, draws) - mean) / spread
+            return x, np.concatenate([part.classes for part in parts])
+
+        net = fit_network(
+            partial(_build_net, len(self.levels)), draw, cross_entropy,
+            steps=self.settings.steps, rate=_RATE, rng=rng, device=device,
+        )  # fmt: skip
+        parts = []
+        with one_thread(), torch.no_grad():
+            for start in range(0, len(unseen), _PREDICTED_AT_ONCE):
+                x = (unseen.pixels[start : start + _PREDICTED_AT_ONCE] - mean) / spread
+                parts.append(net(torch.from_numpy(x).to(device)).softmax(dim=1).cpu().numpy())
+        return np.concatenate(parts).astype(np.float64)
+
+
+def _build_net(n_classes: int) -> Any:
+    """Return an untrained network."""
+    from torch import nn
+
+    layers: list[Any] = []
+    for before, width in zip((3, *_WIDTHS), _WIDTHS):
+        layers += [
+            nn.Conv2d(before, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
         ]
+    last = nn.Linear(4 * _WIDTHS[-1], n_classes)
+    last.bias.data.zero_()
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), last)
 
 
 def recall_scorer(hits: npt.NDArray[np.bool_], classes: npt.NDArray[np.int64]) -> Scorer:
@@ -184,28 +293,3 @@ def recall_scorer(hits: npt.NDArray[np.bool_], classes: npt.NDArray[np.int64]) -
         return np.array([np.mean(recalls)])
 
     return score
-
-
-def _find_columns(comparison: Comparison) -> tuple[str, str, dict[str, int]]:
-    """Return the image column, the target and the place of each of its labels."""
-    schema, target = comparison.train.schema, comparison.target
-    images = schema.of_kind("image")
-    if not images:
-        raise NotMeasurable("there is no image column")
-    if target is None or target not in schema.names:
-        raise NotMeasurable("no target column is named")
-    if not schema[target].has_levels:
-        raise NotMeasurable(f"a target of the kind {schema[target].kind} is no class of images")
-    codes, levels = comparison.train.codes(target)
-    counts = np.bincount(codes[codes >= 0], minlength=len(levels))
-    kept = [name for name, count in zip(levels, counts) if count >= _MIN_CLASS_IMAGES]
-    if len(kept) < 2:
-        raise NotMeasurable(f"fewer than two classes have {_MIN_CLASS_IMAGES} real images each")
-    return images[0].name, target, {name: place for place, name in enumerate(kept)}
-
-
-def _check_images(images: ImageArrays, name: str) -> None:
-    if len(images) < _MIN_IMAGES or len(np.unique(images.classes)) < 2:
-        raise NotMeasurable(
-            f"it needs at least {_MIN_IMAGES} real images of two classes in the {name}"
-        )

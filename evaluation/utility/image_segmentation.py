@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement
+from twinset.core.contracts import Comparison
 from twinset.core.data.dataset import Dataset
+from twinset.core.image.codec import open_cv
 from twinset.core.parameters import Ge
 
-from ._annotated import AnnotatedImage, read_annotated_images
-from ._dense_comparison import DenseComparison
-from ._instance_maps import Instances, score_segments
+from ._annotated import AnnotatedImage, Ids, Matrix, read_annotated_images
+from ._holdout_scores import Scorer
+from ._network_comparison import DenseMetric, DenseTask
 
-_MEASURE = "F1 at IoU 0.5"
+_CORE = 0.45  # of the largest distance to the edge: deeper pixels are an object's core
+_MIN_PIXELS = 12  # of an object: smaller ones are specks along edges
+_HIT_OVERLAP = 0.5  # intersection over union beyond which no other object can match
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageSegmentation(DenseComparison):
+class ImageSegmentation(DenseMetric):
     """F1 score of masks by small U-Nets trained on real and synthetic images.
 
     The value is the F1 of objects whose masks have an intersection over union above 0.5, over all images of
@@ -29,29 +33,6 @@ class ImageSegmentation(DenseComparison):
     three standard augmentations (mirrors, turns, scale, light), the best on held-out real training
     images, so that synthetic images compete with tuned augmentation. Findings hold the effect of adding
     synthetic images, with an interval over holdout images and networks, both paired.
-
-    Parameters
-    ----------
-    margin : float
-        Largest degradation that still counts as equivalent, in the unit of the value.
-    steps : int
-        Steps of the optimizer, of 8 windows each.
-    seeds : int
-        Networks of each kind; with one, the interval covers images alone.
-    window : int
-        Side of the training windows in pixels, a multiple of 16.
-    longest : int
-        Images with a longer side are shrunk to so many pixels.
-    synthetic_share : float
-        Part of each batch that is synthetic.
-    max_rows : int
-        Training images of each set, and holdout images.
-    replicates : int
-        Bootstrap replicates.
-    augmentation : {"tuned", "plain", "moderate", "strong"}
-        The best of the other three, or always that one, which takes half the time.
-    device : {"auto", "cpu", "cuda"}
-        Device of torch.
 
     References
     ----------
@@ -74,15 +55,142 @@ class ImageSegmentation(DenseComparison):
     )
     needs: ClassVar[frozenset[str]] = frozenset({"image", "mask"})
 
-    steps: typing.Annotated[int, Ge(1)] = 200
+    steps: Annotated[int, Ge(1)] = 200
 
-    def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the F1 score on real images, 0 to 1."""
+    def open_task(self, comparison: Comparison) -> Instances:
+        """Return the task of the first columns of images and masks."""
         image, mask = (comparison.train.schema.of_kind(kind)[0].name for kind in ("image", "mask"))
+        return Instances(settings=self, columns=(image, mask))
 
-        def read(rows: Dataset) -> list[AnnotatedImage]:
-            return read_annotated_images(rows, image, None, mask, {}, self.longest)
 
-        return self.measure(
-            comparison, read, Instances(), score_segments, (_MEASURE,), "masks", rng
+@dataclass(frozen=True, kw_only=True)
+class Instances(DenseTask):
+    """Targets of a segmentation: whether a pixel belongs to an object, and whether it lies deep inside.
+
+    Microscopic images are dark with bright objects or the reverse, so that statistics of a batch fit
+    neither; each image is normalized by itself.
+
+    References
+    ----------
+    Wu, He (2018), Group Normalization, ECCV.
+    """
+
+    noun: ClassVar[str] = "masks"
+    measures: ClassVar[tuple[str, ...]] = ("F1 at IoU 0.5",)
+    step: ClassVar[int] = 2
+    n_outputs: ClassVar[int] = 2
+    norm_groups: ClassVar[int] = 8
+
+    columns: tuple[str, str] = ("", "")
+
+    def read(self, rows: Dataset) -> list[AnnotatedImage]:
+        """Return the images with their id maps."""
+        image, mask = self.columns
+        return read_annotated_images(rows, image, None, mask, {}, self.settings.longest)
+
+    def targets(self, batch: Sequence[AnnotatedImage]) -> Matrix:
+        """Return foreground and cores of each window, shape (b, 2, window / step, window / step)."""
+        maps = []
+        for one in batch:
+            assert one.ids is not None
+            maps.append([one.ids > 0, find_cores(one.ids)])
+        return np.array(maps, np.float32)
+
+    def loss(self, output: Any, targets: Any) -> Any:
+        """Return the cross-entropy of both."""
+        from torch.nn.functional import binary_cross_entropy_with_logits
+
+        return binary_cross_entropy_with_logits(output, targets)
+
+    def score(self, images: Sequence[AnnotatedImage], outputs: Sequence[Matrix]) -> Scorer:
+        """Return a scorer of the F1 of objects."""
+        counts = np.array(
+            [
+                count_objects(one.ids, decode_instances(output, one.ids.shape))
+                for one, output in zip(images, outputs)
+                if one.ids is not None
+            ]
         )
+        return lambda weights: np.array([compute_f1(weights[:, None] * counts)])
+
+
+def find_cores(ids: Ids) -> Any:
+    """Return the pixels deep inside an object, shape (h, w): the cores of two objects never touch.
+
+    An object at the border of the image continues behind it.
+
+    Examples
+    --------
+    >>> ids = np.zeros((5, 10), np.int32)
+    >>> ids[:, :5], ids[:, 5:] = 1, 2
+    >>> find_cores(ids)[2].astype(int).tolist()
+    [1, 1, 1, 0, 0, 0, 0, 1, 1, 1]
+    """
+    cv2 = open_cv()
+    own = ids.astype(np.float32)
+    square = np.ones((3, 3), np.uint8)
+    inside = (ids > 0) & (cv2.dilate(own, square) == own) & (cv2.erode(own, square) == own)
+    padded = cv2.copyMakeBorder(inside.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    deep = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
+    places = np.unique(ids, return_inverse=True)[1].reshape(ids.shape)
+    deepest = np.zeros(places.max(initial=0) + 1, np.float32)
+    np.maximum.at(deepest, places.ravel(), deep.ravel())
+    return inside & (deep > _CORE * deepest[places])
+
+
+def decode_instances(output: Matrix, shape: tuple[int, int]) -> Ids:
+    """Return the id map, shape (h, w), of logits of foreground and cores, (2, h / step, w / step).
+
+    Each core is an object; a pixel of the foreground belongs to the nearest core of its own patch.
+    """
+    cv2 = open_cv()
+    height, width = shape
+    foreground, core = (
+        cv2.resize(np.ascontiguousarray(one), (width, height), interpolation=cv2.INTER_LINEAR) > 0
+        for one in output
+    )
+    core &= foreground
+    if not core.any():
+        return np.zeros(shape, np.int32)
+    _, nearest = cv2.distanceTransformWithLabels(
+        (~core).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_CCOMP
+    )
+    _, patches = cv2.connectedComponents(foreground.astype(np.uint8), connectivity=4)
+    # A patch without a core is no object, and no core reaches over a gap into another patch.
+    pairs = nearest.astype(np.int64) * (int(patches.max()) + 1) + patches
+    kept = np.isin(pairs, np.unique(pairs[core])) & foreground
+    ids = np.where(kept, nearest, 0).astype(np.int32)
+    large = np.bincount(ids.ravel()) >= _MIN_PIXELS
+    return np.where(large[ids], ids, 0).astype(np.int32)
+
+
+def count_objects(truth: Ids, found: Ids) -> npt.NDArray[np.int64]:
+    """Return the numbers of objects that are found, wrongly found and missed.
+
+    Examples
+    --------
+    >>> truth = np.array([[1, 1, 1, 0, 2, 2]], np.int32)
+    >>> count_objects(truth, np.array([[7, 7, 0, 0, 0, 9]], np.int32)).tolist()  # 2/3; 1/2 is too little
+    [1, 1, 1]
+    """
+    places = [np.unique(ids, return_inverse=True)[1].reshape(ids.shape) for ids in (truth, found)]
+    firsts = [int(np.min(ids, initial=0) == 0 and (ids == 0).any()) for ids in (truth, found)]
+    n = [int(p.max(initial=-1)) + 1 for p in places]
+    table = np.bincount((places[0] * n[1] + places[1]).ravel(), minlength=n[0] * n[1])
+    table = table.reshape(n[0], n[1])
+    union = table.sum(axis=1)[:, None] + table.sum(axis=0)[None] - table
+    share = (table / np.maximum(union, 1))[firsts[0] :, firsts[1] :]
+    hits = int((share > _HIT_OVERLAP).sum())
+    return np.array([hits, share.shape[1] - hits, share.shape[0] - hits])
+
+
+def compute_f1(counts: npt.NDArray[np.int64]) -> float:
+    """Return the F1 score of counts, shape (n, 3), over all images together, 0 to 1.
+
+    Examples
+    --------
+    >>> compute_f1(np.array([[2, 1, 0], [1, 0, 1]]))  # 2 * 3 / (2 * 3 + 1 + 1)
+    0.75
+    """
+    hits, wrong, missed = counts.reshape(-1, 3).sum(axis=0)
+    return float(2 * hits / max(2 * hits + wrong + missed, 1))

@@ -27,7 +27,7 @@ from twinset.core.findings import ModelChoice
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.seeding import draw_seed
 
-from ._holdout_scores import Scorer, replicate
+from ._holdout_scores import Scorer, bootstrap_models
 from ._models import score_model
 from ._task import PredictionTask
 
@@ -214,6 +214,7 @@ def _bootstrap(
     scorers: dict[str, Scorer], strata: npt.NDArray[np.int64], b: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
     """Return the deciding score of each model, and its replicates, shapes (models,) and (b, models)."""
-    ones = np.ones(len(strata))
-    whole = np.array([score(ones)[0] for score in scorers.values()])
-    return whole, replicate(list(scorers.values()), strata, b, rng)[:, :, 0].T
+    models = {name: [scorer] for name, scorer in scorers.items()}
+    values, drawn = bootstrap_models(models, strata, b, rng)
+    whole = np.array([scores[0] for scores in values.values()])
+    return whole, np.column_stack([scores[:, 0] for scores in drawn.values()])

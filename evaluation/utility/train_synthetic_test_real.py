@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -17,12 +18,11 @@ from twinset.core.contracts import (
 )
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.findings import TrainingData
 from twinset.core.parameters import Ge, Interval, Margin, Replicates
 from twinset.core.seeding import draw_seed
 
-from ._holdout_scores import compare_models, replicate
-from ._models import fit_deciding_model, score_model
+from ._holdout_scores import Scorer, compare_models, fit_sets
+from ._models import build_setup, list_models, score_model
 from ._task import PredictionTask
 
 
@@ -98,36 +98,19 @@ class TrainSyntheticTestReal(Metric):
         seed = draw_seed(rng)
         rows_rng, draws_rng = rng.spawn(2)
         sets = _list_training_sets(task, comparison, self.max_rows, rows_rng)
-        scorers = {}
-        for name, parts in sets.items():
-            scorer = comparison.cache.get(name)
-            if scorer is None:
-                model, x = fit_deciding_model(
-                    task, parts, holdout,
-                    text_model=self.text_model, seed=seed, iterations=self.iterations,
-                )  # fmt: skip
-                scorer = score_model(model, x, truth, task, self.alert_rate)
-                # Only the model of real rows is the same in every comparison that shares the cache.
-                if name == "real":
-                    comparison.cache[name] = scorer
-            scorers[name] = scorer
-        ones = np.ones(len(holdout))
-        values = {name: scorer(ones) for name, scorer in scorers.items()}
-        found = replicate(list(scorers.values()), task.strata(holdout), self.replicates, draws_rng)
-        drawn = dict(zip(scorers, found))
-        kind = next(name for name in ("synthetic", "mixed", "real") if name in sets)
-        models = compare_models(
-            task.measures(self.alert_rate), values, drawn,
-            {name: sum(map(len, parts)) for name, parts in sets.items()},
-            decides=TrainingData(kind), n_test_rows=len(holdout),
-            chance_level=task.chance_level(holdout),
+        model = list_models(task, holdout, self.text_model)[0]
+
+        def fit(parts: Sequence[Dataset]) -> list[Scorer]:
+            setup = build_setup(model, task, parts, holdout, seed=seed, iterations=self.iterations)
+            fitted = setup.fit(setup.x, setup.y, None)
+            return [score_model(fitted, setup.holdout_x, truth, task, self.alert_rate)]
+
+        found = compare_models(
+            task.measures(self.alert_rate), fit_sets(sets, fit, comparison.cache), sets,
+            task.strata(holdout), self.replicates, draws_rng,
+            chance_level=task.chance_level(holdout), facts={"max_rows": self.max_rows},
         )  # fmt: skip
-        return Measurement(
-            float(values[kind][0]),
-            drawn[kind][:, 0],
-            (models, *task.deciding_rows(holdout)),
-            facts={"max_rows": self.max_rows},
-        )
+        return replace(found, findings=(*found.findings, *task.deciding_rows(holdout)))
 
 
 def _list_training_sets(

@@ -19,12 +19,12 @@ from benchmarks.intervals import difference
 from benchmarks.text.arms import learned, templates
 from benchmarks.text.usefulness import SEEDS, some_of_each
 from twinset.evaluation.utility._entities import (
+    _TOKEN,
     TokenizedTexts,
     fit_tagger,
     predict_tags,
     score_tags,
 )
-from twinset.evaluation.utility._tokens import _TOKEN
 
 _SETTINGS = {"c1": 0.1, "c2": 0.1, "max_iterations": 60}
 

@@ -11,7 +11,6 @@ from twinset.core.findings import AttackRates
 from twinset.evaluation.privacy.attribute_inference import (
     AttributeInference,
     choose_sensitive_columns,
-    infer_attribute,
     is_right,
 )
 
@@ -23,11 +22,6 @@ def sensitive(dataset: Dataset, *names: str) -> Dataset:
         for field in dataset.schema.fields
     )
     return replace(dataset, schema=Schema(fields))
-
-
-def test_the_nearest_row_tells_the_secret() -> None:
-    known, secret = np.array([[0.0], [5.0], [9.0]]), np.array([1.0, 2.0, 3.0])
-    assert infer_attribute(np.array([[8.0], [0.4], [4.0]]), known, secret).tolist() == [3, 1, 2]
 
 
 def test_a_number_is_right_within_the_tolerance_and_missing_is_right_for_missing() -> None:

@@ -12,13 +12,8 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.findings import DecidingRows
 from twinset.core.seeding import rng_for
-from twinset.evaluation.privacy._membership_attack import (
-    AttackTargets,
-    compute_auc,
-    draw_counts,
-    true_positive_rate,
-    weighted_aucs,
-)
+from twinset.core.stats.hypothesis_tests import areas
+from twinset.evaluation.privacy._attacks import AttackTargets, draw_counts, true_positive_rate
 from twinset.evaluation.privacy.membership import Membership, attack_signals
 
 SIGNALS = st.integers(1, 12).flatmap(
@@ -30,14 +25,14 @@ SIGNALS = st.integers(1, 12).flatmap(
 def test_the_auc_is_that_of_scikit_learn(members: np.ndarray, control: np.ndarray) -> None:
     label = [1] * len(members) + [0] * len(control)
     expected = roc_auc_score(label, np.concatenate([members, control]))
-    assert compute_auc(members, control) == pytest.approx(expected)
+    assert areas(control, members)[0] == pytest.approx(expected)
 
 
 def test_weights_are_repeated_rows() -> None:
     members, control = np.array([3.0, 1.0, 2.0]), np.array([2.0, 0.0])
     weights = np.array([[2.0, 0.0, 1.0]]), np.array([[1.0, 3.0]])
-    repeated = compute_auc(np.array([3.0, 3.0, 2.0]), np.array([2.0, 0.0, 0.0, 0.0]))
-    assert weighted_aucs(members, control, *weights)[0] == pytest.approx(repeated)
+    repeated = areas(np.array([2.0, 0.0, 0.0, 0.0]), np.array([3.0, 3.0, 2.0]))[0]
+    assert areas(control, members, weights[1], weights[0])[0] == pytest.approx(repeated)
 
 
 def test_every_replicate_draws_as_many_rows_as_there_are(rng) -> None:
@@ -61,7 +56,7 @@ def test_scale_does_not_matter() -> None:
 
 def test_the_true_positive_rate_lets_one_control_row_in_a_hundred_pass() -> None:
     control = np.arange(200.0)
-    assert true_positive_rate(np.array([197.0, 197.5, 198.5, 500.0]), control) == 0.75
+    assert true_positive_rate(np.repeat([197.0, 197.5, 198.5, 500.0], 9), control) == 0.75
     assert true_positive_rate(np.array([500.0]), control[:99]) is None
 
 

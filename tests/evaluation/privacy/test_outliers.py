@@ -10,8 +10,7 @@ from scipy.stats import fisher_exact
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
-from twinset.evaluation.privacy._outlier_rows import rank_outliers
-from twinset.evaluation.privacy.outliers import Outliers, outlier_attack
+from twinset.evaluation.privacy.outliers import Outliers, outlier_attack, rank_outliers
 from twinset.measurement.harness import measure
 
 

@@ -10,8 +10,7 @@ from twinset.core.contracts import Comparison, ComparisonContext, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.evaluation.privacy._shadows import ShadowPool, ShadowScores
-from twinset.evaluation.privacy.shadow_models import ShadowModels
+from twinset.evaluation.privacy.shadow_models import ShadowModels, ShadowPool, ShadowScores
 
 Made = Callable[[Dataset, np.random.Generator], Dataset]
 
@@ -78,7 +77,7 @@ def test_the_same_stream_gives_the_same_numbers() -> None:
 
 
 def test_every_row_is_in_half_of_the_shadows(rng) -> None:
-    from twinset.evaluation.privacy._membership_attack import AttackTargets
+    from twinset.evaluation.privacy._attacks import AttackTargets
 
     train, control = rows(40, "train", 0), rows(30, "control", 0)
     told = Comparison(train, train, control)

@@ -8,13 +8,13 @@ from twinset.core.contracts import NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.evaluation.privacy._combinations import (
+from twinset.evaluation.privacy.singling_out import (
     Combinations,
+    SinglingOut,
     count_matches,
     estimate_match_probability,
     find_unique_combinations,
 )
-from twinset.evaluation.privacy.singling_out import SinglingOut
 
 KNOWN = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
 

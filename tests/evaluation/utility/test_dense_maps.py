@@ -15,8 +15,14 @@ from twinset.evaluation.utility._annotated import (
     normalize_pixels,
     read_annotated_images,
 )
-from twinset.evaluation.utility._box_maps import Centres, compute_iou, decode_boxes
-from twinset.evaluation.utility._instance_maps import (
+from twinset.evaluation.utility.image_detection import (
+    Centres,
+    ImageDetection,
+    compute_iou,
+    decode_boxes,
+)
+from twinset.evaluation.utility.image_segmentation import (
+    ImageSegmentation,
     Instances,
     count_objects,
     decode_instances,
@@ -46,7 +52,7 @@ def test_cores_of_objects_that_touch_are_apart() -> None:
 def test_what_is_trained_tells_the_objects_apart() -> None:
     ids = touching()[::2, ::2]
     one = AnnotatedImage(np.zeros((64, 96, 3), np.uint8), np.zeros((0, 4)), np.zeros(0), ids)
-    (taught,) = Instances().targets([one], 64)
+    (taught,) = Instances(settings=ImageSegmentation()).targets([one])
     found = decode_instances(20 * taught - 10, (64, 96))
     assert count_objects(touching(), found).tolist() == [3, 0, 0]
 
@@ -61,9 +67,9 @@ def test_ground_alone_holds_no_object() -> None:
 def test_what_is_trained_of_boxes_gives_them_back() -> None:
     boxes = np.array([[4, 6, 16, 18], [30, 8, 60, 52], [8, 40, 20, 60]], np.float32)
     classes = np.array([0, 1, 0])
-    task = Centres(2)
+    task = Centres(settings=ImageDetection(), names=("dark", "light"))
     one = AnnotatedImage(np.zeros((64, 64, 3), np.uint8), boxes, classes)
-    (taught,) = task.targets([one], 64)
+    (taught,) = task.targets([one])
     logits = np.log(np.clip(taught[:2], 1e-3, 1 - 1e-3) / (1 - np.clip(taught[:2], 1e-3, 1 - 1e-3)))
     said = np.concatenate([logits, np.log(np.maximum(taught[2:6], 0.1) / 16) - 2])
     found, named, sure = decode_boxes(said.astype(np.float32), 2, task.step)
@@ -76,7 +82,8 @@ def test_what_is_trained_of_boxes_gives_them_back() -> None:
 def test_each_object_has_the_same_weight() -> None:
     boxes = np.array([[0, 0, 8, 8], [16, 16, 60, 60]], np.float32)
     one = AnnotatedImage(np.zeros((64, 64, 3), np.uint8), boxes, np.array([0, 0]))
-    assert Centres(1).targets([one], 64)[0, -1].sum() == pytest.approx(2)
+    task = Centres(settings=ImageDetection(), names=("disc",))
+    assert task.targets([one])[0, -1].sum() == pytest.approx(2)
 
 
 @pytest.mark.parametrize("augmentation", list_augmentations(has_masks=True))

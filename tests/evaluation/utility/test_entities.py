@@ -18,12 +18,13 @@ from twinset.core.errors import ParameterError
 from twinset.core.findings import ExchangeRate, ModelComparison, WorstLabel
 from twinset.core.seeding import rng_for
 from twinset.evaluation.utility._entities import (
+    N_BUCKETS,
+    TokenArrays,
     TokenizedTexts,
     fit_tagger,
     predict_tags,
     score_tags,
 )
-from twinset.evaluation.utility._tokens import N_BUCKETS, TokenArrays
 from twinset.evaluation.utility.entity_exchange_rate import EntityExchangeRate
 from twinset.evaluation.utility.entity_labelling import EntityLabelling
 

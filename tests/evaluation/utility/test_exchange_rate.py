@@ -14,21 +14,19 @@ from twinset.core.errors import ParameterError
 from twinset.core.findings import AddedRows
 from twinset.core.findings import ExchangeRate as WorthFinding
 from twinset.core.seeding import rng_for
-from twinset.evaluation.utility import _data_splits as module
-from twinset.evaluation.utility._data_splits import DataSplits, HoldoutLosses
-from twinset.evaluation.utility._exchange_rates import (
-    compute_rates,
-    list_findings,
-    widen_replicates,
-)
+from twinset.evaluation.utility._exchange_rates import DataSplits, list_findings, measure_losses
 from twinset.evaluation.utility._learning_curve import (
     MAX_SIZE,
     MIN_SIZE,
+    HoldoutLosses,
     LearningCurve,
     TrainingNoise,
+    compute_rates,
+    widen_replicates,
 )
+from twinset.evaluation.utility._models import ModelSetup
 from twinset.evaluation.utility._task import PredictionTask
-from twinset.evaluation.utility.exchange_rate import ExchangeRate
+from twinset.evaluation.utility.exchange_rate import ExchangeRate, build_loss
 from twinset.measurement.harness import measure
 from twinset.report.answers.sentences import describe, score_sentence
 
@@ -224,15 +222,16 @@ def test_all_of_train_is_beside_the_synthetic_rows_and_parts_do_not_overlap() ->
         joined = np.concatenate(parts)
         assert sorted(joined) == list(range(800))
         assert {int(y[part].sum()) for part in parts} <= {80, 40, 20, 10}
-    assert [len(part) for part in plan.doses.values()] == [125, 250, 500]
+    assert plan.doses == [125, 250, 500]
     seen = []
 
     def losses(self: object, rows: np.ndarray, weight: object = None) -> np.ndarray:
         seen.append(rows)
         return np.ones(len(plan.holdout))
 
-    with patch.object(module.ModelSetup, "losses", losses):
-        module.measure_losses(plan, "linear", {}, 0, 5)
+    with patch.object(ModelSetup, "losses", losses):
+        loss = build_loss(plan, "linear", [train, made], seed=0, iterations=5)
+        measure_losses(plan, lambda: loss, loss, {}, "curve")
     mixed = seen[-4:-1]
     assert all(set(range(800)) <= set(part) for part in mixed)
     assert [int((part >= 800).sum()) for part in mixed] == [125, 250, 500]
@@ -244,7 +243,9 @@ def test_the_curve_of_real_rows_is_measured_once_for_all_candidates() -> None:
     counts = []
     for seed in (4, 5):
         comparison = Comparison(train, rows(200, seed), holdout, target="y", cache=cache)
-        with patch.object(module, "_losses", wraps=module._losses) as fitted:
+        with patch.object(
+            ModelSetup, "losses", autospec=True, side_effect=ModelSetup.losses
+        ) as fitted:
             ExchangeRate(iterations=3).compute(comparison, rng_for(1, "rate"))
         counts.append(fitted.call_count)
     assert counts == [2 * (15 + 4), 2 * 4]

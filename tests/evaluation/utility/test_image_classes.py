@@ -8,9 +8,14 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.findings import ModelComparison
 from twinset.core.seeding import rng_for
-from twinset.evaluation.utility._holdout_scores import bootstrap_networks
-from twinset.evaluation.utility._image_net import AUGMENTATIONS, Augmentation, ImageArrays
-from twinset.evaluation.utility.image_classes import ImageClasses, recall_scorer
+from twinset.evaluation.utility._holdout_scores import bootstrap_models
+from twinset.evaluation.utility.image_classes import (
+    AUGMENTATIONS,
+    Augmentation,
+    ImageArrays,
+    ImageClasses,
+    recall_scorer,
+)
 
 pytest.importorskip("cv2")
 pytest.importorskip("torch")
@@ -26,7 +31,7 @@ def test_mean_recall_by_hand() -> None:
     # Class 0: 3 of 4 right over two networks; class 1: 0 of 2.
     classes = np.array([0, 0, 1])
     scorers = [recall_scorer(np.array(h), classes) for h in ([1, 1, 0], [1, 0, 0])]
-    values, _ = bootstrap_networks({"real": scorers}, classes, 2, rng_for(1, "b"))
+    values, _ = bootstrap_models({"real": scorers}, classes, 2, rng_for(1, "b"))
     assert values["real"][0] == pytest.approx((3 / 4 + 0) / 2)
 
 
@@ -34,7 +39,7 @@ def test_equal_networks_have_the_spread_of_a_share_and_no_difference() -> None:
     hits = (rng_for(1, "hits").random(400) < 0.8).astype(float)
     classes = np.zeros(400, dtype=np.int64)
     same = [recall_scorer(hits, classes)] * 2
-    _, drawn = bootstrap_networks({"real": same, "mixed": same}, classes, 600, rng_for(3, "draw"))
+    _, drawn = bootstrap_models({"real": same, "mixed": same}, classes, 600, rng_for(3, "draw"))
     assert drawn["real"].std() == pytest.approx(np.sqrt(0.8 * 0.2 / 400), rel=0.15)
     assert np.array_equal(drawn["real"], drawn["mixed"])
 
@@ -65,9 +70,9 @@ def test_images_without_a_class_or_pixels_are_left_out() -> None:
 def test_good_images_serve_and_wrong_labels_hurt() -> None:
     train, made, holdout = pictures(80, 1), pictures(80, 2), pictures(60, 3)
     turned = with_labels(made, ["large", "small"] * 40)
-    found = {}
+    found, cache = {}, {}
     for name, candidate in (("good", made), ("turned", turned)):
-        told = Comparison(train, candidate, holdout, target="size")
+        told = Comparison(train, candidate, holdout, target="size", cache=cache)
         found[name] = QUICK.compute(told, rng_for(4, "m"))
     assert found["good"].value > 0.9
     assert found["turned"].value < 0.1

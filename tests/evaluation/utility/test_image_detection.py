@@ -11,9 +11,7 @@ from twinset.evaluation.utility._annotated import (
     WindowAugmentation,
     read_annotated_images,
 )
-from twinset.evaluation.utility._box_maps import Centres, score_detections
-from twinset.evaluation.utility._dense_net import TrainingOptions, train_network
-from twinset.evaluation.utility.image_detection import ImageDetection, list_classes
+from twinset.evaluation.utility.image_detection import Centres, ImageDetection, list_classes
 
 pytest.importorskip("cv2")
 pytest.importorskip("torch")
@@ -26,10 +24,11 @@ def test_a_net_learns_to_tell_classes_apart() -> None:
         read_annotated_images(discs(n, seed), "photo", "objects", None, levels, 320)
         for n, seed in ((6, 1), (10, 3))
     )
-    task = Centres(2)
+    settings = ImageDetection(steps=80, window=32, device="cpu")
+    task = Centres(settings=settings, names=("dark", "light"))
     plain = WindowAugmentation("mirrored, right-angle turns")
-    told = train_network([train], task, plain, TrainingOptions(80, window=32), rng_for(4, "net"))
-    assert score_detections(task, unseen, told(unseen))(np.ones(10)).min() > 0.7
+    scores = task.fit([train], plain, unseen, rng_for(4, "net"))
+    assert scores(np.ones(10)).min() > 0.7
 
 
 def test_each_class_is_reported() -> None:
@@ -60,7 +59,7 @@ def test_scores_by_hand() -> None:
         one[0][place] = logit
         one[1:, place[0], place[1]] = np.log(8 / 16) - 2  # eight pixels to each side
         said.append(one)
-    scores = score_detections(Centres(1), pictures, said)
+    scores = Centres(settings=ImageDetection(), names=("disc",)).score(pictures, said)
     # Recall 1/2 at precision 1/2; the first picture alone is perfect, the second has nothing right.
     assert scores(np.ones(2)) == pytest.approx([0.25, 0.25, 0.5])
     assert scores(np.array([1.0, 0.0])) == pytest.approx([1, 1, 1])
@@ -70,7 +69,8 @@ def test_scores_by_hand() -> None:
 def test_a_class_that_is_not_there_takes_no_part() -> None:
     blank = np.zeros((32, 32, 3), np.uint8)
     only = [AnnotatedImage(blank, np.array([[4, 4, 20, 20]], np.float32), np.array([1]))]
-    scores = score_detections(Centres(2), only, [np.full((6, 8, 8), -9.0, np.float32)])(np.ones(1))
+    task = Centres(settings=ImageDetection(), names=("dark", "light"))
+    scores = task.score(only, [np.full((6, 8, 8), -9.0, np.float32)])(np.ones(1))
     assert np.isnan(scores[1])
     assert scores[0] == scores[2] == 0
 

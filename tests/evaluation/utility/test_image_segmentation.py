@@ -6,14 +6,16 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.errors import ParameterError
 from twinset.core.findings import ModelComparison
 from twinset.core.seeding import rng_for
-from twinset.evaluation.utility._dense_net import TrainingOptions
-from twinset.evaluation.utility._holdout_scores import bootstrap_networks
+from twinset.evaluation.utility._holdout_scores import bootstrap_models
+from twinset.evaluation.utility._network_comparison import count_windows
 from twinset.evaluation.utility.image_segmentation import ImageSegmentation
 from twinset.report.answers.sentences import describe
 
 pytest.importorskip("cv2")
 pytest.importorskip("torch")
-QUICK = ImageSegmentation(steps=30, seeds=2, window=32, replicates=20, device="cpu")
+QUICK = ImageSegmentation(
+    steps=30, seeds=2, window=32, replicates=20, augmentation="plain", device="cpu"
+)
 
 
 def test_wrong_masks_hurt_and_are_named_so() -> None:
@@ -45,10 +47,8 @@ def test_the_baseline_is_the_net_of_real_images_and_equal_streams_give_equal_num
 
 
 def test_batches_are_shared_out_by_hand() -> None:
-    training = TrainingOptions(100, batch=8, synthetic_share=0.25, last_real=0.1)
-    assert training.shares(1, 0) == [8]
-    assert training.shares(2, 89) == [6, 2]
-    assert training.shares(2, 90) == [8]
+    assert count_windows(1, 0.25) == [8]
+    assert count_windows(2, 0.25) == [6, 2]
 
 
 def test_nets_that_agree_have_no_spread_between_them() -> None:
@@ -56,7 +56,7 @@ def test_nets_that_agree_have_no_spread_between_them() -> None:
         return np.array([weights @ hits / weights.sum()])
 
     hits = (rng_for(1, "hits").random(400) < 0.8).astype(float)
-    values, drawn = bootstrap_networks(
+    values, drawn = bootstrap_models(
         {"real": [share, share]}, np.zeros(400, int), 600, rng_for(2, "d")
     )
     assert values["real"][0] == pytest.approx(hits.mean())

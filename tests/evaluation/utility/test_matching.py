@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from twinset.evaluation.utility._box_maps import average_precision, compute_iou, match_boxes
-from twinset.evaluation.utility._instance_maps import compute_f1, count_objects
+from twinset.evaluation.utility.image_detection import average_precision, compute_iou, match_boxes
+from twinset.evaluation.utility.image_segmentation import compute_f1, count_objects
 
 
 def test_masks_by_hand() -> None:

@@ -13,11 +13,10 @@ from twinset.core.findings import DecidingRows, ModelComparison
 from twinset.core.seeding import rng_for
 from twinset.evaluation.utility import _models as module
 from twinset.evaluation.utility._holdout_scores import (
-    average_precision,
+    binary_scorer,
     classes_scorer,
     numbers_scorer,
     paired_draws,
-    recall_at_rate,
 )
 from twinset.evaluation.utility.train_synthetic_test_real import TrainSyntheticTestReal
 
@@ -43,7 +42,8 @@ def measured(train: Dataset, made: Dataset, holdout: Dataset, **more):
 def test_average_precision_is_that_of_sklearn(pairs: list[tuple[int, bool]]) -> None:
     score, truth = (np.array(part) for part in zip(*[*pairs, (4, True)]))
     expected = average_precision_score(truth, score)
-    assert average_precision(score.astype(float), truth.astype(bool)) == pytest.approx(expected)
+    scorer = binary_scorer(score.astype(float), truth.astype(bool), 1.0)
+    assert scorer(np.ones(len(score)))[0] == pytest.approx(expected)
 
 
 @given(rows, st.integers(0, 1000))
@@ -54,16 +54,16 @@ def test_drawing_rows_is_the_same_as_repeating_them(
     weight = rng_for(seed, "draws").integers(0, 3, len(score))
     weight[-1] = 1
     expected = average_precision_score(np.repeat(truth, weight), np.repeat(score, weight))
-    found = average_precision(score.astype(float), truth.astype(bool), weight.astype(float))
-    assert found == pytest.approx(expected)
+    scorer = binary_scorer(score.astype(float), truth.astype(bool), 1.0)
+    assert scorer(weight.astype(float))[0] == pytest.approx(expected)
 
 
 def test_recall_at_a_rate_by_hand() -> None:
     score = np.array([0.9, 0.8, 0.7, 0.7, 0.1])
     truth = np.array([True, False, True, False, True])
-    assert recall_at_rate(score, truth, 0.2) == pytest.approx(1 / 3)
+    assert binary_scorer(score, truth, 0.2)(np.ones(5))[1] == pytest.approx(1 / 3)
     # The third alert falls on one of two rows with equal score: half a chance of the positive one.
-    assert recall_at_rate(score, truth, 0.6) == pytest.approx(1.5 / 3)
+    assert binary_scorer(score, truth, 0.6)(np.ones(5))[1] == pytest.approx(1.5 / 3)
 
 
 def test_other_scores_are_those_of_sklearn() -> None:
