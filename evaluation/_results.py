@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from twinset.core.contracts import ComponentResults, Measurement
 from twinset.core.findings import Finding
 from twinset.core.stats.bootstrap import total_variation
 
-Floats = npt.NDArray[np.float64]
+from ._bootstrap_metric import Floats
+
 Shares = tuple[Floats, Floats]
 """Shares of k cells: of all rows, shape (1, k), and of each bootstrap replicate, (b, k)."""
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.encoder import FeatureEncoder, shared_encoder
 from twinset.core.stats.bootstrap import Groups
 
-ROW_KINDS = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
 MIN_SHOWN = 11  # a report that counted 1 to 10 real rows could single out people
 
 
@@ -57,14 +57,25 @@ def row_encoder(comparison: Comparison, names: Sequence[str] | None = None) -> F
     return shared_encoder(comparison.train, names, comparison.cache, comparison.text_embeddings)
 
 
-def shown_count(n: int) -> int | None:
-    """Return a count of real rows; None where it is 1 to 10.
+def levels_by_frequency(rows: Dataset, name: str) -> list[str]:
+    """Return the levels of a column of labels, the most frequent first."""
+    codes, levels = rows.codes(name)
+    counts = np.bincount(codes[codes >= 0], minlength=len(levels))
+    return [levels[i] for i in np.argsort(-counts, kind="stable")]
 
-    Examples
-    --------
-    >>> [shown_count(n) for n in (0, 10, 11)]
-    [0, None, 11]
-    """
+
+def place_levels(
+    rows: Dataset, name: str, known: Sequence[str], unknown: float, missing: float
+) -> npt.NDArray[Any]:
+    """Return the position of each row's level among the known ones, shape (n,)."""
+    codes, levels = rows.codes(name)
+    place = {level: i for i, level in enumerate(known)}
+    # The last place is that of a missing level, whose code is -1.
+    return np.array([*[place.get(level, unknown) for level in levels], missing])[codes]
+
+
+def shown_count(n: int) -> int | None:
+    """Return a count of real rows; None where it is 1 to 10."""
     return None if 0 < n < MIN_SHOWN else n
 
 

@@ -8,14 +8,12 @@ from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.discriminator import build_discriminator_table, fit_discriminator
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+from .._bootstrap_metric import Bools, Floats, Ints
 
 _MAX_LEVELS = 12  # of a column whose levels are groups: more leave most groups too small
 _MAX_CLASSES = 20  # of a target: more classes leave groups without a row of most
@@ -261,7 +259,7 @@ def errors_by_group(
 
 def _test_models(
     rows: Dataset,
-    parts: Sequence[npt.NDArray[np.int64]],
+    parts: Sequence[Ints],
     holdout: Dataset,
     names: list[str],
     outcome: TargetOutcome,

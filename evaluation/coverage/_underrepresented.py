@@ -6,12 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from twinset.core.stats.covering_arrays import Cells, Codes, Tuple, cells_of
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+from .._bootstrap_metric import Bools, Floats
 
 # Chance that any combination of an equal set is called, in one direction or the other: real rows
 # must score exactly 1 nearly always.

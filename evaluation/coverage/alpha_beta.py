@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.features.encoder import Matrix
 from twinset.core.findings import DecidingRows, NamedValues
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.neighbors import nearest
 
-from .._samples import ROW_KINDS, common_size, draw_samples, row_encoder
-
-Floats = npt.NDArray[np.float64]
+from .._bootstrap_metric import Bools, Floats, Ints, SampledMetric
+from .._samples import common_size, draw_samples, row_encoder
 
 _LEVELS = np.linspace(0, 1, 30)  # of alpha and beta, as in the code of the paper
 _RIM = 1 + 1e-6  # factor of radii: rows exactly on the rim are inside whatever the rounding
@@ -25,7 +23,7 @@ _MIN_ROWS = 3  # each row needs another one, and its distance a third to compare
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlphaBeta(Metric):
+class AlphaBeta(SampledMetric):
     """Beta-recall: how much of the real rows, core and fringe, the synthetic rows reach.
 
     R(beta) = share of real rows whose nearest synthetic row lies no farther than their nearest other
@@ -41,14 +39,8 @@ class AlphaBeta(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, in units of the value.
-    max_rows : int
-        Rows of each set that are used, 3 or more.
     max_train_rows : int
         Rows of train that authenticity is measured against, 3 or more.
-    replicates : int
-        Bootstrap replicates; both sets are drawn, the distances stay.
 
     References
     ----------
@@ -64,8 +56,6 @@ class AlphaBeta(Metric):
         "about 0.5 themselves, not 1. Alpha-precision and authenticity are reported with it."
     )
     higher_is_better = True
-    bounds = (0.0, 1.0)
-    kinds = ROW_KINDS
     is_thorough = True
 
     margin: Margin = 0.05
@@ -145,8 +135,8 @@ class _Reach:
         Distance of each synthetic row from their centre.
     """
 
-    reached: npt.NDArray[np.bool_]
-    neighbors: npt.NDArray[np.int64]
+    reached: Bools
+    neighbors: Ints
     distance: Floats
 
     @classmethod
@@ -172,7 +162,7 @@ class _Reach:
         reached = self.reached[rows, first] & drawn[np.arange(n), first]
         return self._recall(reached, self.neighbors[rows, first])
 
-    def _recall(self, reached: npt.NDArray[np.bool_], neighbor: npt.NDArray[np.int64]) -> float:
+    def _recall(self, reached: Bools, neighbor: Ints) -> float:
         distance = self.distance[neighbor]
         within = distance[:, None] <= np.quantile(distance, _LEVELS) * _RIM
         return _evenness((reached[:, None] & within).mean(axis=0))

@@ -8,18 +8,15 @@ from itertools import combinations, product
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable, Role
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable, Role
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.findings import ColumnDistances, LevelShare, LevelShares
-from twinset.core.parameters import Margin, Replicates
+from twinset.core.parameters import Margin
 from twinset.core.stats.hypothesis_tests import declared_columns
 
+from .._bootstrap_metric import BootstrapMetric, Ints
 from .._results import largest_first
-
-Codes = npt.NDArray[np.int64]
 
 OTHER = "(any other)"
 _MIN_EXPECTED = 20  # rows of an intersection under independence: fewer are absent by chance
@@ -29,7 +26,7 @@ _MIN_TOTAL, _MAX_TOTAL = 0.985, 1.005
 
 
 @dataclass(frozen=True, kw_only=True)
-class Population(Metric):
+class Population(BootstrapMetric):
     """Largest distance of a column's shares from those that the brief declares for the population.
 
     value = max_j sum_k |p_j(k) - declared_j(k)| / 2 over the declared columns j, in [0, 1]: the share
@@ -40,13 +37,6 @@ class Population(Metric):
     Groups of several columns are declared as their names and levels are read: under "sex and town" the
     share of "f and Bath". They count like a column. Intersections that nobody declared do not count;
     facts hold how frequent each pair of declared levels is beside what it would be under independence.
-
-    Parameters
-    ----------
-    margin : float
-        Equivalence margin, in units of the value.
-    replicates : int
-        Bootstrap replicates.
 
     References
     ----------
@@ -61,14 +51,10 @@ class Population(Metric):
         "compares with the declaration, not with the real rows, which may be biased themselves."
     )
     roles = frozenset({Role.REPRESENTATION, Role.DECLARED_SHARES})
-    higher_is_better = False
-    bounds = (0.0, 1.0)
-    kinds = TABULAR_KINDS
     has_floor = False
     needs_real = False
 
     margin: Margin = 0.05
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the distance of the worst column; findings hold every column's and level's shares."""
@@ -168,7 +154,7 @@ def intersections(
     return found[:_MAX_LISTED]
 
 
-def _level_places(dataset: Dataset, column: str, declared: Mapping[str, float]) -> Codes:
+def _level_places(dataset: Dataset, column: str, declared: Mapping[str, float]) -> Ints:
     """Return the position of each row's level among those declared; any other, or missing, is last."""
     first, *others = declared_columns(column, dataset.schema.names)
     codes, levels = dataset.codes(first)

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable, Role
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable, Role
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
@@ -33,6 +32,7 @@ from twinset.core.stats.covering_arrays import (
     factor_tuples,
 )
 
+from .._bootstrap_metric import BootstrapMetric, Floats
 from .._samples import check_not_empty
 from ._underrepresented import (
     compute_critical_z,
@@ -42,8 +42,6 @@ from ._underrepresented import (
     find_underrepresented_rows,
     list_tested_cells,
 )
-
-Floats = npt.NDArray[np.float64]
 
 _MAX_FACTORS = 40  # columns, at random of more: triples grow with their third power
 _MAX_TUPLES = 600  # sets of one, two or three factors, at random of more
@@ -55,7 +53,7 @@ _DETECTABLE_ROWS = 1.372
 
 
 @dataclass(frozen=True, kw_only=True)
-class Slices(Metric):
+class Slices(BootstrapMetric):
     """Share of the rows in regions that both sets have in about the same share.
 
     Columns are cut into levels: labels (rare ones together), and quantile bins of numbers and dates. A
@@ -71,14 +69,10 @@ class Slices(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin: share of the rows in under-represented, or in over-represented, combinations.
     min_rows : int
         Real rows that a combination needs to be tested.
     max_rows : int
         Rows of each set that are used.
-    replicates : int
-        Bootstrap replicates; the real rows are drawn, 2 to 1,000.
 
     References
     ----------
@@ -94,7 +88,6 @@ class Slices(Metric):
     )
     roles = frozenset({Role.REPRESENTATION})
     higher_is_better = True
-    bounds = (0.0, 1.0)
     kinds = TABULAR_KINDS | {"image", "boxes"}
 
     margin: Margin = 0.02

@@ -11,11 +11,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from .._bootstrap_metric import Floats
 from ._text_patterns import split_words
 
-Floats = npt.NDArray[np.float64]
 Phrase = tuple[str, ...]
 Phrases = dict[str, frozenset[Phrase]]
 """First word -> phrases that begin with it."""

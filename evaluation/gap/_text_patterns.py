@@ -10,15 +10,13 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.stats.bootstrap import Groups
 
+from .._bootstrap_metric import Bools, Floats
 from .._results import Shares, share_distance
 
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 Pattern = tuple[str, float, Floats]
 """Title, distance of all rows, and its replicates, shape (b,)."""
 PieceSplitter = Callable[[str], Sequence[str]]
@@ -208,7 +206,7 @@ def repetition_patterns(
         yield count_pattern(f"{title} of {name}", tables, groups)
 
 
-def near_repeats(texts: Sequence[Sequence[str]]) -> tuple[Mask, Mask]:
+def near_repeats(texts: Sequence[Sequence[str]]) -> tuple[Bools, Bools]:
     """Return which texts nearly repeat another one, and which were tested, each of shape (n,).
 
     A near repeat differs by the order of words and one word at most. Equal texts are tested once, texts

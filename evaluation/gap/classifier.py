@@ -7,17 +7,17 @@ from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset, sample_positions
 from twinset.core.features.discriminator import fit_discriminator
 from twinset.core.findings import ConfidentRows, FeatureImportances, Finding
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.roc_auc import areas
 
-from .._samples import ROW_KINDS, row_encoder
+from .._bootstrap_metric import Floats, Ints, SampledMetric
+from .._samples import row_encoder
 from ._explanation import (
     DiscriminatorScores,
     Predictor,
@@ -32,16 +32,13 @@ from ._explanation import (
     top_lift,
 )
 
-Floats = npt.NDArray[np.float64]
-Folds = npt.NDArray[np.int64]
-
 _MIN_ROWS = 4  # two folds with two rows each
 _LOGISTIC_ROWS = 4_000  # of each set: the logistic regression is a second opinion, not the value
 _FOLDS_WITHOUT = 2  # folds fitted again without a column: enough to rank two close columns
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classifier(Metric):
+class Classifier(SampledMetric):
     """Area under the ROC curve of a boosted-tree discriminator of synthetic and real rows.
 
     value = max(AUC, 0.5), of out-of-fold predictions in a cross-validation over both sets.
@@ -54,16 +51,10 @@ class Classifier(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, in units of the AUC.
-    max_rows : int
-        Rows of each set that are used, 4 or more.
     n_folds : int
         Folds of the cross-validation, 2 or more.
     iterations : int
         Trees of the discriminator.
-    replicates : int
-        Bootstrap replicates; rows are drawn, the discriminator is not fitted again.
 
     References
     ----------
@@ -86,15 +77,12 @@ class Classifier(Metric):
         "What it separates can mislead another model too."
     )
     sees_everything = True
-    higher_is_better = False
     bounds = (0.5, 1.0)
-    kinds = ROW_KINDS
 
     margin: Margin = 0.05
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 20_000
     n_folds: Annotated[int, Ge(2)] = 5
     iterations: Annotated[int, Ge(1)] = 60
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the area under the curve, 0.5 to 1."""
@@ -140,7 +128,7 @@ class Classifier(Metric):
         return Measurement(max(area, 0.5), areas(low, high, *draws), findings, facts=facts)
 
     def _fit(
-        self, table: RowTable, fold: Folds, seed: int, max_folds: int | None = None
+        self, table: RowTable, fold: Ints, seed: int, max_folds: int | None = None
     ) -> list[Predictor]:
         """Return for each fold, or the first `max_folds`, a predictor that was fitted on the others."""
         models = [
@@ -156,7 +144,7 @@ class Classifier(Metric):
         ]
         return [partial(_predict, model) for model in models]
 
-    def _area_without(self, table: RowTable, fold: Folds, seed: int, name: str) -> float:
+    def _area_without(self, table: RowTable, fold: Ints, seed: int, name: str) -> float:
         """Return the area of a discriminator that is fitted without a column, on two folds."""
         left = table.without(name)
         predictors = self._fit(left, fold, seed, max_folds=_FOLDS_WITHOUT)
@@ -189,7 +177,7 @@ class Classifier(Metric):
                 found[fold == k] = model.decision_function(features[fold == k])
         return _area(found[y == 0], found[y == 1])
 
-    def _folds(self, n_real: int, n_synthetic: int, rng: np.random.Generator) -> Folds:
+    def _folds(self, n_real: int, n_synthetic: int, rng: np.random.Generator) -> Ints:
         """Return the fold of each row; both sets are split evenly."""
         n = min(self.n_folds, n_real, n_synthetic)
         return np.concatenate([rng.permutation(np.arange(m) % n) for m in (n_real, n_synthetic)])

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import numpy as np
 
-from twinset.core.contracts import Comparison, ComponentResults, Measurement, Metric, NotMeasurable
+from twinset.core.contracts import Comparison, ComponentResults, Measurement, NotMeasurable
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.findings import ColumnLimit
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
+from .._bootstrap_metric import SampledMetric
 from .._results import largest_first
 from .._samples import draw_samples
 from ._columns import choose_columns
@@ -23,7 +24,7 @@ _MIN_ROWS = 40  # fewer rows give a forest no two leaves
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conditionals(Metric):
+class Conditionals(SampledMetric):
     """Share of values that look random given all other columns, averaged over columns.
 
     Random forests of real rows forecast each column from all others: its level, or which of eight
@@ -37,16 +38,10 @@ class Conditionals(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, as a share of the values.
     column_margin : float
         The same for a single column, in both directions; one beyond it makes the whole different.
-    max_rows : int
-        Rows of each set that are used, 40 or more.
     max_columns : int
         Columns that are compared, 2 or more; of a wider table the target and the first ones.
-    replicates : int
-        Bootstrap replicates; rows are drawn, the forests are not fitted again.
 
     References
     ----------
@@ -72,8 +67,6 @@ class Conditionals(Metric):
         "look drawn at random. Real rows have such values too: more of them means that relations were "
         "lost, fewer that rows are too neat."
     )
-    higher_is_better = False
-    bounds = (0.0, 1.0)
     kinds = TABULAR_KINDS
     is_thorough = True
 
@@ -81,7 +74,6 @@ class Conditionals(Metric):
     column_margin: Margin = 0.01
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
     max_columns: Annotated[int, Ge(2)] = 40
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean share of straying values; facts hold each column's, largest first."""

@@ -8,19 +8,17 @@ from functools import partial
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, ComponentResults, Measurement, Metric, NotMeasurable
+from twinset.core.contracts import Comparison, ComponentResults, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.embedders import TextEmbedding, read_embeddings
 from twinset.core.features.encoder import CONTENT_FIT_ROWS, Matrix, Reduction
 from twinset.core.findings import DecidingRows, FarthestEmbedding, Finding
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.stats.bootstrap import Groups
 
-from .._samples import MIN_SHOWN, ROW_KINDS, common_size, draw_samples, row_encoder
-
-Floats = npt.NDArray[np.float64]
+from .._bootstrap_metric import Floats, Ints, SampledMetric
+from .._samples import MIN_SHOWN, common_size, draw_samples, row_encoder
 
 _MIN_ROWS = 4  # a covariance needs two rows, and a fit to quarters of the rows is tried
 _ROWS_PER_DIRECTION = 2  # with fewer rows a covariance has no full rank
@@ -28,7 +26,7 @@ _SPLITS = (1, 2, 4)  # whole samples, halves and quarters: points of a line over
 
 
 @dataclass(frozen=True, kw_only=True)
-class Frechet(Metric):
+class Frechet(SampledMetric):
     """Frechet distance of synthetic and real rows, images or texts, averaged over embeddings.
 
     d = |m_s - m_r|^2 + trace(C_s + C_r - 2 (C_s C_r)^(1/2)) for means m and covariances C of the
@@ -42,16 +40,10 @@ class Frechet(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, as a share of the train rows' variance.
     view_margin : float
         The same for a single embedding.
     n_directions : int
         Largest number of directions, 1 or more; each set needs twice as many rows.
-    max_rows : int
-        Rows of each set that are used, 4 or more.
-    replicates : int
-        Bootstrap replicates.
 
     References
     ----------
@@ -77,15 +69,12 @@ class Frechet(Metric):
         "shrink, so compare it with the value of real rows."
     )
     sees_everything = True
-    higher_is_better = False
     bounds = (0.0, float("inf"))
-    kinds = ROW_KINDS
 
     margin: Margin = 0.01
     view_margin: Margin = 0.01
     n_directions: Annotated[int, Ge(1)] = 32
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean distance over the embeddings; facts hold each one's."""
@@ -220,7 +209,7 @@ def gaussian_distances(means: Floats, covariances: Floats) -> Floats:
     return np.asarray(np.maximum(found - 2 * roots, 0.0))
 
 
-def at_infinity(x: Matrix, y: Matrix, order: npt.NDArray[np.int64]) -> float:
+def at_infinity(x: Matrix, y: Matrix, order: Ints) -> float:
     """Return the distance extrapolated to infinitely many rows, 0 or more.
 
     A line over 1 / rows is fitted to the distances of the whole samples, their halves and quarters.

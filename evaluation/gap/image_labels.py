@@ -6,20 +6,18 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.encoder import Matrix
 from twinset.core.features.image_statistics import box_labels, largest_objects
 from twinset.core.findings import ContradictedLabel
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.stats.bootstrap import Groups
 
+from .._bootstrap_metric import Bools, Ints, SampledMetric
 from .._results import average_components, largest_first
 from .._samples import MIN_SHOWN, draw_samples, row_encoder
-
-Codes = npt.NDArray[np.int64]
 
 _MIN_ROWS = 40  # images: a linear model of fewer contradicts real labels by chance
 _MIN_LABEL_ROWS = 5  # real images of a label: each of three folds needs one
@@ -31,7 +29,7 @@ _MAX_LISTED = 5  # pairs of labels in the facts, most frequent first
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageLabels(Metric):
+class ImageLabels(SampledMetric):
     """Share of labels that their own image contradicts, averaged over label columns.
 
     A logistic regression of real images, on their vectors and the boxes in them, predicts each label
@@ -42,14 +40,8 @@ class ImageLabels(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, as a share of the labels.
     column_margin : float
         The same for a single column.
-    max_rows : int
-        Images of each set that are used, 40 or more.
-    replicates : int
-        Bootstrap replicates; images are drawn, the model is not fitted again.
 
     References
     ----------
@@ -79,8 +71,6 @@ class ImageLabels(Metric):
         "The share of labels that their own image contradicts, by a model of real ones. Real sets have "
         "such labels too; more of them means wrong or shuffled labels."
     )
-    higher_is_better = False
-    bounds = (0.0, 1.0)
     kinds = frozenset({"image", "boxes", "category", "boolean"})
     needs = frozenset({"image"})
     extra = "image"
@@ -88,7 +78,6 @@ class ImageLabels(Metric):
     margin: Margin = 0.005
     column_margin: Margin = 0.005
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 5_000
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean share of contradicted labels; facts hold each column's, largest first."""
@@ -152,7 +141,7 @@ class LabelModel:
 
     def contradictions(
         self, features: Matrix, rows: Dataset, name: str
-    ) -> tuple[npt.NDArray[np.bool_], dict[str, float]]:
+    ) -> tuple[Bools, dict[str, float]]:
         """Return the rows with an unlikely label, shape (n,), and shares of such pairs of labels.
 
         An unknown label is never unlikely. Pairs are a label and the most likely one in its place, most
@@ -208,7 +197,7 @@ def fit_label_models(real: Dataset, features: Matrix) -> dict[str, LabelModel]:
     return found
 
 
-def _fit_logistic(features: Matrix, y: Codes) -> Any:
+def _fit_logistic(features: Matrix, y: Ints) -> Any:
     """Return a logistic regression with the penalty of the best log loss on unseen folds.
 
     One that is too sure of itself would contradict real labels as well.

@@ -7,24 +7,21 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, Role
-from twinset.core.data.schema import TABULAR_KINDS
+from twinset.core.contracts import Comparison, Measurement, Role
 from twinset.core.findings import ColumnLimit, DecidingRows, Finding, MissingCellPattern
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.hypothesis_tests import discoveries
 
+from .._bootstrap_metric import Bools, BootstrapMetric, Floats, Ints
 from .._samples import check_not_empty, draw_groups, shown_share
-from ._cells import Cells, fit_cells
 from ._column_tests import chi_square_p
+from ._columns import fit_cells
 
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
-Masks = dict[str, Mask]
+Masks = dict[str, Bools]
 """Column -> which of its cells are missing."""
-_Cells = dict[str, list[tuple[Cells, int]]]
+_Cells = dict[str, list[tuple[Ints, int]]]
 """Column -> its cells and their number, for the synthetic and for the real rows."""
 
 _MIN_MISSING = 30  # real rows without a cell: of fewer, shares of other columns are mostly chance
@@ -37,7 +34,7 @@ _ROUNDING = 1e-9  # a sum of weights below it is 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Missingness(Metric):
+class Missingness(BootstrapMetric):
     """Largest difference of a column's missing cells: how many, and in which rows.
 
     value = max_j max(share gap, row gap) over columns j with missing cells. With missing shares s, the
@@ -50,13 +47,9 @@ class Missingness(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, in units of the value.
     max_columns : int
         Columns whose row gap is taken, those with most missing cells first, and columns that each is
         compared with, 2 or more. The share gap is taken of all columns.
-    replicates : int
-        Bootstrap replicates.
 
     References
     ----------
@@ -70,13 +63,9 @@ class Missingness(Metric):
         "missing together. 0 is the same pattern."
     )
     roles = frozenset({Role.APPEARANCE})
-    higher_is_better = False
-    bounds = (0.0, 1.0)
-    kinds = TABULAR_KINDS
 
     margin: Margin = 0.1
     max_columns: Annotated[int, Ge(2)] = 30
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the largest gap of the missing cells; facts hold every column's, largest first."""
@@ -120,7 +109,7 @@ def share_gap(x: Floats, y: Floats) -> Floats:
     return np.asarray(np.abs(x - y) / np.maximum(np.maximum(x, y), _MIN_SHARE))
 
 
-def row_gap(x: Floats, y: Floats, starts: npt.NDArray[np.int64]) -> Floats:
+def row_gap(x: Floats, y: Floats, starts: Ints) -> Floats:
     """Return the total variation distance of each other column, shape (b, columns), in [0, 1].
 
     A set without any row lies at distance 1.
@@ -147,7 +136,7 @@ class _Gap:
 
 
 def _column_gap(
-    name: str, missing: tuple[Mask, Mask], groups: tuple[Groups, Groups], cells: _Cells
+    name: str, missing: tuple[Bools, Bools], groups: tuple[Groups, Groups], cells: _Cells
 ) -> tuple[_Gap, Floats]:
     """Return the gaps of one column and replicates of the larger, shape (b,)."""
     shares = [own.shares(own.counts(m.astype(np.int64), 2)) for own, m in zip(groups, missing)]
@@ -175,7 +164,7 @@ def _column_gap(
     return gap, np.maximum(drawn, row_gap(x_drawn, y_drawn, starts).max(axis=1))
 
 
-def _count_cells(cells: Cells, n_cells: int, missing: Mask, groups: Groups) -> Floats:
+def _count_cells(cells: Ints, n_cells: int, missing: Bools, groups: Groups) -> Floats:
     """Return the rows without a value in each group and cell of another column, (g, n_cells)."""
     rows = np.flatnonzero(missing)
     flat = groups.group[rows] * n_cells + cells[rows]
@@ -216,7 +205,7 @@ def _describe(
     return MissingCellPattern(tuple(by_share), moved, seen_in, n_missing), facts
 
 
-def _shares(synthetic: Mask, real: Mask) -> dict[str, float | None]:
+def _shares(synthetic: Bools, real: Bools) -> dict[str, float | None]:
     return {"synthetic": float(synthetic.mean()), "real": shown_share(real.sum(), len(real))}
 
 

@@ -11,18 +11,16 @@ from typing import Annotated
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable, Role
-from twinset.core.data.schema import TABULAR_KINDS
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable, Role
 from twinset.core.findings import ColumnLimit, Finding, PairDistances
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.stats.bootstrap import Groups
 
+from .._bootstrap_metric import BootstrapMetric, Floats, Ints
 from .._results import Shares, average_components, share_distance
 from .._samples import check_not_empty, draw_groups
 from ._columns import CodedColumn, PooledColumn, choose_columns, cut_at, quantile_places
 
-Floats = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.int64]
 SmallCodes = npt.NDArray[np.int32]
 
 # Most frequent labels with a cell of their own: of more, tables are mostly empty cells, whose
@@ -32,7 +30,7 @@ _MIN_VARIANCE = 1e-12  # of rank scores, which have variance 1: below it a colum
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pairs(Metric):
+class Pairs(BootstrapMetric):
     """Distance of the dependence of two columns, averaged over all pairs of columns.
 
     value = mean_ij d_ij. Of two numbers, d = |rho_synthetic - rho_real| / 2 for Spearman's rank
@@ -41,16 +39,12 @@ class Pairs(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, in units of the value.
     pair_margin : float
         The same for a single pair: one beyond it makes the whole different.
     n_bins : int
         Bins that a number beside a category is cut into, 2 or more.
     max_columns : int
         Columns that are compared, 2 or more; of a wider table the target and the first ones.
-    replicates : int
-        Bootstrap replicates.
 
     References
     ----------
@@ -74,15 +68,11 @@ class Pairs(Metric):
         "dependence. Right columns with wrong pairs mean that relations were lost."
     )
     roles = frozenset({Role.BASIC_APPEARANCE, Role.DEPENDENCE})
-    higher_is_better = False
-    bounds = (0.0, 1.0)
-    kinds = TABULAR_KINDS
 
     margin: Margin = 0.02
     pair_margin: Margin = 0.05
     n_bins: Annotated[int, Ge(2)] = 10
     max_columns: Annotated[int, Ge(2)] = 40
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean distance over all pairs; findings hold every pair's, largest first."""
@@ -211,7 +201,7 @@ def value_cells(column: PooledColumn, n_bins: int) -> SmallCodes:
     return np.append(cells, n_kept + 1).astype(np.int32)
 
 
-def rank_scores(counts: Floats | Codes) -> Floats:
+def rank_scores(counts: Floats | Ints) -> Floats:
     """Return the mid-rank of each distinct value, centred and of unit spread over all rows.
 
     The mean product of the scores of two columns is Spearman's correlation.

@@ -7,26 +7,24 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, ComponentResults, Measurement, Metric, NotMeasurable
+from twinset.core.contracts import Comparison, ComponentResults, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.findings import Finding, TextAnomalyShare
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.stats.bootstrap import Groups
 
+from .._bootstrap_metric import Floats, TextMetric
 from .._results import largest_first
 from .._samples import common_size, draw_samples
 from ._known_texts import AnnotatedText, KnownSpans, KnownTexts, TextAnomaly
 from ._text_patterns import text_values
 
-Floats = npt.NDArray[np.float64]
-
 _MIN_ROWS = 50  # texts: one for each group of the bootstrap
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextAnomalies(Metric):
+class TextAnomalies(TextMetric):
     """Largest excess rate of an anomaly: something that real train texts never, or hardly ever, have.
 
     value = max(max_k (r_synthetic,k - r_real,k), 0) over the kinds k of anomalies, r being their number
@@ -41,15 +39,6 @@ class TextAnomalies(Metric):
 
     Unseen real texts have anomalies as well, and r_real is their rate. One kind beyond the margin makes
     the whole different.
-
-    Parameters
-    ----------
-    margin : float
-        Equivalence margin, as a difference of rates.
-    max_rows : int
-        Texts of each set that are used, and of train, 50 or more.
-    replicates : int
-        Bootstrap replicates.
 
     References
     ----------
@@ -77,15 +66,10 @@ class TextAnomalies(Metric):
         "unknown order, labels that words contradict, mentions left unmarked. The number is how much "
         "more often than unseen real texts they do it, in the worst kind."
     )
-    higher_is_better = False
-    bounds = (0.0, 1.0)
     kinds = frozenset({"text", "spans"})
-    needs = frozenset({"text"})
-    has_floor = False
 
     margin: Margin = 0.01
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the largest excess rate, 0 to 1; facts hold the rate of each kind, largest first."""

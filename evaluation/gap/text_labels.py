@@ -8,16 +8,15 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.hashed_words import word_features, word_model
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.stats.bootstrap import Groups
 
+from .._bootstrap_metric import Bools, Floats, TextMetric
 from .._results import average_components, largest_first
 from ._forecasts import MISSING, UNKNOWN, Forecaster, resample_fractions, stray_fractions
-
-Floats = npt.NDArray[np.float64]
 
 _MIN_ROWS = 50  # fewer texts hold too few words twice for a model to learn from
 _POWERS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0)  # from as fitted to nearly certain
@@ -25,7 +24,7 @@ _MIN_STRAY = 0.02  # of unseen real labels: texts decide labels more surely than
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextLabels(Metric):
+class TextLabels(TextMetric):
     """Share of labels that look random given their text, averaged over label columns.
 
     A logistic regression on words and pairs of words learns each label column from real train texts.
@@ -37,14 +36,8 @@ class TextLabels(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, as a share of the labels; also for one column.
-    max_rows : int
-        Texts of each set that are used, and of train that the model is fitted on, 50 or more.
     max_levels : int
         Label columns with more levels are excluded, 2 or more.
-    replicates : int
-        Bootstrap replicates; texts are drawn, the model is not fitted again.
 
     References
     ----------
@@ -58,16 +51,11 @@ class TextLabels(Metric):
         "look drawn at random. Real labels have such ones too: more of them mean wrong labels, or texts "
         "that are no longer about theirs."
     )
-    higher_is_better = False
-    bounds = (0.0, 1.0)
     kinds = frozenset({"text", "category", "boolean"})
-    needs = frozenset({"text"})
-    has_floor = False
 
     margin: Margin = 0.01
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
     max_levels: Annotated[int, Ge(2)] = 200
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean share of straying labels; facts hold each column's, largest first."""
@@ -141,7 +129,7 @@ def _forecast(
     return model.forecast(model.model.predict_proba(features), labels)
 
 
-def _every_fourth(codes: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+def _every_fourth(codes: npt.NDArray[np.int32]) -> Bools:
     """Return every fourth row of each label, in order; labels with fewer than four rows have none.
 
     Examples

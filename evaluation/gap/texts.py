@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.encoder import FeatureEncoder
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
+from .._bootstrap_metric import TextMetric
 from .._results import average_components, largest_first
 from .._samples import common_size, draw_samples
 from ._text_patterns import (
@@ -36,8 +36,6 @@ from ._text_patterns import (
     word_shapes,
 )
 
-Floats = npt.NDArray[np.float64]
-
 _N_LENGTH_BINS = 10  # deciles of the number of words: finer bins hold single lengths
 # Of few pieces, so that chance between rare ones does not hide what is off.
 _MAX_ORDER_PIECES, _MAX_ENDS = 100, 12
@@ -49,7 +47,7 @@ _MIN_CLUSTERS, _MAX_CLUSTERS = 2, 50  # one cluster compares nothing; more add t
 
 
 @dataclass(frozen=True, kw_only=True)
-class Texts(Metric):
+class Texts(TextMetric):
     """Distance of texts: lengths, characters, words, order, repeats, spans; averaged over patterns.
 
     value = mean_k d_k over the patterns k, in [0, 1]. For each text column: the largest difference of
@@ -71,14 +69,8 @@ class Texts(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin of the mean distance.
     pattern_margin : float
         The same for a single pattern.
-    max_rows : int
-        Texts of each set that are used, 50 or more.
-    replicates : int
-        Bootstrap replicates.
 
     References
     ----------
@@ -104,16 +96,11 @@ class Texts(Metric):
         "texts are from real, averaged, and the spans in them: 0 is the same. A model that reads such "
         "texts meets other words than it will meet in real ones."
     )
-    higher_is_better = False
-    bounds = (0.0, 1.0)
     kinds = frozenset({"text", "spans"})
-    needs = frozenset({"text"})
-    has_floor = False
 
     margin: Margin = 0.03
     pattern_margin: Margin = 0.05
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean distance of all patterns, 0 to 1."""

@@ -7,20 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable, Role
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable, Role
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.parameters import Margin, Replicates
+from twinset.core.parameters import Margin
 from twinset.core.stats.bootstrap import Groups
 
+from .._bootstrap_metric import BootstrapMetric, Floats, Ints
 from .._results import average_components, largest_first, share_distance
 
-Floats = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.int64]
 Pattern = tuple[str, float, Floats]
 """Name of a pattern, its distance, and replicates of that, shape (b,)."""
 
@@ -34,7 +32,7 @@ _N_GAP_BINS = 16  # times between rows span orders of magnitude: more bins than 
 
 
 @dataclass(frozen=True, kw_only=True)
-class TimePatterns(Metric):
+class TimePatterns(BootstrapMetric):
     """Distance of the times of rows and of how rows follow each other, averaged over patterns.
 
     value = mean_k d_k over the patterns k. For each datetime column: the total variation distance of
@@ -46,12 +44,8 @@ class TimePatterns(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin of the mean distance.
     pattern_margin : float
         The same for a single pattern: one beyond it makes the whole different.
-    replicates : int
-        Bootstrap replicates.
 
     References
     ----------
@@ -75,14 +69,12 @@ class TimePatterns(Metric):
         "the same. A model that reads times learns the wrong rhythm from rows that lost it."
     )
     roles = frozenset({Role.APPEARANCE})
-    higher_is_better = False
     bounds = (0.0, math.inf)
     kinds = TABULAR_KINDS | {"id"}
     needs_same_time = True
 
     margin: Margin = 0.03
     pattern_margin: Margin = 0.05
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean distance of all patterns, 0 or more."""
@@ -143,12 +135,12 @@ def local_microseconds(rows: Dataset, name: str) -> Floats:
     return np.asarray(pc.cast(whole, pa.float64()).to_numpy(), dtype=np.float64)
 
 
-def hours(times: Floats) -> Codes:
+def hours(times: Floats) -> Ints:
     """Return the hour of day, 0 to 23."""
     return (np.mod(times, DAY) // (DAY // 24)).astype(np.int64)
 
 
-def weekdays(times: Floats) -> Codes:
+def weekdays(times: Floats) -> Ints:
     """Return the weekday, 0 to 6, Monday first.
 
     Examples
@@ -159,13 +151,13 @@ def weekdays(times: Floats) -> Codes:
     return np.mod(times // DAY + 3, 7).astype(np.int64)
 
 
-def months(times: Floats) -> Codes:
+def months(times: Floats) -> Ints:
     """Return the month of the year, 0 to 11."""
     days = (times // DAY).astype(np.int64).astype("datetime64[D]")
     return np.asarray(days.astype("datetime64[M]").astype(np.int64) % 12)
 
 
-def gaps_within(times: Floats, entity: Codes) -> Floats:
+def gaps_within(times: Floats, entity: Ints) -> Floats:
     """Return the times between consecutive rows of one entity, in microseconds.
 
     Rows without a time or an entity (below 0) are left out.
@@ -189,12 +181,12 @@ def autocorrelations(series: Floats, max_lag: int) -> Floats:
     )
 
 
-def _entity_codes(rows: Dataset, name: str) -> Codes:
+def _entity_codes(rows: Dataset, name: str) -> Ints:
     values = np.asarray(rows.records.column(name).to_pylist(), dtype=str)
     return np.where(rows.is_null(name), -1, np.unique(values, return_inverse=True)[1])
 
 
-def _cell_pattern(title: str, cells: list[Codes], n_cells: int, groups: list[Groups]) -> Pattern:
+def _cell_pattern(title: str, cells: list[Ints], n_cells: int, groups: list[Groups]) -> Pattern:
     """Return the total variation distance of cells of the reference and of the synthetic rows."""
     real, synthetic = (own.shares(own.counts(c, n_cells)) for own, c in zip(groups, cells))
     return title, *share_distance(synthetic, real)

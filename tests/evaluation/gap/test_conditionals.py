@@ -10,7 +10,7 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
 from twinset.core.stats.bootstrap import Groups
-from twinset.evaluation.gap._cells import fit_cells
+from twinset.evaluation.gap._columns import fit_cells
 from twinset.evaluation.gap._forecasts import (
     ColumnForecasts,
     _predict_out_of_bag,
