@@ -15,10 +15,8 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.stats.bootstrap import Groups
 
 from .._bootstrap_metric import Bools, Floats
-from .._results import Shares, share_distance
+from .._results import Pattern, Shares, share_distance
 
-Pattern = tuple[str, float, Floats]
-"""Title, distance of all rows, and its replicates, shape (b,)."""
 PieceSplitter = Callable[[str], Sequence[str]]
 Spans = Sequence[Mapping[str, Any]]
 
@@ -38,59 +36,29 @@ def text_values(rows: Dataset, name: str) -> list[str]:
 
 
 def split_words(text: str) -> list[str]:
-    """Return the words and punctuation marks of a text in lowercase.
-
-    Examples
-    --------
-    >>> split_words("Play it, Sam!")
-    ['play', 'it', ',', 'sam', '!']
-    """
+    """Return the words and punctuation marks of a text in lowercase."""
     return _WORD.findall(text.lower())
 
 
 def word_pairs(text: str) -> list[str]:
-    """Return the pairs of adjacent words of a text.
-
-    Examples
-    --------
-    >>> word_pairs("Play it again")
-    ['play it', 'it again']
-    """
+    """Return the pairs of adjacent words of a text, e.g. "play it"."""
     return [f"{one} {two}" for one, two in pairwise(split_words(text))]
 
 
 def word_shapes(text: str) -> list[str]:
-    """Return the shapes of the words of a text: A and a for letters, 0 for digits, marks as they are.
-
-    Examples
-    --------
-    >>> word_shapes("Play U2, now 4x!")
-    ['Aa', 'A0', ',', 'a', '0a', '!']
-    """
+    """Return the shapes of words: A and a for letters, 0 for digits, marks as they are."""
     return [_shape(word) for word in _WORD.findall(text)]
 
 
 def number_sizes(text: str) -> list[str]:
-    """Return the size of each number of a text: its first digit, and a 0 for each further one.
-
-    Examples
-    --------
-    >>> number_sizes("2 seats at 19:30 in 2019")
-    ['2', '10', '30', '2000']
-    """
+    """Return the size of each number: its first digit, and a 0 for each further one."""
     return [found[0] + "0" * (len(found) - 1) for found in _NUMBER.findall(text)]
 
 
 def order_splitter(texts: Sequence[str]) -> PieceSplitter:
     """Return a function that splits a text into pairs of adjacent words, rare words as shapes.
 
-    Pairs of rare words hardly occur twice, so their order would not be seen. The beginning and the end
-    of a text form pairs too. The 200 most frequent words of `texts` keep their spelling.
-
-    Examples
-    --------
-    >>> order_splitter(["is it on", "is it off"])("is it Monday")
-    ['| is', 'is it', 'it <Aa>', '<Aa> |']
+    Pairs of rare words hardly occur twice, so their order would not be seen. "|" is either end.
     """
     used = Counter(word for text in texts for word in split_words(text))
     common = {word for word, n in used.most_common(_COMMON_WORDS) if n > 1}
@@ -148,10 +116,7 @@ def count_pattern(title: str, counts: Sequence[Floats], groups: Sequence[Groups]
 
 
 def cumulative_pattern(title: str, counts: Sequence[Floats], groups: Sequence[Groups]) -> Pattern:
-    """Return the largest difference of cumulative shares of ordered cells (Kolmogorov-Smirnov).
-
-    Chance adds less to it than to a total variation distance.
-    """
+    """Return the largest difference of cumulative shares of ordered cells (Kolmogorov-Smirnov)."""
     real, synthetic = (_shares(own, table) for own, table in zip(groups, counts))
     whole, drawn = (
         np.abs(one.cumsum(axis=1) - other.cumsum(axis=1)).max(axis=1)
@@ -183,8 +148,7 @@ def repetition_patterns(
 ) -> Iterator[Pattern]:
     """Yield the distances of the shares of repeats, of near repeats, and of different words.
 
-    Different words are counted within each group, a fiftieth of a set, and so in equal numbers of
-    texts.
+    Different words are counted within each group, and so in equal numbers of texts.
     """
     counts: dict[str, list[Floats]] = {
         title: [] for title in ("repeats", "near repeats", "different words")
@@ -209,10 +173,8 @@ def repetition_patterns(
 def near_repeats(texts: Sequence[Sequence[str]]) -> tuple[Bools, Bools]:
     """Return which texts nearly repeat another one, and which were tested, each of shape (n,).
 
-    A near repeat differs by the order of words and one word at most. Equal texts are tested once, texts
-    of fewer than five words not at all. A bag of words is represented by the sum of random numbers,
-    one for each word; two bags are near when removing one word from each, or none, makes the sums
-    equal.
+    A near repeat differs by the order of words and one word at most: a bag of words is the sum of random
+    numbers, one for each word, and two are near when the sums less one word from each, or none, agree.
     """
     number: dict[str, int] = {}
     first: dict[tuple[str, ...], int] = {}
@@ -237,15 +199,9 @@ def near_repeats(texts: Sequence[Sequence[str]]) -> tuple[Bools, Bools]:
 
 
 def frontier_area(p: Floats, q: Floats) -> Floats:
-    """Return the area under the divergence frontier of distributions, shape (b,), in [0, 1].
+    """Return the area under the divergence frontier (MAUVE), shape (b,); 1 = equal distributions.
 
-    1 = equal distributions, near 0 = nothing shared. For mixtures r of both the points
-    (exp(-5 KL(q, r)), exp(-5 KL(p, r))) trade texts that should not be there against missing ones.
-
-    References
-    ----------
-    Pillutla et al., "MAUVE: Measuring the Gap Between Neural Text and Human Text using Divergence
-    Frontiers", NeurIPS 2021.
+    The frontier has the points (exp(-5 KL(q, r)), exp(-5 KL(p, r))) for mixtures r of p and q.
     """
     weights = np.linspace(0, 1, _N_MIXTURES + 2)[1:-1][:, None, None]
     mixed = weights * p + (1 - weights) * q

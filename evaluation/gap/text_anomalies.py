@@ -14,7 +14,7 @@ from twinset.core.findings import Finding, TextAnomalyShare
 from twinset.core.parameters import Ge, Margin
 from twinset.core.stats.bootstrap import Groups
 
-from .._bootstrap_metric import Floats, TextMetric
+from .._bootstrap_metric import Floats, TextMetric, text_columns
 from .._results import largest_first
 from .._samples import common_size, draw_samples
 from ._known_texts import AnnotatedText, KnownSpans, KnownTexts, TextAnomaly
@@ -73,19 +73,18 @@ class TextAnomalies(TextMetric):
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the largest excess rate, 0 to 1; facts hold the rate of each kind, largest first."""
-        if not comparison.train.schema.of_kind("text"):
-            raise NotMeasurable("no column holds texts")
+        text_columns(comparison)
         n = common_size(comparison, self.max_rows, _MIN_ROWS, "texts")
         if len(comparison.train) < _MIN_ROWS:
             raise NotMeasurable(f"it needs at least {_MIN_ROWS} texts in each set")
         train = comparison.train.at_most(self.max_rows, rng)
         reference, synthetic = draw_samples(comparison, n, rng)
         if "anomalies" not in comparison.cache:
-            known = _Known.fit(train)
-            rates = np.array([anomaly.rate for anomaly in known.find_anomalies(reference)])
+            known = _fit(train)
+            rates = np.array([anomaly.rate for anomaly in _find_anomalies(known, reference)])
             comparison.cache["anomalies"] = known, rates
         known, real_rates = comparison.cache["anomalies"]
-        anomalies = known.find_anomalies(synthetic)
+        anomalies = _find_anomalies(known, synthetic)
         names = tuple(anomaly.name for anomaly in anomalies)
         rates = np.array([anomaly.rate for anomaly in anomalies])
         drawn = _replicates(anomalies, Groups.assign(n, self.replicates, rng))
@@ -108,37 +107,35 @@ class TextAnomalies(TextMetric):
         )
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What train rows have in each text column, and in each column of spans of the first of them."""
-
-    texts: dict[str, KnownTexts]
-    spans: dict[str, KnownSpans]
-
-    @classmethod
-    def fit(cls, train: Dataset) -> _Known:
-        names = [field.name for field in train.schema.of_kind("text")]
-        spans = [field.name for field in train.schema.of_kind("spans")]
-        return cls(
-            {name: KnownTexts.fit(text_values(train, name)) for name in names},
-            {name: KnownSpans.fit(_annotated(train, names[0], name)) for name in spans},
-        )
-
-    def find_anomalies(self, rows: Dataset) -> list[TextAnomaly]:
-        found = [
-            anomaly
-            for name, known in self.texts.items()
-            for anomaly in known.find_anomalies(name, text_values(rows, name))
-        ]
-        text = next(iter(self.texts))
-        for name, spans in self.spans.items():
-            found += spans.find_anomalies(name, _annotated(rows, text, name))
-        return found
+_Known = tuple[dict[str, KnownTexts], dict[str, KnownSpans]]
+"""What train rows have in each text column, and in each column of spans of the first of them."""
 
 
-def _annotated(rows: Dataset, text: str, spans: str) -> list[AnnotatedText]:
-    values = zip(text_values(rows, text), rows.records.column(spans).to_pylist())
-    return [AnnotatedText.parse(value, own or ()) for value, own in values]
+def _fit(train: Dataset) -> _Known:
+    texts, spans = _read_columns(train)
+    return (
+        {name: KnownTexts.fit(values) for name, values in texts.items()},
+        {name: KnownSpans.fit(values) for name, values in spans.items()},
+    )
+
+
+def _find_anomalies(known: _Known, rows: Dataset) -> list[TextAnomaly]:
+    texts, spans = _read_columns(rows)
+    found = [one for name, own in known[0].items() for one in own.find_anomalies(name, texts[name])]
+    for name, own in known[1].items():
+        found += own.find_anomalies(name, spans[name])
+    return found
+
+
+def _read_columns(rows: Dataset) -> tuple[dict[str, list[str]], dict[str, list[AnnotatedText]]]:
+    """Return the texts of each text column, and those of the first one with each column of spans."""
+    texts = {field.name: text_values(rows, field.name) for field in rows.schema.of_kind("text")}
+    first, spans = next(iter(texts.values())), rows.schema.of_kind("spans")
+    columns = {field.name: rows.records.column(field.name).to_pylist() for field in spans}
+    return texts, {
+        name: [AnnotatedText.parse(text, own or ()) for text, own in zip(first, column)]
+        for name, column in columns.items()
+    }
 
 
 def _replicates(anomalies: Sequence[TextAnomaly], groups: Groups) -> Floats:

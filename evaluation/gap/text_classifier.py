@@ -16,7 +16,7 @@ from twinset.core.parameters import Ge, Margin
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
-from .._bootstrap_metric import Bools, TextMetric
+from .._bootstrap_metric import Bools, TextMetric, text_columns
 from .._samples import common_size, draw_samples
 from ._text_patterns import split_words, text_values, word_shapes
 
@@ -75,9 +75,7 @@ class TextClassifier(TextMetric):
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the share of texts that are separated with certainty, 0 to 1."""
-        names = [field.name for field in comparison.train.schema.of_kind("text")]
-        if not names:
-            raise NotMeasurable("no column holds texts")
+        names = text_columns(comparison)
         n = common_size(comparison, self.max_rows, _MIN_ROWS, "texts")
         real, synthetic = (_pieces(part, names) for part in draw_samples(comparison, n, rng))
         features, known = _count_pieces([*real, *synthetic])

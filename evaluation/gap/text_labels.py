@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,9 @@ from twinset.core.features.hashed_words import word_features, word_model
 from twinset.core.parameters import Ge, Margin
 from twinset.core.stats.bootstrap import Groups
 
-from .._bootstrap_metric import Bools, Floats, TextMetric
+from .._bootstrap_metric import Bools, TextMetric, text_columns
 from .._results import average_components, largest_first
+from .._samples import place_levels
 from ._forecasts import MISSING, UNKNOWN, Forecaster, resample_fractions, stray_fractions
 
 _MIN_ROWS = 50  # fewer texts hold too few words twice for a model to learn from
@@ -59,9 +60,7 @@ class TextLabels(TextMetric):
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean share of straying labels; facts hold each column's, largest first."""
-        texts = [field.name for field in comparison.train.schema.of_kind("text")]
-        if not texts:
-            raise NotMeasurable("no column holds texts")
+        texts = text_columns(comparison)
         train = comparison.train.at_most(self.max_rows, rng)
         synthetic = comparison.synthetic.at_most(self.max_rows, rng)
         if min(len(train), len(synthetic)) < _MIN_ROWS:
@@ -73,7 +72,11 @@ class TextLabels(TextMetric):
             comparison.cache["models"] = {name: _fit(train, texts, name) for name in labels}
         features = word_features([synthetic], texts)[0]
         models: dict[str, _LabelModel] = comparison.cache["models"]
-        found = [_forecast(models[name], synthetic, features, name) for name in labels]
+        found = []
+        for name in labels:
+            model, levels = models[name]
+            codes = place_levels(synthetic, name, levels, UNKNOWN, MISSING)
+            found.append(model.forecast(model.model.predict_proba(features), codes))
         forecast, chance = (np.column_stack(part) for part in zip(*found))
         fractions = stray_fractions(forecast, chance)
         groups = Groups.assign(len(synthetic), self.replicates, rng)
@@ -120,23 +123,8 @@ def _fit(train: Dataset, texts: list[str], name: str) -> _LabelModel:
     return found, levels
 
 
-def _forecast(
-    fitted: _LabelModel, rows: Dataset, features: Any, name: str
-) -> tuple[Floats, Floats]:
-    (model, levels), (codes, own) = fitted, rows.codes(name)
-    place = {level: i for i, level in enumerate(levels)}
-    labels = np.array([*[place.get(level, UNKNOWN) for level in own], MISSING])[codes]
-    return model.forecast(model.model.predict_proba(features), labels)
-
-
 def _every_fourth(codes: npt.NDArray[np.int32]) -> Bools:
-    """Return every fourth row of each label, in order; labels with fewer than four rows have none.
-
-    Examples
-    --------
-    >>> _every_fourth(np.array([0, 0, 1, 0, 0, 1])).tolist()
-    [False, False, False, False, True, False]
-    """
+    """Return every fourth row of each label, in order; labels with fewer than four rows have none."""
     order = np.argsort(codes, kind="stable")
     first = np.searchsorted(codes[order], codes[order])
     out = np.empty(len(codes), dtype=bool)

@@ -8,19 +8,18 @@ from typing import Annotated
 
 import numpy as np
 
-from twinset.core.contracts import Comparison, Measurement, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.parameters import Ge, Margin
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
-from .._bootstrap_metric import TextMetric
-from .._results import average_components, largest_first
+from .._bootstrap_metric import TextMetric, text_columns
+from .._results import Pattern, average_patterns
 from .._samples import common_size, draw_samples
 from ._text_patterns import (
     MAX_PIECES,
-    Pattern,
     PieceSplitter,
     cumulative_pattern,
     frontier_area,
@@ -104,9 +103,7 @@ class Texts(TextMetric):
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean distance of all patterns, 0 to 1."""
-        names = [field.name for field in comparison.train.schema.of_kind("text")]
-        if not names:
-            raise NotMeasurable("no column holds texts")
+        names = text_columns(comparison)
         n = common_size(comparison, self.max_rows, _MIN_ROWS, "texts")
         train = comparison.train.at_most(self.max_rows, rng)
         sets = draw_samples(comparison, n, rng)
@@ -120,16 +117,7 @@ class Texts(TextMetric):
             found += _frontier(name, comparison, train, sets, groups, seed)
         for spans in comparison.train.schema.of_kind("spans"):
             found += span_patterns(names[0], spans.name, train, sets, groups)
-        titles, distances, drawn = zip(*found)
-        values = np.array(distances)
-        return average_components(
-            "pattern",
-            titles,
-            values,
-            np.stack(drawn, axis=1),
-            self.pattern_margin,
-            facts={"patterns": largest_first(titles, values)},
-        )
+        return average_patterns(found, self.pattern_margin)
 
 
 def _piece_patterns(

@@ -17,10 +17,7 @@ from twinset.core.parameters import Margin
 from twinset.core.stats.bootstrap import Groups
 
 from .._bootstrap_metric import BootstrapMetric, Floats, Ints
-from .._results import average_components, largest_first, share_distance
-
-Pattern = tuple[str, float, Floats]
-"""Name of a pattern, its distance, and replicates of that, shape (b,)."""
+from .._results import Pattern, average_patterns, share_distance
 
 DAY = 86_400_000_000  # microseconds
 _MIN_ROWS = 50  # with a time: fewer leave most hours of the day empty
@@ -105,29 +102,11 @@ class TimePatterns(BootstrapMetric):
                     found += _gaps(entity.name, gaps, self.replicates, rng)
         if not found:
             raise NotMeasurable(f"no date is known in {_MIN_ROWS} rows in each set")
-        titles, distances, drawn = zip(*found)
-        values = np.array(distances)
-        return average_components(
-            "pattern",
-            titles,
-            values,
-            np.stack(drawn, axis=1),
-            self.pattern_margin,
-            facts={"patterns": largest_first(titles, values)},
-        )
+        return average_patterns(found, self.pattern_margin)
 
 
 def local_microseconds(rows: Dataset, name: str) -> Floats:
-    """Return local times in the column's own zone, in microseconds, NaN where missing.
-
-    Examples
-    --------
-    >>> from datetime import UTC, datetime
-    >>> noon = pa.array([datetime(2024, 7, 1, 12, tzinfo=UTC), None])
-    >>> rows = Dataset.from_arrow(pa.table({"t": noon.cast(pa.timestamp("us", "Europe/Paris"))}))
-    >>> (local_microseconds(rows, "t") % DAY / DAY * 24).tolist()
-    [14.0, nan]
-    """
+    """Return local times in the column's own zone, in microseconds, NaN where missing."""
     column = rows.records.column(name)
     if pa.types.is_timestamp(column.type) and column.type.tz is not None:
         column = pc.local_timestamp(column)
@@ -141,13 +120,7 @@ def hours(times: Floats) -> Ints:
 
 
 def weekdays(times: Floats) -> Ints:
-    """Return the weekday, 0 to 6, Monday first.
-
-    Examples
-    --------
-    >>> weekdays(np.array([0.0, 4.0 * DAY])).tolist()  # 1 January 1970 was a Thursday
-    [3, 0]
-    """
+    """Return the weekday, 0 to 6, Monday first; 1 January 1970 was a Thursday."""
     return np.mod(times // DAY + 3, 7).astype(np.int64)
 
 
@@ -158,10 +131,7 @@ def months(times: Floats) -> Ints:
 
 
 def gaps_within(times: Floats, entity: Ints) -> Floats:
-    """Return the times between consecutive rows of one entity, in microseconds.
-
-    Rows without a time or an entity (below 0) are left out.
-    """
+    """Return the microseconds between known consecutive rows of one entity, which is 0 or more."""
     known = ~np.isnan(times) & (entity >= 0)
     order = np.lexsort((times[known], entity[known]))
     time, own = times[known][order], entity[known][order]
@@ -169,10 +139,7 @@ def gaps_within(times: Floats, entity: Ints) -> Floats:
 
 
 def autocorrelations(series: Floats, max_lag: int) -> Floats:
-    """Return the autocorrelation of each line at the lags 1 to `max_lag`, shape (b, max_lag).
-
-    A constant line has 0.
-    """
+    """Return the autocorrelations of each line, shape (b, max_lag); a constant line has 0."""
     centred = series - series.mean(axis=1, keepdims=True)
     square = (centred**2).sum(axis=1)
     found = [(centred[:, lag:] * centred[:, :-lag]).sum(axis=1) for lag in range(1, max_lag + 1)]
