@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,10 @@ import numpy.typing as npt
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.encoder import FeatureEncoder, shared_encoder
+from twinset.core.findings import ColumnLimit
 from twinset.core.stats.bootstrap import Groups
+
+T = TypeVar("T")
 
 MIN_SHOWN = 11  # a report that counted 1 to 10 real rows could single out people
 
@@ -23,17 +26,30 @@ def check_not_empty(comparison: Comparison) -> None:
 
 
 def common_size(comparison: Comparison, max_rows: int, min_rows: int, subject: str = "rows") -> int:
-    """Return the number of rows to compare from each set: what both have, `max_rows` at most.
-
-    Raises
-    ------
-    NotMeasurable
-        It is below `min_rows`.
-    """
+    """Return the number of rows to compare from each set; NotMeasurable if below `min_rows`."""
     n = min(len(comparison.reference), len(comparison.synthetic), max_rows)
     if n < min_rows:
         raise NotMeasurable(f"it needs at least {min_rows} {subject} in each set")
     return n
+
+
+def require_rows(sets: Sequence[Dataset], min_rows: int, subject: str = "rows") -> None:
+    """Raise NotMeasurable where a set has fewer than `min_rows` rows."""
+    if min(map(len, sets)) < min_rows:
+        raise NotMeasurable(f"it needs at least {min_rows} {subject} in each set")
+
+
+def cached(comparison: Comparison, key: str, compute: Callable[[], T]) -> T:
+    """Return what the comparison's cache holds under a key, computed where it holds nothing."""
+    if key not in comparison.cache:
+        comparison.cache[key] = compute()
+    found: T = comparison.cache[key]
+    return found
+
+
+def limit_columns(n: int, n_columns: int) -> tuple[ColumnLimit, ...]:
+    """Return the finding that only `n` of the columns are compared; none where all are."""
+    return (ColumnLimit(n, n_columns),) if n < n_columns else ()
 
 
 def draw_samples(

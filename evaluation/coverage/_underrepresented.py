@@ -29,10 +29,9 @@ def find_underrepresented_rows(
 ) -> Bools:
     """Return the real rows in a combination that is under-represented in the synthetic set, shape (n,).
 
-    Its synthetic share is below `less_than` times the real one, beyond chance. With the sets exchanged,
-    these are the synthetic rows in an over-represented combination. Each number of factors, and each
-    direction, has an equal part of the 2 % by which any combination may be called by chance: single
-    levels are few, and are tested at a lower bar than the many triples.
+    Its synthetic share is below `less_than` times the real one, beyond chance. Each number of factors,
+    and each direction, has an equal part of the 2 % by which any may be called by chance: single levels
+    are few, and are tested at a lower bar than the many triples.
     """
     tested = list_tested_cells(real, sizes, tuples, min_rows)
     n_tests = count_tests(tested)
@@ -64,13 +63,7 @@ def list_tested_cells(
 
 
 def count_tests(tested: Mapping[Tuple, Cells]) -> dict[int, int]:
-    """Return the number of tests that one of each number of factors counts among.
-
-    Examples
-    --------
-    >>> count_tests({(0,): np.arange(3), (1,): np.arange(2), (0, 1): np.arange(4)})
-    {1: 20, 2: 16}
-    """
+    """Return the number of tests that one of each number of factors counts among."""
     found: Counter[int] = Counter()
     for factors, cells in tested.items():
         found[len(factors)] += len(cells)

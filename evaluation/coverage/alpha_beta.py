@@ -7,14 +7,14 @@ from typing import Annotated
 
 import numpy as np
 
-from twinset.core.contracts import Comparison, Measurement, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement
 from twinset.core.features.encoder import Matrix
 from twinset.core.findings import DecidingRows, NamedValues
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.neighbors import nearest
 
 from .._bootstrap_metric import Bools, Floats, Ints, SampledMetric
-from .._samples import common_size, draw_samples, row_encoder
+from .._samples import common_size, draw_samples, require_rows, row_encoder
 
 _LEVELS = np.linspace(0, 1, 30)  # of alpha and beta, as in the code of the paper
 _RIM = 1 + 1e-6  # factor of radii: rows exactly on the rim are inside whatever the rounding
@@ -66,8 +66,7 @@ class AlphaBeta(SampledMetric):
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return beta-recall, 0 to 1; facts hold alpha-precision and authenticity."""
         n = common_size(comparison, self.max_rows, _MIN_ROWS)
-        if len(comparison.train) < _MIN_ROWS:
-            raise NotMeasurable(f"it needs at least {_MIN_ROWS} rows in each set")
+        require_rows([comparison.train], _MIN_ROWS)
         sets = draw_samples(comparison, n, rng)
         encoder = row_encoder(comparison)
         train = comparison.train.at_most(self.max_train_rows, rng)
@@ -109,11 +108,6 @@ def authenticity(train: Matrix, synthetic: Matrix) -> float:
     """Return the share of synthetic rows that are no near copy of a train row, in [0, 1].
 
     A near copy lies as near to its nearest train row as any other train row does, or nearer.
-
-    Examples
-    --------
-    >>> authenticity(np.array([[0.0], [1.0], [9.0]]), np.array([[0.1], [3.0], [9.5], [30.0]]))
-    0.5
     """
     distance, index = nearest(synthetic, train, 1)
     used, place = np.unique(index[:, 0], return_inverse=True)
@@ -123,21 +117,11 @@ def authenticity(train: Matrix, synthetic: Matrix) -> float:
 
 @dataclass(frozen=True)
 class _Reach:
-    """The synthetic neighbors of each real row.
+    """The k synthetic neighbors of each of n real rows."""
 
-    Parameters
-    ----------
-    reached : numpy.ndarray of bool, shape (n, k)
-        Whether each of the k nearest synthetic rows is near enough.
-    neighbors : numpy.ndarray of int, shape (n, k)
-        Their positions.
-    distance : numpy.ndarray, shape (m,)
-        Distance of each synthetic row from their centre.
-    """
-
-    reached: Bools
-    neighbors: Ints
-    distance: Floats
+    reached: Bools  # (n, k): whether each of the nearest synthetic rows is near enough
+    neighbors: Ints  # (n, k): their positions
+    distance: Floats  # (m,): of each synthetic row from their centre
 
     @classmethod
     def measure(cls, real: Matrix, synthetic: Matrix) -> _Reach:

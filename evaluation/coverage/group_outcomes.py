@@ -39,7 +39,7 @@ class GroupOutcomes(BootstrapMetric):
     Parameters
     ----------
     group_margin : float
-        The same for a single group.
+        Equivalence margin of a single group.
     columns : tuple of str
         Columns whose levels are groups; empty for those declared, or the ones with the fewest levels.
     max_columns : int

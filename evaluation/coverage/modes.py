@@ -7,7 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
-from twinset.core.contracts import Comparison, ComponentResults, Measurement, NotMeasurable
+from twinset.core.contracts import Comparison, ComponentResults, Measurement
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.encoder import Matrix
 from twinset.core.findings import ClusterShare, ClusterShares
@@ -17,7 +17,7 @@ from twinset.core.stats.bootstrap import Groups
 
 from .._bootstrap_metric import Floats, Ints, SampledMetric
 from .._results import share_distance
-from .._samples import MIN_SHOWN, row_encoder
+from .._samples import MIN_SHOWN, require_rows, row_encoder
 
 NamePart = tuple[float, str]
 """How many standard deviations a column sets a cluster apart, and its part of the name."""
@@ -82,8 +82,7 @@ class Modes(SampledMetric):
             part.select(names).at_most(self.max_rows, rng)
             for part in (comparison.train, comparison.reference, comparison.synthetic)
         )
-        if min(map(len, (train, *sets))) < _MIN_ROWS:
-            raise NotMeasurable(f"it needs at least {_MIN_ROWS} rows in each set")
+        require_rows((train, *sets), _MIN_ROWS)
         encoder = row_encoder(comparison, names)
         seed = draw_seed(rng)
         if "modes" not in comparison.cache:
@@ -133,10 +132,10 @@ def _fit_clusters(features: Matrix, n: int, seed: int) -> tuple[Matrix, Floats, 
 
 
 def name_clusters(rows: Dataset, labels: Ints, n: int) -> tuple[str, ...]:
-    """Return a name of each cluster: levels that are more frequent in it, numbers that are high or low.
+    """Return a name of each cluster: levels that are more frequent in it, numbers high or low.
 
-    Numbers are only named high or low, and levels only where 11 rows of the cluster have them. A
-    cluster that no column sets apart, as of images, is numbered; equal names are numbered too.
+    Levels are named where 11 rows of the cluster have them; clusters without or of equal names get
+    numbers.
     """
     parts: list[list[NamePart]] = [[] for _ in range(n)]
     for field in rows.schema.fields:

@@ -94,18 +94,7 @@ class Population(BootstrapMetric):
 
 
 def declared_shares(column: str, shares: Mapping[str, float]) -> dict[str, float]:
-    """Return the declared shares with the rest of the population, if any, as one more level.
-
-    Raises
-    ------
-    NotMeasurable
-        A share lies outside 0 to 1, or they add up to more than 1.
-
-    Examples
-    --------
-    >>> declared_shares("sex", {"F": 0.5, "M": 0.25})
-    {'F': 0.5, 'M': 0.25, '(any other)': 0.25}
-    """
+    """Return the declared shares with the rest of the population, if any, as one more level."""
     values = [float(share) for share in shares.values()]
     total = sum(values)
     if any(not 0 <= value <= 1 for value in values) or total > _MAX_TOTAL:
@@ -128,11 +117,7 @@ def lowest_share(levels: Sequence[LevelShare]) -> LevelShare | None:
 def intersections(
     dataset: Dataset, declared: Mapping[str, Mapping[str, float]]
 ) -> list[dict[str, Any]]:
-    """Return pairs of declared levels, the rarest compared with independence first.
-
-    Pairs of which fewer than 20 rows are expected, and pairs that are declared themselves, are
-    excluded; ten are listed.
-    """
+    """Return ten pairs of declared levels, the rarest compared with independence first."""
     names, n = dataset.schema.names, len(dataset)
     known = {frozenset(declared_columns(key, names)) for key in declared}
     found: list[dict[str, Any]] = []

@@ -14,13 +14,11 @@ from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.features.discretize import N_BINS, Factor, infer_factors
 from twinset.core.features.image_statistics import described
-from twinset.core.features.slice_search import Slice, search_slices
+from twinset.core.features.slice_search import search_slices
 from twinset.core.findings import (
-    ColumnLimit,
     DecidingRows,
     DetectableRegion,
     Finding,
-    RegionShare,
     RegionShares,
 )
 from twinset.core.parameters import Ge, Interval, Margin
@@ -33,7 +31,7 @@ from twinset.core.stats.covering_arrays import (
 )
 
 from .._bootstrap_metric import BootstrapMetric, Floats
-from .._samples import check_not_empty
+from .._samples import check_not_empty, limit_columns
 from ._underrepresented import (
     compute_critical_z,
     compute_min_share,
@@ -151,23 +149,22 @@ class Slices(BootstrapMetric):
             "n_bins": N_BINS,
             "least_region_that_shows": detectable,
         }
-        findings: list[Finding] = [
-            _regions(search_slices(reference, synthetic, factors)),
-            self._deciding(value, len(reference), detectable),
-        ]
+        slices = search_slices(reference, synthetic, factors)
+        missing, surplus = (
+            tuple(one.region for one in slices if one.is_missing == kind) for kind in (True, False)
+        )
+        findings = RegionShares(missing, surplus), self._deciding(value, len(reference), detectable)
+        limits: tuple[Finding, ...] = limit_columns(len(factors), len(names))
         if detectable > self.margin:
             needed = compute_rows_needed(self.margin, n_cells) if self.margin > 0 else None
-            findings.append(DetectableRegion(detectable, self.margin, needed))
-        if len(names) > len(factors):
-            findings.append(ColumnLimit(len(factors), len(names)))
+            limits = DetectableRegion(detectable, self.margin, needed), *limits
         drawn = np.minimum(under_drawn, over_drawn)
-        return Measurement(value, drawn, tuple(findings), facts=facts)
+        return Measurement(value, drawn, (*findings, *limits), facts=facts)
 
     def _deciding(self, value: float, n_rows: int, detectable: float) -> DecidingRows:
         """Return the rows that decide: all, where more than the margin is lost.
 
-        Otherwise they are as many as could have shown a loss. With few rows the harness then finds the
-        smallest detectable degradation above the margin, so that no set passes by being small.
+        Otherwise as many as could have shown a loss, so that no set passes by being small.
         """
         if 1 - value > self.margin:
             return DecidingRows(n_rows, "rows in each set")
@@ -186,15 +183,7 @@ def covered_fraction(
     min_rows: int = 20,
     less_than: float = _UNDER,
 ) -> tuple[float, Floats]:
-    """Return the share of the real rows in no under-represented combination, and its replicates.
-
-    Examples
-    --------
-    >>> real = np.repeat([[0], [1]], [900, 100], axis=0).astype(np.int32)
-    >>> synthetic = np.repeat([[0], [1]], [990, 10], axis=0).astype(np.int32)
-    >>> covered_fraction(real, synthetic, [2], [(0,)], 10, np.random.default_rng(0))[0]
-    0.9
-    """
+    """Return the share of the real rows in no under-represented combination, and its replicates."""
     lost = find_underrepresented_rows(real, synthetic, sizes, tuples, min_rows, less_than)
     groups = Groups.assign(len(real), replicates, rng)
     whole, drawn = groups.shares(groups.counts(lost.astype(np.int64), 2))
@@ -243,11 +232,3 @@ def _t_way(
         "coverage": covered / n if n else None,
         "train": by_train / n if n else None,
     }
-
-
-def _regions(found: Sequence[Slice]) -> RegionShares:
-    """Return the slices without counts that would disclose 1 to 10 rows."""
-    regions: dict[bool, list[RegionShare]] = {True: [], False: []}
-    for one in found:
-        regions[one.is_missing].append(one.region)
-    return RegionShares(tuple(regions[True]), tuple(regions[False]))

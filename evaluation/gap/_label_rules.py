@@ -16,7 +16,7 @@ from ._columns import PooledColumn
 # Rows in which independent columns would show a pair of values: none at all then has the chance
 # exp(-15), small beside the thousands of pairs that are looked at.
 _MIN_EXPECTED = 15.0
-_MAX_COLUMNS = 30  # of labels whose pairs are looked at: 435 tables
+MAX_COLUMNS = 30  # of labels whose pairs are looked at: 435 tables
 _MAX_LEVELS = 100  # of a column in pairs: of more, no pair of values is expected often enough
 
 
@@ -44,17 +44,12 @@ def find_exclusive_pairs(train: Dataset) -> list[tuple[str, str]]:
 
     Values count that would occur together in 15 rows or more were the columns independent.
     """
-    names = _label_columns(train)[:_MAX_COLUMNS]
+    names = label_columns(train)[:MAX_COLUMNS]
     coded = {name: joint_codes(train.slice(0, 0), train, [name])[1] for name in names}
     kept = [name for name in names if 2 <= coded[name].max(initial=-1) + 1 <= _MAX_LEVELS]
     return [
         (a, b) for a, b in combinations(kept, 2) if find_exclusive_codes(coded[a], coded[b]).any()
     ]
-
-
-def count_excluded_columns(train: Dataset) -> int:
-    """Return how many label columns `find_exclusive_pairs` leaves out of a wide table."""
-    return max(len(_label_columns(train)) - _MAX_COLUMNS, 0)
 
 
 def find_closed_columns(train: Dataset, max_unseen: float) -> list[str]:
@@ -64,7 +59,7 @@ def find_closed_columns(train: Dataset, max_unseen: float) -> list[str]:
     occurs once (Good 1953, The Population Frequencies of Species, Biometrika 40).
     """
     found = []
-    for name in _label_columns(train):
+    for name in label_columns(train):
         codes, levels = train.codes(name)
         counts = np.bincount(codes[codes >= 0], minlength=len(levels))
         if len(levels) and (counts == 1).sum() <= max_unseen * counts.sum():
@@ -115,5 +110,6 @@ def find_rows_unlike_train(left: Ints, right: Ints, train_left: Ints, train_righ
     return np.asarray((left >= 0) & (right >= 0) & (expected >= 0) & (right != expected))
 
 
-def _label_columns(train: Dataset) -> list[str]:
+def label_columns(train: Dataset) -> list[str]:
+    """Return the columns of labels."""
     return [field.name for field in train.schema.of_kind("category", "boolean")]

@@ -17,7 +17,7 @@ from twinset.core.stats.bootstrap import Groups
 
 from .._bootstrap_metric import Bools, Ints, SampledMetric
 from .._results import average_components, largest_first
-from .._samples import MIN_SHOWN, draw_samples, row_encoder
+from .._samples import MIN_SHOWN, draw_samples, require_rows, row_encoder
 
 _MIN_ROWS = 40  # images: a linear model of fewer contradicts real labels by chance
 _MIN_LABEL_ROWS = 5  # real images of a label: each of three folds needs one
@@ -41,7 +41,7 @@ class ImageLabels(SampledMetric):
     Parameters
     ----------
     column_margin : float
-        The same for a single column.
+        Equivalence margin of a single column.
 
     References
     ----------
@@ -84,8 +84,7 @@ class ImageLabels(SampledMetric):
         reference, synthetic = draw_samples(comparison, self.max_rows, rng)
         if not reference.schema.of_kind("image"):
             raise NotMeasurable("there is no image column")
-        if min(len(reference), len(synthetic)) < _MIN_ROWS:
-            raise NotMeasurable(f"it needs at least {_MIN_ROWS} images in each set")
+        require_rows((reference, synthetic), _MIN_ROWS, "images")
         if "label models" not in comparison.cache:
             known = _features(reference, comparison)
             if not known.shape[1]:
@@ -126,15 +125,7 @@ class ImageLabels(SampledMetric):
 
 @dataclass(frozen=True)
 class LabelModel:
-    """A linear model that predicts the label of a column from the vectors of images.
-
-    Parameters
-    ----------
-    model : object
-        The fitted classifier; its classes are positions in `levels`.
-    levels : tuple of str
-        The labels that it knows.
-    """
+    """A linear model that predicts the label of a column; its classes are positions in `levels`."""
 
     model: Any
     levels: tuple[str, ...]

@@ -15,7 +15,7 @@ from twinset.core.parameters import Ge, Margin
 
 from .._bootstrap_metric import SampledMetric
 from .._results import average_components, largest_first
-from .._samples import draw_groups, draw_samples
+from .._samples import cached, draw_groups, draw_samples
 from ._column_tests import kolmogorov_p
 from ._columns import PooledColumn
 from .marginals import column_distance
@@ -36,7 +36,7 @@ class ImageProperties(SampledMetric):
     Parameters
     ----------
     property_margin : float
-        The same for a single property.
+        Equivalence margin of a single property.
 
     Examples
     --------
@@ -80,9 +80,8 @@ class ImageProperties(SampledMetric):
             raise NotMeasurable("there are no images to compare")
         labels = box_labels(reference)
         key = f"properties of {len(reference)} images"
-        if key not in comparison.cache:
-            comparison.cache[key] = image_properties(reference, labels)
-        sets: tuple[Dataset, Dataset] = image_properties(synthetic, labels), comparison.cache[key]
+        real = cached(comparison, key, lambda: image_properties(reference, labels))
+        sets = image_properties(synthetic, labels), real
         names = [name for name in sets[1].schema.names if not sets[1].is_null(name).all()]
         if not names:
             raise NotMeasurable("no image can be decoded")

@@ -47,7 +47,7 @@ class Marginals(BootstrapMetric):
     Parameters
     ----------
     column_margin : float
-        The same for a single column and for a tail: one beyond it makes the whole different.
+        Equivalence margin of a single column and a tail; one beyond it makes the whole different.
 
     References
     ----------
@@ -129,11 +129,7 @@ def column_distance(column: PooledColumn, groups: tuple[Groups, Groups]) -> tupl
 
 
 def tail_weights(values: Floats, known: Floats, is_upper: bool) -> Floats:
-    """Return the weight of each value in a tail, shape (k,): 0 where it begins, 2 at its end.
-
-    A value's place is its rank among the known ones, and the tail is their outer twentieth: the mean
-    weight of values distributed like them is that twentieth.
-    """
+    """Return the weight of each value in a tail, shape (k,): 0 where it begins, 2 at its end."""
     n = len(known)
     # Beyond this known value more than the outer twentieth of them lies farther out.
     first = min(math.ceil(_TAIL * n), n - 1)

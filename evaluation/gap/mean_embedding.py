@@ -88,15 +88,8 @@ class MeanEmbedding(SampledMetric):
 
 
 def discrepancy(sum_x: Floats, sum_y: Floats, n: int) -> float:
-    """Return the unbiased squared discrepancy of two samples of `n` rows; it may be below 0.
-
-    Every row's features have length 1, so that its kernel with itself is known and subtracted.
-
-    Examples
-    --------
-    >>> discrepancy(np.array([2.0, 0.0]), np.array([0.0, 2.0]), 2)
-    2.0
-    """
+    """Return the unbiased squared discrepancy of two samples of `n` rows; it may be below 0."""
+    # Every row's features have length 1, so that its kernel with itself is known and subtracted.
     inside = (sum_x @ sum_x - n + sum_y @ sum_y - n) / (n * (n - 1))
     return float(inside - 2 * (sum_x @ sum_y) / n**2)
 
@@ -104,10 +97,8 @@ def discrepancy(sum_x: Floats, sum_y: Floats, n: int) -> float:
 def draw_frequencies(
     d: int, n_frequencies: int, scale: float, rng: np.random.Generator
 ) -> npt.NDArray[np.float32]:
-    """Return frequencies of the mixture of rational quadratic kernels, shape (d, n_frequencies).
-
-    The kernel 1 / (1 + r^2 / l^2) is a mean of Gaussian kernels exp(-u r^2 / l^2), u exponential.
-    """
+    """Return frequencies of the mixture of rational quadratic kernels, shape (d, n_frequencies)."""
+    # The kernel 1 / (1 + r^2 / l^2) is a mean of Gaussian kernels exp(-u r^2 / l^2), u exponential.
     lengths = scale * np.resize(np.array(_SCALES), n_frequencies)
     widths = np.sqrt(2 * rng.standard_exponential(n_frequencies)) / lengths
     return (rng.standard_normal((d, n_frequencies)) * widths).astype(np.float32)

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import numpy as np
 
 from twinset.core.contracts import Comparison, Measurement, Role
-from twinset.core.findings import ColumnLimit, DecidingRows, Finding, MissingCellPattern
+from twinset.core.findings import DecidingRows, MissingCellPattern
 from twinset.core.parameters import Ge, Margin
 from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.hypothesis_tests import discoveries
 
 from .._bootstrap_metric import Bools, BootstrapMetric, Floats, Ints
-from .._samples import check_not_empty, draw_groups, shown_share
+from .._samples import check_not_empty, draw_groups, limit_columns, shown_share
 from ._column_tests import chi_square_p
 from ._columns import fit_cells
 
@@ -92,28 +92,17 @@ class Missingness(BootstrapMetric):
             drawn = np.maximum(drawn, replicates)
         pattern, facts = _describe(gaps, masks)
         n_missing = DecidingRows(pattern.n_missing, "rows with a missing cell")
-        findings: list[Finding] = [pattern, n_missing]
-        if len(others) > self.max_columns:
-            findings.append(ColumnLimit(self.max_columns, len(others)))
-        return Measurement(max(gap.value for gap in gaps), drawn, tuple(findings), facts=facts)
+        findings = pattern, n_missing, *limit_columns(self.max_columns, len(others))
+        return Measurement(max(gap.value for gap in gaps), drawn, findings, facts=facts)
 
 
 def share_gap(x: Floats, y: Floats) -> Floats:
-    """Return the difference of two missing shares as a part of the larger one, or of 1 %, in [0, 1].
-
-    Examples
-    --------
-    >>> share_gap(np.array([0.1, 0.0005]), np.array([0.05, 0.0])).round(2).tolist()
-    [0.5, 0.05]
-    """
+    """Return the difference of two missing shares as a part of the larger one, or of 1 %, in [0, 1]."""
     return np.asarray(np.abs(x - y) / np.maximum(np.maximum(x, y), _MIN_SHARE))
 
 
 def row_gap(x: Floats, y: Floats, starts: Ints) -> Floats:
-    """Return the total variation distance of each other column, shape (b, columns), in [0, 1].
-
-    A set without any row lies at distance 1.
-    """
+    """Return the total variation distance of each other column, shape (b, columns); 1 without rows."""
     n_x, n_y = (counts.sum(axis=1, keepdims=True) / len(starts) for counts in (x, y))
     difference = np.abs(x / np.maximum(n_x, _ROUNDING) - y / np.maximum(n_y, _ROUNDING))
     distance = 0.5 * np.add.reduceat(difference, starts, axis=1)

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, NotMeasurable, Role
-from twinset.core.findings import ColumnLimit, Finding, PairDistances
+from twinset.core.findings import PairDistances
 from twinset.core.parameters import Ge, Margin
 from twinset.core.stats.bootstrap import Groups
 
 from .._bootstrap_metric import BootstrapMetric, Floats, Ints
 from .._results import Shares, average_components, share_distance
-from .._samples import check_not_empty, draw_groups
+from .._samples import check_not_empty, draw_groups, limit_columns
 from ._columns import CodedColumn, PooledColumn, choose_columns, cut_at, quantile_places
 
 SmallCodes = npt.NDArray[np.int32]
@@ -40,7 +40,7 @@ class Pairs(BootstrapMetric):
     Parameters
     ----------
     pair_margin : float
-        The same for a single pair: one beyond it makes the whole different.
+        Equivalence margin of a single pair; one beyond it makes the whole different.
     n_bins : int
         Bins that a number beside a category is cut into, 2 or more.
     max_columns : int
@@ -103,46 +103,27 @@ class Pairs(BootstrapMetric):
         pairs = list(combinations(range(len(names)), 2))
         first, second = np.array(pairs).T
         distances = [(names[i], names[j], float(matrix[i, j])) for i, j in pairs]
-        findings: list[Finding] = [
-            PairDistances(tuple(sorted(distances, key=lambda pair: -pair[2])))
-        ]
-        n_columns = len(reference.schema.names)
-        if len(names) < n_columns:
-            findings.append(ColumnLimit(len(names), n_columns))
+        ranked = PairDistances(tuple(sorted(distances, key=lambda pair: -pair[2])))
         return average_components(
             "pair",
             [f"{names[i]} with {names[j]}" for i, j in pairs],
             matrix[first, second],
             drawn[:, first, second],
             self.pair_margin,
-            findings=findings,
+            findings=(ranked, *limit_columns(len(names), len(reference.schema.names))),
         )
 
 
 @dataclass(frozen=True)
 class PairCounts:
-    """Contingency tables and rank products of the rows of one set, each computed once.
-
-    Parameters
-    ----------
-    groups : Groups
-        Groups of the n rows.
-    columns : tuple of CodedColumn
-        The columns.
-    cells : tuple of numpy.ndarray of int, shape (n,)
-        For each column, each row's cell.
-    n_cells, numbers : tuple of int
-        Number of cells of each column; which columns have ranks.
-    tables : dict
-        Tables by the positions of their two columns.
-    """
+    """Contingency tables and rank products of the rows of one set, each computed once."""
 
     groups: Groups
     columns: tuple[CodedColumn, ...]
-    cells: tuple[SmallCodes, ...]
-    n_cells: tuple[int, ...]
-    numbers: tuple[int, ...]
-    tables: dict[tuple[int, int], SmallCodes] = field(default_factory=dict)
+    cells: tuple[SmallCodes, ...]  # (n,) for each column: each row's cell
+    n_cells: tuple[int, ...]  # of each column
+    numbers: tuple[int, ...]  # which columns have ranks
+    tables: dict[tuple[int, int], SmallCodes] = field(default_factory=dict)  # by two columns
 
     @classmethod
     def count(
@@ -184,8 +165,7 @@ class PairCounts:
 def value_cells(column: PooledColumn, n_bins: int) -> SmallCodes:
     """Return the cell of each distinct value of a column, shape (k + 1,), missing in the last one.
 
-    The reference alone decides them. Numbers are cut at its quantiles. Its 20 most frequent labels have
-    a cell each, and all others share the last but one.
+    Numbers are cut at quantiles of the reference; its 20 most frequent labels have a cell each.
     """
     counts = column.coded[1].counts[:-1].astype(np.float64)
     places, k = column.places[1], len(column.values)
@@ -202,10 +182,7 @@ def value_cells(column: PooledColumn, n_bins: int) -> SmallCodes:
 
 
 def rank_scores(counts: Floats | Ints) -> Floats:
-    """Return the mid-rank of each distinct value, centred and of unit spread over all rows.
-
-    The mean product of the scores of two columns is Spearman's correlation.
-    """
+    """Return the mid-rank of each distinct value, centred and of unit spread over all rows."""
     present = counts[:-1].astype(np.float64)
     out = np.zeros(len(counts))
     if (present > 0).sum() > 1:

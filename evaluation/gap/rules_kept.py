@@ -11,7 +11,7 @@ import numpy as np
 from twinset.core.contracts import Comparison, Measurement, NotMeasurable, Role
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.rule import Rule
-from twinset.core.findings import BrokenRule, BrokenRules, ColumnLimit, Finding
+from twinset.core.findings import BrokenRule, BrokenRules
 from twinset.core.parameters import Ge, Interval, Margin
 from twinset.core.rules.discover import discover_rules
 from twinset.core.rules.violations import violations
@@ -19,15 +19,16 @@ from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.hypothesis_tests import discoveries, excess_p
 
 from .._bootstrap_metric import Bools, BootstrapMetric
-from .._samples import check_not_empty, shown_count
+from .._samples import cached, check_not_empty, limit_columns, shown_count
 from ._label_rules import (
-    count_excluded_columns,
+    MAX_COLUMNS,
     find_closed_columns,
     find_exclusive_pairs,
     find_exclusivity_violations,
     find_rows_unlike_train,
     find_unseen_labels,
     joint_codes,
+    label_columns,
 )
 
 _FALSE_DISCOVERY_RATE = 0.05  # over the tests of all rules: the usual level
@@ -90,9 +91,7 @@ class RulesKept(BootstrapMetric):
         check_not_empty(comparison)
         groups = Groups.assign(len(synthetic), self.replicates, rng)
         key = f"rules of {train.schema.names}, {self.discover}, {self.nearly}, {self.max_rows}"
-        if key not in comparison.cache:
-            comparison.cache[key] = self._checks(train)
-        checks: list[_Check] = comparison.cache[key]
+        checks = cached(comparison, key, lambda: self._checks(train))
         if not checks:
             raise NotMeasurable("no rule was declared, and none was found in the real rows")
         found, real = (
@@ -114,12 +113,10 @@ class RulesKept(BootstrapMetric):
             for one in broken
             if one["beyond_real"]
         ]
-        findings: list[Finding] = [BrokenRules(tuple(rules), len(checks))]
-        n_excluded = count_excluded_columns(train) if self.discover else 0
-        if n_excluded:
-            n_columns = len(train.schema.of_kind("category", "boolean"))
-            findings.append(ColumnLimit(n_columns - n_excluded, n_columns))
-        return Measurement(float(whole[0, 1]), drawn[:, 1], tuple(findings), facts=facts)
+        n_columns = len(label_columns(train)) if self.discover else 0
+        limit = limit_columns(min(n_columns, MAX_COLUMNS), n_columns)
+        findings = BrokenRules(tuple(rules), len(checks)), *limit
+        return Measurement(float(whole[0, 1]), drawn[:, 1], findings, facts=facts)
 
     def _checks(self, train: Dataset) -> list[_Check]:
         """Return the declared rules, then those found in train that all of its rows confirm."""

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import numpy as np
 
-from twinset.core.contracts import Comparison, ComponentResults, Measurement, NotMeasurable
+from twinset.core.contracts import Comparison, ComponentResults, Measurement
 from twinset.core.data.dataset import Dataset
 from twinset.core.findings import Finding, TextAnomalyShare
 from twinset.core.parameters import Ge, Margin
@@ -16,7 +16,7 @@ from twinset.core.stats.bootstrap import Groups
 
 from .._bootstrap_metric import Floats, TextMetric, text_columns
 from .._results import largest_first
-from .._samples import common_size, draw_samples
+from .._samples import common_size, draw_samples, require_rows
 from ._known_texts import AnnotatedText, KnownSpans, KnownTexts, TextAnomaly
 from ._text_patterns import text_values
 
@@ -75,8 +75,7 @@ class TextAnomalies(TextMetric):
         """Return the largest excess rate, 0 to 1; facts hold the rate of each kind, largest first."""
         text_columns(comparison)
         n = common_size(comparison, self.max_rows, _MIN_ROWS, "texts")
-        if len(comparison.train) < _MIN_ROWS:
-            raise NotMeasurable(f"it needs at least {_MIN_ROWS} texts in each set")
+        require_rows([comparison.train], _MIN_ROWS, "texts")
         train = comparison.train.at_most(self.max_rows, rng)
         reference, synthetic = draw_samples(comparison, n, rng)
         if "anomalies" not in comparison.cache:

@@ -16,7 +16,7 @@ from twinset.core.stats.bootstrap import Groups
 
 from .._bootstrap_metric import Bools, TextMetric, text_columns
 from .._results import average_components, largest_first
-from .._samples import place_levels
+from .._samples import cached, place_levels, require_rows
 from ._forecasts import MISSING, UNKNOWN, Forecaster, resample_fractions, stray_fractions
 
 _MIN_ROWS = 50  # fewer texts hold too few words twice for a model to learn from
@@ -63,16 +63,14 @@ class TextLabels(TextMetric):
         texts = text_columns(comparison)
         train = comparison.train.at_most(self.max_rows, rng)
         synthetic = comparison.synthetic.at_most(self.max_rows, rng)
-        if min(len(train), len(synthetic)) < _MIN_ROWS:
-            raise NotMeasurable(f"it needs at least {_MIN_ROWS} texts in each set")
+        require_rows((train, synthetic), _MIN_ROWS, "texts")
         labels = self._label_columns(train)
         if not labels:
             raise NotMeasurable("there is no label beside the texts")
-        if "models" not in comparison.cache:
-            comparison.cache["models"] = {name: _fit(train, texts, name) for name in labels}
-        features = word_features([synthetic], texts)[0]
-        models: dict[str, _LabelModel] = comparison.cache["models"]
-        found = []
+        models = cached(
+            comparison, "models", lambda: {name: _fit(train, texts, name) for name in labels}
+        )
+        features, found = word_features([synthetic], texts)[0], []
         for name in labels:
             model, levels = models[name]
             codes = place_levels(synthetic, name, levels, UNKNOWN, MISSING)

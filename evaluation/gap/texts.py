@@ -69,7 +69,7 @@ class Texts(TextMetric):
     Parameters
     ----------
     pattern_margin : float
-        The same for a single pattern.
+        Equivalence margin of a single pattern.
 
     References
     ----------

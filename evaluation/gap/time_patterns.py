@@ -18,6 +18,7 @@ from twinset.core.stats.bootstrap import Groups
 
 from .._bootstrap_metric import BootstrapMetric, Floats, Ints
 from .._results import Pattern, average_patterns, share_distance
+from .._samples import require_rows
 
 DAY = 86_400_000_000  # microseconds
 _MIN_ROWS = 50  # with a time: fewer leave most hours of the day empty
@@ -42,7 +43,7 @@ class TimePatterns(BootstrapMetric):
     Parameters
     ----------
     pattern_margin : float
-        The same for a single pattern: one beyond it makes the whole different.
+        Equivalence margin of a single pattern; one beyond it makes the whole different.
 
     References
     ----------
@@ -80,8 +81,7 @@ class TimePatterns(BootstrapMetric):
         names = [field.name for field in schema.of_kind("datetime")]
         if not names:
             raise NotMeasurable("no column holds dates or times")
-        if min(map(len, sets)) < _MIN_ROWS:
-            raise NotMeasurable(f"it needs at least {_MIN_ROWS} rows in each set")
+        require_rows(sets, _MIN_ROWS)
         timed = [field.name for field in schema.with_role("time") if field.name in names]
         main = timed[0] if timed else names[0] if len(names) == 1 else None
         found: list[Pattern] = []
