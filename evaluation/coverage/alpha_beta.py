@@ -72,7 +72,7 @@ class AlphaBeta(SampledMetric):
         train = comparison.train.at_most(self.max_train_rows, rng)
         known = encoder.transform(train)
         real, synthetic = (encoder.transform(part) for part in sets)
-        reach = _Reach.measure(real, synthetic)
+        reach = Reach.measure(real, synthetic)
         values = {
             "alpha-precision": alpha_precision(real, synthetic),
             "authenticity": authenticity(known, synthetic),
@@ -99,15 +99,15 @@ def alpha_precision(real: Matrix, synthetic: Matrix) -> float:
     return _evenness((distance[:, None] <= radii).mean(axis=0))
 
 
-def beta_recall(real: Matrix, synthetic: Matrix) -> float:
-    """Return how much of the real rows the synthetic ones reach, 0 to 1."""
-    return _Reach.measure(real, synthetic).recall()
-
-
 def authenticity(train: Matrix, synthetic: Matrix) -> float:
     """Return the share of synthetic rows that are no near copy of a train row, in [0, 1].
 
     A near copy lies as near to its nearest train row as any other train row does, or nearer.
+
+    Examples
+    --------
+    >>> authenticity(np.array([[0.0], [1.0], [9.0]]), np.array([[0.1], [3.0], [9.5], [30.0]]))
+    0.5
     """
     distance, index = nearest(synthetic, train, 1)
     used, place = np.unique(index[:, 0], return_inverse=True)
@@ -116,7 +116,7 @@ def authenticity(train: Matrix, synthetic: Matrix) -> float:
 
 
 @dataclass(frozen=True)
-class _Reach:
+class Reach:
     """The k synthetic neighbors of each of n real rows."""
 
     reached: Bools  # (n, k): whether each of the nearest synthetic rows is near enough
@@ -124,7 +124,8 @@ class _Reach:
     distance: Floats  # (m,): of each synthetic row from their centre
 
     @classmethod
-    def measure(cls, real: Matrix, synthetic: Matrix) -> _Reach:
+    def measure(cls, real: Matrix, synthetic: Matrix) -> Reach:
+        """Return the nearest synthetic rows of each real row."""
         distances, neighbors = nearest(real, synthetic, min(_N_NEIGHBORS, len(synthetic)))
         to_other = nearest(real, real, 2)[0][:, 1]
         centre = synthetic.mean(axis=0, dtype=np.float64)

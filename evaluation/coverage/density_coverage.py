@@ -90,7 +90,14 @@ class DensityCoverage(SampledMetric):
 def density_coverage(
     real: Matrix, synthetic: Matrix, k: int, *, real_radii: Floats | None = None
 ) -> dict[str, float]:
-    """Return precision, recall, density and coverage of two feature matrices."""
+    """Return precision, recall, density and coverage of two feature matrices.
+
+    Examples
+    --------
+    >>> real = np.array([[0.0], [1.0], [10.0], [11.0]])
+    >>> density_coverage(real, np.array([[0.5], [0.6], [0.7]]), k=1)
+    {'precision': 1.0, 'recall': 0.0, 'density': 2.0, 'coverage': 0.5}
+    """
     real_radii = radii(real, k) if real_radii is None else real_radii
     synthetic_radii = radii(synthetic, k)
     recalled, distances = [], []

@@ -17,7 +17,7 @@ from twinset.core.stats.bootstrap import Groups
 
 from .._bootstrap_metric import Floats, Ints, SampledMetric
 from .._results import share_distance
-from .._samples import MIN_SHOWN, require_rows, row_encoder
+from .._samples import MIN_SHOWN, cached, require_rows, row_encoder
 
 NamePart = tuple[float, str]
 """How many standard deviations a column sets a cluster apart, and its part of the name."""
@@ -85,11 +85,13 @@ class Modes(SampledMetric):
         require_rows((train, *sets), _MIN_ROWS)
         encoder = row_encoder(comparison, names)
         seed = draw_seed(rng)
-        if "modes" not in comparison.cache:
-            n = min(self.n_modes, max(2, len(train) // _ROWS_PER_CLUSTER))
-            fitted = _fit_clusters(encoder.transform(train), n, seed)
-            comparison.cache["modes"] = *fitted[:2], name_clusters(train, fitted[2], n)
-        centres, places, titles = comparison.cache["modes"]
+        n = min(self.n_modes, max(2, len(train) // _ROWS_PER_CLUSTER))
+
+        def find_clusters() -> tuple[Matrix, Floats, tuple[str, ...]]:
+            centres, places, labels = _fit_clusters(encoder.transform(train), n, seed)
+            return centres, places, name_clusters(train, labels, n)
+
+        centres, places, titles = cached(comparison, "modes", find_clusters)
         shares = []
         for rows in sets:
             groups = Groups.assign(len(rows), self.replicates, rng)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any
@@ -85,7 +85,9 @@ class Population(BootstrapMetric):
                 for (level, share), found in zip(own.items(), counts)
             ]
         ranked = largest_first(list(declared), np.array(distances))
-        findings = LevelShares(tuple(shares), lowest_share(shares)), ColumnDistances(ranked)
+        below = [one for one in shares if one.level != OTHER and one.found < one.declared]
+        lowest = min(below, key=lambda one: one.found / one.declared, default=None)
+        findings = LevelShares(tuple(shares), lowest), ColumnDistances(ranked)
         facts = {
             "absent": sorted(set(comparison.population) - set(declared)),
             "intersections": intersections(rows, declared),
@@ -94,7 +96,13 @@ class Population(BootstrapMetric):
 
 
 def declared_shares(column: str, shares: Mapping[str, float]) -> dict[str, float]:
-    """Return the declared shares with the rest of the population, if any, as one more level."""
+    """Return the declared shares with the rest of the population, if any, as one more level.
+
+    Examples
+    --------
+    >>> declared_shares("sex", {"F": 0.5, "M": 0.25})
+    {'F': 0.5, 'M': 0.25, '(any other)': 0.25}
+    """
     values = [float(share) for share in shares.values()]
     total = sum(values)
     if any(not 0 <= value <= 1 for value in values) or total > _MAX_TOTAL:
@@ -106,12 +114,6 @@ def declared_shares(column: str, shares: Mapping[str, float]) -> dict[str, float
     whole = total if rest == 0.0 else 1.0
     named = {str(level): value / whole for level, value in zip(shares, values)}
     return {**named, OTHER: rest}
-
-
-def lowest_share(levels: Sequence[LevelShare]) -> LevelShare | None:
-    """Return the level furthest below its declared share, None where no level is below it."""
-    below = [one for one in levels if one.level != OTHER and one.found < one.declared]
-    return min(below, key=lambda one: one.found / one.declared, default=None)
 
 
 def intersections(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -105,15 +105,17 @@ class Slices(BootstrapMetric):
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the share of rows in no such combination; findings name the slices."""
         check_not_empty(comparison)
-        comparison = _with_image_properties(comparison)
-        schema = comparison.train.schema
-        names = [n for n in comparison.reference.schema.names if schema[n].is_tabular]
-        factors = _choose_factors(comparison.train, names, rng)
+        sets = comparison.train, comparison.synthetic, comparison.reference
+        if sets[2].schema.of_kind("image"):
+            sets = described(sets[0]), described(sets[1]), described(sets[2])
+        train, synthetic, reference = sets
+        names = [n for n in reference.schema.names if train.schema[n].is_tabular]
+        factors = _choose_factors(train, names, rng)
         if not factors:
             raise NotMeasurable("no column of the train rows can be cut into levels")
-        reference = comparison.reference.at_most(self.max_rows, rng)
-        synthetic = comparison.synthetic.at_most(self.max_rows, rng)
-        train = comparison.train.at_most(len(synthetic), rng)
+        reference = reference.at_most(self.max_rows, rng)
+        synthetic = synthetic.at_most(self.max_rows, rng)
+        train = train.at_most(len(synthetic), rng)
         sizes = [factor.size for factor in factors]
         by_strength = [
             factor_tuples(len(factors), strength, _MAX_TUPLES, rng)
@@ -183,23 +185,19 @@ def covered_fraction(
     min_rows: int = 20,
     less_than: float = _UNDER,
 ) -> tuple[float, Floats]:
-    """Return the share of the real rows in no under-represented combination, and its replicates."""
+    """Return the share of the real rows in no under-represented combination, and its replicates.
+
+    Examples
+    --------
+    >>> counts = [900, 100], [990, 10]
+    >>> real, synthetic = (np.repeat([[0], [1]], n, axis=0).astype(np.int32) for n in counts)
+    >>> covered_fraction(real, synthetic, [2], [(0,)], 10, np.random.default_rng(0))[0]
+    0.9
+    """
     lost = find_underrepresented_rows(real, synthetic, sizes, tuples, min_rows, less_than)
     groups = Groups.assign(len(real), replicates, rng)
     whole, drawn = groups.shares(groups.counts(lost.astype(np.int64), 2))
     return float(whole[0, 0]), drawn[:, 0]
-
-
-def _with_image_properties(comparison: Comparison) -> Comparison:
-    """Return the comparison with columns of image properties, where it has images."""
-    if not comparison.reference.schema.of_kind("image"):
-        return comparison
-    return replace(
-        comparison,
-        train=described(comparison.train),
-        synthetic=described(comparison.synthetic),
-        reference=described(comparison.reference),
-    )
 
 
 def _choose_factors(

@@ -113,7 +113,13 @@ def _bootstrap_factor(n_blocks: int) -> float:
 
 
 def vendi_score(similarity: Floats) -> float:
-    """Return the effective number of different rows, 1 to n."""
+    """Return the effective number of different rows, 1 to n.
+
+    Examples
+    --------
+    >>> round(vendi_score(np.eye(3)), 6), round(vendi_score(np.ones((3, 3))), 6)
+    (3.0, 1.0)
+    """
     shares = np.linalg.eigvalsh(similarity / len(similarity))
     shares = shares[shares > _MIN_EIGENVALUE]
     return float(np.exp(-(shares * np.log(shares)).sum()))

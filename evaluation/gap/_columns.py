@@ -44,23 +44,19 @@ class CodedColumn:
     counts: Ints  # (k + 1,): number of rows with each value, missing last
 
     @classmethod
-    def from_numbers(cls, column: Floats) -> CodedColumn:
-        """Return the column of these numbers, NaN where missing."""
-        missing = np.isnan(column)
-        n_missing = int(np.count_nonzero(missing))
-        values, codes, counts = _find_distinct(column[~missing] if n_missing else column)
-        if n_missing:
-            present, codes = codes, np.full(len(column), len(values), dtype=np.int64)
-            codes[~missing] = present
-        return cls(values, (), codes, np.append(counts, n_missing))
-
-    @classmethod
-    def from_labels(cls, dataset: Dataset, name: str) -> CodedColumn:
-        """Return a column of labels."""
-        found, levels = dataset.codes(name)
-        codes = np.where(found < 0, len(levels), found).astype(np.int64)
-        counts = np.bincount(codes, minlength=len(levels) + 1)
-        return cls(np.arange(len(levels), dtype=np.float64), levels, codes, counts)
+    def from_rows(cls, rows: Dataset, name: str) -> CodedColumn:
+        """Return a column of any tabular kind."""
+        if not rows.schema[name].has_order:
+            found, levels = rows.codes(name)
+            codes = np.where(found < 0, len(levels), found).astype(np.int64)
+            counts = np.bincount(codes, minlength=len(levels) + 1)
+            return cls(np.arange(len(levels), dtype=np.float64), levels, codes, counts)
+        column = rows.values(name)
+        present = ~np.isnan(column)
+        values, places, counts = _find_distinct(column[present])
+        codes = np.full(len(column), len(values), dtype=np.int64)
+        codes[present] = places
+        return cls(values, (), codes, np.append(counts, np.count_nonzero(~present)))
 
 
 @dataclass(frozen=True)
@@ -85,14 +81,9 @@ class PooledColumn:
         field, key = reference.schema[name], f"coded {name}"
         cache = {} if cache is None else cache
 
-        def code(rows: Dataset) -> CodedColumn:
-            if field.has_order:
-                return CodedColumn.from_numbers(rows.values(name))
-            return CodedColumn.from_labels(rows, name)
-
         if key not in cache:
-            cache[key] = code(reference)
-        coded = (code(synthetic), cache[key])
+            cache[key] = CodedColumn.from_rows(reference, name)
+        coded = (CodedColumn.from_rows(synthetic, name), cache[key])
         if field.has_order:
             own = [column.values for column in coded]
             values, place = np.unique(np.concatenate(own), return_inverse=True)

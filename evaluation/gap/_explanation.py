@@ -15,16 +15,21 @@ from twinset.core.data.schema import Field
 from twinset.core.data.where import Where
 from twinset.core.features.discriminator import build_discriminator_table
 from twinset.core.features.encoder import FeatureEncoder
-from twinset.core.findings import ConfidentRow, RegionShare
+from twinset.core.findings import (
+    ConfidentRow,
+    ConfidentRows,
+    FeatureImportances,
+    Finding,
+    RegionShare,
+)
 from twinset.core.stats.hypothesis_tests import excess_p
+from twinset.core.stats.roc_auc import areas
 
 from .._bootstrap_metric import Bools, Floats, Ints
 from .._samples import MIN_SHOWN, shown_share
 from ._columns import choose_rounding_steps, compute_roundness, count_rounding_steps
 
 Matrix = npt.NDArray[np.floating]
-Predictor = Callable[[Floats], Floats]
-"""Rows of a `RowTable` -> predicted probability that each is synthetic."""
 
 # Cells of shuffled copies that are predicted in all: more takes longer than the fits themselves,
 # fewer makes the drops of weak columns noise.
@@ -97,10 +102,27 @@ class RowTable:
         return replace(self, x=x)
 
 
+def predict_folds(table: RowTable, fold: Ints, models: Sequence[Any]) -> Floats:
+    """Return the probability that each row is synthetic, by the model that has not seen its fold."""
+    probability = np.empty(len(table.y))
+    for k, model in enumerate(models):
+        probability[fold == k] = _predict(model, table.x[fold == k])
+    return probability
+
+
+def _predict(model: Any, x: Floats) -> Floats:
+    return np.asarray(model.predict_proba(x)[:, 1])
+
+
+def compute_area(real: Floats, synthetic: Floats) -> float:
+    """Return the area under the ROC curve."""
+    return float(areas(real, synthetic)[0])
+
+
 def column_importance(
     table: RowTable,
     fold: Ints,
-    predictors: Sequence[Predictor],
+    models: Sequence[Any],
     score: Callable[[Floats, Floats], float],
     rng: np.random.Generator,
 ) -> dict[str, float]:
@@ -110,10 +132,10 @@ def column_importance(
     wrong distribution would go on separating the sets.
     """
     names = list(table.places)
-    n_cells = table.x.shape[1] * len(names) * len(predictors)
+    n_cells = table.x.shape[1] * len(names) * len(models)
     max_rows = max(_MIN_SHUFFLED_ROWS, _MAX_SHUFFLED_CELLS // n_cells)
     truth, before, after = [], [], []
-    for k, predict in enumerate(predictors):
+    for k, model in enumerate(models):
         rows = np.flatnonzero(fold == k)
         rows = np.sort(rng.choice(rows, min(max_rows, len(rows)), replace=False))
         x = table.x[rows]
@@ -122,8 +144,8 @@ def column_importance(
             place = table.places[name]
             copy[:, place] = x[rng.permutation(len(rows))][:, place]
         truth.append(table.y[rows])
-        before.append(predict(x))
-        after.append(predict(shuffled.reshape(-1, x.shape[1])).reshape(len(names), len(rows)))
+        before.append(_predict(model, x))
+        after.append(_predict(model, shuffled.reshape(-1, x.shape[1])).reshape(len(names), -1))
     y, whole, parts = np.concatenate(truth), np.concatenate(before), np.concatenate(after, axis=1)
     full = score(whole[y == 0], whole[y == 1])
     drops = {name: full - score(part[y == 0], part[y == 1]) for name, part in zip(names, parts)}
@@ -154,24 +176,6 @@ def find_important_columns(
     return [name for name, drop in importance.items() if 0 < share * largest <= drop][:_MAX_NAMED]
 
 
-def is_clear(area: float, n_real: int, n_synthetic: int) -> bool:
-    """Return whether an area under the ROC curve lies three standard errors above one half.
-
-    Without any difference the area has the standard error sqrt((m + n + 1) / (12 m n)) (Mann-Whitney).
-    """
-    error = np.sqrt((n_real + n_synthetic + 1) / (12 * n_real * n_synthetic))
-    return bool(area > 0.5 + _CLEAR_ERRORS * error)
-
-
-def is_clear_at_the_top(real: Floats, synthetic: Floats) -> bool:
-    """Return whether synthetic rows are frequent beyond chance (Fisher) in the highest fortieth.
-
-    A few plain fakes among many perfect rows hardly move an area.
-    """
-    n_synthetic, n_real = _count_top(real, synthetic)
-    return excess_p(n_synthetic, len(synthetic), n_real, len(real)) < _TOP_ALPHA
-
-
 def top_lift(real: Floats, synthetic: Floats) -> float:
     """Return the share of the synthetic rows in the highest fortieth of all, less that of real ones."""
     n_synthetic, n_real = _count_top(real, synthetic)
@@ -196,6 +200,40 @@ class DiscriminatorScores:
     def is_synthetic(self) -> Bools:
         """Which rows are synthetic, shape (m + n,)."""
         return np.arange(len(self.probability)) >= len(self.reference)
+
+
+def explain_discriminator(
+    table: RowTable,
+    scores: DiscriminatorScores,
+    models: Sequence[Any],
+    area_without: Callable[[str], float],
+    places: Ints,
+    train: Dataset,
+    rng: np.random.Generator,
+) -> tuple[Finding, ...]:
+    """Return the columns that a discriminator needs and its most confident rows, if it sees any.
+
+    `area_without` is the area of one that is fitted without a column.
+    """
+    low, high = (scores.probability[scores.is_synthetic == kind] for kind in (False, True))
+    n, m = len(low), len(high)
+    # Without any difference the area has the standard error sqrt((m + n + 1) / (12 m n))
+    # (Mann-Whitney). A few plain fakes among many perfect rows hardly move it.
+    clear = compute_area(low, high) > 0.5 + _CLEAR_ERRORS * np.sqrt((n + m + 1) / (12 * n * m))
+    n_synthetic, n_real = _count_top(low, high)
+    # Where the discriminator guesses, the importance of a column is noise.
+    if not clear and excess_p(n_synthetic, m, n_real, n) >= _TOP_ALPHA:
+        return ()
+    score = compute_area if clear else top_lift
+    importance = column_importance(table, scores.fold, models, score, rng)
+    if clear:
+        importance = rank_close_columns(importance, area_without)
+    named = find_important_columns(importance)
+    features = FeatureImportances(importance, tuple(named))
+    if not named:
+        return (features,)
+    rows = find_confident_rows(scores, named, places, train)
+    return features, ConfidentRows(rows, find_common_condition(scores, list(importance)))
 
 
 def find_confident_rows(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -116,26 +117,25 @@ def _fit_forest(x: Floats, labels: Ints, n_labels: int, seed: int) -> Forecaster
         n_estimators=_N_TREES,
         min_samples_leaf=_MIN_LEAF,
         max_features=_FEATURE_SHARE,
+        oob_score=True,
         random_state=seed,
-    ).fit(x, labels)
-    counts = np.bincount(labels, minlength=n_labels) + 0.5
-    rows, probabilities = _predict_out_of_bag(model, x)
-    return Forecaster.sharpen(
-        model, counts / counts.sum(), probabilities, labels[rows], _FOREST_POWERS, _MIN_FOREST_STRAY
     )
-
-
-def _predict_out_of_bag(model: Any, x: Floats) -> tuple[Ints, Floats]:
-    """Return rows that some trees were not fitted on, and the mean prediction of these, (r,), (r, k)."""
+    with warnings.catch_warnings():  # that rows are in the samples of all trees: they are left out
+        warnings.simplefilter("ignore", UserWarning)
+        model.fit(x, labels)
+    counts = np.bincount(labels, minlength=n_labels) + 0.5
     # Evenly spaced, so that all parts of a sorted table are used.
     rows = np.linspace(0, len(x) - 1, min(len(x), _SHARPENED_ROWS)).astype(int)
-    total, n_trees = np.zeros((len(rows), len(model.classes_))), np.zeros((len(rows), 1))
-    for tree, fitted in zip(model.estimators_, model.estimators_samples_):
-        unseen = np.flatnonzero(~np.isin(rows, fitted))
-        total[unseen] += tree.predict_proba(x[rows[unseen]].astype(np.float32))
-        n_trees[unseen] += 1
-    known = np.flatnonzero(n_trees)
-    return rows[known], total[known] / n_trees[known]
+    probabilities = model.oob_decision_function_[rows]
+    known = probabilities.sum(axis=1) > 0
+    return Forecaster.sharpen(
+        model,
+        counts / counts.sum(),
+        probabilities[known],
+        labels[rows[known]],
+        _FOREST_POWERS,
+        _MIN_FOREST_STRAY,
+    )
 
 
 def fit_tree_feature(real: Dataset, name: str) -> Callable[[Dataset], Floats]:

@@ -20,8 +20,12 @@ from .._results import Pattern, Shares, share_distance
 PieceSplitter = Callable[[str], Sequence[str]]
 Spans = Sequence[Mapping[str, Any]]
 
-MAX_PIECES = 2_000  # most frequent pieces with a cell of their own: of more, rare ones are chance
+_MAX_PIECES = 2_000  # most frequent pieces with a cell of their own: of more, rare ones are chance
 _MIN_USES = 10  # in real texts: the share of a rarer piece is mostly chance
+_N_LENGTH_BINS = 10  # deciles of the number of words: finer bins hold single lengths
+# Of few pieces, so that chance between rare ones does not hide what is off.
+_MAX_ORDER_PIECES, _MAX_ENDS = 100, 12
+_MIN_NUMBERS = 100  # in train texts: of fewer, the shares of sizes are chance
 _COMMON_WORDS = 200  # that keep their spelling in the order of words: mostly function words
 _MIN_REPEAT_WORDS = 5  # shorter texts often differ by one word only: "play jazz", "play rock"
 _N_MIXTURES = 25  # points of the divergence frontier, as in MAUVE
@@ -87,7 +91,7 @@ def piece_pattern(
     sets: Sequence[Sequence[Sequence[str]]],
     groups: Sequence[Groups],
     *,
-    max_pieces: int = MAX_PIECES,
+    max_pieces: int = _MAX_PIECES,
     min_total: int = 0,
 ) -> Iterator[Pattern]:
     """Yield the total variation distance of the pieces of reference and synthetic texts."""
@@ -129,6 +133,40 @@ def _shares(groups: Groups, counts: Floats) -> Shares:
     """Return shares as `Groups.shares` does; a replicate without any piece has shares of 0."""
     whole, drawn = counts.sum(axis=0, keepdims=True), groups.draws @ counts
     return whole / whole.sum(), drawn / np.maximum(drawn.sum(axis=1, keepdims=True), 1)
+
+
+def text_patterns(
+    name: str, train: Sequence[str], sets: Sequence[Sequence[str]], groups: Sequence[Groups]
+) -> Iterator[Pattern]:
+    """Yield the distances of lengths, characters, words and pairs of words."""
+    known, *lengths = (np.array([len(split_words(text)) for text in own]) for own in (train, *sets))
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, _N_LENGTH_BINS + 1)[1:-1]))
+    counts = [
+        own.counts(np.searchsorted(edges, length, side="right"), len(edges) + 1)
+        for own, length in zip(groups, lengths)
+    ]
+    yield cumulative_pattern(f"length of {name}", counts, groups)
+    yield last_word_pattern(name, train, sets, groups)
+    order = order_splitter(train)
+    splitters: tuple[tuple[str, PieceSplitter, int, int], ...] = (
+        ("characters", list, _MAX_PIECES, 0),
+        ("shapes of words", word_shapes, _MAX_PIECES, 0),
+        ("words", split_words, _MAX_PIECES, 0),
+        ("pairs of words", word_pairs, _MAX_PIECES, 0),
+        ("order of words", order, _MAX_ORDER_PIECES, 0),
+        ("ends", lambda text: order(text)[-1:], _MAX_ENDS, 0),
+        ("numbers", number_sizes, _MAX_PIECES, _MIN_NUMBERS),
+    )
+    for title, split, max_pieces, min_total in splitters:
+        known_pieces, *pieces = ([split(text) for text in own] for own in (train, *sets))
+        yield from piece_pattern(
+            f"{title} of {name}",
+            known_pieces,
+            pieces,
+            groups,
+            max_pieces=max_pieces,
+            min_total=min_total,
+        )
 
 
 def last_word_pattern(

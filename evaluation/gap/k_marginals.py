@@ -119,7 +119,13 @@ class KMarginals(BootstrapMetric):
 def choose_triples(
     names: Sequence[str], target: str | None, n: int, rng: np.random.Generator
 ) -> list[Triple]:
-    """Return `n` random triples of names, and all those with the target where these are at most `n`."""
+    """Return `n` random triples of names, and all those with the target where these are at most `n`.
+
+    Examples
+    --------
+    >>> choose_triples(["a", "b", "c"], None, 5, np.random.default_rng(0))
+    [('a', 'b', 'c')]
+    """
     every = range(len(names))
     if comb(len(names), _SIZE) <= n:
         chosen = set(combinations(every, _SIZE))

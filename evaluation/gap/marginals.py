@@ -18,7 +18,7 @@ from twinset.core.stats.hypothesis_tests import discoveries
 
 from .._bootstrap_metric import BootstrapMetric, Floats
 from .._results import share_distance
-from .._samples import check_not_empty, draw_groups, shown_share
+from .._samples import cached, check_not_empty, draw_groups, shown_share
 from ._column_tests import column_p, ks_distance, wasserstein_distance
 from ._columns import PooledColumn, cut_at, places_of
 
@@ -86,11 +86,16 @@ class Marginals(BootstrapMetric):
         }
         distances, drawn = zip(*(column_distance(column, groups) for column in columns.values()))
         ranked = dict(sorted(zip(columns, distances), key=lambda pair: (-pair[1], pair[0])))
+        train = comparison.train
+
+        def tails_of(name: str) -> Tails:
+            return cached(comparison, f"tails {name}", lambda: _find_tails(train, name))
+
         tails = [
             tail
             for name, column in columns.items()
             if column.is_number
-            for tail in _tail_gaps(column, name, _find_tails(comparison.train, name, cache), groups)
+            for tail in _tail_gaps(column, name, tails_of(name), groups)
         ]
         names, gaps, tail_draws = zip(*tails) if tails else ((), (), ())
         components = ComponentResults(
@@ -146,20 +151,15 @@ Tails = tuple[Floats, list[tuple[str, bool]]]
 """Known numbers of a column, ascending, and its tails: name, and whether it is the upper one."""
 
 
-def _find_tails(train: Dataset, name: str, cache: dict[str, Any]) -> Tails:
-    """Return the tails of a column of the train rows, kept in `cache`."""
-    key = f"tails {name}"
-    if key not in cache:
-        column = train.values(name)
-        known = np.sort(column[~np.isnan(column)])
-        tails = [
-            (tail, is_upper)
-            for tail, is_upper in (("lower tail", False), ("upper tail", True))
-            if len(known) and tail_weights(known, known, is_upper).mean() >= _MIN_TAIL
-        ]
-        cache[key] = known, tails
-    found: Tails = cache[key]
-    return found
+def _find_tails(train: Dataset, name: str) -> Tails:
+    """Return the tails of a column of the train rows."""
+    column = train.values(name)
+    known = np.sort(column[~np.isnan(column)])
+    return known, [
+        (tail, is_upper)
+        for tail, is_upper in (("lower tail", False), ("upper tail", True))
+        if len(known) and tail_weights(known, known, is_upper).mean() >= _MIN_TAIL
+    ]
 
 
 def _tail_gaps(

@@ -88,7 +88,13 @@ class MeanEmbedding(SampledMetric):
 
 
 def discrepancy(sum_x: Floats, sum_y: Floats, n: int) -> float:
-    """Return the unbiased squared discrepancy of two samples of `n` rows; it may be below 0."""
+    """Return the unbiased squared discrepancy of two samples of `n` rows; it may be below 0.
+
+    Examples
+    --------
+    >>> discrepancy(np.array([2.0, 0.0]), np.array([0.0, 2.0]), 2)
+    2.0
+    """
     # Every row's features have length 1, so that its kernel with itself is known and subtracted.
     inside = (sum_x @ sum_x - n + sum_y @ sum_y - n) / (n * (n - 1))
     return float(inside - 2 * (sum_x @ sum_y) / n**2)

@@ -97,7 +97,13 @@ class Missingness(BootstrapMetric):
 
 
 def share_gap(x: Floats, y: Floats) -> Floats:
-    """Return the difference of two missing shares as a part of the larger one, or of 1 %, in [0, 1]."""
+    """Return the difference of two missing shares as a part of the larger one, or of 1 %, in [0, 1].
+
+    Examples
+    --------
+    >>> share_gap(np.array([0.1, 0.0005]), np.array([0.05, 0.0])).round(2).tolist()
+    [0.5, 0.05]
+    """
     return np.asarray(np.abs(x - y) / np.maximum(np.maximum(x, y), _MIN_SHARE))
 
 
@@ -137,8 +143,12 @@ def _column_gap(
     if name not in cells or counts[1][1] < _MIN_MISSING or not others:
         return _Gap(name, share, None, share_p, {}), drawn
     x, y = (
-        [_count_cells(*cells[other][which], missing[which], groups[which]) for other in others]
-        for which in (0, 1)
+        [
+            # A cell more than the column has takes the rows that have a value.
+            own.counts(np.where(gone, codes, n), n + 1)[:, :n]
+            for codes, n in (cells[other][which] for other in others)
+        ]
+        for which, (own, gone) in enumerate(zip(groups, missing))
     )
     starts = np.cumsum([0, *(table.shape[1] for table in x)])[:-1]
     (x_whole, x_drawn), (y_whole, y_drawn) = (
@@ -151,14 +161,6 @@ def _column_gap(
     }
     gap = _Gap(name, share, float(row_gap(x_whole, y_whole, starts).max()), share_p, p)
     return gap, np.maximum(drawn, row_gap(x_drawn, y_drawn, starts).max(axis=1))
-
-
-def _count_cells(cells: Ints, n_cells: int, missing: Bools, groups: Groups) -> Floats:
-    """Return the rows without a value in each group and cell of another column, (g, n_cells)."""
-    rows = np.flatnonzero(missing)
-    flat = groups.group[rows] * n_cells + cells[rows]
-    counts = np.bincount(flat, minlength=groups.size * n_cells)
-    return counts.reshape(groups.size, -1).astype(np.float64)
 
 
 def _describe(

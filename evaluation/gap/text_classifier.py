@@ -75,6 +75,8 @@ class TextClassifier(TextMetric):
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the share of texts that are separated with certainty, 0 to 1."""
+        from sklearn.model_selection import PredefinedSplit, cross_val_predict
+
         names = text_columns(comparison)
         n = common_size(comparison, self.max_rows, _MIN_ROWS, "texts")
         real, synthetic = (_pieces(part, names) for part in draw_samples(comparison, n, rng))
@@ -82,11 +84,13 @@ class TextClassifier(TextMetric):
         is_synthetic = np.arange(2 * n) >= n
         fold = rng.permutation(np.arange(2 * n) % _N_FOLDS)
         seed = draw_seed(rng)
-        score = np.empty(2 * n)
-        for k in range(_N_FOLDS):
-            test = fold == k
-            model = _fit(features[~test], is_synthetic[~test], seed)
-            score[test] = model.decision_function(features[test])
+        score = cross_val_predict(
+            _build_model(seed),
+            features,
+            is_synthetic,
+            cv=PredefinedSplit(fold),
+            method="decision_function",
+        )
         threshold = np.quantile(score[~is_synthetic], 1 - _FALSE_POSITIVE_RATE, method="higher")
         (hits, hits_drawn), (errors, errors_drawn) = (
             Groups.assign(n, self.replicates, rng).means(
@@ -140,11 +144,10 @@ def _count_pieces(pieces: Sequence[set[str]]) -> tuple[Any, list[str]]:
     return features, list(counter.get_feature_names_out())
 
 
-def _fit(features: Any, is_synthetic: Bools, seed: int) -> Any:
+def _build_model(seed: int) -> Any:
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=_STRENGTH, solver="liblinear", tol=_TOLERANCE, random_state=seed)
-    return model.fit(features, is_synthetic)
+    return LogisticRegression(C=_STRENGTH, solver="liblinear", tol=_TOLERANCE, random_state=seed)
 
 
 def _find_features(
@@ -154,7 +157,7 @@ def _find_features(
     synthetic, real = (
         np.asarray(features[rows].mean(axis=0)).ravel() for rows in (is_synthetic, ~is_synthetic)
     )
-    weight = _fit(features, is_synthetic, seed).coef_[0] * (synthetic - real)
+    weight = _build_model(seed).fit(features, is_synthetic).coef_[0] * (synthetic - real)
     weight[synthetic * is_synthetic.sum() < _MIN_SHOWN_USES] = 0.0
     best = [i for i in np.argsort(-weight, kind="stable")[:_MAX_NAMED] if weight[i] > 0]
     return [known[i] if synthetic[i] > real[i] else f"too little of {known[i]}" for i in best]

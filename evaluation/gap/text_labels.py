@@ -122,7 +122,13 @@ def _fit(train: Dataset, texts: list[str], name: str) -> _LabelModel:
 
 
 def _every_fourth(codes: npt.NDArray[np.int32]) -> Bools:
-    """Return every fourth row of each label, in order; labels with fewer than four rows have none."""
+    """Return every fourth row of each label, in order; labels with fewer than four rows have none.
+
+    Examples
+    --------
+    >>> _every_fourth(np.array([0, 0, 1, 0, 0, 1])).tolist()
+    [False, False, False, False, True, False]
+    """
     order = np.argsort(codes, kind="stable")
     first = np.searchsorted(codes[order], codes[order])
     out = np.empty(len(codes), dtype=bool)

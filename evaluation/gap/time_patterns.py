@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -96,7 +97,7 @@ class TimePatterns(BootstrapMetric):
                 found += _rhythm(name, known, groups)
                 for entity in schema.with_role("group")[:1]:
                     gaps = [
-                        gaps_within(part, _entity_codes(rows, entity.name))
+                        gaps_within(part, rows.codes(entity.name)[0])
                         for part, rows in zip(times, sets)
                     ]
                     found += _gaps(entity.name, gaps, self.replicates, rng)
@@ -130,7 +131,7 @@ def months(times: Floats) -> Ints:
     return np.asarray(days.astype("datetime64[M]").astype(np.int64) % 12)
 
 
-def gaps_within(times: Floats, entity: Ints) -> Floats:
+def gaps_within(times: Floats, entity: npt.NDArray[np.integer]) -> Floats:
     """Return the microseconds between known consecutive rows of one entity, which is 0 or more."""
     known = ~np.isnan(times) & (entity >= 0)
     order = np.lexsort((times[known], entity[known]))
@@ -146,11 +147,6 @@ def autocorrelations(series: Floats, max_lag: int) -> Floats:
     return np.stack(
         [np.divide(f, square, out=np.zeros_like(f), where=square > 0) for f in found], 1
     )
-
-
-def _entity_codes(rows: Dataset, name: str) -> Ints:
-    values = np.asarray(rows.records.column(name).to_pylist(), dtype=str)
-    return np.where(rows.is_null(name), -1, np.unique(values, return_inverse=True)[1])
 
 
 def _cell_pattern(title: str, cells: list[Ints], n_cells: int, groups: list[Groups]) -> Pattern:
