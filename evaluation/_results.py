@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from twinset.core.contracts import ComponentResults, Measurement
 from twinset.core.findings import Finding
 from twinset.core.stats.bootstrap import total_variation
 
-Floats = npt.NDArray[np.float64]
+from ._bootstrap_metric import Floats
+
+Pattern = tuple[str, float, Floats]
+"""Title, distance of all rows, and its replicates, shape (b,)."""
 Shares = tuple[Floats, Floats]
 """Shares of k cells: of all rows, shape (1, k), and of each bootstrap replicate, (b, k)."""
 
@@ -24,13 +26,7 @@ def share_distance(synthetic: Shares, reference: Shares) -> tuple[float, Floats]
 
 
 def largest_first(names: Sequence[str], values: Floats) -> dict[str, float]:
-    """Return the value of each name, largest first.
-
-    Examples
-    --------
-    >>> largest_first(["a", "b"], np.array([0.1, 0.2]))
-    {'b': 0.2, 'a': 0.1}
-    """
+    """Return the value of each name, largest first."""
     return {names[i]: float(values[i]) for i in np.argsort(-values, kind="stable")}
 
 
@@ -52,3 +48,11 @@ def average_components(
         ComponentResults(kind, tuple(names), values, replicates, margin),
         facts or {},
     )
+
+
+def average_patterns(found: Sequence[Pattern], margin: float) -> Measurement:
+    """Return the mean over patterns as a measurement; facts hold each distance, largest first."""
+    titles, distances, drawn = zip(*found)
+    values = np.array(distances)
+    facts = {"patterns": largest_first(titles, values)}
+    return average_components("pattern", titles, values, np.stack(drawn, 1), margin, facts=facts)

@@ -8,14 +8,13 @@ from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.models import build_discriminator_table, fit_discriminator
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+from .._bootstrap_metric import Bools, Floats, Ints
+from .._samples import levels_by_frequency, place_levels
 
 _MAX_LEVELS = 12  # of a column whose levels are groups: more leave most groups too small
 _MAX_CLASSES = 20  # of a target: more classes leave groups without a row of most
@@ -27,32 +26,16 @@ _N_MODELS = 4  # of each set: fewer hardly measure the luck of the draw, more sh
 
 @dataclass(frozen=True)
 class TargetOutcome:
-    """The outcome of a row: its class, or a number in standard deviations.
-
-    Parameters
-    ----------
-    target : str
-        The column.
-    classes : tuple of str
-        Classes; of two the second is the positive one. Empty for a number.
-    mean, scale : float
-        Mean and standard deviation of a number among the train rows.
-    """
+    """The outcome of a row: its class, or a number in standard deviations."""
 
     target: str
-    classes: tuple[str, ...] = ()
-    mean: float = 0.0
+    classes: tuple[str, ...] = ()  # of two the second is the positive one; empty for a number
+    mean: float = 0.0  # mean and standard deviation of a number among the train rows
     scale: float = 1.0
 
     @classmethod
     def from_comparison(cls, comparison: Comparison) -> TargetOutcome:
-        """Return the outcome by the comparison's target.
-
-        Raises
-        ------
-        NotMeasurable
-            There is no target, it has one value only, or too many classes.
-        """
+        """Return the outcome by the target; NotMeasurable where it has one value or many classes."""
         target, train = comparison.target, comparison.train
         if target is None:
             raise NotMeasurable("no target column is named")
@@ -66,9 +49,7 @@ class TargetOutcome:
             if not len(values) or values.std() == 0:
                 raise NotMeasurable(f"the target '{target}' has one value only")
             return cls(target, (), float(values.mean()), float(values.std()))
-        codes, levels = train.codes(target)
-        counts = np.bincount(codes[codes >= 0], minlength=len(levels))
-        classes = tuple(levels[i] for i in np.argsort(-counts, kind="stable") if counts[i])
+        classes = tuple(levels_by_frequency(train, target))
         if not 2 <= len(classes) <= _MAX_CLASSES:
             raise NotMeasurable(
                 f"the target '{target}' has {len(classes)} classes; 2 to {_MAX_CLASSES} are looked at"
@@ -79,10 +60,8 @@ class TargetOutcome:
         """Return the number, or the position in `classes`, NaN where neither is known, shape (n,)."""
         if not self.classes:
             return rows.values(self.target)
-        codes, levels = rows.codes(self.target)
         rest = 0.0 if self.classes[0] == "" else np.nan
-        place = {level: float(i) for i, level in enumerate(self.classes)}
-        return np.array([*[place.get(level, rest) for level in levels], np.nan])[codes]
+        return place_levels(rows, self.target, self.classes, rest, np.nan)
 
     def known(self, rows: Dataset) -> Dataset:
         """Return the rows with a known outcome."""
@@ -97,10 +76,7 @@ class TargetOutcome:
         return np.asarray(truth[:, None] == np.arange(1, len(self.classes)), dtype=np.float64)
 
     def differences(self, synthetic: Floats, real: Floats) -> Floats:
-        """Return the distances of means of `matrix`, of shapes (b, g, k); the result has (b, g).
-
-        Classes: total variation distance of their shares. Numbers: absolute difference.
-        """
+        """Return the distances of means of `matrix`, shapes (b, g, k), as `GroupOutcomes` has them."""
         gap = synthetic - real
         if not self.classes:
             return np.asarray(np.abs(gap[:, :, 0]))
@@ -108,34 +84,22 @@ class TargetOutcome:
         return np.asarray((np.abs(gap).sum(axis=2) + first) / 2)
 
     def summary(self, means: Floats) -> float | dict[str, float]:
-        """Return the mean outcome of one group, shape (k,), in the target's own unit.
-
-        Shares are rounded to whole percents, so that no count of few rows follows from them.
-        """
+        """Return the mean outcome of one group, shape (k,), in the target's own unit."""
         if not self.classes:
             return self.mean + self.scale * float(means[0])
+        # Whole percents, so that no count of few rows follows from them.
         shares = [round(float(share), 2) for share in means]
         return shares[0] if len(shares) == 1 else dict(zip(self.classes[1:], shares))
 
 
 @dataclass(frozen=True)
 class Subgroups:
-    """Groups with enough rows in both sets.
+    """Groups with enough rows in both sets."""
 
-    Parameters
-    ----------
-    names : tuple of str
-        Names of the g groups, e.g. "sex = f and region = north".
-    real, synthetic : numpy.ndarray of bool, shapes (g, n) and (g, m)
-        Rows that belong to each.
-    too_few : tuple of str
-        Groups of real rows that one set has too few rows of.
-    """
-
-    names: tuple[str, ...]
-    real: Bools
-    synthetic: Bools
-    too_few: tuple[str, ...]
+    names: tuple[str, ...]  # of the g groups, e.g. "sex = f and region = north"
+    real: Bools  # (g, n): rows that belong to each
+    synthetic: Bools  # (g, m)
+    too_few: tuple[str, ...]  # groups of real rows that one set has too few rows of
 
     @classmethod
     def find(
@@ -189,11 +153,6 @@ def choose_group_columns(
 
     The requested ones; else those with a declared population; else the `max_columns` categories and
     booleans with the fewest levels, 2 to 12.
-
-    Raises
-    ------
-    NotMeasurable
-        There is no such column.
     """
     schema = comparison.reference.schema
     unknown = [name for name in requested if name not in schema.names]
@@ -219,9 +178,8 @@ def errors_by_group(
     """Return the loss, calibration and growth of the loss of each group, with an interval.
 
     The loss of a row is -log of the probability of its class, or the squared error in variances.
-    Each set trains four models, on a quarter of its rows each: their differences measure the luck of
-    the draw. Intervals hold for all groups at once (Bonferroni). Empty where a set to train on has one
-    class only, or where there is no other column.
+    Each set trains four models on a quarter of its rows each, which measures the luck of the draw.
+    Intervals hold for all groups at once (Bonferroni). Empty where nothing can be trained.
     """
     from scipy.stats import t
 
@@ -261,7 +219,7 @@ def errors_by_group(
 
 def _test_models(
     rows: Dataset,
-    parts: Sequence[npt.NDArray[np.int64]],
+    parts: Sequence[Ints],
     holdout: Dataset,
     names: list[str],
     outcome: TargetOutcome,

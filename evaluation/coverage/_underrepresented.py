@@ -10,11 +10,11 @@ from math import comb
 import numpy as np
 import numpy.typing as npt
 
+from .._bootstrap_metric import Bools, Floats
+
 Codes = npt.NDArray[np.int32]
 Cells = npt.NDArray[np.int64]
 Tuple = tuple[int, ...]
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 # Chance that any combination of an equal set is called, in one direction or the other: real rows
 # must score exactly 1 nearly always.
@@ -113,10 +113,9 @@ def find_underrepresented_rows(
 ) -> Bools:
     """Return the real rows in a combination that is under-represented in the synthetic set, shape (n,).
 
-    Its synthetic share is below `less_than` times the real one, beyond chance. With the sets exchanged,
-    these are the synthetic rows in an over-represented combination. Each number of factors, and each
-    direction, has an equal part of the 2 % by which any combination may be called by chance: single
-    levels are few, and are tested at a lower bar than the many triples.
+    Its synthetic share is below `less_than` times the real one, beyond chance. Each number of factors,
+    and each direction, has an equal part of the 2 % by which any may be called by chance: single levels
+    are few, and are tested at a lower bar than the many triples.
     """
     tested = list_tested_cells(real, sizes, tuples, min_rows)
     n_tests = count_tests(tested)
@@ -148,13 +147,7 @@ def list_tested_cells(
 
 
 def count_tests(tested: Mapping[Tuple, Cells]) -> dict[int, int]:
-    """Return the number of tests that one of each number of factors counts among.
-
-    Examples
-    --------
-    >>> count_tests({(0,): np.arange(3), (1,): np.arange(2), (0, 1): np.arange(4)})
-    {1: 20, 2: 16}
-    """
+    """Return the number of tests that one of each number of factors counts among."""
     found: Counter[int] = Counter()
     for factors, cells in tested.items():
         found[len(factors)] += len(cells)

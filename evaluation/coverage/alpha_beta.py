@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement
 from twinset.core.features.encoder import Matrix
 from twinset.core.findings import DecidingRows, NamedValues
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.neighbors import nearest
 
-from .._samples import ROW_KINDS, common_size, draw_samples, row_encoder
-
-Floats = npt.NDArray[np.float64]
+from .._bootstrap_metric import Bools, Floats, Ints, SampledMetric
+from .._samples import common_size, draw_samples, require_rows, row_encoder
 
 _LEVELS = np.linspace(0, 1, 30)  # of alpha and beta, as in the code of the paper
 _RIM = 1 + 1e-6  # factor of radii: rows exactly on the rim are inside whatever the rounding
@@ -25,7 +23,7 @@ _MIN_ROWS = 3  # each row needs another one, and its distance a third to compare
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlphaBeta(Metric):
+class AlphaBeta(SampledMetric):
     """Beta-recall: how much of the real rows, core and fringe, the synthetic rows reach.
 
     R(beta) = share of real rows whose nearest synthetic row lies no farther than their nearest other
@@ -41,14 +39,8 @@ class AlphaBeta(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, in units of the value.
-    max_rows : int
-        Rows of each set that are used, 3 or more.
     max_train_rows : int
         Rows of train that authenticity is measured against, 3 or more.
-    replicates : int
-        Bootstrap replicates; both sets are drawn, the distances stay.
 
     References
     ----------
@@ -64,8 +56,6 @@ class AlphaBeta(Metric):
         "about 0.5 themselves, not 1. Alpha-precision and authenticity are reported with it."
     )
     higher_is_better = True
-    bounds = (0.0, 1.0)
-    kinds = ROW_KINDS
     is_thorough = True
 
     margin: Margin = 0.05
@@ -76,14 +66,13 @@ class AlphaBeta(Metric):
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return beta-recall, 0 to 1; facts hold alpha-precision and authenticity."""
         n = common_size(comparison, self.max_rows, _MIN_ROWS)
-        if len(comparison.train) < _MIN_ROWS:
-            raise NotMeasurable(f"it needs at least {_MIN_ROWS} rows in each set")
+        require_rows([comparison.train], _MIN_ROWS)
         sets = draw_samples(comparison, n, rng)
         encoder = row_encoder(comparison)
         train = comparison.train.at_most(self.max_train_rows, rng)
         known = encoder.transform(train)
         real, synthetic = (encoder.transform(part) for part in sets)
-        reach = _Reach.measure(real, synthetic)
+        reach = Reach.measure(real, synthetic)
         values = {
             "alpha-precision": alpha_precision(real, synthetic),
             "authenticity": authenticity(known, synthetic),
@@ -110,11 +99,6 @@ def alpha_precision(real: Matrix, synthetic: Matrix) -> float:
     return _evenness((distance[:, None] <= radii).mean(axis=0))
 
 
-def beta_recall(real: Matrix, synthetic: Matrix) -> float:
-    """Return how much of the real rows the synthetic ones reach, 0 to 1."""
-    return _Reach.measure(real, synthetic).recall()
-
-
 def authenticity(train: Matrix, synthetic: Matrix) -> float:
     """Return the share of synthetic rows that are no near copy of a train row, in [0, 1].
 
@@ -132,25 +116,16 @@ def authenticity(train: Matrix, synthetic: Matrix) -> float:
 
 
 @dataclass(frozen=True)
-class _Reach:
-    """The synthetic neighbors of each real row.
+class Reach:
+    """The k synthetic neighbors of each of n real rows."""
 
-    Parameters
-    ----------
-    reached : numpy.ndarray of bool, shape (n, k)
-        Whether each of the k nearest synthetic rows is near enough.
-    neighbors : numpy.ndarray of int, shape (n, k)
-        Their positions.
-    distance : numpy.ndarray, shape (m,)
-        Distance of each synthetic row from their centre.
-    """
-
-    reached: npt.NDArray[np.bool_]
-    neighbors: npt.NDArray[np.int64]
-    distance: Floats
+    reached: Bools  # (n, k): whether each of the nearest synthetic rows is near enough
+    neighbors: Ints  # (n, k): their positions
+    distance: Floats  # (m,): of each synthetic row from their centre
 
     @classmethod
-    def measure(cls, real: Matrix, synthetic: Matrix) -> _Reach:
+    def measure(cls, real: Matrix, synthetic: Matrix) -> Reach:
+        """Return the nearest synthetic rows of each real row."""
         distances, neighbors = nearest(real, synthetic, min(_N_NEIGHBORS, len(synthetic)))
         to_other = nearest(real, real, 2)[0][:, 1]
         centre = synthetic.mean(axis=0, dtype=np.float64)
@@ -172,7 +147,7 @@ class _Reach:
         reached = self.reached[rows, first] & drawn[np.arange(n), first]
         return self._recall(reached, self.neighbors[rows, first])
 
-    def _recall(self, reached: npt.NDArray[np.bool_], neighbor: npt.NDArray[np.int64]) -> float:
+    def _recall(self, reached: Bools, neighbor: Ints) -> float:
         distance = self.distance[neighbor]
         within = distance[:, None] <= np.quantile(distance, _LEVELS) * _RIM
         return _evenness((reached[:, None] & within).mean(axis=0))

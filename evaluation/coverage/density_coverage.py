@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric
+from twinset.core.contracts import Comparison, Measurement
 from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import Matrix
 from twinset.core.findings import DecidingRows, NamedValues
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.stats.neighbors import nearest, squared_distances
 
-from .._samples import ROW_KINDS, common_size, draw_samples, row_encoder
-
-Floats = npt.NDArray[np.float64]
+from .._bootstrap_metric import Floats, SampledMetric
+from .._samples import common_size, draw_samples, row_encoder
 
 # Synthetic rows kept in a ball for the replicates: that none of 32 is drawn has a chance of e^-32.
 _N_NEIGHBORS = 32
@@ -25,7 +23,7 @@ _RIM = 1 + 1e-6  # factor of squared radii: rows exactly on the rim are inside w
 
 
 @dataclass(frozen=True, kw_only=True)
-class DensityCoverage(Metric):
+class DensityCoverage(SampledMetric):
     """Coverage: share of the real rows with a synthetic row in their neighborhood.
 
     The neighborhood of a row is the ball that reaches to its k-th nearest row of the same set. value =
@@ -36,14 +34,8 @@ class DensityCoverage(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, in units of the value.
     k : int
         Neighbor that the ball reaches to, 1 or more.
-    max_rows : int
-        Rows of each set that are used, above k.
-    replicates : int
-        Bootstrap replicates; both sets are drawn, the balls stay.
 
     References
     ----------
@@ -58,13 +50,10 @@ class DensityCoverage(Metric):
         "rows have no counterpart."
     )
     higher_is_better = True
-    bounds = (0.0, 1.0)
-    kinds = ROW_KINDS
 
     margin: Margin = 0.05
     k: Annotated[int, Ge(1)] = 5
     max_rows: Annotated[int, Ge(2)] = 5_000
-    replicates: Replicates = 200
 
     def __post_init__(self) -> None:
         super().__post_init__()

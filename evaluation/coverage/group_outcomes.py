@@ -8,23 +8,20 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable, Role
-from twinset.core.data.schema import TABULAR_KINDS
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable, Role
 from twinset.core.findings import GroupOutcome, GroupResults
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
+from .._bootstrap_metric import Bools, BootstrapMetric, Floats
 from .._results import average_components
 from ._group_models import Subgroups, TargetOutcome, choose_group_columns, errors_by_group
 
-Floats = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True, kw_only=True)
-class GroupOutcomes(Metric):
+class GroupOutcomes(BootstrapMetric):
     """Difference of each group's outcomes between synthetic and real rows, averaged over groups.
 
     The bias audit. value = mean_g d_g. Groups g are the levels of the columns whose population is
@@ -41,10 +38,8 @@ class GroupOutcomes(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin of the mean difference.
     group_margin : float
-        The same for a single group.
+        Equivalence margin of a single group.
     columns : tuple of str
         Columns whose levels are groups; empty for those declared, or the ones with the fewest levels.
     max_columns : int
@@ -53,8 +48,6 @@ class GroupOutcomes(Metric):
         Rows that a group needs in each set, 11 or more; smaller ones are named, not compared.
     max_rows : int
         Rows that each model is trained on, 100 or more.
-    replicates : int
-        Bootstrap replicates.
 
     References
     ----------
@@ -82,9 +75,7 @@ class GroupOutcomes(Metric):
         "often loans are granted to women; 0 is equal. It does not say that the real rows are fair."
     )
     roles = frozenset({Role.REPRESENTATION})
-    higher_is_better = False
     bounds = (0.0, math.inf)
-    kinds = TABULAR_KINDS
     is_thorough = True
 
     margin: Margin = 0.03
@@ -93,7 +84,6 @@ class GroupOutcomes(Metric):
     max_columns: Annotated[int, Ge(1)] = 6
     min_rows: Annotated[int, Ge(11)] = 50
     max_rows: Annotated[int, Ge(100)] = 20_000
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean difference of the groups' outcomes, 0 or more."""
@@ -153,9 +143,7 @@ def _to_result(
     )
 
 
-def _mean_outcomes(
-    groups: Groups, members: npt.NDArray[np.bool_], outcome: Floats
-) -> tuple[Floats, Floats]:
+def _mean_outcomes(groups: Groups, members: Bools, outcome: Floats) -> tuple[Floats, Floats]:
     """Return the mean outcome of each group: of all rows, shape (1, g, k), and replicated, (b, g, k).
 
     `members` are the rows of each group, shape (g, n), and `outcome` has the shape (n, k).

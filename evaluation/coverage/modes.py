@@ -6,21 +6,19 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, ComponentResults, Measurement, Metric, NotMeasurable
+from twinset.core.contracts import Comparison, ComponentResults, Measurement
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.encoder import Matrix
 from twinset.core.findings import ClusterShare, ClusterShares
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
+from .._bootstrap_metric import Floats, Ints, SampledMetric
 from .._results import share_distance
-from .._samples import MIN_SHOWN, ROW_KINDS, row_encoder
+from .._samples import MIN_SHOWN, cached, require_rows, row_encoder
 
-Floats = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
 NamePart = tuple[float, str]
 """How many standard deviations a column sets a cluster apart, and its part of the name."""
 
@@ -32,7 +30,7 @@ _MIN_STRENGTH = 0.5  # standard deviations: columns below it do not set a cluste
 
 
 @dataclass(frozen=True, kw_only=True)
-class Modes(Metric):
+class Modes(SampledMetric):
     """Total variation distance of the shares of clusters of similar real rows.
 
     k-means on the features divides the real train rows into clusters; each reference and each
@@ -43,16 +41,10 @@ class Modes(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, in units of the value.
     mode_margin : float
         Equivalence margin of the share of one cluster.
     n_modes : int
         Number of clusters, 2 or more; fewer for few rows, 25 train rows for each.
-    max_rows : int
-        Rows of each set that are used, 100 or more.
-    replicates : int
-        Bootstrap replicates; the clusters are not fitted again.
 
     References
     ----------
@@ -77,15 +69,11 @@ class Modes(Metric):
         "Real rows are divided into clusters of similar rows, and the shares of the clusters are "
         "compared: 0 is the same shares. A cluster without synthetic rows is a hole in the set."
     )
-    higher_is_better = False
-    bounds = (0.0, 1.0)
-    kinds = ROW_KINDS
 
     margin: Margin = 0.04
     mode_margin: Margin = 0.03
     n_modes: Annotated[int, Ge(2)] = 16
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the distance of the clusters' shares, 0 to 1."""
@@ -94,15 +82,16 @@ class Modes(Metric):
             part.select(names).at_most(self.max_rows, rng)
             for part in (comparison.train, comparison.reference, comparison.synthetic)
         )
-        if min(map(len, (train, *sets))) < _MIN_ROWS:
-            raise NotMeasurable(f"it needs at least {_MIN_ROWS} rows in each set")
+        require_rows((train, *sets), _MIN_ROWS)
         encoder = row_encoder(comparison, names)
         seed = draw_seed(rng)
-        if "modes" not in comparison.cache:
-            n = min(self.n_modes, max(2, len(train) // _ROWS_PER_CLUSTER))
-            fitted = _fit_clusters(encoder.transform(train), n, seed)
-            comparison.cache["modes"] = *fitted[:2], name_clusters(train, fitted[2], n)
-        centres, places, titles = comparison.cache["modes"]
+        n = min(self.n_modes, max(2, len(train) // _ROWS_PER_CLUSTER))
+
+        def find_clusters() -> tuple[Matrix, Floats, tuple[str, ...]]:
+            centres, places, labels = _fit_clusters(encoder.transform(train), n, seed)
+            return centres, places, name_clusters(train, labels, n)
+
+        centres, places, titles = cached(comparison, "modes", find_clusters)
         shares = []
         for rows in sets:
             groups = Groups.assign(len(rows), self.replicates, rng)
@@ -126,7 +115,7 @@ class Modes(Metric):
         return Measurement(distance, replicates, findings, components, {"max_rows": self.max_rows})
 
 
-def _fit_clusters(features: Matrix, n: int, seed: int) -> tuple[Matrix, Floats, Labels]:
+def _fit_clusters(features: Matrix, n: int, seed: int) -> tuple[Matrix, Floats, Ints]:
     """Return n centres, their places on the two main directions, and the cluster of each row."""
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
@@ -144,11 +133,11 @@ def _fit_clusters(features: Matrix, n: int, seed: int) -> tuple[Matrix, Floats, 
     return centres, places, model.labels_.astype(np.int64)
 
 
-def name_clusters(rows: Dataset, labels: Labels, n: int) -> tuple[str, ...]:
-    """Return a name of each cluster: levels that are more frequent in it, numbers that are high or low.
+def name_clusters(rows: Dataset, labels: Ints, n: int) -> tuple[str, ...]:
+    """Return a name of each cluster: levels that are more frequent in it, numbers high or low.
 
-    Numbers are only named high or low, and levels only where 11 rows of the cluster have them. A
-    cluster that no column sets apart, as of images, is numbered; equal names are numbered too.
+    Levels are named where 11 rows of the cluster have them; clusters without or of equal names get
+    numbers.
     """
     parts: list[list[NamePart]] = [[] for _ in range(n)]
     for field in rows.schema.fields:
@@ -170,7 +159,7 @@ def name_clusters(rows: Dataset, labels: Labels, n: int) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _level_parts(rows: Dataset, name: str, labels: Labels, n: int) -> dict[int, NamePart]:
+def _level_parts(rows: Dataset, name: str, labels: Ints, n: int) -> dict[int, NamePart]:
     """Return the level of each cluster whose share is most above that of all rows."""
     codes, levels = rows.codes(name)
     known = codes >= 0
@@ -190,7 +179,7 @@ def _level_parts(rows: Dataset, name: str, labels: Labels, n: int) -> dict[int, 
     }
 
 
-def _number_parts(rows: Dataset, name: str, labels: Labels, n: int) -> dict[int, NamePart]:
+def _number_parts(rows: Dataset, name: str, labels: Ints, n: int) -> dict[int, NamePart]:
     """Return how far the mean rank of each cluster lies from the middle."""
     values = rows.values(name)
     known = ~np.isnan(values)

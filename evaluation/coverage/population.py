@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable, Role
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable, Role
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.findings import ColumnDistances, LevelShare, LevelShares
-from twinset.core.parameters import Margin, Replicates
+from twinset.core.parameters import Margin
 from twinset.core.stats.hypothesis_tests import declared_columns
 
+from .._bootstrap_metric import BootstrapMetric, Ints
 from .._results import largest_first
-
-Codes = npt.NDArray[np.int64]
 
 OTHER = "(any other)"
 _MIN_EXPECTED = 20  # rows of an intersection under independence: fewer are absent by chance
@@ -29,7 +26,7 @@ _MIN_TOTAL, _MAX_TOTAL = 0.985, 1.005
 
 
 @dataclass(frozen=True, kw_only=True)
-class Population(Metric):
+class Population(BootstrapMetric):
     """Largest distance of a column's shares from those that the brief declares for the population.
 
     value = max_j sum_k |p_j(k) - declared_j(k)| / 2 over the declared columns j, in [0, 1]: the share
@@ -40,13 +37,6 @@ class Population(Metric):
     Groups of several columns are declared as their names and levels are read: under "sex and town" the
     share of "f and Bath". They count like a column. Intersections that nobody declared do not count;
     facts hold how frequent each pair of declared levels is beside what it would be under independence.
-
-    Parameters
-    ----------
-    margin : float
-        Equivalence margin, in units of the value.
-    replicates : int
-        Bootstrap replicates.
 
     References
     ----------
@@ -61,14 +51,10 @@ class Population(Metric):
         "compares with the declaration, not with the real rows, which may be biased themselves."
     )
     roles = frozenset({Role.REPRESENTATION, Role.DECLARED_SHARES})
-    higher_is_better = False
-    bounds = (0.0, 1.0)
-    kinds = TABULAR_KINDS
     has_floor = False
     needs_real = False
 
     margin: Margin = 0.05
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the distance of the worst column; findings hold every column's and level's shares."""
@@ -99,7 +85,9 @@ class Population(Metric):
                 for (level, share), found in zip(own.items(), counts)
             ]
         ranked = largest_first(list(declared), np.array(distances))
-        findings = LevelShares(tuple(shares), lowest_share(shares)), ColumnDistances(ranked)
+        below = [one for one in shares if one.level != OTHER and one.found < one.declared]
+        lowest = min(below, key=lambda one: one.found / one.declared, default=None)
+        findings = LevelShares(tuple(shares), lowest), ColumnDistances(ranked)
         facts = {
             "absent": sorted(set(comparison.population) - set(declared)),
             "intersections": intersections(rows, declared),
@@ -109,11 +97,6 @@ class Population(Metric):
 
 def declared_shares(column: str, shares: Mapping[str, float]) -> dict[str, float]:
     """Return the declared shares with the rest of the population, if any, as one more level.
-
-    Raises
-    ------
-    NotMeasurable
-        A share lies outside 0 to 1, or they add up to more than 1.
 
     Examples
     --------
@@ -133,20 +116,10 @@ def declared_shares(column: str, shares: Mapping[str, float]) -> dict[str, float
     return {**named, OTHER: rest}
 
 
-def lowest_share(levels: Sequence[LevelShare]) -> LevelShare | None:
-    """Return the level furthest below its declared share, None where no level is below it."""
-    below = [one for one in levels if one.level != OTHER and one.found < one.declared]
-    return min(below, key=lambda one: one.found / one.declared, default=None)
-
-
 def intersections(
     dataset: Dataset, declared: Mapping[str, Mapping[str, float]]
 ) -> list[dict[str, Any]]:
-    """Return pairs of declared levels, the rarest compared with independence first.
-
-    Pairs of which fewer than 20 rows are expected, and pairs that are declared themselves, are
-    excluded; ten are listed.
-    """
+    """Return ten pairs of declared levels, the rarest compared with independence first."""
     names, n = dataset.schema.names, len(dataset)
     known = {frozenset(declared_columns(key, names)) for key in declared}
     found: list[dict[str, Any]] = []
@@ -168,7 +141,7 @@ def intersections(
     return found[:_MAX_LISTED]
 
 
-def _level_places(dataset: Dataset, column: str, declared: Mapping[str, float]) -> Codes:
+def _level_places(dataset: Dataset, column: str, declared: Mapping[str, float]) -> Ints:
     """Return the position of each row's level among those declared; any other, or missing, is last."""
     first, *others = declared_columns(column, dataset.schema.names)
     codes, levels = dataset.codes(first)

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable, Role
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable, Role
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.features.discretize import N_BINS, Factor, infer_factors
 from twinset.core.features.image_statistics import described
-from twinset.core.features.slice_search import Slice, search_slices
+from twinset.core.features.slice_search import search_slices
 from twinset.core.findings import (
-    ColumnLimit,
     DecidingRows,
     DetectableRegion,
     Finding,
-    RegionShare,
     RegionShares,
 )
 from twinset.core.parameters import Ge, Interval, Margin
 from twinset.core.stats.bootstrap import Groups
 
-from .._samples import check_not_empty
+from .._bootstrap_metric import BootstrapMetric, Floats
+from .._samples import check_not_empty, limit_columns
 from ._underrepresented import (
     Codes,
     Tuple,
@@ -41,8 +39,6 @@ from ._underrepresented import (
     list_tested_cells,
 )
 
-Floats = npt.NDArray[np.float64]
-
 _MAX_FACTORS = 40  # columns, at random of more: triples grow with their third power
 _MAX_TUPLES = 600  # sets of one, two or three factors, at random of more
 _MAX_STRENGTH = 3  # factors of a combination: of four, few real sets have 20 rows in each
@@ -53,7 +49,7 @@ _DETECTABLE_ROWS = 1.372
 
 
 @dataclass(frozen=True, kw_only=True)
-class Slices(Metric):
+class Slices(BootstrapMetric):
     """Share of the rows in regions that both sets have in about the same share.
 
     Columns are cut into levels: labels (rare ones together), and quantile bins of numbers and dates. A
@@ -69,14 +65,10 @@ class Slices(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin: share of the rows in under-represented, or in over-represented, combinations.
     min_rows : int
         Real rows that a combination needs to be tested.
     max_rows : int
         Rows of each set that are used.
-    replicates : int
-        Bootstrap replicates; the real rows are drawn, 2 to 1,000.
 
     References
     ----------
@@ -92,7 +84,6 @@ class Slices(Metric):
     )
     roles = frozenset({Role.REPRESENTATION})
     higher_is_better = True
-    bounds = (0.0, 1.0)
     kinds = TABULAR_KINDS | {"image", "boxes"}
 
     margin: Margin = 0.02
@@ -112,15 +103,17 @@ class Slices(Metric):
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the share of rows in no such combination; findings name the slices."""
         check_not_empty(comparison)
-        comparison = _with_image_properties(comparison)
-        schema = comparison.train.schema
-        names = [n for n in comparison.reference.schema.names if schema[n].is_tabular]
-        factors = _choose_factors(comparison.train, names, rng)
+        sets = comparison.train, comparison.synthetic, comparison.reference
+        if sets[2].schema.of_kind("image"):
+            sets = described(sets[0]), described(sets[1]), described(sets[2])
+        train, synthetic, reference = sets
+        names = [n for n in reference.schema.names if train.schema[n].is_tabular]
+        factors = _choose_factors(train, names, rng)
         if not factors:
             raise NotMeasurable("no column of the train rows can be cut into levels")
-        reference = comparison.reference.at_most(self.max_rows, rng)
-        synthetic = comparison.synthetic.at_most(self.max_rows, rng)
-        train = comparison.train.at_most(len(synthetic), rng)
+        reference = reference.at_most(self.max_rows, rng)
+        synthetic = synthetic.at_most(self.max_rows, rng)
+        train = train.at_most(len(synthetic), rng)
         sizes = [factor.size for factor in factors]
         by_strength = [
             factor_tuples(len(factors), strength, _MAX_TUPLES, rng)
@@ -156,23 +149,22 @@ class Slices(Metric):
             "n_bins": N_BINS,
             "least_region_that_shows": detectable,
         }
-        findings: list[Finding] = [
-            _regions(search_slices(reference, synthetic, factors)),
-            self._deciding(value, len(reference), detectable),
-        ]
+        slices = search_slices(reference, synthetic, factors)
+        missing, surplus = (
+            tuple(one.region for one in slices if one.is_missing == kind) for kind in (True, False)
+        )
+        findings = RegionShares(missing, surplus), self._deciding(value, len(reference), detectable)
+        limits: tuple[Finding, ...] = limit_columns(len(factors), len(names))
         if detectable > self.margin:
             needed = compute_rows_needed(self.margin, n_cells) if self.margin > 0 else None
-            findings.append(DetectableRegion(detectable, self.margin, needed))
-        if len(names) > len(factors):
-            findings.append(ColumnLimit(len(factors), len(names)))
+            limits = DetectableRegion(detectable, self.margin, needed), *limits
         drawn = np.minimum(under_drawn, over_drawn)
-        return Measurement(value, drawn, tuple(findings), facts=facts)
+        return Measurement(value, drawn, (*findings, *limits), facts=facts)
 
     def _deciding(self, value: float, n_rows: int, detectable: float) -> DecidingRows:
         """Return the rows that decide: all, where more than the margin is lost.
 
-        Otherwise they are as many as could have shown a loss. With few rows the harness then finds the
-        smallest detectable degradation above the margin, so that no set passes by being small.
+        Otherwise as many as could have shown a loss, so that no set passes by being small.
         """
         if 1 - value > self.margin:
             return DecidingRows(n_rows, "rows in each set")
@@ -195,8 +187,8 @@ def covered_fraction(
 
     Examples
     --------
-    >>> real = np.repeat([[0], [1]], [900, 100], axis=0).astype(np.int32)
-    >>> synthetic = np.repeat([[0], [1]], [990, 10], axis=0).astype(np.int32)
+    >>> counts = [900, 100], [990, 10]
+    >>> real, synthetic = (np.repeat([[0], [1]], n, axis=0).astype(np.int32) for n in counts)
     >>> covered_fraction(real, synthetic, [2], [(0,)], 10, np.random.default_rng(0))[0]
     0.9
     """
@@ -204,18 +196,6 @@ def covered_fraction(
     groups = Groups.assign(len(real), replicates, rng)
     whole, drawn = groups.shares(groups.counts(lost.astype(np.int64), 2))
     return float(whole[0, 0]), drawn[:, 0]
-
-
-def _with_image_properties(comparison: Comparison) -> Comparison:
-    """Return the comparison with columns of image properties, where it has images."""
-    if not comparison.reference.schema.of_kind("image"):
-        return comparison
-    return replace(
-        comparison,
-        train=described(comparison.train),
-        synthetic=described(comparison.synthetic),
-        reference=described(comparison.reference),
-    )
 
 
 def _choose_factors(
@@ -248,11 +228,3 @@ def _t_way(
         "coverage": covered / n if n else None,
         "train": by_train / n if n else None,
     }
-
-
-def _regions(found: Sequence[Slice]) -> RegionShares:
-    """Return the slices without counts that would disclose 1 to 10 rows."""
-    regions: dict[bool, list[RegionShare]] = {True: [], False: []}
-    for one in found:
-        regions[one.is_missing].append(one.region)
-    return RegionShares(tuple(regions[True]), tuple(regions[False]))

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.features.encoder import Matrix
 from twinset.core.findings import DecidingRows
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.stats.neighbors import squared_distances
 
-from .._samples import MIN_SHOWN, ROW_KINDS, draw_samples, row_encoder
-
-Floats = npt.NDArray[np.float64]
+from .._bootstrap_metric import ROW_KINDS, BootstrapMetric, Floats
+from .._samples import MIN_SHOWN, draw_samples, row_encoder
 
 _N_BLOCKS = 12  # the spread of fewer means is hardly known; more blocks cost time
 _MIN_BLOCK_ROWS = 50  # in smaller blocks all rows look different
@@ -27,7 +25,7 @@ _MIN_EIGENVALUE = 1e-12  # a smaller one is rounding error, and p log p is 0 the
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vendi(Metric):
+class Vendi(BootstrapMetric):
     """Vendi score of the synthetic rows as a share of that of the real rows.
 
     The score exp(-sum_i l_i log l_i), l being the eigenvalues of K / n for a similarity matrix K of n
@@ -39,12 +37,8 @@ class Vendi(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, in units of the value.
     block_rows : int
         Largest number of rows of a block, 50 or more.
-    replicates : int
-        Bootstrap replicates; blocks are drawn.
 
     References
     ----------
@@ -65,7 +59,6 @@ class Vendi(Metric):
 
     margin: Margin = 0.05
     block_rows: Annotated[int, Ge(_MIN_BLOCK_ROWS)] = 250
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the ratio of the scores, 0 to 2; facts hold both of them."""
@@ -111,8 +104,7 @@ class Vendi(Metric):
 def _bootstrap_factor(n_blocks: int) -> float:
     """Return by how much a bootstrap of so few blocks is too narrow.
 
-    It lacks the degree of freedom that the mean takes, and the harness takes its spread as known though
-    it is estimated: 1.96 stands in for a quantile of Student's t.
+    It lacks a degree of freedom, and the harness takes 1.96 for a quantile of Student's t.
     """
     from scipy.special import stdtrit
 

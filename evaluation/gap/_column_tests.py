@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from ._columns import PooledColumn, quantile_places
-from ._rounding import compute_value_roundness
-
-Floats = npt.NDArray[np.float64]
+from .._bootstrap_metric import Floats, Ints
+from ._columns import PooledColumn, compute_value_roundness, quantile_places
 
 # About the cells of the chi-square test of a number: it sees ties on about 1 % of the rows. More
 # cells would see smaller ones but have less power for wide differences.
@@ -20,19 +17,10 @@ _MIN_SPREAD = 1e-12  # of the largest value: a smaller standard deviation is rou
 def column_p(column: PooledColumn) -> float:
     """Return the p-value of a test that a column has one distribution in both sets.
 
-    A category: Pearson's chi-square test over its levels and missing. A number or datetime: three
-    tests, and three times the smallest p-value (Bonferroni). Kolmogorov-Smirnov sees shifts;
-    chi-square over about 100 cells, in which a frequent value has a cell of its own, sees ties and
-    gaps; and chi-square over the roundness of the values sees rounding. All three keep their level
-    with ties.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> from twinset.core.data.dataset import Dataset
-    >>> real = Dataset.from_arrow(pa.table({"x": [0.5 + i for i in range(200)]}))
-    >>> column_p(PooledColumn.from_sets(real, real, "x"))
-    1.0
+    A category: Pearson's chi-square test over its levels and missing. A number or datetime: three times
+    the smallest p-value (Bonferroni) of Kolmogorov-Smirnov, which sees shifts; chi-square over about
+    100 cells, in which a frequent value has its own, which sees ties and gaps; and chi-square over
+    roundness. All three keep their level with ties.
     """
     sets = (column.synthetic, column.reference)
     if not column.is_number:
@@ -64,11 +52,7 @@ def ks_distance(column: PooledColumn) -> float:
 
 
 def wasserstein_distance(column: PooledColumn) -> float:
-    """Return the Wasserstein-1 distance of the finite values in real standard deviations.
-
-    Unlike the Kolmogorov-Smirnov distance it measures how far values are off. It is not divided where
-    the real values are constant, and 0 where a set has no number.
-    """
+    """Return the Wasserstein-1 distance in real standard deviations; 0 where a set has no number."""
     values, synthetic, real = column.values, column.synthetic[:-1], column.reference[:-1]
     n_synthetic, n_real = synthetic.sum(), real.sum()
     if not n_synthetic or not n_real:
@@ -85,8 +69,7 @@ def wasserstein_distance(column: PooledColumn) -> float:
 def chi_square_p(counts_x: Floats, counts_y: Floats) -> float:
     """Return the p-value of Pearson's test that two samples have the same shares of cells.
 
-    Cells too rare for the chi-square approximation are pooled. With fewer than two cells left nothing
-    can differ, and the p-value is 1.
+    Cells too rare for the chi-square approximation are pooled; of fewer than two cells p is 1.
     """
     from scipy.special import chdtrc
 
@@ -112,15 +95,7 @@ def chi_square_p(counts_x: Floats, counts_y: Floats) -> float:
 
 
 def kolmogorov_p(distance: float, n_x: int, n_y: int) -> float:
-    """Return the asymptotic p-value of a Kolmogorov-Smirnov distance of two samples.
-
-    With ties the true p-value is smaller: the test is conservative.
-
-    Examples
-    --------
-    >>> round(kolmogorov_p(0.1, 500, 500), 4)
-    0.0135
-    """
+    """Return the asymptotic p-value of a Kolmogorov-Smirnov distance; conservative with ties."""
     from scipy.special import kolmogorov
 
     return float(kolmogorov(distance * np.sqrt(n_x * n_y / (n_x + n_y))))
@@ -129,9 +104,8 @@ def kolmogorov_p(distance: float, n_x: int, n_y: int) -> float:
 def chance_distance(counts_x: Floats, counts_y: Floats) -> float:
     """Return the expected total variation distance of two samples of one distribution.
 
-    The distribution is taken to be that of both samples together. A cell's difference counts as
-    normal, whose mean absolute value is sqrt(2 / pi) standard deviations; that of a cell which hardly
-    ever occurs is a Poisson count, whose mean difference is at most its mean.
+    A cell's difference counts as normal, with mean absolute value sqrt(2 / pi) standard deviations;
+    that of a rare cell is a Poisson count, whose mean difference is at most its mean.
     """
     n_x, n_y = counts_x.sum(), counts_y.sum()
     share = (counts_x + counts_y) / (n_x + n_y)
@@ -139,7 +113,7 @@ def chance_distance(counts_x: Floats, counts_y: Floats) -> float:
     return float(0.5 * np.minimum(np.sqrt(2 / np.pi) * spread, 2 * share).sum())
 
 
-def _quantile_cells(column: PooledColumn) -> npt.NDArray[np.int64]:
+def _quantile_cells(column: PooledColumn) -> Ints:
     """Return a cell for each distinct value, shape (k + 1,), missing last.
 
     A value that several quantiles of the pooled rows are equal to has a cell of its own.
@@ -153,5 +127,5 @@ def _quantile_cells(column: PooledColumn) -> npt.NDArray[np.int64]:
     return np.append(cells, 2 * len(once) + 2)
 
 
-def _count_cells(cells: npt.NDArray[np.int64], counts: Floats) -> Floats:
+def _count_cells(cells: Ints, counts: Floats) -> Floats:
     return np.bincount(cells, counts).astype(np.float64)

@@ -5,27 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Field
 from twinset.core.data.where import Where
 from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.features.models import build_discriminator_table
-from twinset.core.findings import ConfidentRow, RegionShare
-from twinset.core.stats.hypothesis_tests import excess_p
+from twinset.core.findings import (
+    ConfidentRow,
+    ConfidentRows,
+    FeatureImportances,
+    Finding,
+    RegionShare,
+)
+from twinset.core.stats.hypothesis_tests import areas, excess_p
 
+from .._bootstrap_metric import Bools, Floats, Ints
 from .._samples import MIN_SHOWN, shown_share
-from ._rounding import choose_rounding_steps, compute_roundness, count_rounding_steps
+from ._columns import choose_rounding_steps, compute_roundness, count_rounding_steps
 
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
-Rows = npt.NDArray[np.int64]
 Matrix = npt.NDArray[np.floating]
-Predictor = Callable[[Floats], Floats]
-"""Rows of a `RowTable` -> predicted probability that each is synthetic."""
 
 # Cells of shuffled copies that are predicted in all: more takes longer than the fits themselves,
 # fewer makes the drops of weak columns noise.
@@ -57,32 +60,16 @@ _WHOLE_TIMES = ("milliseconds", "seconds", "minutes", "hours", "days")
 
 @dataclass(frozen=True)
 class RowTable:
-    """Real rows, then synthetic rows, as the discriminator gets them.
+    """Real rows, then synthetic rows, as the discriminator gets them: columns, then roundness."""
 
-    Parameters
-    ----------
-    x : numpy.ndarray, shape (n, d)
-        Columns of `build_discriminator_table`, then the roundness of each number.
-    y : numpy.ndarray of int, shape (n,)
-        0 for real, 1 for synthetic.
-    categorical : numpy.ndarray of bool, shape (d,)
-        Which columns of `x` are codes.
-    places : mapping
-        Column of the set -> its columns in `x`.
-    """
-
-    x: Floats
-    y: npt.NDArray[np.int64]
-    categorical: Mask
-    places: Mapping[str, list[int]]
+    x: Floats  # shape (n, d)
+    y: Ints  # 0 for real, 1 for synthetic
+    categorical: Bools  # which columns of `x` are codes
+    places: Mapping[str, list[int]]  # column of the set -> its columns in `x`
 
     @classmethod
     def from_sets(cls, real: Dataset, synthetic: Dataset, train: Dataset) -> RowTable:
-        """Return the table of both sets; images and texts are encoded as those of `train` are.
-
-        A tree cuts a number into at most 255 ranges, and cannot see that all its values are multiples
-        of a hundred: roundness is a column of its own.
-        """
+        """Return the table of both sets; images and texts are encoded as those of `train` are."""
         names = list(real.schema.names)
         plain = [name for name in names if real.schema[name].is_tabular]
         table = build_discriminator_table([real, synthetic], plain)
@@ -95,6 +82,7 @@ class RowTable:
                 encoder = FeatureEncoder.fit(train.select([name]))
                 found = [encoder.transform(part.select([name])) for part in (real, synthetic)]
                 parts.append(np.concatenate(found).astype(np.float64))
+            # A tree cuts a number into at most 255 ranges and cannot see multiples of a hundred.
             elif (roundness := compute_roundness(real, [synthetic], name)) is not None:
                 parts.append(np.concatenate(roundness)[:, None])
             else:
@@ -113,28 +101,40 @@ class RowTable:
         return replace(self, x=x)
 
 
+def predict_folds(table: RowTable, fold: Ints, models: Sequence[Any]) -> Floats:
+    """Return the probability that each row is synthetic, by the model that has not seen its fold."""
+    probability = np.empty(len(table.y))
+    for k, model in enumerate(models):
+        probability[fold == k] = _predict(model, table.x[fold == k])
+    return probability
+
+
+def _predict(model: Any, x: Floats) -> Floats:
+    return np.asarray(model.predict_proba(x)[:, 1])
+
+
+def compute_area(real: Floats, synthetic: Floats) -> float:
+    """Return the area under the ROC curve."""
+    return float(areas(real, synthetic)[0])
+
+
 def column_importance(
     table: RowTable,
-    fold: npt.NDArray[np.int64],
-    predictors: Sequence[Predictor],
+    fold: Ints,
+    models: Sequence[Any],
     score: Callable[[Floats, Floats], float],
     rng: np.random.Generator,
 ) -> dict[str, float]:
-    """Return the drop of a score when a column is shuffled (permutation importance), largest first.
+    """Return the permutation importance of each column (Breiman 2001), largest first.
 
-    A column is shuffled among the rows that a predictor was not fitted on, real and synthetic together:
-    shuffled within each set, a column with a wrong distribution would go on separating the sets. Of
-    many rows or columns a sample of the rows is used.
-
-    References
-    ----------
-    Breiman, "Random Forests", Machine Learning 45, 2001.
+    A column is shuffled among unseen rows of both sets together: within each set, a column with a
+    wrong distribution would go on separating the sets.
     """
     names = list(table.places)
-    n_cells = table.x.shape[1] * len(names) * len(predictors)
+    n_cells = table.x.shape[1] * len(names) * len(models)
     max_rows = max(_MIN_SHUFFLED_ROWS, _MAX_SHUFFLED_CELLS // n_cells)
     truth, before, after = [], [], []
-    for k, predict in enumerate(predictors):
+    for k, model in enumerate(models):
         rows = np.flatnonzero(fold == k)
         rows = np.sort(rng.choice(rows, min(max_rows, len(rows)), replace=False))
         x = table.x[rows]
@@ -143,8 +143,8 @@ def column_importance(
             place = table.places[name]
             copy[:, place] = x[rng.permutation(len(rows))][:, place]
         truth.append(table.y[rows])
-        before.append(predict(x))
-        after.append(predict(shuffled.reshape(-1, x.shape[1])).reshape(len(names), len(rows)))
+        before.append(_predict(model, x))
+        after.append(_predict(model, shuffled.reshape(-1, x.shape[1])).reshape(len(names), -1))
     y, whole, parts = np.concatenate(truth), np.concatenate(before), np.concatenate(after, axis=1)
     full = score(whole[y == 0], whole[y == 1])
     drops = {name: full - score(part[y == 0], part[y == 1]) for name, part in zip(names, parts)}
@@ -156,17 +156,10 @@ def rank_close_columns(
 ) -> dict[str, float]:
     """Return the importance with columns close to the first one ranked by fits without each.
 
-    If a column is shuffled and only its dependence on another column is wrong, shuffling either costs
-    the same. Fitted again without the other column, a discriminator still sees how the shuffled one
-    depends on third columns; without the shuffled one it sees nothing. So the column without which
-    the score is lowest comes first.
-
-    Examples
-    --------
-    >>> rank_close_columns({"a": 0.3, "b": 0.29, "c": 0.01}, {"a": 0.7, "b": 0.5}.get)
-    {'b': 0.29, 'a': 0.3, 'c': 0.01}
+    If only the dependence of two columns is wrong, shuffling either costs the same; but a fit without
+    the wrong one sees nothing, so the column without which the score is lowest comes first.
     """
-    close = _near_the_first(importance, _CLOSE)
+    close = find_important_columns(importance, _CLOSE)
     if len(close) < 2:
         return dict(importance)
     scores = {name: score_without(name) for name in close}
@@ -174,64 +167,16 @@ def rank_close_columns(
     return {name: importance[name] for name in [*order, *importance]}
 
 
-def find_important_columns(importance: Mapping[str, float]) -> list[str]:
-    """Return the one to three columns that matter: the first, and those with a fourth of its drop.
-
-    Examples
-    --------
-    >>> find_important_columns({"age": 0.2, "sex": 0.06, "job": 0.001})
-    ['age', 'sex']
-    """
-    return _near_the_first(importance, _NOTEWORTHY)
-
-
-def _near_the_first(importance: Mapping[str, float], share: float) -> list[str]:
+def find_important_columns(
+    importance: Mapping[str, float], share: float = _NOTEWORTHY
+) -> list[str]:
+    """Return the one to three columns with at least that share of the largest importance."""
     largest = max(importance.values(), default=0.0)
     return [name for name, drop in importance.items() if 0 < share * largest <= drop][:_MAX_NAMED]
 
 
-def is_clear(area: float, n_real: int, n_synthetic: int) -> bool:
-    """Return whether an area under the ROC curve lies three standard errors above one half.
-
-    Without any difference the area has the standard error sqrt((m + n + 1) / (12 m n)) (Mann-Whitney).
-
-    Examples
-    --------
-    >>> is_clear(0.6, 1000, 1000), is_clear(0.6, 20, 20)
-    (True, False)
-    """
-    error = np.sqrt((n_real + n_synthetic + 1) / (12 * n_real * n_synthetic))
-    return bool(area > 0.5 + _CLEAR_ERRORS * error)
-
-
-def is_clear_at_the_top(real: Floats, synthetic: Floats) -> bool:
-    """Return whether the rows with the highest predictions are synthetic beyond chance.
-
-    A few plain fakes among many perfect rows hardly move an area, so the highest fortieth of all rows
-    is tested by itself: Fisher's exact test that synthetic rows are no more frequent in it than real
-    ones.
-
-    Examples
-    --------
-    >>> predictions = np.linspace(0, 0.9, 1000)
-    >>> is_clear_at_the_top(predictions, np.append(predictions, np.ones(40)))
-    True
-    >>> is_clear_at_the_top(predictions, predictions)
-    False
-    """
-    n_synthetic, n_real = _count_top(real, synthetic)
-    return excess_p(n_synthetic, len(synthetic), n_real, len(real)) < _TOP_ALPHA
-
-
 def top_lift(real: Floats, synthetic: Floats) -> float:
-    """Return the share of the synthetic rows in the highest fortieth of all, less that of the real ones.
-
-    Examples
-    --------
-    >>> predictions = np.linspace(0, 0.9, 100)
-    >>> round(top_lift(predictions, np.append(predictions, [1.0] * 3)), 2)
-    0.03
-    """
+    """Return the share of the synthetic rows in the highest fortieth of all, less that of real ones."""
     n_synthetic, n_real = _count_top(real, synthetic)
     return n_synthetic / len(synthetic) - n_real / len(real)
 
@@ -243,37 +188,57 @@ def _count_top(real: Floats, synthetic: Floats) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class DiscriminatorScores:
-    """Rows of both sets with the out-of-fold predictions of a discriminator.
-
-    Parameters
-    ----------
-    reference, synthetic : Dataset
-        The m and n rows.
-    probability : numpy.ndarray, shape (m + n,)
-        Predicted probability that each row is synthetic, those of the reference first.
-    fold : numpy.ndarray of int, shape (m + n,)
-        Fold of each row, drawn at random.
-    """
+    """Rows of both sets, reference first, with out-of-fold probabilities of being synthetic."""
 
     reference: Dataset
     synthetic: Dataset
     probability: Floats
-    fold: npt.NDArray[np.int64]
+    fold: Ints
 
     @property
-    def is_synthetic(self) -> Mask:
+    def is_synthetic(self) -> Bools:
         """Which rows are synthetic, shape (m + n,)."""
         return np.arange(len(self.probability)) >= len(self.reference)
 
 
-def find_confident_rows(
-    scores: DiscriminatorScores, columns: Sequence[str], places: Rows, train: Dataset
-) -> tuple[ConfidentRow, ...]:
-    """Return the synthetic rows with the highest predictions, highest first.
+def explain_discriminator(
+    table: RowTable,
+    scores: DiscriminatorScores,
+    models: Sequence[Any],
+    area_without: Callable[[str], float],
+    places: Ints,
+    train: Dataset,
+    rng: np.random.Generator,
+) -> tuple[Finding, ...]:
+    """Return the columns that a discriminator needs and its most confident rows, if it sees any.
 
-    Values are left out where the synthetic rows are made from real ones, and where 1 to 10 real rows
-    have the same values: those would disclose real rows.
+    `area_without` is the area of one that is fitted without a column.
     """
+    low, high = (scores.probability[scores.is_synthetic == kind] for kind in (False, True))
+    n, m = len(low), len(high)
+    # Without any difference the area has the standard error sqrt((m + n + 1) / (12 m n))
+    # (Mann-Whitney). A few plain fakes among many perfect rows hardly move it.
+    clear = compute_area(low, high) > 0.5 + _CLEAR_ERRORS * np.sqrt((n + m + 1) / (12 * n * m))
+    n_synthetic, n_real = _count_top(low, high)
+    # Where the discriminator guesses, the importance of a column is noise.
+    if not clear and excess_p(n_synthetic, m, n_real, n) >= _TOP_ALPHA:
+        return ()
+    score = compute_area if clear else top_lift
+    importance = column_importance(table, scores.fold, models, score, rng)
+    if clear:
+        importance = rank_close_columns(importance, area_without)
+    named = find_important_columns(importance)
+    features = FeatureImportances(importance, tuple(named))
+    if not named:
+        return (features,)
+    rows = find_confident_rows(scores, named, places, train)
+    return features, ConfidentRows(rows, find_common_condition(scores, list(importance)))
+
+
+def find_confident_rows(
+    scores: DiscriminatorScores, columns: Sequence[str], places: Ints, train: Dataset
+) -> tuple[ConfidentRow, ...]:
+    """Return the synthetic rows with the highest predictions; values that disclose are left out."""
     synthetic, probability = scores.synthetic, scores.probability[scores.is_synthetic]
     shown = [name for name in columns if synthetic.schema[name].is_tabular]
     rows = []
@@ -283,6 +248,7 @@ def find_confident_rows(
             int(part.mask(Where(values)).sum()) if values else 0
             for part in (train, scores.reference)
         )
+        # Augmented rows, and values that 1 to 10 real rows have, would disclose real rows.
         hidden = synthetic.card.is_from_real or 1 <= n_real < MIN_SHOWN
         texts = {} if hidden else {name: _format_cell(value) for name, value in values.items()}
         rows.append(ConfidentRow(int(places[at]) + 1, round(float(probability[at]), 4), texts))
@@ -294,9 +260,8 @@ def find_common_condition(
 ) -> RegionShare | None:
     """Return one or two conditions that the most confident twentieth of the synthetic rows share.
 
-    Of all pairs of conditions it is the one with the best F1 at separating these rows from real ones.
-    It is searched in half of the folds, and its shares are those of the other half, so that the search
-    does not flatter them. None where nothing so simple describes the rows.
+    Of all pairs of conditions it is the one with the best F1 against real rows. It is searched in half
+    of the folds, and its shares are those of the other half, which the search does not flatter.
     """
     searched, synthetic = scores.fold % 2 == 0, scores.is_synthetic
     candidates = np.flatnonzero(synthetic & searched)
@@ -325,39 +290,33 @@ def find_common_condition(
     return RegionShare(words, shown_share(hits_real, n_real), shown_share(hits, n_synthetic))
 
 
-@dataclass(frozen=True)
-class ColumnCondition:
+class ColumnCondition(NamedTuple):
     """A condition on one column in words, and the rows that meet it, shape (m + n,)."""
 
     words: str
-    rows: Mask
+    rows: Bools
 
 
 def list_conditions(
-    reference: Dataset, synthetic: Dataset, names: Sequence[str], among: Rows
+    reference: Dataset, synthetic: Dataset, names: Sequence[str], among: Ints
 ) -> list[ColumnCondition]:
     """Return conditions on single columns that some of the synthetic rows `among` meet.
 
-    Numbers and dates: at least, or at most, a round number near a quantile of these rows; a value that
-    2 % of them share; multiples of a step; missing. Labels: each that 2 % of them have. Thresholds come
-    from synthetic rows alone, so that none of them is a real value.
+    Thresholds come from synthetic rows alone, so that none of them is a real value.
     """
     found: list[ColumnCondition] = []
     for name in names:
         field = reference.schema[name]
         if field.is_tabular:
             on_column = _on_labels if field.has_levels else _on_numbers
-            found += on_column(reference, synthetic, name, among)
+            found += on_column(reference, synthetic, field, among)
     return [one for one in found if one.rows[len(reference) + among].any()]
 
 
 def _best_rule(
-    conditions: Sequence[ColumnCondition], confident: Rows, real: Rows, share: float
+    conditions: Sequence[ColumnCondition], confident: Ints, real: Ints, share: float
 ) -> list[ColumnCondition]:
-    """Return the one or two conditions with the best F1 at finding the confident rows among real ones.
-
-    `share` is that of the confident rows among all synthetic ones: as many real rows count.
-    """
+    """Return the one or two conditions with the best F1; `share` is that of the confident rows."""
     if not conditions or not len(real):
         return []
     there, elsewhere = (
@@ -383,39 +342,45 @@ def _f1(recall: Matrix, false_rate: Matrix, share: float) -> Matrix:
 
 
 def _on_labels(
-    reference: Dataset, synthetic: Dataset, name: str, among: Rows
+    reference: Dataset, synthetic: Dataset, field: Field, among: Ints
 ) -> Iterator[ColumnCondition]:
-    (real, real_levels), (codes, levels) = reference.codes(name), synthetic.codes(name)
+    """Yield the labels, and missing, that 2 % of the rows `among` have."""
+    (real, real_levels), (codes, levels) = (d.codes(field.name) for d in (reference, synthetic))
     shares = np.bincount(codes[among] + 1, minlength=len(levels) + 1) / len(among)
     if shares[0] >= _MIN_SHARE:
-        yield ColumnCondition(f"{name} is missing", np.concatenate([real, codes]) < 0)
+        yield ColumnCondition(f"{field.name} is missing", np.concatenate([real, codes]) < 0)
     for code in np.flatnonzero(shares[1:] >= _MIN_SHARE):
         text = levels[code]
         same = real_levels.index(text) if text in real_levels else len(real_levels)
-        words = f"{name} = {text.strip()}"
-        if synthetic.schema[name].kind == "boolean":
-            words = name if text == "true" else f"not {name}"
+        words = f"{field.name} = {text.strip()}"
+        if field.column_kind.has_float_values:  # true and false
+            words = field.name if text == "true" else f"not {field.name}"
         yield ColumnCondition(words, np.concatenate([real == same, codes == code]))
 
 
 def _on_numbers(
-    reference: Dataset, synthetic: Dataset, name: str, among: Rows
+    reference: Dataset, synthetic: Dataset, field: Field, among: Ints
 ) -> Iterator[ColumnCondition]:
-    kind, made = synthetic.schema[name].kind, synthetic.values(name)
-    values, own = np.concatenate([reference.values(name), made]), made[among]
+    """Yield round bounds near quantiles of the rows `among`, frequent values, multiples, missing."""
+    name, candidates = field.name, synthetic.values(field.name)
+    values, own = np.concatenate([reference.values(name), candidates]), candidates[among]
     if np.isnan(own).mean() >= _MIN_SHARE:
         yield ColumnCondition(f"{name} is missing", np.isnan(values))
     own = own[np.isfinite(own)]
     if not len(own):
         return
-    lower, upper = _thresholds(own, kind)
-    for bound in lower:
-        yield ColumnCondition(f"{name} >= {_format_number(bound, kind)}", values >= bound)
-    for bound in upper:
-        yield ColumnCondition(f"{name} <= {_format_number(bound, kind)}", values <= bound)
+    lower, upper = _thresholds(own, field)
     distinct, counts = np.unique(own, return_counts=True)
-    for value in distinct[counts >= max(2, _MIN_SHARE * len(among))]:
-        yield ColumnCondition(f"{name} = {_format_number(value, kind)}", values == value)
+    frequent = distinct[counts >= max(2, _MIN_SHARE * len(among))]
+    compared = (
+        (">=", lower, np.greater_equal),
+        ("<=", upper, np.less_equal),
+        ("=", frequent, np.equal),
+    )
+    for sign, bounds, meets in compared:
+        for bound in bounds:
+            shown = _format_number(bound, field)
+            yield ColumnCondition(f"{name} {sign} {shown}", meets(values, bound))
     steps = choose_rounding_steps(reference, name)
     roundness = count_rounding_steps(values, steps)
     levels = roundness[np.isfinite(roundness)]
@@ -423,32 +388,31 @@ def _on_numbers(
     for level in range(int(levels.max()), int(levels.min()), -1):
         step = float(steps[level - 1])
         words = "a whole number" if step == 1 else f"a multiple of {step:,.10g}"
-        if kind == "datetime":
+        if field.is_time:
             words = f"in whole {_WHOLE_TIMES[level - 1]}"
         yield ColumnCondition(f"{name} is {words}", roundness >= level)
         yield ColumnCondition(f"{name} is not {words}", roundness < level)
 
 
-def _thresholds(values: Floats, kind: str) -> tuple[list[float], list[float]]:
+def _thresholds(values: Floats, field: Field) -> list[list[float]]:
     """Return round numbers just below the quantiles, and just above them, each ascending."""
     near = np.quantile(values, _QUANTILES)
-    if kind == "datetime":
+    if field.is_time:
         unit = np.full(len(near), float(_DAY if np.ptp(values) > _DAYS_FROM * _DAY else _MINUTE))
     else:
         size = np.floor(np.log10(np.maximum(np.abs(near), 1e-300)))
         unit = 10.0 ** (size - _MAX_DIGITS + 1)
-        unit = np.maximum(unit, 1.0) if kind == "integer" else unit
+        unit = np.maximum(unit, 1.0) if field.is_whole else unit
     # Without the rounding error of the product, so that values equal to a bound meet it.
-    tidy = float if kind == "datetime" else lambda bound: float(f"{bound:.12g}")
-    lower, upper = (
+    tidy = float if field.is_time else lambda bound: float(f"{bound:.12g}")
+    return [
         sorted({tidy(bound) for bound in to_whole(near / unit) * unit})
         for to_whole in (np.floor, np.ceil)
-    )
-    return lower, upper
+    ]
 
 
-def _format_number(value: float, kind: str) -> str:
-    if kind != "datetime":
+def _format_number(value: float, field: Field) -> str:
+    if not field.is_time:
         return f"{value:,.10g}"
     instant = datetime.fromtimestamp(value / 1e6, UTC)
     return instant.strftime("%Y-%m-%d" if value % _DAY == 0 else "%Y-%m-%d %H:%M")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.stats.bootstrap import Groups
 
-from ._cells import CellCoder, fit_cells
-
-Floats = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
+from .._bootstrap_metric import Floats, Ints
+from .._samples import levels_by_frequency, place_levels
+from ._columns import CellCoder, fit_cells
 
 MISSING, UNKNOWN = -1, -2
 """Labels of a row without a value, and of a row with a level that the model was not fitted on."""
@@ -38,23 +37,13 @@ _MIN_DRAWN = -0.05
 
 @dataclass(frozen=True)
 class Forecaster:
-    """A classifier of one column whose probabilities are raised to a power.
+    """A classifier of one column whose probabilities are sharpened, p_k^a / sum_j p_j^a.
 
-    Models are less sure than they could be. Probabilities are sharpened, p_k^a / sum_j p_j^a, with
-    the smallest power a at which enough unseen real values stray.
-
-    Parameters
-    ----------
-    model : object
-        The fitted classifier; its classes are positions in `shares`.
-    shares : numpy.ndarray, shape (k,)
-        Share of each label among the real rows.
-    power : float
-        The power a.
+    Models are less sure than they could be; a is the smallest at which enough unseen values stray.
     """
 
-    model: Any
-    shares: Floats
+    model: Any  # its classes are positions in `shares`
+    shares: Floats  # (k,): share of each label among the real rows
     power: float = 1.0
 
     @classmethod
@@ -63,7 +52,7 @@ class Forecaster:
         model: Any,
         shares: Floats,
         probabilities: Floats,
-        labels: Labels,
+        labels: Ints,
         powers: Sequence[float],
         min_stray: float,
     ) -> Forecaster:
@@ -75,11 +64,8 @@ class Forecaster:
                 break
         return found
 
-    def forecast(self, probabilities: Floats, labels: Labels) -> tuple[Floats, Floats]:
-        """Return the forecast of each row's label and the real share of that label, shapes (n,).
-
-        An unknown label has forecast 0; a missing one has 1 and 1, so that it decides nothing.
-        """
+    def forecast(self, probabilities: Floats, labels: Ints) -> tuple[Floats, Floats]:
+        """Return forecast and real share of each row's label, (n,); a missing one decides nothing."""
         powered = np.zeros((len(labels), len(self.shares)))
         powered[:, self.model.classes_] = probabilities**self.power
         place = np.maximum(labels, 0)
@@ -123,7 +109,7 @@ class ColumnForecasts:
         return forecasts, chances
 
 
-def _fit_forest(x: Floats, labels: Labels, n_labels: int, seed: int) -> Forecaster:
+def _fit_forest(x: Floats, labels: Ints, n_labels: int, seed: int) -> Forecaster:
     """Return a forest, sharpened by its out-of-bag predictions."""
     from sklearn.ensemble import RandomForestClassifier
 
@@ -131,46 +117,36 @@ def _fit_forest(x: Floats, labels: Labels, n_labels: int, seed: int) -> Forecast
         n_estimators=_N_TREES,
         min_samples_leaf=_MIN_LEAF,
         max_features=_FEATURE_SHARE,
+        oob_score=True,
         random_state=seed,
-    ).fit(x, labels)
-    counts = np.bincount(labels, minlength=n_labels) + 0.5
-    rows, probabilities = _predict_out_of_bag(model, x)
-    return Forecaster.sharpen(
-        model, counts / counts.sum(), probabilities, labels[rows], _FOREST_POWERS, _MIN_FOREST_STRAY
     )
-
-
-def _predict_out_of_bag(model: Any, x: Floats) -> tuple[Labels, Floats]:
-    """Return rows that some trees were not fitted on, and the mean prediction of these, (r,), (r, k)."""
+    with warnings.catch_warnings():  # that rows are in the samples of all trees: they are left out
+        warnings.simplefilter("ignore", UserWarning)
+        model.fit(x, labels)
+    counts = np.bincount(labels, minlength=n_labels) + 0.5
     # Evenly spaced, so that all parts of a sorted table are used.
     rows = np.linspace(0, len(x) - 1, min(len(x), _SHARPENED_ROWS)).astype(int)
-    total, n_trees = np.zeros((len(rows), len(model.classes_))), np.zeros((len(rows), 1))
-    for tree, fitted in zip(model.estimators_, model.estimators_samples_):
-        unseen = np.flatnonzero(~np.isin(rows, fitted))
-        total[unseen] += tree.predict_proba(x[rows[unseen]].astype(np.float32))
-        n_trees[unseen] += 1
-    known = np.flatnonzero(n_trees)
-    return rows[known], total[known] / n_trees[known]
+    probabilities = model.oob_decision_function_[rows]
+    known = probabilities.sum(axis=1) > 0
+    return Forecaster.sharpen(
+        model,
+        counts / counts.sum(),
+        probabilities[known],
+        labels[rows[known]],
+        _FOREST_POWERS,
+        _MIN_FOREST_STRAY,
+    )
 
 
 def fit_tree_feature(real: Dataset, name: str) -> Callable[[Dataset], Floats]:
     """Return a function that turns a column of any set into numbers for a tree.
 
-    A number becomes its position among the distinct real ones, half a step where it lies between two.
-    The levels of a category are numbered by falling real frequency; unknown ones come last. Missing
-    is -1.
+    A number: its position among distinct real ones, half a step between two. A level: its rank by real
+    frequency, unknown ones last. Missing: -1.
     """
     if real.schema[name].has_levels:
-        codes, levels = real.codes(name)
-        counts = np.bincount(codes[codes >= 0], minlength=len(levels))
-        order = np.argsort(-counts, kind="stable")
-        place = {levels[i]: float(rank) for rank, i in enumerate(order)}
-
-        def code_levels(rows: Dataset) -> Floats:
-            codes, levels = rows.codes(name)
-            return np.array([*[place.get(v, float(len(place))) for v in levels], -1.0])[codes]
-
-        return code_levels
+        levels = levels_by_frequency(real, name)
+        return lambda rows: place_levels(rows, name, levels, len(levels), -1.0)
     values = real.values(name)
     known = np.unique(values[~np.isnan(values)])
 
@@ -185,8 +161,7 @@ def fit_tree_feature(real: Dataset, name: str) -> Callable[[Dataset], Floats]:
 def stray_fractions(forecast: Floats, chance: Floats) -> Floats:
     """Return the share of values of each column that look drawn at random, shape (d,), in [0, 1].
 
-    A value comes from the forecast f or, with probability w, from the column's own shares c, whatever
-    the rest of the row is. The fraction is the w that maximises sum_i log((1 - w) f_i + w c_i).
+    It is the w that maximises sum_i log((1 - w) f_i + w c_i), for forecasts f and real shares c.
     """
     gap = chance - forecast
     low, high = np.zeros(forecast.shape[1]), np.ones(forecast.shape[1])
@@ -201,12 +176,10 @@ def stray_fractions(forecast: Floats, chance: Floats) -> Floats:
 def resample_fractions(
     forecast: Floats, chance: Floats, fractions: Floats, groups: Groups
 ) -> Floats:
-    """Return bootstrap replicates of the fractions, shape (b, d): one Newton step from those of all rows.
-
-    The second derivative of a row's log likelihood is minus the square of its slope.
-    """
+    """Return bootstrap replicates of the fractions, shape (b, d): one Newton step from all rows."""
     gap = chance - forecast
     slopes = gap / (forecast + fractions * gap)
+    # The second derivative of a row's log likelihood is minus the square of its slope.
     first, second = groups.means(slopes)[1], groups.means(slopes**2)[1]
     step = np.divide(first, second, out=np.zeros_like(first), where=second > _MIN_CURVATURE)
     return np.asarray(np.maximum(fractions + step, _MIN_DRAWN))

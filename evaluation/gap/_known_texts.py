@@ -11,11 +11,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from .._bootstrap_metric import Floats
 from ._text_patterns import split_words
 
-Floats = npt.NDArray[np.float64]
 Phrase = tuple[str, ...]
 Phrases = dict[str, frozenset[Phrase]]
 """First word -> phrases that begin with it."""
@@ -34,22 +33,12 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 
 @dataclass(frozen=True)
 class TextAnomaly:
-    """Something that real texts hardly have, counted in each row.
-
-    Parameters
-    ----------
-    name : str
-        Its name, with the column.
-    description : str
-        What is counted, as the beginning of "...: 4.1 % against 0.9 % of real ones".
-    counts, chances : numpy.ndarray, shape (n,)
-        How often each row has it, and the most that it could.
-    """
+    """Something that real texts hardly have, counted in each of n rows."""
 
     name: str
-    description: str
-    counts: Floats
-    chances: Floats
+    description: str  # the beginning of "...: 4.1 % against 0.9 % of real ones"
+    counts: Floats  # (n,): how often each row has it
+    chances: Floats  # (n,): the most that it could
 
     @classmethod
     def from_rows(
@@ -67,28 +56,14 @@ class TextAnomaly:
 
 @dataclass(frozen=True)
 class KnownTexts:
-    """Words, characters, pairs of words and lengths of real train texts.
-
-    Parameters
-    ----------
-    words, characters : frozenset of str
-        All that are used.
-    common : frozenset of str
-        The 200 most frequent words, and "|" for the beginning and end of a text.
-    pairs : frozenset of (str, str)
-        Adjacent common words.
-    near : frozenset of str
-        Longer words that are used often, whole and without any one letter.
-    lengths : tuple of int
-        Smallest and largest number of words.
-    """
+    """Words, characters, pairs of words and lengths of real train texts."""
 
     words: frozenset[str]
     characters: frozenset[str]
-    common: frozenset[str]
-    pairs: frozenset[tuple[str, str]]
-    near: frozenset[str]
-    lengths: tuple[int, int]
+    common: frozenset[str]  # the 200 most frequent words, and "|" for either end of a text
+    pairs: frozenset[tuple[str, str]]  # adjacent common words
+    near: frozenset[str]  # longer words that are used often, whole and without any one letter
+    lengths: tuple[int, int]  # smallest and largest number of words
 
     @classmethod
     def fit(cls, texts: Sequence[str]) -> KnownTexts:
@@ -161,20 +136,10 @@ def _spellings(word: str) -> set[str]:
 
 @dataclass(frozen=True)
 class AnnotatedText:
-    """The words of a text in lowercase, and the words that each span covers, whole or in part.
-
-    Spans that are off by a letter cover the same words.
-
-    Parameters
-    ----------
-    words : tuple of str
-        The words.
-    spans : tuple of (int, int, str)
-        First word, word after the last, and label of each span.
-    """
+    """The words of a text in lowercase, and the words that each span covers, whole or in part."""
 
     words: Phrase
-    spans: tuple[tuple[int, int, str], ...]
+    spans: tuple[tuple[int, int, str], ...]  # first word, word after the last, and label
 
     @classmethod
     def parse(cls, text: str, spans: Sequence[Mapping[str, Any]]) -> AnnotatedText:
@@ -209,27 +174,13 @@ class AnnotatedText:
 
 @dataclass(frozen=True)
 class KnownSpans:
-    """Labels, words and mentions of the spans of real train rows.
-
-    Parameters
-    ----------
-    labels : tuple of str
-        All k labels.
-    shares : numpy.ndarray, shape (k,)
-        Number of spans of each.
-    clues : mapping of str to numpy.ndarray, shape (k,)
-        How often each label has a word inside or beside a span.
-    mentions : mapping
-        Phrases that are nearly always marked, by their first word.
-    plain : frozenset of str
-        Words that are hardly ever marked.
-    """
+    """Labels, words and mentions of the spans of real train rows."""
 
     labels: tuple[str, ...]
-    shares: Floats
-    clues: Mapping[str, Floats]
-    mentions: Phrases
-    plain: frozenset[str]
+    shares: Floats  # (k,): number of spans of each label
+    clues: Mapping[str, Floats]  # how often each label has a word inside or beside a span
+    mentions: Phrases  # that are nearly always marked
+    plain: frozenset[str]  # words that are hardly ever marked
     _weights: dict[str, Floats] = field(default_factory=dict, repr=False)
 
     @classmethod

@@ -6,40 +6,32 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
-import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 
-Codes = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
+from .._bootstrap_metric import Bools, Ints
+from .._samples import place_levels
+from ._columns import PooledColumn
 
 # Rows in which independent columns would show a pair of values: none at all then has the chance
 # exp(-15), small beside the thousands of pairs that are looked at.
 _MIN_EXPECTED = 15.0
-_MAX_COLUMNS = 30  # of labels whose pairs are looked at: 435 tables
+MAX_COLUMNS = 30  # of labels whose pairs are looked at: 435 tables
 _MAX_LEVELS = 100  # of a column in pairs: of more, no pair of values is expected often enough
 
 
-def joint_codes(rows: Dataset, train: Dataset, names: Sequence[str]) -> tuple[Codes, Codes]:
+def joint_codes(rows: Dataset, train: Dataset, names: Sequence[str]) -> tuple[Ints, Ints]:
     """Return tuples of columns as codes that mean the same in both sets, shapes (n,) and (m,).
 
     Where one of the values is missing, -1.
     """
-    joint = np.zeros(len(rows) + len(train), dtype=np.int64)
-    missing = np.zeros(len(joint), dtype=bool)
+    joint, missing = np.zeros(len(rows) + len(train), dtype=np.int64), False
     for name in names:
-        if train.schema[name].has_order:
-            both = np.concatenate([rows.values(name), train.values(name)])
-            absent = np.isnan(both)
-            codes = np.unique(both, return_inverse=True)[1].ravel()
-        else:
-            coded = [part.codes(name) for part in (rows, train)]
-            every = sorted({level for _, levels in coded for level in levels})
-            place = {level: i for i, level in enumerate(every)}
-            absent = np.concatenate([own for own, _ in coded]) < 0
-            codes = np.concatenate([np.array([*map(place.get, own), 0])[c] for c, own in coded])
-        missing |= absent
-        joint = joint * (int(codes.max(initial=0)) + 1) + codes
+        column = PooledColumn.from_sets(rows, train, name)
+        k = len(column.values)
+        codes = np.concatenate(column.rows(np.arange(k + 1)))
+        missing = missing | (codes == k)
+        joint = joint * (k + 1) + codes
         if len(names) > 1:
             # Numbered again after each column, so that the codes stay small.
             joint = np.unique(joint, return_inverse=True)[1].ravel()
@@ -50,17 +42,9 @@ def joint_codes(rows: Dataset, train: Dataset, names: Sequence[str]) -> tuple[Co
 def find_exclusive_pairs(train: Dataset) -> list[tuple[str, str]]:
     """Return the pairs of label columns some values of which train never shows together.
 
-    Values count that would occur together in 15 rows or more were the columns independent: rare values
-    occur with few others anyway.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> real = {"sex": ["f", "m"] * 50, "role": ["wife", "husband"] * 50}
-    >>> find_exclusive_pairs(Dataset.from_arrow(pa.table(real)))
-    [('sex', 'role')]
+    Values count that would occur together in 15 rows or more were the columns independent.
     """
-    names = _label_columns(train)[:_MAX_COLUMNS]
+    names = label_columns(train)[:MAX_COLUMNS]
     coded = {name: joint_codes(train.slice(0, 0), train, [name])[1] for name in names}
     kept = [name for name in names if 2 <= coded[name].max(initial=-1) + 1 <= _MAX_LEVELS]
     return [
@@ -68,24 +52,14 @@ def find_exclusive_pairs(train: Dataset) -> list[tuple[str, str]]:
     ]
 
 
-def count_excluded_columns(train: Dataset) -> int:
-    """Return how many label columns `find_exclusive_pairs` leaves out of a wide table."""
-    return max(len(_label_columns(train)) - _MAX_COLUMNS, 0)
-
-
 def find_closed_columns(train: Dataset, max_unseen: float) -> list[str]:
     """Return the label columns of which new real rows hardly ever show a level that train lacks.
 
-    The probability of an unseen level is about the share of rows whose level occurs once (Good and
-    Turing); it must be at most `max_unseen`.
-
-    References
-    ----------
-    Good (1953), The Population Frequencies of Species and the Estimation of Population Parameters,
-    Biometrika 40.
+    The probability of an unseen level, at most `max_unseen`, is about the share of rows whose level
+    occurs once (Good 1953, The Population Frequencies of Species, Biometrika 40).
     """
     found = []
-    for name in _label_columns(train):
+    for name in label_columns(train):
         codes, levels = train.codes(name)
         counts = np.bincount(codes[codes >= 0], minlength=len(levels))
         if len(levels) and (counts == 1).sum() <= max_unseen * counts.sum():
@@ -93,15 +67,12 @@ def find_closed_columns(train: Dataset, max_unseen: float) -> list[str]:
     return found
 
 
-def find_unseen_labels(rows: Dataset, train: Dataset, name: str) -> Mask:
+def find_unseen_labels(rows: Dataset, train: Dataset, name: str) -> Bools:
     """Return the rows with a label that train does not have, shape (n,); a missing one is none."""
-    codes, levels = rows.codes(name)
-    known = set(train.codes(name)[1])
-    # The last place is that of a missing label, whose code is -1.
-    return np.array([*[level not in known for level in levels], False])[codes]
+    return place_levels(rows, name, train.codes(name)[1], unknown=-1, missing=0) < 0
 
 
-def find_exclusive_codes(a: Codes, b: Codes) -> Mask:
+def find_exclusive_codes(a: Ints, b: Ints) -> Bools:
     """Return which codes never occur together though independent columns would show it, shape (k, l)."""
     both = (a >= 0) & (b >= 0)
     shape = int(a.max(initial=-1)) + 1, int(b.max(initial=-1)) + 1
@@ -111,7 +82,7 @@ def find_exclusive_codes(a: Codes, b: Codes) -> Mask:
     return np.asarray((table == 0) & (expected >= _MIN_EXPECTED))
 
 
-def find_exclusivity_violations(rows: Dataset, train: Dataset, pair: tuple[str, ...]) -> Mask:
+def find_exclusivity_violations(rows: Dataset, train: Dataset, pair: tuple[str, ...]) -> Bools:
     """Return the rows with two values that exclude each other in train, shape (n,)."""
     (a, train_a), (b, train_b) = (joint_codes(rows, train, [name]) for name in pair)
     table = find_exclusive_codes(train_a, train_b)
@@ -122,9 +93,7 @@ def find_exclusivity_violations(rows: Dataset, train: Dataset, pair: tuple[str, 
     return out
 
 
-def find_rows_unlike_train(
-    left: Codes, right: Codes, train_left: Codes, train_right: Codes
-) -> Mask:
+def find_rows_unlike_train(left: Ints, right: Ints, train_left: Ints, train_right: Ints) -> Bools:
     """Return the rows whose right value is not the one that train has with their left, shape (n,).
 
     Of several right values in train the most frequent counts, of equally frequent ones the smallest.
@@ -141,5 +110,6 @@ def find_rows_unlike_train(
     return np.asarray((left >= 0) & (right >= 0) & (expected >= 0) & (right != expected))
 
 
-def _label_columns(train: Dataset) -> list[str]:
+def label_columns(train: Dataset) -> list[str]:
+    """Return the columns of labels."""
     return [field.name for field in train.schema.of_kind("category", "boolean")]

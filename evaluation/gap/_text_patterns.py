@@ -10,22 +10,22 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.stats.bootstrap import Groups
 
-from .._results import Shares, share_distance
+from .._bootstrap_metric import Bools, Floats
+from .._results import Pattern, Shares, share_distance
 
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
-Pattern = tuple[str, float, Floats]
-"""Title, distance of all rows, and its replicates, shape (b,)."""
 PieceSplitter = Callable[[str], Sequence[str]]
 Spans = Sequence[Mapping[str, Any]]
 
-MAX_PIECES = 2_000  # most frequent pieces with a cell of their own: of more, rare ones are chance
+_MAX_PIECES = 2_000  # most frequent pieces with a cell of their own: of more, rare ones are chance
 _MIN_USES = 10  # in real texts: the share of a rarer piece is mostly chance
+_N_LENGTH_BINS = 10  # deciles of the number of words: finer bins hold single lengths
+# Of few pieces, so that chance between rare ones does not hide what is off.
+_MAX_ORDER_PIECES, _MAX_ENDS = 100, 12
+_MIN_NUMBERS = 100  # in train texts: of fewer, the shares of sizes are chance
 _COMMON_WORDS = 200  # that keep their spelling in the order of words: mostly function words
 _MIN_REPEAT_WORDS = 5  # shorter texts often differ by one word only: "play jazz", "play rock"
 _N_MIXTURES = 25  # points of the divergence frontier, as in MAUVE
@@ -40,59 +40,29 @@ def text_values(rows: Dataset, name: str) -> list[str]:
 
 
 def split_words(text: str) -> list[str]:
-    """Return the words and punctuation marks of a text in lowercase.
-
-    Examples
-    --------
-    >>> split_words("Play it, Sam!")
-    ['play', 'it', ',', 'sam', '!']
-    """
+    """Return the words and punctuation marks of a text in lowercase."""
     return _WORD.findall(text.lower())
 
 
 def word_pairs(text: str) -> list[str]:
-    """Return the pairs of adjacent words of a text.
-
-    Examples
-    --------
-    >>> word_pairs("Play it again")
-    ['play it', 'it again']
-    """
+    """Return the pairs of adjacent words of a text, e.g. "play it"."""
     return [f"{one} {two}" for one, two in pairwise(split_words(text))]
 
 
 def word_shapes(text: str) -> list[str]:
-    """Return the shapes of the words of a text: A and a for letters, 0 for digits, marks as they are.
-
-    Examples
-    --------
-    >>> word_shapes("Play U2, now 4x!")
-    ['Aa', 'A0', ',', 'a', '0a', '!']
-    """
+    """Return the shapes of words: A and a for letters, 0 for digits, marks as they are."""
     return [_shape(word) for word in _WORD.findall(text)]
 
 
 def number_sizes(text: str) -> list[str]:
-    """Return the size of each number of a text: its first digit, and a 0 for each further one.
-
-    Examples
-    --------
-    >>> number_sizes("2 seats at 19:30 in 2019")
-    ['2', '10', '30', '2000']
-    """
+    """Return the size of each number: its first digit, and a 0 for each further one."""
     return [found[0] + "0" * (len(found) - 1) for found in _NUMBER.findall(text)]
 
 
 def order_splitter(texts: Sequence[str]) -> PieceSplitter:
     """Return a function that splits a text into pairs of adjacent words, rare words as shapes.
 
-    Pairs of rare words hardly occur twice, so their order would not be seen. The beginning and the end
-    of a text form pairs too. The 200 most frequent words of `texts` keep their spelling.
-
-    Examples
-    --------
-    >>> order_splitter(["is it on", "is it off"])("is it Monday")
-    ['| is', 'is it', 'it <Aa>', '<Aa> |']
+    Pairs of rare words hardly occur twice, so their order would not be seen. "|" is either end.
     """
     used = Counter(word for text in texts for word in split_words(text))
     common = {word for word, n in used.most_common(_COMMON_WORDS) if n > 1}
@@ -121,7 +91,7 @@ def piece_pattern(
     sets: Sequence[Sequence[Sequence[str]]],
     groups: Sequence[Groups],
     *,
-    max_pieces: int = MAX_PIECES,
+    max_pieces: int = _MAX_PIECES,
     min_total: int = 0,
 ) -> Iterator[Pattern]:
     """Yield the total variation distance of the pieces of reference and synthetic texts."""
@@ -150,10 +120,7 @@ def count_pattern(title: str, counts: Sequence[Floats], groups: Sequence[Groups]
 
 
 def cumulative_pattern(title: str, counts: Sequence[Floats], groups: Sequence[Groups]) -> Pattern:
-    """Return the largest difference of cumulative shares of ordered cells (Kolmogorov-Smirnov).
-
-    Chance adds less to it than to a total variation distance.
-    """
+    """Return the largest difference of cumulative shares of ordered cells (Kolmogorov-Smirnov)."""
     real, synthetic = (_shares(own, table) for own, table in zip(groups, counts))
     whole, drawn = (
         np.abs(one.cumsum(axis=1) - other.cumsum(axis=1)).max(axis=1)
@@ -166,6 +133,40 @@ def _shares(groups: Groups, counts: Floats) -> Shares:
     """Return shares as `Groups.shares` does; a replicate without any piece has shares of 0."""
     whole, drawn = counts.sum(axis=0, keepdims=True), groups.draws @ counts
     return whole / whole.sum(), drawn / np.maximum(drawn.sum(axis=1, keepdims=True), 1)
+
+
+def text_patterns(
+    name: str, train: Sequence[str], sets: Sequence[Sequence[str]], groups: Sequence[Groups]
+) -> Iterator[Pattern]:
+    """Yield the distances of lengths, characters, words and pairs of words."""
+    known, *lengths = (np.array([len(split_words(text)) for text in own]) for own in (train, *sets))
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, _N_LENGTH_BINS + 1)[1:-1]))
+    counts = [
+        own.counts(np.searchsorted(edges, length, side="right"), len(edges) + 1)
+        for own, length in zip(groups, lengths)
+    ]
+    yield cumulative_pattern(f"length of {name}", counts, groups)
+    yield last_word_pattern(name, train, sets, groups)
+    order = order_splitter(train)
+    splitters: tuple[tuple[str, PieceSplitter, int, int], ...] = (
+        ("characters", list, _MAX_PIECES, 0),
+        ("shapes of words", word_shapes, _MAX_PIECES, 0),
+        ("words", split_words, _MAX_PIECES, 0),
+        ("pairs of words", word_pairs, _MAX_PIECES, 0),
+        ("order of words", order, _MAX_ORDER_PIECES, 0),
+        ("ends", lambda text: order(text)[-1:], _MAX_ENDS, 0),
+        ("numbers", number_sizes, _MAX_PIECES, _MIN_NUMBERS),
+    )
+    for title, split, max_pieces, min_total in splitters:
+        known_pieces, *pieces = ([split(text) for text in own] for own in (train, *sets))
+        yield from piece_pattern(
+            f"{title} of {name}",
+            known_pieces,
+            pieces,
+            groups,
+            max_pieces=max_pieces,
+            min_total=min_total,
+        )
 
 
 def last_word_pattern(
@@ -185,8 +186,7 @@ def repetition_patterns(
 ) -> Iterator[Pattern]:
     """Yield the distances of the shares of repeats, of near repeats, and of different words.
 
-    Different words are counted within each group, a fiftieth of a set, and so in equal numbers of
-    texts.
+    Different words are counted within each group, and so in equal numbers of texts.
     """
     counts: dict[str, list[Floats]] = {
         title: [] for title in ("repeats", "near repeats", "different words")
@@ -208,13 +208,11 @@ def repetition_patterns(
         yield count_pattern(f"{title} of {name}", tables, groups)
 
 
-def near_repeats(texts: Sequence[Sequence[str]]) -> tuple[Mask, Mask]:
+def near_repeats(texts: Sequence[Sequence[str]]) -> tuple[Bools, Bools]:
     """Return which texts nearly repeat another one, and which were tested, each of shape (n,).
 
-    A near repeat differs by the order of words and one word at most. Equal texts are tested once, texts
-    of fewer than five words not at all. A bag of words is represented by the sum of random numbers,
-    one for each word; two bags are near when removing one word from each, or none, makes the sums
-    equal.
+    A near repeat differs by the order of words and one word at most: a bag of words is the sum of random
+    numbers, one for each word, and two are near when the sums less one word from each, or none, agree.
     """
     number: dict[str, int] = {}
     first: dict[tuple[str, ...], int] = {}
@@ -239,15 +237,9 @@ def near_repeats(texts: Sequence[Sequence[str]]) -> tuple[Mask, Mask]:
 
 
 def frontier_area(p: Floats, q: Floats) -> Floats:
-    """Return the area under the divergence frontier of distributions, shape (b,), in [0, 1].
+    """Return the area under the divergence frontier (MAUVE), shape (b,); 1 = equal distributions.
 
-    1 = equal distributions, near 0 = nothing shared. For mixtures r of both the points
-    (exp(-5 KL(q, r)), exp(-5 KL(p, r))) trade texts that should not be there against missing ones.
-
-    References
-    ----------
-    Pillutla et al., "MAUVE: Measuring the Gap Between Neural Text and Human Text using Divergence
-    Frontiers", NeurIPS 2021.
+    The frontier has the points (exp(-5 KL(q, r)), exp(-5 KL(p, r))) for mixtures r of p and q.
     """
     weights = np.linspace(0, 1, _N_MIXTURES + 2)[1:-1][:, None, None]
     mixed = weights * p + (1 - weights) * q

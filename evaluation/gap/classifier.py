@@ -7,33 +7,23 @@ from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement
 from twinset.core.data.dataset import Dataset, sample_positions
 from twinset.core.features.models import fit_discriminator
-from twinset.core.findings import ConfidentRows, FeatureImportances, Finding
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.hypothesis_tests import areas
 
-from .._samples import ROW_KINDS, row_encoder
+from .._bootstrap_metric import Floats, Ints, SampledMetric
+from .._samples import require_rows, row_encoder
 from ._explanation import (
     DiscriminatorScores,
-    Predictor,
     RowTable,
-    column_importance,
-    find_common_condition,
-    find_confident_rows,
-    find_important_columns,
-    is_clear,
-    is_clear_at_the_top,
-    rank_close_columns,
-    top_lift,
+    compute_area,
+    explain_discriminator,
+    predict_folds,
 )
-
-Floats = npt.NDArray[np.float64]
-Folds = npt.NDArray[np.int64]
 
 _MIN_ROWS = 4  # two folds with two rows each
 _LOGISTIC_ROWS = 4_000  # of each set: the logistic regression is a second opinion, not the value
@@ -41,7 +31,7 @@ _FOLDS_WITHOUT = 2  # folds fitted again without a column: enough to rank two cl
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classifier(Metric):
+class Classifier(SampledMetric):
     """Area under the ROC curve of a boosted-tree discriminator of synthetic and real rows.
 
     value = max(AUC, 0.5), of out-of-fold predictions in a cross-validation over both sets.
@@ -54,16 +44,10 @@ class Classifier(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, in units of the AUC.
-    max_rows : int
-        Rows of each set that are used, 4 or more.
     n_folds : int
         Folds of the cross-validation, 2 or more.
     iterations : int
         Trees of the discriminator.
-    replicates : int
-        Bootstrap replicates; rows are drawn, the discriminator is not fitted again.
 
     References
     ----------
@@ -86,121 +70,88 @@ class Classifier(Metric):
         "What it separates can mislead another model too."
     )
     sees_everything = True
-    higher_is_better = False
     bounds = (0.5, 1.0)
-    kinds = ROW_KINDS
 
     margin: Margin = 0.05
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 20_000
     n_folds: Annotated[int, Ge(2)] = 5
     iterations: Annotated[int, Ge(1)] = 60
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the area under the curve, 0.5 to 1."""
         reference = comparison.reference.at_most(self.max_rows, rng)
         kept = sample_positions(len(comparison.synthetic), self.max_rows, rng)
         synthetic = comparison.synthetic.take(kept)
-        if min(len(reference), len(synthetic)) < _MIN_ROWS:
-            raise NotMeasurable(f"the discriminator needs at least {_MIN_ROWS} rows in each set")
+        require_rows((reference, synthetic), _MIN_ROWS)
         draws = [_draw_weights(len(part), self.replicates, rng) for part in (reference, synthetic)]
         table = RowTable.from_sets(reference, synthetic, comparison.train)
         fold = self._folds(len(reference), len(synthetic), rng)
         seed = draw_seed(rng)
-        predictors = self._fit(table, fold, seed)
-        probability = np.empty(len(table.y))
-        for k, predict in enumerate(predictors):
-            probability[fold == k] = predict(table.x[fold == k])
+        models = self._fit(table, fold, seed)
+        probability = predict_folds(table, fold, models)
         low, high = probability[table.y == 0], probability[table.y == 1]
-        area = _area(low, high)
+        area = compute_area(low, high)
         if comparison.value_only:
             return Measurement(max(area, 0.5))
-        findings: tuple[Finding, ...] = ()
-        facts: dict[str, Any] = {
+        facts = {
             "auc": area,
-            "logistic_auc": self._logistic(comparison, reference, synthetic, rng),
+            "logistic_auc": self._logistic(comparison, (reference, synthetic), rng),
             "rows": {"real": len(reference), "synthetic": len(synthetic)},
             "max_rows": self.max_rows,
         }
-        # Where the discriminator guesses, the importance of a column is noise.
-        clear = is_clear(area, len(low), len(high))
-        if clear or is_clear_at_the_top(low, high):
-            score = _area if clear else top_lift
-            importance = column_importance(table, fold, predictors, score, rng)
-            if clear:
-                area_without = partial(self._area_without, table, fold, seed)
-                importance = rank_close_columns(importance, area_without)
-            places = kept if comparison.places is None else comparison.places[kept]
-            scores = DiscriminatorScores(reference, synthetic, probability, fold)
-            named = find_important_columns(importance)
-            findings = (FeatureImportances(importance, tuple(named)),)
-            if named:
-                rows = find_confident_rows(scores, named, places, comparison.train)
-                findings += (ConfidentRows(rows, find_common_condition(scores, list(importance))),)
+        places = kept if comparison.places is None else comparison.places[kept]
+        findings = explain_discriminator(
+            table,
+            DiscriminatorScores(reference, synthetic, probability, fold),
+            models,
+            partial(self._area_without, table, fold, seed),
+            places,
+            comparison.train,
+            rng,
+        )
         return Measurement(max(area, 0.5), areas(low, high, *draws), findings, facts=facts)
 
     def _fit(
-        self, table: RowTable, fold: Folds, seed: int, max_folds: int | None = None
-    ) -> list[Predictor]:
-        """Return for each fold, or the first `max_folds`, a predictor that was fitted on the others."""
-        models = [
-            fit_discriminator(
-                table.x[fold != k],
-                table.y[fold != k],
-                table.categorical,
-                task="classification",
-                seed=seed,
-                iterations=self.iterations,
-            )
-            for k in range(int(fold.max()) + 1)[:max_folds]
+        self, table: RowTable, fold: Ints, seed: int, max_folds: int | None = None
+    ) -> list[Any]:
+        """Return for each fold, or the first `max_folds`, a model that was fitted on the others."""
+        options: dict[str, Any] = {"task": "classification", "iterations": self.iterations}
+        return [
+            fit_discriminator(table.x[rows], table.y[rows], table.categorical, seed=seed, **options)
+            for rows in (fold != k for k in range(int(fold.max()) + 1)[:max_folds])
         ]
-        return [partial(_predict, model) for model in models]
 
-    def _area_without(self, table: RowTable, fold: Folds, seed: int, name: str) -> float:
+    def _area_without(self, table: RowTable, fold: Ints, seed: int, name: str) -> float:
         """Return the area of a discriminator that is fitted without a column, on two folds."""
-        left = table.without(name)
-        predictors = self._fit(left, fold, seed, max_folds=_FOLDS_WITHOUT)
-        found = [predict(left.x[fold == k]) for k, predict in enumerate(predictors)]
-        y = np.concatenate([left.y[fold == k] for k in range(len(found))])
-        probability = np.concatenate(found)
-        return _area(probability[y == 0], probability[y == 1])
+        left, some = table.without(name), fold < _FOLDS_WITHOUT
+        probability = predict_folds(left, fold, self._fit(left, fold, seed, _FOLDS_WITHOUT))
+        y = table.y[some]
+        return compute_area(probability[some][y == 0], probability[some][y == 1])
 
     def _logistic(
-        self,
-        comparison: Comparison,
-        reference: Dataset,
-        synthetic: Dataset,
-        rng: np.random.Generator,
+        self, comparison: Comparison, sets: tuple[Dataset, Dataset], rng: np.random.Generator
     ) -> float:
         """Return the area of a logistic regression's out-of-fold predictions, on a sample of the rows."""
         from sklearn.linear_model import LogisticRegression
+        from sklearn.model_selection import PredefinedSplit, cross_val_predict
         from threadpoolctl import threadpool_limits
 
         encoder = row_encoder(comparison)
-        parts = [part.at_most(_LOGISTIC_ROWS, rng) for part in (reference, synthetic)]
+        parts = [part.at_most(_LOGISTIC_ROWS, rng) for part in sets]
         features = np.concatenate([encoder.transform(part) for part in parts])
         y = np.repeat([0, 1], [len(part) for part in parts])
         fold = self._folds(len(parts[0]), len(parts[1]), rng)
-        found = np.empty(len(y))
+        model = LogisticRegression(C=0.1, max_iter=1_000, tol=1e-3)
         with threadpool_limits(limits=1):
-            for k in range(int(fold.max()) + 1):
-                model: Any = LogisticRegression(C=0.1, max_iter=1_000, tol=1e-3)
-                model.fit(features[fold != k], y[fold != k])
-                found[fold == k] = model.decision_function(features[fold == k])
-        return _area(found[y == 0], found[y == 1])
+            found = cross_val_predict(
+                model, features, y, cv=PredefinedSplit(fold), method="decision_function"
+            )
+        return compute_area(found[y == 0], found[y == 1])
 
-    def _folds(self, n_real: int, n_synthetic: int, rng: np.random.Generator) -> Folds:
+    def _folds(self, n_real: int, n_synthetic: int, rng: np.random.Generator) -> Ints:
         """Return the fold of each row; both sets are split evenly."""
         n = min(self.n_folds, n_real, n_synthetic)
         return np.concatenate([rng.permutation(np.arange(m) % n) for m in (n_real, n_synthetic)])
-
-
-def _area(real: Floats, synthetic: Floats) -> float:
-    return float(areas(real, synthetic)[0])
-
-
-def _predict(model: Any, x: Floats) -> Floats:
-    return np.asarray(model.predict_proba(x)[:, 1])
 
 
 def _draw_weights(n: int, b: int, rng: np.random.Generator) -> Floats:

@@ -7,15 +7,15 @@ from typing import Annotated
 
 import numpy as np
 
-from twinset.core.contracts import Comparison, ComponentResults, Measurement, Metric, NotMeasurable
+from twinset.core.contracts import Comparison, ComponentResults, Measurement, NotMeasurable
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.findings import ColumnLimit
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
+from .._bootstrap_metric import SampledMetric
 from .._results import largest_first
-from .._samples import draw_samples
+from .._samples import cached, draw_samples, limit_columns, require_rows
 from ._columns import choose_columns
 from ._forecasts import ColumnForecasts, resample_fractions, stray_fractions
 
@@ -23,7 +23,7 @@ _MIN_ROWS = 40  # fewer rows give a forest no two leaves
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conditionals(Metric):
+class Conditionals(SampledMetric):
     """Share of values that look random given all other columns, averaged over columns.
 
     Random forests of real rows forecast each column from all others: its level, or which of eight
@@ -37,16 +37,10 @@ class Conditionals(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, as a share of the values.
     column_margin : float
-        The same for a single column, in both directions; one beyond it makes the whole different.
-    max_rows : int
-        Rows of each set that are used, 40 or more.
+        Equivalence margin of a single column, in both directions; one beyond it makes the whole different.
     max_columns : int
         Columns that are compared, 2 or more; of a wider table the target and the first ones.
-    replicates : int
-        Bootstrap replicates; rows are drawn, the forests are not fitted again.
 
     References
     ----------
@@ -72,8 +66,6 @@ class Conditionals(Metric):
         "look drawn at random. Real rows have such values too: more of them means that relations were "
         "lost, fewer that rows are too neat."
     )
-    higher_is_better = False
-    bounds = (0.0, 1.0)
     kinds = TABULAR_KINDS
     is_thorough = True
 
@@ -81,7 +73,6 @@ class Conditionals(Metric):
     column_margin: Margin = 0.01
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
     max_columns: Annotated[int, Ge(2)] = 40
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean share of straying values; facts hold each column's, largest first."""
@@ -89,20 +80,16 @@ class Conditionals(Metric):
         names = choose_columns(reference, comparison.target, self.max_columns)
         if len(names) < 2:
             raise NotMeasurable("a column that follows from others needs two, and there are fewer")
-        if min(len(reference), len(synthetic)) < _MIN_ROWS:
-            raise NotMeasurable(f"it needs at least {_MIN_ROWS} rows in each set")
-        seed = draw_seed(rng)
-        key = f"forecasts of {names}"
-        if key not in comparison.cache:
-            comparison.cache[key] = ColumnForecasts.fit(reference, names, seed)
-        forecast, chance = comparison.cache[key].forecast(synthetic)
+        require_rows((reference, synthetic), _MIN_ROWS)
+        seed, key = draw_seed(rng), f"forecasts of {names}"
+        models = cached(comparison, key, lambda: ColumnForecasts.fit(reference, names, seed))
+        forecast, chance = models.forecast(synthetic)
         fractions = stray_fractions(forecast, chance)
         if comparison.value_only:
             return Measurement(float(fractions.mean()))
         groups = Groups.assign(len(synthetic), self.replicates, rng)
         drawn = resample_fractions(forecast, chance, fractions, groups)
-        n_columns = len(reference.schema.names)
-        limit = [ColumnLimit(len(names), n_columns)] if len(names) < n_columns else []
+        limit = limit_columns(len(names), len(reference.schema.names))
         facts = {
             "stray_fractions": largest_first(names, fractions),
             "rows": {"real": len(reference), "synthetic": len(synthetic)},
@@ -116,6 +103,4 @@ class Conditionals(Metric):
             np.concatenate([drawn, 1 - drawn], axis=1),
             self.column_margin,
         )
-        return Measurement(
-            float(fractions.mean()), drawn.mean(axis=1), tuple(limit), components, facts
-        )
+        return Measurement(float(fractions.mean()), drawn.mean(axis=1), limit, components, facts)

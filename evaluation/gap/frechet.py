@@ -8,19 +8,17 @@ from functools import partial
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, ComponentResults, Measurement, Metric, NotMeasurable
+from twinset.core.contracts import Comparison, ComponentResults, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.embedders import TextEmbedding, read_embeddings
 from twinset.core.features.encoder import CONTENT_FIT_ROWS, Matrix, Reduction
 from twinset.core.findings import DecidingRows, FarthestEmbedding, Finding
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.stats.bootstrap import Groups
 
-from .._samples import MIN_SHOWN, ROW_KINDS, common_size, draw_samples, row_encoder
-
-Floats = npt.NDArray[np.float64]
+from .._bootstrap_metric import Floats, Ints, SampledMetric
+from .._samples import MIN_SHOWN, cached, common_size, draw_samples, require_rows, row_encoder
 
 _MIN_ROWS = 4  # a covariance needs two rows, and a fit to quarters of the rows is tried
 _ROWS_PER_DIRECTION = 2  # with fewer rows a covariance has no full rank
@@ -28,7 +26,7 @@ _SPLITS = (1, 2, 4)  # whole samples, halves and quarters: points of a line over
 
 
 @dataclass(frozen=True, kw_only=True)
-class Frechet(Metric):
+class Frechet(SampledMetric):
     """Frechet distance of synthetic and real rows, images or texts, averaged over embeddings.
 
     d = |m_s - m_r|^2 + trace(C_s + C_r - 2 (C_s C_r)^(1/2)) for means m and covariances C of the
@@ -42,16 +40,10 @@ class Frechet(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, as a share of the train rows' variance.
     view_margin : float
-        The same for a single embedding.
+        Equivalence margin of a single embedding.
     n_directions : int
         Largest number of directions, 1 or more; each set needs twice as many rows.
-    max_rows : int
-        Rows of each set that are used, 4 or more.
-    replicates : int
-        Bootstrap replicates.
 
     References
     ----------
@@ -77,22 +69,19 @@ class Frechet(Metric):
         "shrink, so compare it with the value of real rows."
     )
     sees_everything = True
-    higher_is_better = False
     bounds = (0.0, float("inf"))
-    kinds = ROW_KINDS
 
     margin: Margin = 0.01
     view_margin: Margin = 0.01
     n_directions: Annotated[int, Ge(1)] = 32
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean distance over the embeddings; facts hold each one's."""
         n = common_size(comparison, self.max_rows, _MIN_ROWS)
-        if len(comparison.train) < _MIN_ROWS:
-            raise NotMeasurable(f"it needs at least {_MIN_ROWS} rows in each set")
-        views = _list_views(comparison, self.n_directions)
+        require_rows([comparison.train], _MIN_ROWS)
+        key = f"views of {comparison.reference.schema.names} on {self.n_directions}"
+        views = cached(comparison, key, lambda: _list_views(comparison, self.n_directions))
         widest = max((view.size for view in views), default=0)
         if not widest:
             raise NotMeasurable("all real rows are the same")
@@ -110,13 +99,13 @@ class Frechet(Metric):
         if comparison.value_only:
             return Measurement(float(values.mean()))
         drawn = np.column_stack([_replicates(*pair, groups) for pair in rows])
-        findings: list[Finding] = [DecidingRows(n, "rows looked at")]
+        findings: tuple[Finding, ...] = (DecidingRows(n, "rows looked at"),)
         components = None
         names = tuple(view.name for view in views)
         if len(views) > 1:
-            findings.append(FarthestEmbedding(names[int(values.argmax())]))
+            findings += (FarthestEmbedding(names[int(values.argmax())]),)
             components = ComponentResults("embedding", names, values, drawn, self.view_margin)
-        facts = {
+        embeddings = {
             view.name: {
                 "distance": float(value),
                 "at_infinity": at_infinity(*pair, order),
@@ -125,13 +114,8 @@ class Frechet(Metric):
             }
             for view, value, pair in zip(views, values, rows)
         }
-        return Measurement(
-            float(values.mean()),
-            drawn.mean(axis=1),
-            tuple(findings),
-            components,
-            {"embeddings": facts, "rows": n},
-        )
+        facts = {"embeddings": embeddings, "rows": n}
+        return Measurement(float(values.mean()), drawn.mean(axis=1), findings, components, facts)
 
 
 @dataclass(frozen=True)
@@ -139,20 +123,14 @@ class _View:
     """An embedding on the main directions of the train rows, in which their total variance is 1."""
 
     name: str
-    size: int
-    """Number of directions."""
-    explained: float
-    """Share of the train rows' variance in them, 0 to 1."""
+    size: int  # number of directions
+    explained: float  # share of the train rows' variance in them, 0 to 1
     transform: Callable[[Dataset], Matrix]
 
 
 def _list_views(comparison: Comparison, n_directions: int) -> list[_View]:
-    """Return the embeddings of a comparison, kept in its cache; empty ones are left out."""
+    """Return the embeddings of a comparison; empty ones are left out."""
     schema = comparison.reference.schema
-    key = f"views of {schema.names} on {n_directions}"
-    if key in comparison.cache:
-        cached: list[_View] = comparison.cache[key]
-        return cached
     images = [field.name for field in schema.of_kind("image")]
     embeddings = comparison.text_embeddings
     texts = [field.name for field in schema.of_kind("text")] if embeddings else []
@@ -172,8 +150,7 @@ def _list_views(comparison: Comparison, n_directions: int) -> list[_View]:
     if not found or len(images) + len(texts) < len(schema.names):
         found.append(("all columns", row_encoder(comparison).transform))
     views = [_fit_view(name, train, n_directions, features) for name, features in found]
-    comparison.cache[key] = [view for view in views if view.size]
-    return list(comparison.cache[key])
+    return [view for view in views if view.size]
 
 
 def _embed_images(column: str, name: str, rows: Dataset) -> Matrix:
@@ -220,11 +197,10 @@ def gaussian_distances(means: Floats, covariances: Floats) -> Floats:
     return np.asarray(np.maximum(found - 2 * roots, 0.0))
 
 
-def at_infinity(x: Matrix, y: Matrix, order: npt.NDArray[np.int64]) -> float:
+def at_infinity(x: Matrix, y: Matrix, order: Ints) -> float:
     """Return the distance extrapolated to infinitely many rows, 0 or more.
 
-    A line over 1 / rows is fitted to the distances of the whole samples, their halves and quarters.
-    With too few rows for quarters the distance of the whole samples is returned.
+    A line over 1 / rows is fitted to the whole samples, their halves and quarters, if large enough.
     """
     n, d = x.shape
     if n // _SPLITS[-1] < _ROWS_PER_DIRECTION * d:

@@ -6,20 +6,18 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.encoder import Matrix
 from twinset.core.features.image_statistics import box_labels, largest_objects
 from twinset.core.findings import ContradictedLabel
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.stats.bootstrap import Groups
 
+from .._bootstrap_metric import Bools, SampledMetric
 from .._results import average_components, largest_first
-from .._samples import MIN_SHOWN, draw_samples, row_encoder
-
-Codes = npt.NDArray[np.int64]
+from .._samples import MIN_SHOWN, cached, draw_samples, place_levels, require_rows, row_encoder
 
 _MIN_ROWS = 40  # images: a linear model of fewer contradicts real labels by chance
 _MIN_LABEL_ROWS = 5  # real images of a label: each of three folds needs one
@@ -31,7 +29,7 @@ _MAX_LISTED = 5  # pairs of labels in the facts, most frequent first
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageLabels(Metric):
+class ImageLabels(SampledMetric):
     """Share of labels that their own image contradicts, averaged over label columns.
 
     A logistic regression of real images, on their vectors and the boxes in them, predicts each label
@@ -42,14 +40,8 @@ class ImageLabels(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, as a share of the labels.
     column_margin : float
-        The same for a single column.
-    max_rows : int
-        Images of each set that are used, 40 or more.
-    replicates : int
-        Bootstrap replicates; images are drawn, the model is not fitted again.
+        Equivalence margin of a single column.
 
     References
     ----------
@@ -79,8 +71,6 @@ class ImageLabels(Metric):
         "The share of labels that their own image contradicts, by a model of real ones. Real sets have "
         "such labels too; more of them means wrong or shuffled labels."
     )
-    higher_is_better = False
-    bounds = (0.0, 1.0)
     kinds = frozenset({"image", "boxes", "category", "boolean"})
     needs = frozenset({"image"})
     extra = "image"
@@ -88,25 +78,16 @@ class ImageLabels(Metric):
     margin: Margin = 0.005
     column_margin: Margin = 0.005
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 5_000
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean share of contradicted labels; facts hold each column's, largest first."""
         reference, synthetic = draw_samples(comparison, self.max_rows, rng)
         if not reference.schema.of_kind("image"):
             raise NotMeasurable("there is no image column")
-        if min(len(reference), len(synthetic)) < _MIN_ROWS:
-            raise NotMeasurable(f"it needs at least {_MIN_ROWS} images in each set")
-        if "label models" not in comparison.cache:
-            known = _features(reference, comparison)
-            if not known.shape[1]:
-                raise NotMeasurable("no real image can be decoded")
-            comparison.cache["label models"] = fit_label_models(reference, known)
-        models: dict[str, LabelModel] = comparison.cache["label models"]
-        if not models:
-            raise NotMeasurable(
-                f"no column has two labels with {_MIN_LABEL_ROWS} real images or more each"
-            )
+        require_rows((reference, synthetic), _MIN_ROWS, "images")
+        models = cached(
+            comparison, "label models", lambda: _fit_label_models(reference, comparison)
+        )
         features = _features(synthetic, comparison)
         found = [model.contradictions(features, synthetic, name) for name, model in models.items()]
         contradicted = np.column_stack([rows for rows, _ in found])
@@ -137,30 +118,20 @@ class ImageLabels(Metric):
 
 @dataclass(frozen=True)
 class LabelModel:
-    """A linear model that predicts the label of a column from the vectors of images.
-
-    Parameters
-    ----------
-    model : object
-        The fitted classifier; its classes are positions in `levels`.
-    levels : tuple of str
-        The labels that it knows.
-    """
+    """A linear model that predicts the label of a column; its classes are positions in `levels`."""
 
     model: Any
     levels: tuple[str, ...]
 
     def contradictions(
         self, features: Matrix, rows: Dataset, name: str
-    ) -> tuple[npt.NDArray[np.bool_], dict[str, float]]:
+    ) -> tuple[Bools, dict[str, float]]:
         """Return the rows with an unlikely label, shape (n,), and shares of such pairs of labels.
 
         An unknown label is never unlikely. Pairs are a label and the most likely one in its place, most
         frequent first, without those of 1 to 10 rows.
         """
-        codes, levels = rows.codes(name)
-        known = {level: i for i, level in enumerate(self.levels)}
-        place = np.array([*[known.get(level, -1) for level in levels], -1], dtype=np.int64)[codes]
+        place = place_levels(rows, name, self.levels, -1, -1)
         probability = self.model.predict_proba(features)
         own = probability[np.arange(len(place)), np.maximum(place, 0)]
         unlikely = np.asarray((own < _UNLIKELY) & (place >= 0))
@@ -188,38 +159,38 @@ def _features(rows: Dataset, comparison: Comparison) -> Matrix:
     return np.column_stack([features, sizes]).astype(np.float32)
 
 
-def fit_label_models(real: Dataset, features: Matrix) -> dict[str, LabelModel]:
-    """Return a model of each column with two labels or more that 5 real images have."""
+def _fit_label_models(real: Dataset, comparison: Comparison) -> dict[str, LabelModel]:
+    """Return a model of each column with two labels or more that 5 real images have.
+
+    Its penalty has the best log loss on unseen folds: a model that is too sure of itself would
+    contradict real labels as well.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
     from threadpoolctl import threadpool_limits
 
+    features = _features(real, comparison)
+    if not features.shape[1]:
+        raise NotMeasurable("no real image can be decoded")
     found = {}
     for field in real.schema.of_kind("category", "boolean"):
         codes, levels = real.codes(field.name)
         counts = np.bincount(codes[codes >= 0], minlength=len(levels))
-        kept = np.flatnonzero(counts >= _MIN_LABEL_ROWS)
+        kept = tuple(level for level, n in zip(levels, counts) if n >= _MIN_LABEL_ROWS)
         if len(kept) < 2:
             continue
-        place = np.full(len(levels) + 1, -1)
-        place[kept] = np.arange(len(kept))
-        y = place[codes]
+        y = place_levels(real, field.name, kept, -1, -1)
+        search = GridSearchCV(
+            LogisticRegression(max_iter=_MAX_ITERATIONS),
+            {"C": _PENALTIES},
+            scoring="neg_log_loss",
+            cv=_N_FOLDS,
+        )
         with threadpool_limits(limits=1):
-            model = _fit_logistic(features[y >= 0], y[y >= 0])
-        found[field.name] = LabelModel(model, tuple(levels[i] for i in kept))
+            model = search.fit(features[y >= 0], y[y >= 0]).best_estimator_
+        found[field.name] = LabelModel(model, kept)
+    if not found:
+        raise NotMeasurable(
+            f"no column has two labels with {_MIN_LABEL_ROWS} real images or more each"
+        )
     return found
-
-
-def _fit_logistic(features: Matrix, y: Codes) -> Any:
-    """Return a logistic regression with the penalty of the best log loss on unseen folds.
-
-    One that is too sure of itself would contradict real labels as well.
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedKFold, cross_val_score
-
-    models = [LogisticRegression(C=c, max_iter=_MAX_ITERATIONS) for c in _PENALTIES]
-    folds = StratifiedKFold(_N_FOLDS)
-    losses = [
-        -cross_val_score(model, features, y, cv=folds, scoring="neg_log_loss").mean()
-        for model in models
-    ]
-    return models[int(np.argmin(losses))].fit(features, y)

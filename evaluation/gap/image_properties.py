@@ -7,14 +7,15 @@ from typing import Annotated
 
 import numpy as np
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable, Role
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable, Role
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.image_statistics import box_labels, image_properties
 from twinset.core.findings import DifferingComponents
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 
+from .._bootstrap_metric import SampledMetric
 from .._results import average_components, largest_first
-from .._samples import draw_groups, draw_samples
+from .._samples import cached, draw_groups, draw_samples
 from ._column_tests import kolmogorov_p
 from ._columns import PooledColumn
 from .marginals import column_distance
@@ -23,7 +24,7 @@ _ALPHA = 0.05  # over the tests of all properties: the usual level
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageProperties(Metric):
+class ImageProperties(SampledMetric):
     """Kolmogorov-Smirnov distance of each property of images, averaged over properties.
 
     value = mean_j sup_x |F_synthetic,j(x) - F_real,j(x)|, in [0, 1]. Properties j of an image are its
@@ -34,14 +35,8 @@ class ImageProperties(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, in units of the value.
     property_margin : float
-        The same for a single property.
-    max_rows : int
-        Images of each set that are used, 20 or more.
-    replicates : int
-        Bootstrap replicates.
+        Equivalence margin of a single property.
 
     Examples
     --------
@@ -66,8 +61,6 @@ class ImageProperties(Metric):
         "averaged over the properties: 0 is the same, 1 is nothing in common."
     )
     roles = frozenset({Role.IMAGE_APPEARANCE})
-    higher_is_better = False
-    bounds = (0.0, 1.0)
     kinds = frozenset({"image", "boxes", "mask"})
     needs = frozenset({"image"})
     # Shuffled columns hold the same images.
@@ -77,7 +70,6 @@ class ImageProperties(Metric):
     margin: Margin = 0.03
     property_margin: Margin = 0.03
     max_rows: Annotated[int, Ge(20)] = 2_000
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean distance over the properties; facts hold each one's, largest first."""
@@ -88,9 +80,8 @@ class ImageProperties(Metric):
             raise NotMeasurable("there are no images to compare")
         labels = box_labels(reference)
         key = f"properties of {len(reference)} images"
-        if key not in comparison.cache:
-            comparison.cache[key] = image_properties(reference, labels)
-        sets: tuple[Dataset, Dataset] = image_properties(synthetic, labels), comparison.cache[key]
+        real = cached(comparison, key, lambda: image_properties(reference, labels))
+        sets = image_properties(synthetic, labels), real
         names = [name for name in sets[1].schema.names if not sets[1].is_null(name).all()]
         if not names:
             raise NotMeasurable("no image can be decoded")

@@ -10,16 +10,16 @@ from typing import Annotated
 
 import numpy as np
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
-from twinset.core.data.schema import TABULAR_KINDS
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.findings import DifferingTriples
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.hypothesis_tests import discoveries
 
+from .._bootstrap_metric import BootstrapMetric, Ints
 from .._results import share_distance
 from .._samples import check_not_empty, draw_groups
-from ._cells import Cells, fit_cells
 from ._column_tests import chance_distance, chi_square_p
+from ._columns import fit_cells
 
 Triple = tuple[str, ...]
 
@@ -29,7 +29,7 @@ _FALSE_DISCOVERY_RATE = 0.05  # over the tests of all triples: the usual level
 
 
 @dataclass(frozen=True, kw_only=True)
-class KMarginals(Metric):
+class KMarginals(BootstrapMetric):
     """Total variation distance of the joint shares of three columns, averaged over triples.
 
     value = mean over triples of sum_c |p_synthetic(c) - p_real(c)| / 2, over the cells c of a triple's
@@ -40,16 +40,12 @@ class KMarginals(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, in units of the value.
     n_triples : int
         Triples drawn at random, 1 or more; those with the target are added if there are no more.
     n_bins : int
         Bins that a number is cut into, 2 or more.
     n_levels : int
         Most frequent levels of a category with a cell of their own, 1 or more.
-    replicates : int
-        Bootstrap replicates.
 
     References
     ----------
@@ -62,9 +58,6 @@ class KMarginals(Metric):
         "How far the joint shares of three columns at a time are from real: 0 is the same shares. It "
         "finds what goes wrong only when several columns are looked at together."
     )
-    higher_is_better = False
-    bounds = (0.0, 1.0)
-    kinds = TABULAR_KINDS
 
     margin: Margin = 0.01
     n_triples: Annotated[int, Ge(1)] = 500
@@ -148,7 +141,7 @@ def choose_triples(
     return [tuple(names[i] for i in triple) for triple in sorted(chosen)]
 
 
-def joint_cells(columns: Sequence[tuple[list[Cells], int]]) -> tuple[list[Cells], int]:
+def joint_cells(columns: Sequence[tuple[list[Ints], int]]) -> tuple[list[Ints], int]:
     """Return the cell of every row in the table of all columns, for each set, and how many occur."""
     sizes = [len(part) for part in columns[0][0]]
     joint = np.zeros(sum(sizes), dtype=np.int64)

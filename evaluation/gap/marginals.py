@@ -8,22 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, ComponentResults, Measurement, Metric, Role
+from twinset.core.contracts import Comparison, ComponentResults, Measurement, Role
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.findings import ColumnDistances, DifferingComponents
-from twinset.core.parameters import Margin, Replicates
+from twinset.core.parameters import Margin
 from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.hypothesis_tests import discoveries
 
+from .._bootstrap_metric import BootstrapMetric, Floats
 from .._results import share_distance
-from .._samples import check_not_empty, draw_groups, shown_share
+from .._samples import cached, check_not_empty, draw_groups, shown_share
 from ._column_tests import column_p, ks_distance, wasserstein_distance
 from ._columns import PooledColumn, cut_at, places_of
-
-Floats = npt.NDArray[np.float64]
 
 _N_QUANTILES = 256  # at which replicates compare numbers: enough for their spread, and fast
 _FALSE_DISCOVERY_RATE = 0.05  # over the tests of all columns: the usual level
@@ -32,7 +29,7 @@ _MIN_TAIL = 0.01  # weight of a tail among train rows: one below it consists of 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Marginals(Metric):
+class Marginals(BootstrapMetric):
     """Distance of each column's distribution, averaged over columns.
 
     value = mean_j d_j. For numbers, integers and datetimes d = sup_x |F_synthetic(x) - F_real(x)|
@@ -49,12 +46,8 @@ class Marginals(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, in units of the value.
     column_margin : float
-        The same for a single column and for a tail: one beyond it makes the whole different.
-    replicates : int
-        Bootstrap replicates.
+        Equivalence margin of a single column and a tail; one beyond it makes the whole different.
 
     References
     ----------
@@ -76,15 +69,11 @@ class Marginals(Metric):
         "values, 1 is nothing in common. It cannot see how columns go together."
     )
     roles = frozenset({Role.BASIC_APPEARANCE})
-    higher_is_better = False
-    bounds = (0.0, 1.0)
-    kinds = TABULAR_KINDS
     # Shuffling columns changes no single column, so it is no worst case here.
     has_floor = False
 
     margin: Margin = 0.02
     column_margin: Margin = 0.02
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean distance over the columns; findings hold each column's, largest first."""
@@ -97,11 +86,16 @@ class Marginals(Metric):
         }
         distances, drawn = zip(*(column_distance(column, groups) for column in columns.values()))
         ranked = dict(sorted(zip(columns, distances), key=lambda pair: (-pair[1], pair[0])))
+        train = comparison.train
+
+        def tails_of(name: str) -> Tails:
+            return cached(comparison, f"tails {name}", lambda: _find_tails(train, name))
+
         tails = [
             tail
             for name, column in columns.items()
             if column.is_number
-            for tail in _tail_gaps(column, name, _find_tails(comparison.train, name, cache), groups)
+            for tail in _tail_gaps(column, name, tails_of(name), groups)
         ]
         names, gaps, tail_draws = zip(*tails) if tails else ((), (), ())
         components = ComponentResults(
@@ -140,11 +134,7 @@ def column_distance(column: PooledColumn, groups: tuple[Groups, Groups]) -> tupl
 
 
 def tail_weights(values: Floats, known: Floats, is_upper: bool) -> Floats:
-    """Return the weight of each value in a tail, shape (k,): 0 where it begins, 2 at its end.
-
-    A value's place is its rank among the known ones, and the tail is their outer twentieth: the mean
-    weight of values distributed like them is that twentieth.
-    """
+    """Return the weight of each value in a tail, shape (k,): 0 where it begins, 2 at its end."""
     n = len(known)
     # Beyond this known value more than the outer twentieth of them lies farther out.
     first = min(math.ceil(_TAIL * n), n - 1)
@@ -161,20 +151,15 @@ Tails = tuple[Floats, list[tuple[str, bool]]]
 """Known numbers of a column, ascending, and its tails: name, and whether it is the upper one."""
 
 
-def _find_tails(train: Dataset, name: str, cache: dict[str, Any]) -> Tails:
-    """Return the tails of a column of the train rows, kept in `cache`."""
-    key = f"tails {name}"
-    if key not in cache:
-        column = train.values(name)
-        known = np.sort(column[~np.isnan(column)])
-        tails = [
-            (tail, is_upper)
-            for tail, is_upper in (("lower tail", False), ("upper tail", True))
-            if len(known) and tail_weights(known, known, is_upper).mean() >= _MIN_TAIL
-        ]
-        cache[key] = known, tails
-    found: Tails = cache[key]
-    return found
+def _find_tails(train: Dataset, name: str) -> Tails:
+    """Return the tails of a column of the train rows."""
+    column = train.values(name)
+    known = np.sort(column[~np.isnan(column)])
+    return known, [
+        (tail, is_upper)
+        for tail, is_upper in (("lower tail", False), ("upper tail", True))
+        if len(known) and tail_weights(known, known, is_upper).mean() >= _MIN_TAIL
+    ]
 
 
 def _tail_gaps(

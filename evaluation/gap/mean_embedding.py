@@ -8,16 +8,15 @@ from typing import Annotated
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric
+from twinset.core.contracts import Comparison, Measurement
 from twinset.core.features.encoder import Matrix
 from twinset.core.findings import DecidingRows, PermutationTest
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.neighbors import squared_distances
 
-from .._samples import ROW_KINDS, common_size, draw_samples, row_encoder
-
-Floats = npt.NDArray[np.float64]
+from .._bootstrap_metric import Floats, SampledMetric
+from .._samples import common_size, draw_samples, row_encoder
 
 # Kernel lengths in median distances: from a fourth, which sees clusters, to four, which sees shifts.
 _SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -27,7 +26,7 @@ _BATCH = 50  # shuffles computed in one matrix product: of 10,000 rows, 4 MB of 
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeanEmbedding(Metric):
+class MeanEmbedding(SampledMetric):
     """Maximum mean discrepancy (MMD) of whole rows, images or texts.
 
     MMD^2 = E k(x, x') + E k(y, y') - 2 E k(x, y) for synthetic x and real y, by the unbiased estimate
@@ -38,16 +37,10 @@ class MeanEmbedding(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, in units of the value.
-    max_rows : int
-        Rows of each set that are used, 4 or more.
     n_frequencies : int
         Random frequencies of the kernel, 1 or more.
     permutations : int
         Shuffles of the permutation test, 1 or more.
-    replicates : int
-        Bootstrap replicates.
 
     References
     ----------
@@ -63,15 +56,11 @@ class MeanEmbedding(Metric):
         "the two distributions was found. It says that they differ, not where."
     )
     sees_everything = True
-    higher_is_better = False
-    bounds = (0.0, 1.0)
-    kinds = ROW_KINDS
 
     margin: Margin = 0.0075
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
     n_frequencies: Annotated[int, Ge(1)] = 500
     permutations: Annotated[int, Ge(1)] = 200
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the discrepancy, 0 to 1; facts hold its square and the p-value."""
@@ -101,13 +90,12 @@ class MeanEmbedding(Metric):
 def discrepancy(sum_x: Floats, sum_y: Floats, n: int) -> float:
     """Return the unbiased squared discrepancy of two samples of `n` rows; it may be below 0.
 
-    Every row's features have length 1, so that its kernel with itself is known and subtracted.
-
     Examples
     --------
     >>> discrepancy(np.array([2.0, 0.0]), np.array([0.0, 2.0]), 2)
     2.0
     """
+    # Every row's features have length 1, so that its kernel with itself is known and subtracted.
     inside = (sum_x @ sum_x - n + sum_y @ sum_y - n) / (n * (n - 1))
     return float(inside - 2 * (sum_x @ sum_y) / n**2)
 
@@ -115,10 +103,8 @@ def discrepancy(sum_x: Floats, sum_y: Floats, n: int) -> float:
 def draw_frequencies(
     d: int, n_frequencies: int, scale: float, rng: np.random.Generator
 ) -> npt.NDArray[np.float32]:
-    """Return frequencies of the mixture of rational quadratic kernels, shape (d, n_frequencies).
-
-    The kernel 1 / (1 + r^2 / l^2) is a mean of Gaussian kernels exp(-u r^2 / l^2), u exponential.
-    """
+    """Return frequencies of the mixture of rational quadratic kernels, shape (d, n_frequencies)."""
+    # The kernel 1 / (1 + r^2 / l^2) is a mean of Gaussian kernels exp(-u r^2 / l^2), u exponential.
     lengths = scale * np.resize(np.array(_SCALES), n_frequencies)
     widths = np.sqrt(2 * rng.standard_exponential(n_frequencies)) / lengths
     return (rng.standard_normal((d, n_frequencies)) * widths).astype(np.float32)

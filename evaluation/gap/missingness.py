@@ -7,24 +7,21 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, Role
-from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.findings import ColumnLimit, DecidingRows, Finding, MissingCellPattern
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.contracts import Comparison, Measurement, Role
+from twinset.core.findings import DecidingRows, MissingCellPattern
+from twinset.core.parameters import Ge, Margin
 from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.hypothesis_tests import discoveries
 
-from .._samples import check_not_empty, draw_groups, shown_share
-from ._cells import Cells, fit_cells
+from .._bootstrap_metric import Bools, BootstrapMetric, Floats, Ints
+from .._samples import check_not_empty, draw_groups, limit_columns, shown_share
 from ._column_tests import chi_square_p
+from ._columns import fit_cells
 
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
-Masks = dict[str, Mask]
+Masks = dict[str, Bools]
 """Column -> which of its cells are missing."""
-_Cells = dict[str, list[tuple[Cells, int]]]
+_Cells = dict[str, list[tuple[Ints, int]]]
 """Column -> its cells and their number, for the synthetic and for the real rows."""
 
 _MIN_MISSING = 30  # real rows without a cell: of fewer, shares of other columns are mostly chance
@@ -37,7 +34,7 @@ _ROUNDING = 1e-9  # a sum of weights below it is 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Missingness(Metric):
+class Missingness(BootstrapMetric):
     """Largest difference of a column's missing cells: how many, and in which rows.
 
     value = max_j max(share gap, row gap) over columns j with missing cells. With missing shares s, the
@@ -50,13 +47,9 @@ class Missingness(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, in units of the value.
     max_columns : int
         Columns whose row gap is taken, those with most missing cells first, and columns that each is
         compared with, 2 or more. The share gap is taken of all columns.
-    replicates : int
-        Bootstrap replicates.
 
     References
     ----------
@@ -70,13 +63,9 @@ class Missingness(Metric):
         "missing together. 0 is the same pattern."
     )
     roles = frozenset({Role.APPEARANCE})
-    higher_is_better = False
-    bounds = (0.0, 1.0)
-    kinds = TABULAR_KINDS
 
     margin: Margin = 0.1
     max_columns: Annotated[int, Ge(2)] = 30
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the largest gap of the missing cells; facts hold every column's, largest first."""
@@ -103,10 +92,8 @@ class Missingness(Metric):
             drawn = np.maximum(drawn, replicates)
         pattern, facts = _describe(gaps, masks)
         n_missing = DecidingRows(pattern.n_missing, "rows with a missing cell")
-        findings: list[Finding] = [pattern, n_missing]
-        if len(others) > self.max_columns:
-            findings.append(ColumnLimit(self.max_columns, len(others)))
-        return Measurement(max(gap.value for gap in gaps), drawn, tuple(findings), facts=facts)
+        findings = pattern, n_missing, *limit_columns(self.max_columns, len(others))
+        return Measurement(max(gap.value for gap in gaps), drawn, findings, facts=facts)
 
 
 def share_gap(x: Floats, y: Floats) -> Floats:
@@ -120,11 +107,8 @@ def share_gap(x: Floats, y: Floats) -> Floats:
     return np.asarray(np.abs(x - y) / np.maximum(np.maximum(x, y), _MIN_SHARE))
 
 
-def row_gap(x: Floats, y: Floats, starts: npt.NDArray[np.int64]) -> Floats:
-    """Return the total variation distance of each other column, shape (b, columns), in [0, 1].
-
-    A set without any row lies at distance 1.
-    """
+def row_gap(x: Floats, y: Floats, starts: Ints) -> Floats:
+    """Return the total variation distance of each other column, shape (b, columns); 1 without rows."""
     n_x, n_y = (counts.sum(axis=1, keepdims=True) / len(starts) for counts in (x, y))
     difference = np.abs(x / np.maximum(n_x, _ROUNDING) - y / np.maximum(n_y, _ROUNDING))
     distance = 0.5 * np.add.reduceat(difference, starts, axis=1)
@@ -147,7 +131,7 @@ class _Gap:
 
 
 def _column_gap(
-    name: str, missing: tuple[Mask, Mask], groups: tuple[Groups, Groups], cells: _Cells
+    name: str, missing: tuple[Bools, Bools], groups: tuple[Groups, Groups], cells: _Cells
 ) -> tuple[_Gap, Floats]:
     """Return the gaps of one column and replicates of the larger, shape (b,)."""
     shares = [own.shares(own.counts(m.astype(np.int64), 2)) for own, m in zip(groups, missing)]
@@ -159,8 +143,12 @@ def _column_gap(
     if name not in cells or counts[1][1] < _MIN_MISSING or not others:
         return _Gap(name, share, None, share_p, {}), drawn
     x, y = (
-        [_count_cells(*cells[other][which], missing[which], groups[which]) for other in others]
-        for which in (0, 1)
+        [
+            # A cell more than the column has takes the rows that have a value.
+            own.counts(np.where(gone, codes, n), n + 1)[:, :n]
+            for codes, n in (cells[other][which] for other in others)
+        ]
+        for which, (own, gone) in enumerate(zip(groups, missing))
     )
     starts = np.cumsum([0, *(table.shape[1] for table in x)])[:-1]
     (x_whole, x_drawn), (y_whole, y_drawn) = (
@@ -173,14 +161,6 @@ def _column_gap(
     }
     gap = _Gap(name, share, float(row_gap(x_whole, y_whole, starts).max()), share_p, p)
     return gap, np.maximum(drawn, row_gap(x_drawn, y_drawn, starts).max(axis=1))
-
-
-def _count_cells(cells: Cells, n_cells: int, missing: Mask, groups: Groups) -> Floats:
-    """Return the rows without a value in each group and cell of another column, (g, n_cells)."""
-    rows = np.flatnonzero(missing)
-    flat = groups.group[rows] * n_cells + cells[rows]
-    counts = np.bincount(flat, minlength=groups.size * n_cells)
-    return counts.reshape(groups.size, -1).astype(np.float64)
 
 
 def _describe(
@@ -216,7 +196,7 @@ def _describe(
     return MissingCellPattern(tuple(by_share), moved, seen_in, n_missing), facts
 
 
-def _shares(synthetic: Mask, real: Mask) -> dict[str, float | None]:
+def _shares(synthetic: Bools, real: Bools) -> dict[str, float | None]:
     return {"synthetic": float(synthetic.mean()), "real": shown_share(real.sum(), len(real))}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
@@ -11,19 +10,16 @@ from typing import Annotated
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable, Role
-from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.findings import ColumnLimit, Finding, PairDistances
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable, Role
+from twinset.core.data.dataset import Dataset
+from twinset.core.findings import PairDistances
+from twinset.core.parameters import Ge, Margin
 from twinset.core.stats.bootstrap import Groups
 
+from .._bootstrap_metric import BootstrapMetric, Floats, Ints
 from .._results import Shares, average_components, share_distance
-from .._samples import check_not_empty, draw_groups
-from ._columns import CodedColumn, PooledColumn, choose_columns, cut_at, quantile_places
-
-Floats = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.int64]
-SmallCodes = npt.NDArray[np.int32]
+from .._samples import check_not_empty, draw_groups, limit_columns
+from ._columns import CodedColumn, choose_columns, fit_cells
 
 # Most frequent labels with a cell of their own: of more, tables are mostly empty cells, whose
 # distance is chance.
@@ -32,7 +28,7 @@ _MIN_VARIANCE = 1e-12  # of rank scores, which have variance 1: below it a colum
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pairs(Metric):
+class Pairs(BootstrapMetric):
     """Distance of the dependence of two columns, averaged over all pairs of columns.
 
     value = mean_ij d_ij. Of two numbers, d = |rho_synthetic - rho_real| / 2 for Spearman's rank
@@ -41,16 +37,12 @@ class Pairs(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, in units of the value.
     pair_margin : float
-        The same for a single pair: one beyond it makes the whole different.
+        Equivalence margin of a single pair; one beyond it makes the whole different.
     n_bins : int
         Bins that a number beside a category is cut into, 2 or more.
     max_columns : int
         Columns that are compared, 2 or more; of a wider table the target and the first ones.
-    replicates : int
-        Bootstrap replicates.
 
     References
     ----------
@@ -74,15 +66,11 @@ class Pairs(Metric):
         "dependence. Right columns with wrong pairs mean that relations were lost."
     )
     roles = frozenset({Role.BASIC_APPEARANCE, Role.DEPENDENCE})
-    higher_is_better = False
-    bounds = (0.0, 1.0)
-    kinds = TABULAR_KINDS
 
     margin: Margin = 0.02
     pair_margin: Margin = 0.05
     n_bins: Annotated[int, Ge(2)] = 10
     max_columns: Annotated[int, Ge(2)] = 40
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean distance over all pairs; findings hold every pair's, largest first."""
@@ -92,92 +80,59 @@ class Pairs(Metric):
             raise NotMeasurable("a pair needs two columns, and there are fewer")
         check_not_empty(comparison)
         groups = draw_groups(synthetic, reference, self.replicates, rng)
-        cache = comparison.cache
-        columns = [PooledColumn.from_sets(synthetic, reference, name, cache) for name in names]
-        cells = [value_cells(column, self.n_bins) for column in columns]
-        found = PairCounts.count(columns, 0, cells, groups[0])
+        coders = [
+            fit_cells(reference, name, n_bins=self.n_bins, n_levels=_MAX_LEVELS) for name in names
+        ]
+        is_number = [reference.schema[name].has_order for name in names]
+        numbers = np.flatnonzero(is_number)
+
+        def count(rows: Dataset, own: Groups) -> PairCounts:
+            coded = [CodedColumn.from_rows(rows, names[i]) for i in numbers]
+            scores = [rank_scores(column.counts)[column.codes] for column in coded]
+            return PairCounts(own, [code(rows) for code in coders], np.array(scores))
+
+        found, cache = count(synthetic, groups[0]), comparison.cache
         real: PairCounts | None = cache.get("counted")
         # Equal streams give equal groups; counts of other groups cannot be used again.
         if real is None or not real.groups.equals(groups[1]):
-            real = cache["counted"] = PairCounts.count(columns, 1, cells, groups[1])
+            real = cache["counted"] = count(reference, groups[1])
         matrix = np.zeros((len(names), len(names)))
         drawn = np.zeros((self.replicates, len(names), len(names)))
-        numbers = np.array(real.numbers, dtype=np.int64)
         if len(numbers) > 1:
             whole, replicates = _correlation_gaps(found, real)
             matrix[np.ix_(numbers, numbers)] = whole
             drawn[:, numbers[:, None], numbers] = replicates
         for i, j in combinations(range(len(names)), 2):
-            if not (columns[i].is_number and columns[j].is_number):
+            if not (is_number[i] and is_number[j]):
                 matrix[i, j], drawn[:, i, j] = share_distance(found.shares(i, j), real.shares(i, j))
         pairs = list(combinations(range(len(names)), 2))
         first, second = np.array(pairs).T
         distances = [(names[i], names[j], float(matrix[i, j])) for i, j in pairs]
-        findings: list[Finding] = [
-            PairDistances(tuple(sorted(distances, key=lambda pair: -pair[2])))
-        ]
-        n_columns = len(reference.schema.names)
-        if len(names) < n_columns:
-            findings.append(ColumnLimit(len(names), n_columns))
+        ranked = PairDistances(tuple(sorted(distances, key=lambda pair: -pair[2])))
         return average_components(
             "pair",
             [f"{names[i]} with {names[j]}" for i, j in pairs],
             matrix[first, second],
             drawn[:, first, second],
             self.pair_margin,
-            findings=findings,
+            findings=(ranked, *limit_columns(len(names), len(reference.schema.names))),
         )
 
 
 @dataclass(frozen=True)
 class PairCounts:
-    """Contingency tables and rank products of the rows of one set, each computed once.
-
-    Parameters
-    ----------
-    groups : Groups
-        Groups of the n rows.
-    columns : tuple of CodedColumn
-        The columns.
-    cells : tuple of numpy.ndarray of int, shape (n,)
-        For each column, each row's cell.
-    n_cells, numbers : tuple of int
-        Number of cells of each column; which columns have ranks.
-    tables : dict
-        Tables by the positions of their two columns.
-    """
+    """Contingency tables and rank products of the rows of one set, each computed once."""
 
     groups: Groups
-    columns: tuple[CodedColumn, ...]
-    cells: tuple[SmallCodes, ...]
-    n_cells: tuple[int, ...]
-    numbers: tuple[int, ...]
-    tables: dict[tuple[int, int], SmallCodes] = field(default_factory=dict)
-
-    @classmethod
-    def count(
-        cls,
-        columns: Sequence[PooledColumn],
-        which: int,
-        cells: Sequence[SmallCodes],
-        groups: Groups,
-    ) -> PairCounts:
-        """Return the counts of the synthetic (`which` 0) or reference rows (1) in `value_cells`."""
-        own = tuple(column.coded[which] for column in columns)
-        of_rows = tuple(
-            cell[column.places[which]][part.codes]
-            for cell, column, part in zip(cells, columns, own)
-        )
-        numbers = tuple(i for i, column in enumerate(columns) if column.is_number)
-        return cls(groups, own, of_rows, tuple(int(cell[-1]) + 1 for cell in cells), numbers)
+    cells: list[tuple[Ints, int]]  # for each column: each row's cell, and their number
+    scores: Floats  # (d, n): rank scores of the d numbers
+    tables: dict[tuple[int, int], npt.NDArray[np.int32]] = field(default_factory=dict)
 
     def shares(self, i: int, j: int) -> Shares:
         """Return the shares of the cells of two columns: over all rows, (1, c), and replicated, (b, c)."""
         if (i, j) not in self.tables:
-            n_cells = self.n_cells[i] * self.n_cells[j]
-            flat = self.groups.group * n_cells + self.cells[i] * self.n_cells[j] + self.cells[j]
-            counts = np.bincount(flat, minlength=self.groups.size * n_cells)
-            self.tables[i, j] = counts.reshape(-1, n_cells).astype(np.int32)
+            (first, n), (second, m) = self.cells[i], self.cells[j]
+            self.tables[i, j] = self.groups.counts(first * m + second, n * m).astype(np.int32)
         return self.groups.shares(self.tables[i, j].astype(np.float64))
 
     @cached_property
@@ -185,37 +140,12 @@ class PairCounts:
         """Sums, shape (g, d), and products, (g, d, d), of the rank scores of the d numbers."""
         # Group by group in memory: each is one slice, without a mask over all rows.
         order = np.argsort(self.groups.group.astype(np.uint8), kind="stable")
-        own = [self.columns[i] for i in self.numbers]
-        scores = np.stack([rank_scores(part.counts)[part.codes[order]] for part in own])
-        parts = np.split(scores, np.cumsum(self.groups.sizes)[:-1], axis=1)
+        parts = np.split(np.take(self.scores, order, 1), np.cumsum(self.groups.sizes)[:-1], axis=1)
         return np.stack([part.sum(axis=1) for part in parts]), np.stack([p @ p.T for p in parts])
 
 
-def value_cells(column: PooledColumn, n_bins: int) -> SmallCodes:
-    """Return the cell of each distinct value of a column, shape (k + 1,), missing in the last one.
-
-    The reference alone decides them. Numbers are cut at its quantiles. Its 20 most frequent labels have
-    a cell each, and all others share the last but one.
-    """
-    counts = column.coded[1].counts[:-1].astype(np.float64)
-    places, k = column.places[1], len(column.values)
-    if column.is_number:
-        inner = np.linspace(0, 1, n_bins + 1)[1:-1]
-        edges = np.unique(quantile_places(counts, inner)) if len(counts) else np.zeros(0, np.int64)
-        n_kept, cells = len(edges), cut_at(places[edges], k)
-    else:
-        common = np.argsort(-counts, kind="stable")[:_MAX_LEVELS]
-        n_kept = len(common)
-        cells = np.full(k, n_kept)
-        cells[places[common]] = np.arange(n_kept)
-    return np.append(cells, n_kept + 1).astype(np.int32)
-
-
-def rank_scores(counts: Floats | Codes) -> Floats:
-    """Return the mid-rank of each distinct value, centred and of unit spread over all rows.
-
-    The mean product of the scores of two columns is Spearman's correlation.
-    """
+def rank_scores(counts: Floats | Ints) -> Floats:
+    """Return the mid-rank of each distinct value, centred and of unit spread over all rows."""
     present = counts[:-1].astype(np.float64)
     out = np.zeros(len(counts))
     if (present > 0).sum() > 1:

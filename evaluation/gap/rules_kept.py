@@ -7,37 +7,35 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable, Role
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable, Role
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.rule import Rule
-from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.findings import BrokenRule, BrokenRules, ColumnLimit, Finding
-from twinset.core.parameters import Ge, Interval, Margin, Replicates
+from twinset.core.findings import BrokenRule, BrokenRules
+from twinset.core.parameters import Ge, Interval, Margin
 from twinset.core.rules.discover import discover_rules
 from twinset.core.rules.violations import violations
 from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.hypothesis_tests import discoveries, excess_p
 
-from .._samples import check_not_empty, shown_count
+from .._bootstrap_metric import Bools, BootstrapMetric
+from .._samples import cached, check_not_empty, limit_columns, shown_count
 from ._label_rules import (
-    count_excluded_columns,
+    MAX_COLUMNS,
     find_closed_columns,
     find_exclusive_pairs,
     find_exclusivity_violations,
     find_rows_unlike_train,
     find_unseen_labels,
     joint_codes,
+    label_columns,
 )
-
-Mask = npt.NDArray[np.bool_]
 
 _FALSE_DISCOVERY_RATE = 0.05  # over the tests of all rules: the usual level
 
 
 @dataclass(frozen=True, kw_only=True)
-class RulesKept(Metric):
+class RulesKept(BootstrapMetric):
     """Share of rows that violate a rule which the real rows satisfy: orders, sums, dependencies, ranges.
 
     value = (rows that violate any rule) / (rows), in [0, 1]. Rules are those of the schema and those
@@ -52,16 +50,12 @@ class RulesKept(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, as a share of the rows.
     nearly : float
         Share of the train rows that may violate a found rule, in [0, 0.5].
     discover : bool
         Whether rules are searched in train, beside those that the schema declares.
     max_rows : int
         Rows of train in which rules are searched, 30 or more; all its rows decide.
-    replicates : int
-        Bootstrap replicates.
 
     References
     ----------
@@ -85,15 +79,11 @@ class RulesKept(Metric):
         "comes before another; 0 is best. Rows that break them are impossible in reality."
     )
     roles = frozenset({Role.APPEARANCE})
-    higher_is_better = False
-    bounds = (0.0, 1.0)
-    kinds = TABULAR_KINDS
 
     margin: Margin = 0.01
     nearly: Annotated[float, Interval(ge=0, le=0.5)] = 0.005
     discover: bool = True
     max_rows: Annotated[int, Ge(30)] = 50_000
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the share of rows that violate a rule; facts name every violated rule."""
@@ -101,9 +91,7 @@ class RulesKept(Metric):
         check_not_empty(comparison)
         groups = Groups.assign(len(synthetic), self.replicates, rng)
         key = f"rules of {train.schema.names}, {self.discover}, {self.nearly}, {self.max_rows}"
-        if key not in comparison.cache:
-            comparison.cache[key] = self._checks(train)
-        checks: list[_Check] = comparison.cache[key]
+        checks = cached(comparison, key, lambda: self._checks(train))
         if not checks:
             raise NotMeasurable("no rule was declared, and none was found in the real rows")
         found, real = (
@@ -125,12 +113,10 @@ class RulesKept(Metric):
             for one in broken
             if one["beyond_real"]
         ]
-        findings: list[Finding] = [BrokenRules(tuple(rules), len(checks))]
-        n_excluded = count_excluded_columns(train) if self.discover else 0
-        if n_excluded:
-            n_columns = len(train.schema.of_kind("category", "boolean"))
-            findings.append(ColumnLimit(n_columns - n_excluded, n_columns))
-        return Measurement(float(whole[0, 1]), drawn[:, 1], tuple(findings), facts=facts)
+        n_columns = len(label_columns(train)) if self.discover else 0
+        limit = limit_columns(min(n_columns, MAX_COLUMNS), n_columns)
+        findings = BrokenRules(tuple(rules), len(checks)), *limit
+        return Measurement(float(whole[0, 1]), drawn[:, 1], findings, facts=facts)
 
     def _checks(self, train: Dataset) -> list[_Check]:
         """Return the declared rules, then those found in train that all of its rows confirm."""
@@ -167,7 +153,7 @@ class _Check:
     def name(self) -> str:
         return str(self.rule) if self.rule else f"{self.kind}({', '.join(self.columns)})"
 
-    def violations(self, rows: Dataset, train: Dataset) -> Mask:
+    def violations(self, rows: Dataset, train: Dataset) -> Bools:
         """Return the rows that violate it, shape (n,)."""
         if self.rule is None and self.kind == "labels":
             return find_unseen_labels(rows, train, self.columns[0])
@@ -183,7 +169,7 @@ class _Check:
         return violations(self.rule, rows)
 
 
-def _list_violated(checks: Sequence[_Check], synthetic: Mask, real: Mask) -> list[dict[str, Any]]:
+def _list_violated(checks: Sequence[_Check], synthetic: Bools, real: Bools) -> list[dict[str, Any]]:
     """Return the rules that synthetic rows violate, those first that they violate beyond real rows."""
     counts, real_counts = synthetic.sum(axis=1), real.sum(axis=1)
     n, m = synthetic.shape[1], real.shape[1]

@@ -7,26 +7,24 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, ComponentResults, Measurement, Metric, NotMeasurable
+from twinset.core.contracts import Comparison, ComponentResults, Measurement
 from twinset.core.data.dataset import Dataset
 from twinset.core.findings import Finding, TextAnomalyShare
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.stats.bootstrap import Groups
 
+from .._bootstrap_metric import Floats, TextMetric, text_columns
 from .._results import largest_first
-from .._samples import common_size, draw_samples
+from .._samples import common_size, draw_samples, require_rows
 from ._known_texts import AnnotatedText, KnownSpans, KnownTexts, TextAnomaly
 from ._text_patterns import text_values
-
-Floats = npt.NDArray[np.float64]
 
 _MIN_ROWS = 50  # texts: one for each group of the bootstrap
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextAnomalies(Metric):
+class TextAnomalies(TextMetric):
     """Largest excess rate of an anomaly: something that real train texts never, or hardly ever, have.
 
     value = max(max_k (r_synthetic,k - r_real,k), 0) over the kinds k of anomalies, r being their number
@@ -41,15 +39,6 @@ class TextAnomalies(Metric):
 
     Unseen real texts have anomalies as well, and r_real is their rate. One kind beyond the margin makes
     the whole different.
-
-    Parameters
-    ----------
-    margin : float
-        Equivalence margin, as a difference of rates.
-    max_rows : int
-        Texts of each set that are used, and of train, 50 or more.
-    replicates : int
-        Bootstrap replicates.
 
     References
     ----------
@@ -77,31 +66,24 @@ class TextAnomalies(Metric):
         "unknown order, labels that words contradict, mentions left unmarked. The number is how much "
         "more often than unseen real texts they do it, in the worst kind."
     )
-    higher_is_better = False
-    bounds = (0.0, 1.0)
     kinds = frozenset({"text", "spans"})
-    needs = frozenset({"text"})
-    has_floor = False
 
     margin: Margin = 0.01
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the largest excess rate, 0 to 1; facts hold the rate of each kind, largest first."""
-        if not comparison.train.schema.of_kind("text"):
-            raise NotMeasurable("no column holds texts")
+        text_columns(comparison)
         n = common_size(comparison, self.max_rows, _MIN_ROWS, "texts")
-        if len(comparison.train) < _MIN_ROWS:
-            raise NotMeasurable(f"it needs at least {_MIN_ROWS} texts in each set")
+        require_rows([comparison.train], _MIN_ROWS, "texts")
         train = comparison.train.at_most(self.max_rows, rng)
         reference, synthetic = draw_samples(comparison, n, rng)
         if "anomalies" not in comparison.cache:
-            known = _Known.fit(train)
-            rates = np.array([anomaly.rate for anomaly in known.find_anomalies(reference)])
+            known = _fit(train)
+            rates = np.array([anomaly.rate for anomaly in _find_anomalies(known, reference)])
             comparison.cache["anomalies"] = known, rates
         known, real_rates = comparison.cache["anomalies"]
-        anomalies = known.find_anomalies(synthetic)
+        anomalies = _find_anomalies(known, synthetic)
         names = tuple(anomaly.name for anomaly in anomalies)
         rates = np.array([anomaly.rate for anomaly in anomalies])
         drawn = _replicates(anomalies, Groups.assign(n, self.replicates, rng))
@@ -124,37 +106,35 @@ class TextAnomalies(Metric):
         )
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What train rows have in each text column, and in each column of spans of the first of them."""
-
-    texts: dict[str, KnownTexts]
-    spans: dict[str, KnownSpans]
-
-    @classmethod
-    def fit(cls, train: Dataset) -> _Known:
-        names = [field.name for field in train.schema.of_kind("text")]
-        spans = [field.name for field in train.schema.of_kind("spans")]
-        return cls(
-            {name: KnownTexts.fit(text_values(train, name)) for name in names},
-            {name: KnownSpans.fit(_annotated(train, names[0], name)) for name in spans},
-        )
-
-    def find_anomalies(self, rows: Dataset) -> list[TextAnomaly]:
-        found = [
-            anomaly
-            for name, known in self.texts.items()
-            for anomaly in known.find_anomalies(name, text_values(rows, name))
-        ]
-        text = next(iter(self.texts))
-        for name, spans in self.spans.items():
-            found += spans.find_anomalies(name, _annotated(rows, text, name))
-        return found
+_Known = tuple[dict[str, KnownTexts], dict[str, KnownSpans]]
+"""What train rows have in each text column, and in each column of spans of the first of them."""
 
 
-def _annotated(rows: Dataset, text: str, spans: str) -> list[AnnotatedText]:
-    values = zip(text_values(rows, text), rows.records.column(spans).to_pylist())
-    return [AnnotatedText.parse(value, own or ()) for value, own in values]
+def _fit(train: Dataset) -> _Known:
+    texts, spans = _read_columns(train)
+    return (
+        {name: KnownTexts.fit(values) for name, values in texts.items()},
+        {name: KnownSpans.fit(values) for name, values in spans.items()},
+    )
+
+
+def _find_anomalies(known: _Known, rows: Dataset) -> list[TextAnomaly]:
+    texts, spans = _read_columns(rows)
+    found = [one for name, own in known[0].items() for one in own.find_anomalies(name, texts[name])]
+    for name, own in known[1].items():
+        found += own.find_anomalies(name, spans[name])
+    return found
+
+
+def _read_columns(rows: Dataset) -> tuple[dict[str, list[str]], dict[str, list[AnnotatedText]]]:
+    """Return the texts of each text column, and those of the first one with each column of spans."""
+    texts = {field.name: text_values(rows, field.name) for field in rows.schema.of_kind("text")}
+    first, spans = next(iter(texts.values())), rows.schema.of_kind("spans")
+    columns = {field.name: rows.records.column(field.name).to_pylist() for field in spans}
+    return texts, {
+        name: [AnnotatedText.parse(text, own or ()) for text, own in zip(first, column)]
+        for name, column in columns.items()
+    }
 
 
 def _replicates(anomalies: Sequence[TextAnomaly], groups: Groups) -> Floats:

@@ -8,20 +8,17 @@ from itertools import pairwise
 from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.findings import TextFeatures
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
+from .._bootstrap_metric import Bools, TextMetric, text_columns
 from .._samples import common_size, draw_samples
 from ._text_patterns import split_words, text_values, word_shapes
-
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 _MIN_ROWS = 50  # texts: the 1 % false positive rate of fewer is no text at all
 _FALSE_POSITIVE_RATE = 0.01  # of real texts above the threshold
@@ -37,7 +34,7 @@ _LENGTH_STEP = 4  # words: a piece for each range of lengths
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextClassifier(Metric):
+class TextClassifier(TextMetric):
     """Share of texts that a simple classifier separates from real ones with certainty.
 
     A logistic regression on words, pairs of words, shapes of words ("Aa"), first and last words and
@@ -45,15 +42,6 @@ class TextClassifier(Metric):
     1 % of the real texts exceed, value = max(P(score > t | synthetic) - P(score > t | real), 0), in
     [0, 1]. It sees whatever repeats itself, known beforehand or not: a courtesy at the end of one text
     in ten, remains of markup, lost capitals, first words that are missing. Findings name such pieces.
-
-    Parameters
-    ----------
-    margin : float
-        Equivalence margin, as a share of the texts.
-    max_rows : int
-        Texts of each set that are used, 50 or more.
-    replicates : int
-        Bootstrap replicates; texts are drawn, the model is not fitted again.
 
     References
     ----------
@@ -81,32 +69,28 @@ class TextClassifier(Metric):
         "that do it."
     )
     sees_everything = True
-    higher_is_better = False
-    bounds = (0.0, 1.0)
-    kinds = frozenset({"text"})
-    needs = frozenset({"text"})
-    has_floor = False
 
     margin: Margin = 0.02
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the share of texts that are separated with certainty, 0 to 1."""
-        names = [field.name for field in comparison.train.schema.of_kind("text")]
-        if not names:
-            raise NotMeasurable("no column holds texts")
+        from sklearn.model_selection import PredefinedSplit, cross_val_predict
+
+        names = text_columns(comparison)
         n = common_size(comparison, self.max_rows, _MIN_ROWS, "texts")
         real, synthetic = (_pieces(part, names) for part in draw_samples(comparison, n, rng))
         features, known = _count_pieces([*real, *synthetic])
         is_synthetic = np.arange(2 * n) >= n
         fold = rng.permutation(np.arange(2 * n) % _N_FOLDS)
         seed = draw_seed(rng)
-        score = np.empty(2 * n)
-        for k in range(_N_FOLDS):
-            test = fold == k
-            model = _fit(features[~test], is_synthetic[~test], seed)
-            score[test] = model.decision_function(features[test])
+        score = cross_val_predict(
+            _build_model(seed),
+            features,
+            is_synthetic,
+            cv=PredefinedSplit(fold),
+            method="decision_function",
+        )
         threshold = np.quantile(score[~is_synthetic], 1 - _FALSE_POSITIVE_RATE, method="higher")
         (hits, hits_drawn), (errors, errors_drawn) = (
             Groups.assign(n, self.replicates, rng).means(
@@ -160,19 +144,20 @@ def _count_pieces(pieces: Sequence[set[str]]) -> tuple[Any, list[str]]:
     return features, list(counter.get_feature_names_out())
 
 
-def _fit(features: Any, is_synthetic: Mask, seed: int) -> Any:
+def _build_model(seed: int) -> Any:
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=_STRENGTH, solver="liblinear", tol=_TOLERANCE, random_state=seed)
-    return model.fit(features, is_synthetic)
+    return LogisticRegression(C=_STRENGTH, solver="liblinear", tol=_TOLERANCE, random_state=seed)
 
 
-def _find_features(features: Any, known: Sequence[str], is_synthetic: Mask, seed: int) -> list[str]:
+def _find_features(
+    features: Any, known: Sequence[str], is_synthetic: Bools, seed: int
+) -> list[str]:
     """Return the pieces that separate most, all of them used by five synthetic texts or more."""
     synthetic, real = (
         np.asarray(features[rows].mean(axis=0)).ravel() for rows in (is_synthetic, ~is_synthetic)
     )
-    weight = _fit(features, is_synthetic, seed).coef_[0] * (synthetic - real)
+    weight = _build_model(seed).fit(features, is_synthetic).coef_[0] * (synthetic - real)
     weight[synthetic * is_synthetic.sum() < _MIN_SHOWN_USES] = 0.0
     best = [i for i in np.argsort(-weight, kind="stable")[:_MAX_NAMED] if weight[i] > 0]
     return [known[i] if synthetic[i] > real[i] else f"too little of {known[i]}" for i in best]

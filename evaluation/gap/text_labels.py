@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.models import word_features, word_model
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.stats.bootstrap import Groups
 
+from .._bootstrap_metric import Bools, TextMetric, text_columns
 from .._results import average_components, largest_first
+from .._samples import cached, place_levels, require_rows
 from ._forecasts import MISSING, UNKNOWN, Forecaster, resample_fractions, stray_fractions
-
-Floats = npt.NDArray[np.float64]
 
 _MIN_ROWS = 50  # fewer texts hold too few words twice for a model to learn from
 _POWERS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0)  # from as fitted to nearly certain
@@ -25,7 +25,7 @@ _MIN_STRAY = 0.02  # of unseen real labels: texts decide labels more surely than
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextLabels(Metric):
+class TextLabels(TextMetric):
     """Share of labels that look random given their text, averaged over label columns.
 
     A logistic regression on words and pairs of words learns each label column from real train texts.
@@ -37,14 +37,8 @@ class TextLabels(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin, as a share of the labels; also for one column.
-    max_rows : int
-        Texts of each set that are used, and of train that the model is fitted on, 50 or more.
     max_levels : int
         Label columns with more levels are excluded, 2 or more.
-    replicates : int
-        Bootstrap replicates; texts are drawn, the model is not fitted again.
 
     References
     ----------
@@ -58,34 +52,29 @@ class TextLabels(Metric):
         "look drawn at random. Real labels have such ones too: more of them mean wrong labels, or texts "
         "that are no longer about theirs."
     )
-    higher_is_better = False
-    bounds = (0.0, 1.0)
     kinds = frozenset({"text", "category", "boolean"})
-    needs = frozenset({"text"})
-    has_floor = False
 
     margin: Margin = 0.01
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
     max_levels: Annotated[int, Ge(2)] = 200
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean share of straying labels; facts hold each column's, largest first."""
-        texts = [field.name for field in comparison.train.schema.of_kind("text")]
-        if not texts:
-            raise NotMeasurable("no column holds texts")
+        texts = text_columns(comparison)
         train = comparison.train.at_most(self.max_rows, rng)
         synthetic = comparison.synthetic.at_most(self.max_rows, rng)
-        if min(len(train), len(synthetic)) < _MIN_ROWS:
-            raise NotMeasurable(f"it needs at least {_MIN_ROWS} texts in each set")
+        require_rows((train, synthetic), _MIN_ROWS, "texts")
         labels = self._label_columns(train)
         if not labels:
             raise NotMeasurable("there is no label beside the texts")
-        if "models" not in comparison.cache:
-            comparison.cache["models"] = {name: _fit(train, texts, name) for name in labels}
-        features = word_features([synthetic], texts)[0]
-        models: dict[str, _LabelModel] = comparison.cache["models"]
-        found = [_forecast(models[name], synthetic, features, name) for name in labels]
+        models = cached(
+            comparison, "models", lambda: {name: _fit(train, texts, name) for name in labels}
+        )
+        features, found = word_features([synthetic], texts)[0], []
+        for name in labels:
+            model, levels = models[name]
+            codes = place_levels(synthetic, name, levels, UNKNOWN, MISSING)
+            found.append(model.forecast(model.model.predict_proba(features), codes))
         forecast, chance = (np.column_stack(part) for part in zip(*found))
         fractions = stray_fractions(forecast, chance)
         groups = Groups.assign(len(synthetic), self.replicates, rng)
@@ -132,16 +121,7 @@ def _fit(train: Dataset, texts: list[str], name: str) -> _LabelModel:
     return found, levels
 
 
-def _forecast(
-    fitted: _LabelModel, rows: Dataset, features: Any, name: str
-) -> tuple[Floats, Floats]:
-    (model, levels), (codes, own) = fitted, rows.codes(name)
-    place = {level: i for i, level in enumerate(levels)}
-    labels = np.array([*[place.get(level, UNKNOWN) for level in own], MISSING])[codes]
-    return model.forecast(model.model.predict_proba(features), labels)
-
-
-def _every_fourth(codes: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+def _every_fourth(codes: npt.NDArray[np.int32]) -> Bools:
     """Return every fourth row of each label, in order; labels with fewer than four rows have none.
 
     Examples

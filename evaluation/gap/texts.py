@@ -7,41 +7,25 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement
 from twinset.core.data.dataset import Dataset
-from twinset.core.features.encoder import FeatureEncoder
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.features.encoder import FeatureEncoder, Matrix
+from twinset.core.parameters import Ge, Margin
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
-from .._results import average_components, largest_first
-from .._samples import common_size, draw_samples
+from .._bootstrap_metric import TextMetric, text_columns
+from .._results import Pattern, average_patterns
+from .._samples import cached, common_size, draw_samples
 from ._text_patterns import (
-    MAX_PIECES,
-    Pattern,
-    PieceSplitter,
-    cumulative_pattern,
     frontier_area,
-    last_word_pattern,
-    number_sizes,
-    order_splitter,
-    piece_pattern,
     repetition_patterns,
     span_patterns,
-    split_words,
+    text_patterns,
     text_values,
-    word_pairs,
-    word_shapes,
 )
 
-Floats = npt.NDArray[np.float64]
-
-_N_LENGTH_BINS = 10  # deciles of the number of words: finer bins hold single lengths
-# Of few pieces, so that chance between rare ones does not hide what is off.
-_MAX_ORDER_PIECES, _MAX_ENDS = 100, 12
-_MIN_NUMBERS = 100  # in train texts: of fewer, the shares of sizes are chance
 _MIN_ROWS = 50  # texts: one for each group of the bootstrap
 _EMBEDDED_ROWS = 2_000  # train texts that clusters are fitted on: 40 for each of 50 clusters
 _CLUSTER_ROWS = 20  # reference texts for each cluster: of fewer, shares are chance
@@ -49,7 +33,7 @@ _MIN_CLUSTERS, _MAX_CLUSTERS = 2, 50  # one cluster compares nothing; more add t
 
 
 @dataclass(frozen=True, kw_only=True)
-class Texts(Metric):
+class Texts(TextMetric):
     """Distance of texts: lengths, characters, words, order, repeats, spans; averaged over patterns.
 
     value = mean_k d_k over the patterns k, in [0, 1]. For each text column: the largest difference of
@@ -71,14 +55,8 @@ class Texts(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin of the mean distance.
     pattern_margin : float
-        The same for a single pattern.
-    max_rows : int
-        Texts of each set that are used, 50 or more.
-    replicates : int
-        Bootstrap replicates.
+        Equivalence margin of a single pattern.
 
     References
     ----------
@@ -104,22 +82,15 @@ class Texts(Metric):
         "texts are from real, averaged, and the spans in them: 0 is the same. A model that reads such "
         "texts meets other words than it will meet in real ones."
     )
-    higher_is_better = False
-    bounds = (0.0, 1.0)
     kinds = frozenset({"text", "spans"})
-    needs = frozenset({"text"})
-    has_floor = False
 
     margin: Margin = 0.03
     pattern_margin: Margin = 0.05
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean distance of all patterns, 0 to 1."""
-        names = [field.name for field in comparison.train.schema.of_kind("text")]
-        if not names:
-            raise NotMeasurable("no column holds texts")
+        names = text_columns(comparison)
         n = common_size(comparison, self.max_rows, _MIN_ROWS, "texts")
         train = comparison.train.at_most(self.max_rows, rng)
         sets = draw_samples(comparison, n, rng)
@@ -128,55 +99,12 @@ class Texts(Metric):
         found: list[Pattern] = []
         for name in names:
             known, *texts = (text_values(part, name) for part in (train, *sets))
-            found += _piece_patterns(name, known, texts, groups)
+            found += text_patterns(name, known, texts, groups)
             found += repetition_patterns(name, texts, groups)
             found += _frontier(name, comparison, train, sets, groups, seed)
         for spans in comparison.train.schema.of_kind("spans"):
             found += span_patterns(names[0], spans.name, train, sets, groups)
-        titles, distances, drawn = zip(*found)
-        values = np.array(distances)
-        return average_components(
-            "pattern",
-            titles,
-            values,
-            np.stack(drawn, axis=1),
-            self.pattern_margin,
-            facts={"patterns": largest_first(titles, values)},
-        )
-
-
-def _piece_patterns(
-    name: str, train: Sequence[str], sets: Sequence[Sequence[str]], groups: Sequence[Groups]
-) -> Iterator[Pattern]:
-    """Yield the distances of lengths, characters, words and pairs of words."""
-    known, *lengths = (np.array([len(split_words(text)) for text in own]) for own in (train, *sets))
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, _N_LENGTH_BINS + 1)[1:-1]))
-    counts = [
-        own.counts(np.searchsorted(edges, length, side="right"), len(edges) + 1)
-        for own, length in zip(groups, lengths)
-    ]
-    yield cumulative_pattern(f"length of {name}", counts, groups)
-    yield last_word_pattern(name, train, sets, groups)
-    order = order_splitter(train)
-    splitters: tuple[tuple[str, PieceSplitter, int, int], ...] = (
-        ("characters", list, MAX_PIECES, 0),
-        ("shapes of words", word_shapes, MAX_PIECES, 0),
-        ("words", split_words, MAX_PIECES, 0),
-        ("pairs of words", word_pairs, MAX_PIECES, 0),
-        ("order of words", order, _MAX_ORDER_PIECES, 0),
-        ("ends", lambda text: order(text)[-1:], _MAX_ENDS, 0),
-        ("numbers", number_sizes, MAX_PIECES, _MIN_NUMBERS),
-    )
-    for title, split, max_pieces, min_total in splitters:
-        known_pieces, *pieces = ([split(text) for text in own] for own in (train, *sets))
-        yield from piece_pattern(
-            f"{title} of {name}",
-            known_pieces,
-            pieces,
-            groups,
-            max_pieces=max_pieces,
-            min_total=min_total,
-        )
+        return average_patterns(found, self.pattern_margin)
 
 
 def _frontier(
@@ -190,12 +118,12 @@ def _frontier(
     """Yield 1 - area under the divergence frontier of clusters of whole texts."""
     from sklearn.cluster import KMeans
 
-    cache = comparison.cache
-    if name not in cache:  # candidate and baseline are embedded alike
+    def embed() -> tuple[FeatureEncoder, Matrix]:
         some = train.select([name]).at_most(_EMBEDDED_ROWS, np.random.default_rng(seed))
         fitted = FeatureEncoder.fit(some, texts=comparison.text_embeddings)
-        cache[name] = fitted, fitted.transform(some)
-    encoder, known = cache[name]
+        return fitted, fitted.transform(some)
+
+    encoder, known = cached(comparison, name, embed)  # candidate and baseline are embedded alike
     n_different = len(np.unique(known, axis=0))
     if n_different < _MIN_CLUSTERS:
         return  # one real text only: nothing to compare

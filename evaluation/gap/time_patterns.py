@@ -11,18 +11,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable, Role
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable, Role
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.parameters import Margin, Replicates
+from twinset.core.parameters import Margin
 from twinset.core.stats.bootstrap import Groups
 
-from .._results import average_components, largest_first, share_distance
-
-Floats = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.int64]
-Pattern = tuple[str, float, Floats]
-"""Name of a pattern, its distance, and replicates of that, shape (b,)."""
+from .._bootstrap_metric import BootstrapMetric, Floats, Ints
+from .._results import Pattern, average_patterns, share_distance
+from .._samples import require_rows
 
 DAY = 86_400_000_000  # microseconds
 _MIN_ROWS = 50  # with a time: fewer leave most hours of the day empty
@@ -34,7 +31,7 @@ _N_GAP_BINS = 16  # times between rows span orders of magnitude: more bins than 
 
 
 @dataclass(frozen=True, kw_only=True)
-class TimePatterns(Metric):
+class TimePatterns(BootstrapMetric):
     """Distance of the times of rows and of how rows follow each other, averaged over patterns.
 
     value = mean_k d_k over the patterns k. For each datetime column: the total variation distance of
@@ -46,12 +43,8 @@ class TimePatterns(Metric):
 
     Parameters
     ----------
-    margin : float
-        Equivalence margin of the mean distance.
     pattern_margin : float
-        The same for a single pattern: one beyond it makes the whole different.
-    replicates : int
-        Bootstrap replicates.
+        Equivalence margin of a single pattern; one beyond it makes the whole different.
 
     References
     ----------
@@ -75,14 +68,12 @@ class TimePatterns(Metric):
         "the same. A model that reads times learns the wrong rhythm from rows that lost it."
     )
     roles = frozenset({Role.APPEARANCE})
-    higher_is_better = False
     bounds = (0.0, math.inf)
     kinds = TABULAR_KINDS | {"id"}
     needs_same_time = True
 
     margin: Margin = 0.03
     pattern_margin: Margin = 0.05
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean distance of all patterns, 0 or more."""
@@ -91,8 +82,7 @@ class TimePatterns(Metric):
         names = [field.name for field in schema.of_kind("datetime")]
         if not names:
             raise NotMeasurable("no column holds dates or times")
-        if min(map(len, sets)) < _MIN_ROWS:
-            raise NotMeasurable(f"it needs at least {_MIN_ROWS} rows in each set")
+        require_rows(sets, _MIN_ROWS)
         timed = [field.name for field in schema.with_role("time") if field.name in names]
         main = timed[0] if timed else names[0] if len(names) == 1 else None
         found: list[Pattern] = []
@@ -107,35 +97,17 @@ class TimePatterns(Metric):
                 found += _rhythm(name, known, groups)
                 for entity in schema.with_role("group")[:1]:
                     gaps = [
-                        gaps_within(part, _entity_codes(rows, entity.name))
+                        gaps_within(part, rows.codes(entity.name)[0])
                         for part, rows in zip(times, sets)
                     ]
                     found += _gaps(entity.name, gaps, self.replicates, rng)
         if not found:
             raise NotMeasurable(f"no date is known in {_MIN_ROWS} rows in each set")
-        titles, distances, drawn = zip(*found)
-        values = np.array(distances)
-        return average_components(
-            "pattern",
-            titles,
-            values,
-            np.stack(drawn, axis=1),
-            self.pattern_margin,
-            facts={"patterns": largest_first(titles, values)},
-        )
+        return average_patterns(found, self.pattern_margin)
 
 
 def local_microseconds(rows: Dataset, name: str) -> Floats:
-    """Return local times in the column's own zone, in microseconds, NaN where missing.
-
-    Examples
-    --------
-    >>> from datetime import UTC, datetime
-    >>> noon = pa.array([datetime(2024, 7, 1, 12, tzinfo=UTC), None])
-    >>> rows = Dataset.from_arrow(pa.table({"t": noon.cast(pa.timestamp("us", "Europe/Paris"))}))
-    >>> (local_microseconds(rows, "t") % DAY / DAY * 24).tolist()
-    [14.0, nan]
-    """
+    """Return local times in the column's own zone, in microseconds, NaN where missing."""
     column = rows.records.column(name)
     if pa.types.is_timestamp(column.type) and column.type.tz is not None:
         column = pc.local_timestamp(column)
@@ -143,33 +115,24 @@ def local_microseconds(rows: Dataset, name: str) -> Floats:
     return np.asarray(pc.cast(whole, pa.float64()).to_numpy(), dtype=np.float64)
 
 
-def hours(times: Floats) -> Codes:
+def hours(times: Floats) -> Ints:
     """Return the hour of day, 0 to 23."""
     return (np.mod(times, DAY) // (DAY // 24)).astype(np.int64)
 
 
-def weekdays(times: Floats) -> Codes:
-    """Return the weekday, 0 to 6, Monday first.
-
-    Examples
-    --------
-    >>> weekdays(np.array([0.0, 4.0 * DAY])).tolist()  # 1 January 1970 was a Thursday
-    [3, 0]
-    """
+def weekdays(times: Floats) -> Ints:
+    """Return the weekday, 0 to 6, Monday first; 1 January 1970 was a Thursday."""
     return np.mod(times // DAY + 3, 7).astype(np.int64)
 
 
-def months(times: Floats) -> Codes:
+def months(times: Floats) -> Ints:
     """Return the month of the year, 0 to 11."""
     days = (times // DAY).astype(np.int64).astype("datetime64[D]")
     return np.asarray(days.astype("datetime64[M]").astype(np.int64) % 12)
 
 
-def gaps_within(times: Floats, entity: Codes) -> Floats:
-    """Return the times between consecutive rows of one entity, in microseconds.
-
-    Rows without a time or an entity (below 0) are left out.
-    """
+def gaps_within(times: Floats, entity: npt.NDArray[np.integer]) -> Floats:
+    """Return the microseconds between known consecutive rows of one entity, which is 0 or more."""
     known = ~np.isnan(times) & (entity >= 0)
     order = np.lexsort((times[known], entity[known]))
     time, own = times[known][order], entity[known][order]
@@ -177,10 +140,7 @@ def gaps_within(times: Floats, entity: Codes) -> Floats:
 
 
 def autocorrelations(series: Floats, max_lag: int) -> Floats:
-    """Return the autocorrelation of each line at the lags 1 to `max_lag`, shape (b, max_lag).
-
-    A constant line has 0.
-    """
+    """Return the autocorrelations of each line, shape (b, max_lag); a constant line has 0."""
     centred = series - series.mean(axis=1, keepdims=True)
     square = (centred**2).sum(axis=1)
     found = [(centred[:, lag:] * centred[:, :-lag]).sum(axis=1) for lag in range(1, max_lag + 1)]
@@ -189,12 +149,7 @@ def autocorrelations(series: Floats, max_lag: int) -> Floats:
     )
 
 
-def _entity_codes(rows: Dataset, name: str) -> Codes:
-    values = np.asarray(rows.records.column(name).to_pylist(), dtype=str)
-    return np.where(rows.is_null(name), -1, np.unique(values, return_inverse=True)[1])
-
-
-def _cell_pattern(title: str, cells: list[Codes], n_cells: int, groups: list[Groups]) -> Pattern:
+def _cell_pattern(title: str, cells: list[Ints], n_cells: int, groups: list[Groups]) -> Pattern:
     """Return the total variation distance of cells of the reference and of the synthetic rows."""
     real, synthetic = (own.shares(own.counts(c, n_cells)) for own, c in zip(groups, cells))
     return title, *share_distance(synthetic, real)

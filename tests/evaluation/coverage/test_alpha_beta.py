@@ -7,9 +7,9 @@ from twinset.core.contracts import Measurement, NotMeasurable
 from twinset.core.seeding import rng_for
 from twinset.evaluation.coverage.alpha_beta import (
     AlphaBeta,
+    Reach,
     alpha_precision,
     authenticity,
-    beta_recall,
 )
 
 
@@ -35,7 +35,7 @@ def formulas(real: np.ndarray, made: np.ndarray) -> tuple[float, float]:
 def test_the_numbers_are_those_of_the_definition(seed: int, n: int, m: int) -> None:
     rng = rng_for(seed, "alpha")
     real, made = rng.normal(size=(n, 3)), 0.8 * rng.normal(size=(m, 3)) + 0.2
-    found = alpha_precision(real, made), beta_recall(real, made)
+    found = alpha_precision(real, made), Reach.measure(real, made).recall()
     assert found == pytest.approx(formulas(real, made), abs=1e-6)
 
 

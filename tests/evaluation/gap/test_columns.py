@@ -5,8 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twinset.core.data.dataset import Dataset
-from twinset.evaluation.gap._columns import PooledColumn, cut_at, places_of, quantile_places
-from twinset.evaluation.gap._rounding import compute_roundness, compute_value_roundness
+from twinset.evaluation.gap._columns import (
+    PooledColumn,
+    compute_roundness,
+    compute_value_roundness,
+    cut_at,
+    places_of,
+    quantile_places,
+)
 
 values = st.one_of(st.none(), st.integers(-6, 6).map(float), st.sampled_from([0.1, 0.3, -2.5, 1e9]))
 sides = st.lists(values, min_size=1, max_size=40)

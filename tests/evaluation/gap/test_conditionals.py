@@ -10,10 +10,9 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
 from twinset.core.stats.bootstrap import Groups
-from twinset.evaluation.gap._cells import fit_cells
+from twinset.evaluation.gap._columns import fit_cells
 from twinset.evaluation.gap._forecasts import (
     ColumnForecasts,
-    _predict_out_of_bag,
     fit_tree_feature,
     resample_fractions,
     stray_fractions,
@@ -189,14 +188,3 @@ def test_too_little_to_measure() -> None:
     for columns, words in (({"x": np.arange(100.0)}, "needs two"), (short, "at least 40 rows")):
         with pytest.raises(NotMeasurable, match=words):
             measured(table(columns), table(columns), rng_for(0, "m"))
-
-
-def test_forests_are_sharpened_by_rows_that_their_trees_have_not_seen() -> None:
-    from sklearn.ensemble import RandomForestClassifier
-
-    rng = rng_for(0, "oob")
-    x, y = rng.normal(size=(300, 3)), rng.integers(0, 3, 300)
-    model = RandomForestClassifier(40, oob_score=True, random_state=1).fit(x, y)
-    rows, unseen = _predict_out_of_bag(model, x)
-    assert rows.tolist() == list(range(300))
-    assert unseen == pytest.approx(model.oob_decision_function_)
