@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -176,32 +176,3 @@ class Lineage:
         facts["digest"] = self.digest
         facts["parents"] = [parent.to_json(numbered=numbered) for parent in self.parents]
         return facts
-
-
-def trace(
-    digest: str,
-    look_up: Callable[[str], tuple[Version, str] | None],
-    seen: set[str] | None = None,
-) -> Lineage:
-    """Return the lineage of the version with this digest.
-
-    Parameters
-    ----------
-    digest : str
-        The version.
-    look_up : callable
-        Digest -> version and its component, or None if it is not known.
-    seen : set of str, optional
-        Digests whose parents are in the tree already: shared ancestors would multiply with every
-        generation.
-    """
-    seen = set() if seen is None else seen
-    found = look_up(digest)
-    if found is None:
-        return Lineage(digest, None)
-    version, component = found
-    if digest in seen:
-        return Lineage(digest, version, component)
-    seen.add(digest)
-    parents = tuple(trace(parent, look_up, seen) for parent in version.parents)
-    return Lineage(digest, version, component, parents)
