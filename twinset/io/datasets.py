@@ -116,8 +116,7 @@ def stream_dataset(path: Path, *, on_fault: OnFault = "stop") -> Iterator[Datase
     elif entry.sample_reader:
         from twinset.io.vision.samples import stream_samples
 
-        reader = load(entry.sample_reader)
-        yield from stream_samples(reader, entry.name, place, _name_of(path), on_fault)
+        yield from stream_samples(entry, place, _name_of(path), on_fault)
     else:
         yield read_dataset(path, on_fault=on_fault)
 
@@ -255,7 +254,7 @@ def _read_annotated(entry: Format, path: Path, name: str, on_fault: OnFault) -> 
     if entry.sample_reader:
         from twinset.io.vision.samples import read_samples
 
-        return read_samples(load(entry.sample_reader), entry.name, path, name, on_fault)
+        return read_samples(entry, path, name, on_fault)
     from twinset.io.text.rows import read_texts
 
     return read_texts(load(entry.text_reader), entry.name, path, name, on_fault)

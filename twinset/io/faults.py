@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
-from twinset.core.errors import DataError
+from twinset.core.errors import DataError, TwinsetError
 
 OnFault = Literal["stop", "skip"]
 
@@ -27,6 +29,18 @@ class Faults:
     def add(self, place: str, text: str) -> None:
         """Add a fault: `place` is its file, with line or entry; `text` says what is wrong with it."""
         self.found.append(f"{place}: {text}")
+
+    @contextmanager
+    def caught(self, place: str, text: str = "it cannot be read") -> Iterator[None]:
+        """Add the error that ends the block; `text` precedes one that is not ours."""
+        try:
+            yield
+        except TwinsetError as error:
+            self.add(place, str(error))
+        except UnicodeDecodeError as error:
+            self.add(place, f"its text is not UTF-8 ({error})")
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+            self.add(place, f"{text} ({type(error).__name__}: {error})")
 
     def resolve(self, noun: str) -> tuple[str, ...]:
         """Return a note for each fault that was left out; with "stop", raise for the first faults.
