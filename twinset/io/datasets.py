@@ -257,7 +257,7 @@ def _read_annotated(entry: Format, path: Path, name: str, on_fault: OnFault) -> 
         return read_samples(entry, path, name, on_fault)
     from twinset.io.text.rows import read_texts
 
-    return read_texts(load(entry.text_reader), entry.name, path, name, on_fault)
+    return read_texts(entry, path, name, on_fault)
 
 
 def _read_table(entry: Format, path: Path, text_columns: tuple[str, ...]) -> pa.Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import secrets
@@ -11,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from twinset.core.errors import DataError, RecipeError
 from twinset.core.image.tiff import MAGIC as TIFF_MAGIC
@@ -121,6 +123,24 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         raise cannot_write(path, error) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def read_json(file: Path) -> Any:
+    """Return the values of a JSON file.
+
+    Raises
+    ------
+    DataError
+        There is no such file, or it is no JSON.
+    """
+    try:
+        return json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise DataError(f"there is no file '{file}'") from None
+    except RecursionError:
+        raise DataError(f"'{file.name}' is nested too deep") from None
+    except ValueError as error:
+        raise DataError(f"'{file.name}' is no JSON", got=str(error)) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -11,7 +11,7 @@ from twinset.core.errors import DataError, MissingExtraError, without_values
 from twinset.io.faults import Faults
 from twinset.io.text.rows import RoundTrip, Row, TextColumns, TextRows, TextWriter, check_label
 from twinset.io.text.spans import LABEL, span_at
-from twinset.io.text.tokens import Place, Run, fit_spans, gaps_of, tokens_of
+from twinset.io.text.tokens import Place, Run, fit_spans, gaps_of, spans_of, tokens_of
 
 _GROUP = "sc"  # the group that spaCy's own categoriser of spans reads
 _CELLS = "twinset"
@@ -87,7 +87,7 @@ class DocBinWriter(TextWriter):
         stored = {"label": self._label, "cells": cells}
         doc.user_data[_CELLS] = json.dumps(stored, ensure_ascii=False, sort_keys=True)
         self._docs.append((doc, chosen))
-        back = [span_at(doc.text, places[a][0], places[b - 1][1], label) for a, b, label in every]
+        back = spans_of(doc.text, places, every)
         reasons = {"spans": fit.losses(holds_overlapping=True)}
         return RoundTrip(Row(doc.text, back, row.cells), reasons)
 

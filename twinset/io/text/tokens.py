@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from twinset.io.text.spans import Span
+from twinset.io.text.spans import Span, span_at
 
 Place = tuple[int, int]
 """Start and end of a token: half-open, in code points."""
@@ -182,6 +182,11 @@ def tags_of(runs: Iterable[Run], n_tokens: int, scheme: Scheme = "BIO") -> list[
         letters = [first, *[middle] * (end - start - 2), last]
         tags[start:end] = [f"{letter}-{label}" for letter in letters]
     return tags
+
+
+def spans_of(text: str, places: Sequence[Place], runs: Iterable[Run]) -> list[Span]:
+    """Return runs of tokens as spans of their text."""
+    return [span_at(text, places[a][0], places[b - 1][1], label) for a, b, label in runs]
 
 
 def scheme_of(sentences: Iterable[Sequence[str]]) -> Scheme:

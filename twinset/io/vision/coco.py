@@ -17,6 +17,7 @@ from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.image.keypoints import Keypoint
 from twinset.core.image.polygons import signed_area, trace_polygons
 from twinset.io.faults import Faults
+from twinset.io.files import read_json
 from twinset.io.vision.rle import compress, decompress, mask_of_runs, run_lengths
 from twinset.io.vision.samples import (
     MAX_IDS,
@@ -102,10 +103,7 @@ def _is_coco(file: Path) -> bool:
 
 
 def _load(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_bytes())
-    except ValueError as error:
-        raise DataError(f"'{file.name}' is no JSON", got=str(error)) from error
+    content = read_json(file)
     lists = {key: content.get(key) if isinstance(content, dict) else None for key in _SECTIONS}
     for key, needed in _SECTIONS.items():
         entries = lists[key]
