@@ -30,13 +30,7 @@ class Objects:
 
     @contextmanager
     def draft(self) -> Iterator[Path]:
-        """Yield a path for a new file, which `store` moves to its address.
-
-        Raises
-        ------
-        CatalogError
-            The folder cannot be written to.
-        """
+        """Yield a path for a new file, which `store` moves to its address."""
         draft = self.root / "incoming" / f"{os.getpid()}-{secrets.token_hex(6)}"
         try:
             draft.parent.mkdir(parents=True, exist_ok=True)
@@ -76,13 +70,7 @@ class Objects:
         return path.is_file() and path.stat().st_size == blob.size
 
     def checked(self, digest: str, suffix: str) -> Path:
-        """Return the path of the content with this digest after a check of its bytes.
-
-        Raises
-        ------
-        CatalogError
-            The file is missing or is not what it was when it was registered.
-        """
+        """Return the path of the content with this digest after a check of its bytes."""
         path = self.path(digest, suffix)
         try:
             found = sha256_of(path)

@@ -61,13 +61,6 @@ def open_table(
         Name of a table without one; that of a file is its stem.
     lineage : bool
         Whether rows keep their origin, ids and parents.
-
-    Raises
-    ------
-    DataError
-        It cannot be read, or every value is missing.
-    SchemaError
-        It does not fit `schema`.
     """
     if isinstance(source, Dataset) and schema is None:
         found = source.without_reserved()
@@ -136,13 +129,6 @@ def name_target(real: Dataset, target: str | None, positive: str | None = None) 
     """Return the table with `target` as the column to predict.
 
     A target of at most 20 whole numbers is read as labels.
-
-    Raises
-    ------
-    SchemaError
-        There is no such column, or it is of a kind that cannot be predicted.
-    DataError
-        It is constant, or `positive` is none of its labels.
     """
     if target is None:
         if positive is not None:
@@ -175,13 +161,7 @@ def name_target(real: Dataset, target: str | None, positive: str | None = None) 
 
 
 def with_role(real: Dataset, column: str, role: Role) -> Dataset:
-    """Return the table with a role of one of its columns.
-
-    Raises
-    ------
-    SchemaError
-        There is no such column, or a time that is neither a date nor a number.
-    """
+    """Return the table with a role of one of its columns."""
     field = real.schema[column]
     if role == "time" and not field.has_order:
         raise SchemaError(
@@ -197,13 +177,6 @@ def split_holdout(real: Dataset, holdout_fraction: float, seed: int) -> RealSpli
 
     Rows are drawn at random; if the target is a label, each label keeps its share. If a column has the role
     group, whole groups are drawn.
-
-    Raises
-    ------
-    ParameterError
-        The fraction lies outside [0, 1).
-    DataError
-        One of them would be empty.
     """
     if not (math.isfinite(holdout_fraction) and 0 <= holdout_fraction < 1):
         raise ParameterError(

@@ -50,11 +50,6 @@ def reduce_to_texts(
         Files or tables of the other sets; None for a set that is absent.
     target : str, optional
         The real set's column of labels.
-
-    Raises
-    ------
-    SchemaError
-        It is not clear which column holds the labels.
     """
     given = (source, *others)
     files = [Path(one).name for one in given if isinstance(one, str | Path) and _is_rasa(Path(one))]

@@ -32,11 +32,6 @@ def write_checkpoint(
     meta : mapping
         Plain JSON values.
 
-    Raises
-    ------
-    DataError
-        An array holds objects, which only a pickle could keep.
-
     Examples
     --------
     >>> import tempfile
@@ -66,13 +61,7 @@ def write_checkpoint(
 
 
 def read_checkpoint(folder: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
-    """Return the arrays and JSON values of a checkpoint, for a generator's `from_arrays`.
-
-    Raises
-    ------
-    DataError
-        There is no checkpoint in the folder, or it is damaged.
-    """
+    """Return the arrays and JSON values of a checkpoint, for a generator's `from_arrays`."""
     try:
         meta = json.loads((folder / VALUES).read_text(encoding="utf-8"))
         with np.load(folder / ARRAYS, allow_pickle=False) as file:

@@ -54,13 +54,6 @@ def deliver(
         In CSV, put an apostrophe before texts that a spreadsheet would run as a formula.
     progress : Progress
         Called after every chunk; the total is not known beforehand and given as 0.
-
-    Raises
-    ------
-    RecipeError
-        The name of a set or a format cannot be used.
-    DataError
-        The place holds anything but an earlier delivery, or cannot be written to.
     """
     _check_sets(sets, formats)
     to = Path(os.path.abspath(to))

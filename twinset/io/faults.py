@@ -43,13 +43,7 @@ class Faults:
             self.add(place, f"{text} ({type(error).__name__}: {error})")
 
     def resolve(self, noun: str) -> tuple[str, ...]:
-        """Return a note for each fault that was left out; with "stop", raise for the first faults.
-
-        Raises
-        ------
-        DataError
-            There are faults, and they are not to be skipped.
-        """
+        """Return a note for each fault that was left out; with "stop", raise for the first faults."""
         if not self.found:
             return ()
         shown = "; ".join(self.found[:_MAX_SHOWN])

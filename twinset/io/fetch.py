@@ -101,13 +101,6 @@ def fetch(name: str, progress: Progress = silent) -> Path:
         One of `SOURCES`.
     progress : Progress
         Called with ``("fetch NAME", done, 1)``.
-
-    Raises
-    ------
-    UnknownNameError
-        There is no such name.
-    DataError
-        The set cannot be downloaded, or the file is not the published one.
     """
     if name not in SOURCES:
         raise UnknownNameError.for_name("data set", name, SOURCES)

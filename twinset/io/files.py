@@ -29,11 +29,6 @@ _IMAGE_ENDINGS = {
 def check_name(name: str, noun: str = "data set") -> str:
     """Return `name` if it can be the name of a set and of its file.
 
-    Raises
-    ------
-    RecipeError
-        It has a separator, begins with a point or is longer than 100 characters.
-
     Examples
     --------
     >>> check_name("fraud-2024.train")
@@ -49,13 +44,7 @@ def check_name(name: str, noun: str = "data set") -> str:
 
 
 def inside(base: Path, relative: str) -> Path:
-    """Return `base / relative`, links resolved, if that lies inside `base`.
-
-    Raises
-    ------
-    DataError
-        The path leads out of the folder: by "..", by being absolute, or through a link.
-    """
+    """Return `base / relative`, links resolved, if that lies inside `base`."""
     root = base.resolve()
     found = (root / relative).resolve()
     if not found.is_relative_to(root):
@@ -77,11 +66,6 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The file is flushed to the disk before it is renamed, so `path` holds the old bytes or the new ones,
     also after a crash. If the block raises an error, nothing is left.
-
-    Raises
-    ------
-    DataError
-        The folder cannot be written to.
     """
     draft = path.with_name(f".{path.name[:80]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
@@ -102,11 +86,6 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder beside `path`; at the end of the block it replaces `path`.
 
     If the block raises an error, nothing is left of it, and `path` is as it was.
-
-    Raises
-    ------
-    DataError
-        The folder cannot be written to.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -126,13 +105,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def read_json(file: Path) -> Any:
-    """Return the values of a JSON file.
-
-    Raises
-    ------
-    DataError
-        There is no such file, or it is no JSON.
-    """
+    """Return the values of a JSON file."""
     try:
         return json.loads(file.read_bytes())
     except FileNotFoundError:

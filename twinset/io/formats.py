@@ -221,13 +221,7 @@ def writable_formats(holds: str = "") -> dict[str, Format]:
 
 
 def writable_format(name: str, place: str = "") -> Format:
-    """Return the format of that name.
-
-    Raises
-    ------
-    UnknownNameError
-        No format that can be delivered has this name.
-    """
+    """Return the format of that name."""
     known = writable_formats()
     if name not in known:
         raise UnknownNameError.for_name("format", name, tuple(known), place)
@@ -249,11 +243,6 @@ def find_format(path: Path) -> tuple[Format, Path] | None:
     """Return the format of a file or folder and the path to read; None where no format fits.
 
     The content decides first (a `.jsonl` file with tokens and tags is a text set), then the ending.
-
-    Raises
-    ------
-    DataError
-        A folder holds several sets of one format.
     """
     for entry in _TABLE:
         found = entry.sniff(path)

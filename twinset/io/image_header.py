@@ -40,11 +40,6 @@ class ImageHeader(NamedTuple):
 def read_image_header(data: bytes) -> ImageHeader:
     """Return the facts of an encoded image without decoding its pixels, where the format allows.
 
-    Raises
-    ------
-    DataError
-        The bytes are no image that can be read, or one without pixels, or with more than 2 ** 30.
-
     Examples
     --------
     >>> import numpy as np
@@ -67,13 +62,7 @@ def read_image_header(data: bytes) -> ImageHeader:
 
 
 def check_image_header(data: bytes) -> ImageHeader:
-    """Return the facts of an encoded image that is whole: decoders fill in what is cut off.
-
-    Raises
-    ------
-    DataError
-        The file is empty, breaks off, or is no image.
-    """
+    """Return the facts of an encoded image that is whole: decoders fill in what is cut off."""
     if not data:
         raise DataError("the image file is empty")
     facts = read_image_header(data)

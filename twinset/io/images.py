@@ -60,11 +60,6 @@ def read_image_folder(folder: Path, text_columns: Sequence[str] = ()) -> pa.Tabl
         `image` struct<bytes, path> with the file's own encoding (of DICOM the pixels alone), then `label`
         and the columns of `labels.csv`. Each image of a TIFF file with several is a row of its own, with a
         path such as `stack.tif#page=2`, encoded without loss.
-
-    Raises
-    ------
-    DataError
-        There is no image, a file is not what its ending says, or `labels.csv` does not fit.
     """
     images, columns = _list_images(folder)
     blobs = list(_read_images(folder, images))
@@ -207,13 +202,7 @@ def _read_labels(folder: Path, images: list[_ImageFile]) -> dict[str, pa.Chunked
 
 
 def load_side_files(column: pa.ChunkedArray, folder: Path, name: str) -> pa.ChunkedArray:
-    """Return the images that a column of relative paths names, as struct<bytes, path>.
-
-    Raises
-    ------
-    DataError
-        A path leads out of `folder`, or its file is missing or damaged.
-    """
+    """Return the images that a column of relative paths names, as struct<bytes, path>."""
     blobs: list[dict[str, object] | None] = []
     for row, relative in enumerate(column.to_pylist()):
         if relative is None:

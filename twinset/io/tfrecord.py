@@ -183,13 +183,7 @@ def encode_example(features: Mapping[str, Any]) -> bytes:
 
 
 def decode_example(data: bytes) -> _Features:
-    """Return name -> values of a `tf.train.Example`: a list of bytes, or an array of numbers.
-
-    Raises
-    ------
-    ValueError
-        The bytes are no such message: other fields (a `SequenceExample` has some) would be lost.
-    """
+    """Return name -> values of a `tf.train.Example`: a list of bytes, or an array of numbers."""
     features: _Features = {}
     for part in _submessages(data):
         for entry in _submessages(part):
@@ -277,14 +271,7 @@ class TFRecordWriter(Writer):
         self._classes: list[str] = []
 
     def write(self, chunk: Dataset) -> None:
-        """Append the rows of `chunk`.
-
-        Raises
-        ------
-        SchemaError
-            An integer does not fit 64 bits, two columns need one feature, or a set has boxes but no image
-            to measure them by.
-        """
+        """Append the rows of `chunk`."""
         table = plain(chunk.to_arrow())
         for position, field in enumerate(table.schema):
             if pa.types.is_temporal(field.type):  # as text, which includes nanoseconds
@@ -401,19 +388,7 @@ def _span_features(name: str, spans: Sequence[Mapping[str, Any]]) -> _Features:
 
 
 def read_tfrecord(path: Path, text_columns: Sequence[str] = ()) -> pa.Table:
-    """Return the table in a TFRecord file; a feature that is absent from a record is a missing value.
-
-    Warns
-    -----
-    FormatLossWarning
-        Features of single objects, e.g. `image/object/difficult`, that are not read.
-
-    Raises
-    ------
-    DataError
-        A record is damaged or no `tf.train.Example`, a feature changes its type between records, or is a
-        list that is no column here.
-    """
+    """Return the table in a TFRecord file; a feature that is absent from a record is a missing value."""
     rows = []
     for number, data in enumerate(_read_records(path)):
         try:

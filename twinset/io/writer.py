@@ -77,13 +77,7 @@ class StreamedSchema:
         self._levels: dict[str, set[str]] = {}
 
     def add(self, chunk: Dataset) -> None:
-        """Add the levels of a chunk.
-
-        Raises
-        ------
-        DataError
-            Its columns are not those of the first chunk.
-        """
+        """Add the levels of a chunk."""
         self._check(chunk.schema)
         for field in chunk.schema.fields:
             if field.levels is not None:

@@ -198,11 +198,6 @@ def recipe_schema() -> dict[str, Any]:
 def file_schema(use: str) -> dict[str, Any]:
     """Return the JSON Schema of a file of settings for a generator.
 
-    Raises
-    ------
-    RecipeError
-        There is no such generator, or it reads no such file.
-
     Examples
     --------
     >>> file_schema("text.templates")["required"]

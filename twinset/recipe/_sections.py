@@ -343,11 +343,6 @@ class Source(Section):
         """Return the fields of `schema` that the recipe declares, as it declares them.
 
         Aggregates that are no column yet are not among them: see `new_aggregates`.
-
-        Raises
-        ------
-        SchemaError
-            A declared column does not exist.
         """
         new = self.new_aggregates(schema)
         declared = [c for c in dict.fromkeys([*self.schema_, *self.labels]) if c not in new]

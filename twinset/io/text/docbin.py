@@ -18,15 +18,7 @@ _CELLS = "twinset"
 
 
 def read_docbin(file: Path, faults: Faults) -> TextRows:
-    """Return the texts of a DocBin; the category of a text with exactly one is its class.
-
-    Raises
-    ------
-    MissingExtraError
-        spaCy is not installed.
-    DataError
-        The file is no DocBin.
-    """
+    """Return the texts of a DocBin; the category of a text with exactly one is its class."""
     spacy = _spacy()
     rows, label = list[Row](), ""
     try:

@@ -53,11 +53,6 @@ def read_tokens(file: Path, faults: Faults) -> TextRows:
 
     Numbers are named by `features.json` (or `dataset_info.json`) beside the file. If a row has no
     `text` and `starts`, its tokens are separated by one blank.
-
-    Raises
-    ------
-    DataError
-        Tags are numbers, and no file names them.
     """
     lines = list(_lines(file, faults))
     key = _tag_key([*dict.fromkeys(k for _, row in lines for k in row)])

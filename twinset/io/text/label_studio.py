@@ -32,11 +32,6 @@ def read_label_studio(file: Path, faults: Faults) -> TextRows:
     """Return the texts of an export in JSON.
 
     Of several annotations of a task the first that was not cancelled is read; predictions are not.
-
-    Raises
-    ------
-    DataError
-        The file is no list of tasks.
     """
     tasks = read_json(file)
     if not isinstance(tasks, list):

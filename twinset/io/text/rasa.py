@@ -60,11 +60,6 @@ def read_rasa(path: Path, faults: Faults) -> TextRows:
     The value of a span is its text. The canonical value, role and group of an entity come into the column
     `span_facts`, if any entity has one. Lists of synonyms, regexes and lookups are counted and not kept.
 
-    Raises
-    ------
-    DataError
-        The file is no YAML, or has no list ``nlu``.
-
     Examples
     --------
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -77,13 +77,7 @@ class TextColumns:
 
     @classmethod
     def from_schema(cls, schema: Schema) -> TextColumns:
-        """Return the columns of a set of texts.
-
-        Raises
-        ------
-        SchemaError
-            There is not exactly one column of texts, more than one of spans, or one of images.
-        """
+        """Return the columns of a set of texts."""
         texts = [f.name for f in schema.of_kind("text")]
         if len(texts) != 1 and TEXT in schema.names:
             texts = [TEXT]
@@ -130,13 +124,7 @@ def rows_of_tags(tagged: Sequence[Tagged], faults: Faults) -> list[Row]:
 
 
 def read_texts(entry: Format, path: Path, name: str, on_fault: OnFault = "stop") -> Dataset:
-    """Return labelled texts as a table: text, spans, and the other columns of the format.
-
-    Raises
-    ------
-    DataError
-        Something cannot be used; the error lists all faults with file and line.
-    """
+    """Return labelled texts as a table: text, spans, and the other columns of the format."""
     if path.stat().st_size == 0:
         raise DataError(f"the file '{path}' is empty", todo="give a file with at least one text")
     faults = Faults(on_fault)
@@ -243,15 +231,7 @@ class TextWriter(Writer):
         self._streams: list[IO[str]] = []
 
     def write(self, chunk: Dataset) -> None:
-        """Append the rows of `chunk`.
-
-        Raises
-        ------
-        SchemaError
-            The set is none of texts, or a label cannot be written.
-        DataError
-            A row has no text.
-        """
+        """Append the rows of `chunk`."""
         columns = TextColumns.from_schema(chunk.schema)
         if self.columns is None:
             self.columns = columns

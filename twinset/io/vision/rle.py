@@ -39,11 +39,6 @@ def run_lengths(mask: Mask) -> list[int]:
 def mask_of_runs(lengths: Sequence[int], shape: tuple[int, int]) -> Mask:
     """Return the mask that `run_lengths` wrote, shape (h, w).
 
-    Raises
-    ------
-    DataError
-        A length is negative, or the lengths do not fill the image.
-
     Examples
     --------
     >>> mask_of_runs([1, 3, 2], (2, 3)).astype(int).tolist()
@@ -88,11 +83,6 @@ def compress(lengths: Sequence[int]) -> str:
 
 def decompress(text: str) -> list[int]:
     """Return the run lengths that `compress` wrote.
-
-    Raises
-    ------
-    DataError
-        The text holds another letter, or ends within a number.
 
     Examples
     --------

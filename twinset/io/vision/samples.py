@@ -43,13 +43,7 @@ class ImageColumns:
 
     @classmethod
     def from_schema(cls, schema: Schema) -> ImageColumns:
-        """Return the columns of a set.
-
-        Raises
-        ------
-        SchemaError
-            There is not exactly one column of images, or more than one of id maps or objects.
-        """
+        """Return the columns of a set."""
         found = {k: [f.name for f in schema.of_kind(k)] for k in ("image", "mask", "boxes")}
         if len(found["image"]) != 1 or len(found["mask"]) > 1 or len(found["boxes"]) > 1:
             raise SchemaError(
@@ -91,13 +85,7 @@ class Sample:
     def new_object(
         self, number: int, category: str, box: Sequence[float], area: float | None = None
     ) -> ObjectLabel:
-        """Return the label of an object without an id map: nothing is known of its hidden part.
-
-        Raises
-        ------
-        DataError
-            The box [x0, y0, x1, y1) is none, or leaves the image.
-        """
+        """Return the label of an object without an id map: nothing is known of its hidden part."""
         x0, y0, x1, y1 = (float(edge) for edge in box)
         shown, (height, width) = f"[{x0:g}, {y0:g}, {x1:g}, {y1:g})", self.shape
         if not np.isfinite([x0, y0, x1, y1]).all():
@@ -200,13 +188,7 @@ def paint_polygons(objects: Sequence[ObjectLabel], shape: tuple[int, int]) -> Id
 
 
 def read_samples(entry: Format, path: Path, name: str, on_fault: OnFault = "stop") -> Dataset:
-    """Return an annotated set as a table: image, instances, objects and the other values of the format.
-
-    Raises
-    ------
-    DataError
-        Something cannot be used; the error lists all faults with file and line.
-    """
+    """Return an annotated set as a table: image, instances, objects and the other values of the format."""
     return _to_dataset(*_read_all(entry, path, name, on_fault, keep_files=True))
 
 
@@ -216,11 +198,6 @@ def stream_samples(
     """Yield the rows of `read_samples` one at a time: memory holds all labels, and one image.
 
     Every file is read twice, first to find all faults and the columns.
-
-    Raises
-    ------
-    DataError
-        Something cannot be used; the error lists all faults with file and line, before the first row.
     """
     samples, labels, card = _read_all(entry, path, name, on_fault, keep_files=False)
     if any(sample.map_data is not None for sample in samples):
@@ -362,15 +339,7 @@ class LayoutWriter(Writer):
         self.n_written = 0
 
     def write(self, chunk: Dataset) -> None:
-        """Append the rows of `chunk`.
-
-        Raises
-        ------
-        SchemaError
-            There is not exactly one column of images, or more than one of id maps or objects.
-        DataError
-            A row has no image.
-        """
+        """Append the rows of `chunk`."""
         columns = ImageColumns.from_schema(chunk.schema)
         self.classes.add_taxonomy(chunk.schema, columns.boxes)
         for start in range(len(chunk)):  # one row at a time: images are large

@@ -295,13 +295,7 @@ class ShardFolder:
         return first, min(self.rows_a_shard, self.n_rows - first)
 
     def open(self) -> None:
-        """Create the folder, or continue one of an earlier run.
-
-        Raises
-        ------
-        DataError
-            It holds something else, shards of another set, or cannot be written to.
-        """
+        """Create the folder, or continue one of an earlier run."""
         head = self.path / JOURNAL / _HEAD
         stated = {"key": self.key, "n_rows": self.n_rows, "rows_a_shard": self.rows_a_shard}
         try:
@@ -340,15 +334,7 @@ class ShardFolder:
         return sum(1 for _ in (self.path / JOURNAL).glob("shard-*.json"))
 
     def write_shard(self, number: int, rows: Iterable[Dataset]) -> None:
-        """Write one shard from chunks of exactly its rows.
-
-        Raises
-        ------
-        SchemaError
-            The rows are no annotated images.
-        DataError
-            They are too few or too many, or the file cannot be written.
-        """
+        """Write one shard from chunks of exactly its rows."""
         first, n = self.rows_of(number)
         place = self.path / shard_name(number)
         for stale in self.path.glob(f".{place.name}.*.tmp"):
@@ -379,13 +365,7 @@ class ShardFolder:
         write_text(self._entry_file(number), json.dumps(entry._asdict(), ensure_ascii=False) + "\n")
 
     def finish(self) -> tuple[Schema, dict[str, str]]:
-        """Write the classes; return the schema, and the SHA-256 of every file.
-
-        Raises
-        ------
-        DataError
-            A shard is missing, or the shards differ in their columns.
-        """
+        """Write the classes; return the schema, and the SHA-256 of every file."""
         entries = [self._entry(k) for k in range(self.n_shards)]
         absent = [shard_name(k) for k, entry in enumerate(entries) if entry is None]
         if absent:
