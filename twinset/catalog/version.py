@@ -87,17 +87,6 @@ def is_digest_prefix(ref: str) -> bool:
 class Manifest:
     """Content of a version as one canonical JSON text, whose SHA-256 is the version's digest.
 
-    Parameters
-    ----------
-    files : mapping
-        Name of each data file -> SHA-256 of its bytes.
-    n_rows : int
-        Number of rows in all files.
-    schema : Schema
-        Its columns.
-    card : Card
-        Its history.
-
     Examples
     --------
     >>> from twinset.core.data.schema import Field
@@ -107,8 +96,8 @@ class Manifest:
     True
     """
 
-    files: Mapping[str, str]
-    n_rows: int
+    files: Mapping[str, str]  # name of each data file -> SHA-256 of its bytes
+    n_rows: int  # in all files
     schema: Schema
     card: Card
 
@@ -141,24 +130,12 @@ def canonical_json(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Lineage:
-    """A version and, nested in it, the versions it was derived from.
-
-    Parameters
-    ----------
-    digest : str
-        Digest of the version.
-    version : Version or None
-        The version; None when this catalogue does not hold it.
-    component : str
-        Its generator or augmenter; empty for a source.
-    parents : tuple of Lineage
-        The lineage of each parent; none if the version occurs elsewhere in the tree.
-    """
+    """A version and, nested in it, the versions it was derived from."""
 
     digest: str
-    version: Version | None
-    component: str = ""
-    parents: tuple[Lineage, ...] = ()
+    version: Version | None  # None when this catalogue does not hold it
+    component: str = ""  # generator or augmenter; empty for a source
+    parents: tuple[Lineage, ...] = ()  # none if the version occurs elsewhere in the tree
 
     def to_json(self, *, numbered: bool = True) -> dict[str, Any]:
         """Return the tree as plain JSON values.

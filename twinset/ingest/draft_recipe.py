@@ -69,21 +69,7 @@ _TILE_OF = TILE_COLUMNS[0]  # tiles of one image stay together in a split
 def draft_recipe(
     dataset: Dataset, *, path: str, name: str, target: Field | None, reason: str
 ) -> str:
-    """Return a recipe as YAML text.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Content of the file.
-    path : str
-        The file, relative to the recipe's folder.
-    name : str
-        Name of the recipe.
-    target : Field, optional
-        Column to predict.
-    reason : str
-        Reason for that column, as a comment.
-    """
+    """Return a recipe as YAML text for a file; the reason for its target is a comment."""
     roles = guess_group_and_time(dataset)
     sections = [
         _head(dataset, name),
@@ -101,16 +87,7 @@ def draft_counts(
     counts: Sequence[tuple[Where, int, str]],
     settings: Mapping[str, object] | None = None,
 ) -> str:
-    """Return a generate section with rows under conditions, as YAML text.
-
-    Parameters
-    ----------
-    use : str
-        Generator.
-    counts : sequence of (Where, int, str)
-        Condition, rows, and a comment.
-    settings : mapping, optional
-        Settings of the generator.
+    """Return a generate section with rows under conditions, each with a comment, as YAML text.
 
     Examples
     --------
@@ -142,23 +119,7 @@ def draft_filling(
     holdout_fraction: float,
     target: Field | None,
 ) -> str:
-    """Return a recipe as YAML text with a generate section.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The real table.
-    path : str
-        Its file, relative to the recipe's folder.
-    name : str
-        Name of the recipe.
-    steps : str
-        The generate section: see `draft_counts`.
-    seed, holdout_fraction : int, float
-        Seed of the run and share of the holdout.
-    target : Field, optional
-        Column to predict.
-    """
+    """Return a recipe as YAML text for a real table, with the generate section of `draft_counts`."""
     head = f"""\
 # Written by `twinset gaps`: the rows that a synthetic set lacks. Run it with `twinset run`, and add
 # the rows that it delivers to that set.
@@ -192,16 +153,7 @@ deliver: {{to: {quoted(f"out/{name}")}, formats: {formats}}}
 
 
 def draft_drawing(*, name: str, steps: str, seed: int) -> str:
-    """Return a recipe as YAML text with a generate section and without a real set.
-
-    Parameters
-    ----------
-    name : str
-        Name of the recipe.
-    steps : str
-        The generate section: see `draft_counts`.
-    seed : int
-        Seed of the run.
+    """Return a recipe as YAML text with the generate section of `draft_counts`, without a real set.
 
     Examples
     --------

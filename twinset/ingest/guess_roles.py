@@ -31,17 +31,9 @@ _OTHER_DATE = re.compile(r"birth|dob|born|expir|valid|due|until|end", re.IGNOREC
 
 @dataclass(frozen=True)
 class GroupAndTime:
-    """Columns with the entity and the time of a row; either may be unknown.
+    """Columns with the entity and the time of a row; either may be unknown."""
 
-    Parameters
-    ----------
-    groups : tuple of str
-        Columns of repeated ids: cards, customers, patients. The first is the one to split by.
-    time : str
-        Column of the time; empty if there is none.
-    """
-
-    groups: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()  # of repeated ids: cards, customers; the first is to split by
     time: str = ""
 
 

@@ -24,21 +24,11 @@ _MAX_CLASSES = 20  # an integer target with more values is a number to regress o
 
 @dataclass(frozen=True)
 class RealSplit:
-    """Train set and holdout of a real table.
-
-    Parameters
-    ----------
-    train : Dataset
-        Rows that a generator may be fitted on.
-    holdout : Dataset or None
-        The other rows.
-    holdout_rows : numpy.ndarray
-        Positions of the holdout in the table, ascending, shape (n,).
-    """
+    """Train set and holdout of a real table."""
 
     train: Dataset
     holdout: Dataset | None
-    holdout_rows: npt.NDArray[np.int64]
+    holdout_rows: npt.NDArray[np.int64]  # positions in the table, ascending, shape (n,)
 
     @property
     def whole(self) -> Dataset:
@@ -51,16 +41,8 @@ def open_table(
 ) -> Dataset:
     """Return a table from a path, a set, or any object with an Arrow stream.
 
-    Parameters
-    ----------
-    source : path or Arrow object
-        The table.
-    schema : Schema, optional
-        Its columns; inferred when not given.
-    name : str
-        Name of a table without one; that of a file is its stem.
-    lineage : bool
-        Whether rows keep their origin, ids and parents.
+    The columns are inferred without a `schema`; `name` is that of a table without one. With
+    `lineage` rows keep their origin, ids and parents.
     """
     if isinstance(source, Dataset) and schema is None:
         found = source.without_reserved()
@@ -175,8 +157,8 @@ def with_role(real: Dataset, column: str, role: Role) -> Dataset:
 def split_holdout(real: Dataset, holdout_fraction: float, seed: int) -> RealSplit:
     """Return the table split in train set and holdout; the split depends on table and seed alone.
 
-    Rows are drawn at random; if the target is a label, each label keeps its share. If a column has the role
-    group, whole groups are drawn.
+    Rows are drawn at random; if the target is a label, each label keeps its share. If a column has
+    the role group, whole groups are drawn.
     """
     if not (math.isfinite(holdout_fraction) and 0 <= holdout_fraction < 1):
         raise ParameterError(

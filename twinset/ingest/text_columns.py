@@ -16,21 +16,11 @@ from twinset.io.text.rows import TextColumns
 
 
 class TextComparison(NamedTuple):
-    """The sets of a comparison with the columns that all of them have.
-
-    Parameters
-    ----------
-    real : Dataset
-        The real set.
-    others : tuple of object
-        The other sets, unchanged or as tables with the real one's columns.
-    notes : tuple of str
-        Columns that are not compared.
-    """
+    """The sets of a comparison with the columns that all of them have."""
 
     real: Dataset
-    others: tuple[object, ...]
-    notes: tuple[str, ...] = ()
+    others: tuple[object, ...]  # unchanged, or as tables with the real one's columns
+    notes: tuple[str, ...] = ()  # columns that are not compared
 
 
 def reduce_to_texts(
@@ -39,17 +29,8 @@ def reduce_to_texts(
     """Return the sets of a comparison; if one is a Rasa file, text, spans and label of each.
 
     Rasa has no other columns, and its own names for these three. All other sets stay as they are.
-
-    Parameters
-    ----------
-    real : Dataset
-        The real set.
-    source : object
-        Its file or table.
-    others : tuple of object
-        Files or tables of the other sets; None for a set that is absent.
-    target : str, optional
-        The real set's column of labels.
+    `source` is the real set's file or table, `target` its column of labels; None stands for a set
+    that is absent.
     """
     given = (source, *others)
     files = [Path(one).name for one in given if isinstance(one, str | Path) and _is_rasa(Path(one))]

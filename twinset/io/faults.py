@@ -14,13 +14,7 @@ _MAX_SHOWN = 10  # faults in one error; more would scroll the first ones off the
 
 
 class Faults:
-    """Collects what cannot be used while a set is read.
-
-    Parameters
-    ----------
-    on_fault : {"stop", "skip"}
-        Whether faults end the reading, or the rows and objects with faults are left out and noted.
-    """
+    """Collects what cannot be used while a set is read."""
 
     def __init__(self, on_fault: OnFault = "stop") -> None:
         self.on_fault = on_fault

@@ -20,24 +20,12 @@ ROW_EXCLUDED = "the row is left out"
 
 
 class Target(NamedTuple):
-    """Where and how a set is written.
+    """Where and how a set is written."""
 
-    Parameters
-    ----------
-    draft : Path
-        File or folder to write.
-    place : Path
-        Where the draft is moved when it is complete.
-    format : str
-        Name of the format.
-    escape_formulas : bool
-        In CSV, put an apostrophe before texts that a spreadsheet would run as a formula.
-    """
-
-    draft: Path
-    place: Path
-    format: str
-    escape_formulas: bool = False
+    draft: Path  # file or folder to write
+    place: Path  # where the draft is moved when it is complete
+    format: str  # its name
+    escape_formulas: bool = False  # in CSV, with an apostrophe before what a spreadsheet would run
 
 
 class Writer(ABC):
@@ -111,13 +99,7 @@ class StreamedSchema:
 
 
 class RoundTripLosses:
-    """Counts what does not come back from the files of one set, by row number, never with content.
-
-    Parameters
-    ----------
-    format : str
-        The format that the set is written in.
-    """
+    """Counts what does not come back from the files of one set, by row number, never with content."""
 
     def __init__(self, format: str) -> None:  # noqa: A002
         self.format = format

@@ -38,24 +38,12 @@ class Row:
 
 @dataclass(frozen=True)
 class TextRows:
-    """Content of a file of labelled texts.
+    """Content of a file of labelled texts."""
 
-    Parameters
-    ----------
-    rows : list of Row
-        The texts that can be used.
-    notes : tuple of str
-        Content that is not kept.
-    label : str
-        Cell with the class of a text, whatever its values look like; empty if there is none.
-    has_spans : bool
-        Whether there is a column of spans.
-    """
-
-    rows: list[Row]
-    notes: tuple[str, ...] = ()
-    label: str = ""
-    has_spans: bool = True
+    rows: list[Row]  # the texts that can be used
+    notes: tuple[str, ...] = ()  # content that is not kept
+    label: str = ""  # cell with the class of a text, whatever its values look like
+    has_spans: bool = True  # whether there is a column of spans
 
 
 @dataclass(frozen=True)

@@ -112,24 +112,12 @@ def _accents() -> str:
 
 @dataclass(frozen=True)
 class Fit:
-    """Spans as runs of tokens.
+    """Spans as runs of tokens."""
 
-    Parameters
-    ----------
-    runs : tuple of (int, int, str)
-        Spans in order; no two share a token.
-    overlapping : tuple of (int, int, str)
-        Runs that share a token with one of `runs`: spans inside others, or across them.
-    is_widened : bool
-        Whether a span began or ended inside a token, and was widened to whole tokens.
-    n_lost : int
-        Number of spans without a token.
-    """
-
-    runs: tuple[Run, ...]
-    overlapping: tuple[Run, ...]
-    is_widened: bool
-    n_lost: int
+    runs: tuple[Run, ...]  # in order; no two share a token
+    overlapping: tuple[Run, ...]  # share a token with one of `runs`: inside others, or across them
+    is_widened: bool  # whether a span began or ended inside a token
+    n_lost: int  # number of spans without a token
 
     def losses(self, *, holds_overlapping: bool = False) -> str:
         """Return what is lost of the spans; empty when nothing is."""

@@ -43,28 +43,9 @@ def tile_files(
 ) -> TileSummary:
     """Cut a set of images into tiles and write them; without a tiling, join a set of tiles.
 
-    Memory holds one image of a folder at a time, beside the labels; when joining, the tiles of one image.
-    Formats number their images: the name of a joined one is in a column `file`.
-
-    Parameters
-    ----------
-    source : Path
-        A folder or file that `read_dataset` reads.
-    to : Path
-        Where to write; it must not exist.
-    layout : str
-        One of `LAYOUTS`.
-    tiling : Tiling, optional
-        Size and overlap of the tiles.
-
-    Raises
-    ------
-    DataError
-        There is something at `to`, or the source cannot be used.
-    SchemaError
-        It has no images, or tiles that are to be cut again.
-    ParameterError
-        The format cannot hold images, or would not be recognised by the ending of `to`.
+    Memory holds one image of a folder at a time, beside the labels; when joining, the tiles of one
+    image. Formats number their images: the name of a joined one is in a column `file`. There must
+    be nothing at `to`.
     """
     _check_layout(layout, to)
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
@@ -112,28 +93,10 @@ def _named(whole: Dataset) -> Dataset:
 def join_results(tiles: Path, results: Path, to: Path, *, threshold: float = 0.5) -> TileSummary:
     """Join the boxes that a detector found on tiles, and write them as a COCO file of the whole images.
 
-    Parameters
-    ----------
-    tiles : Path
-        The folder of tiles in COCO, or its `annotations.json`, which has the places of the tiles.
-    results : Path
-        Boxes in the form of COCO's results: a list of image_id, category_id, bbox and score.
-    to : Path
-        The file to write; each annotation has a `score`. It must not exist.
-    threshold : float
-        As in `join_boxes`.
-
-    Returns
-    -------
-    TileSummary
-        Numbers of boxes read and of objects written.
-
-    Raises
-    ------
-    DataError
-        A file cannot be read or names unknown tiles, or there is something at `to`.
-    ParameterError
-        The threshold is out of its range.
+    `tiles` is the folder of tiles in COCO, or its `annotations.json`, which has the places of the
+    tiles; `results` has boxes in the form of COCO's results: a list of image_id, category_id, bbox
+    and score. Each annotation of the new file has a `score`. Returns numbers of boxes read and of
+    objects written.
     """
     if to.exists():
         raise DataError(f"there is a '{to}' already", todo="name a new place, or remove it first")

@@ -18,11 +18,6 @@ _SIX_BITS = 64  # COCO writes a number as characters of six bits, the last of th
 def run_lengths(mask: Mask) -> list[int]:
     """Return the lengths of the runs of a mask, down the columns, beginning with a run outside it.
 
-    Parameters
-    ----------
-    mask : numpy.ndarray of bool, shape (h, w)
-        The mask; it may be empty.
-
     Examples
     --------
     >>> run_lengths(np.array([[0, 1, 0], [1, 1, 0]], bool))

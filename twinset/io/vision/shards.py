@@ -263,23 +263,12 @@ class ShardFolder:
 
     A shard is written under another name, flushed to the disk and renamed; then it enters the journal.
     So a process that is killed leaves whole shards, and a later one writes the missing ones.
-
-    Parameters
-    ----------
-    path : Path
-        The folder.
-    key : str
-        Content address of the set: shards of another one are refused.
-    n_rows : int
-        Rows of the set, 1 or more.
-    rows_a_shard : int
-        Samples in each shard but the last, 1 or more.
     """
 
     path: Path
-    key: str
-    n_rows: int
-    rows_a_shard: Annotated[int, Ge(1)] = ROWS_A_SHARD
+    key: str  # content address of the set: shards of another one are refused
+    n_rows: int  # of the set, 1 or more
+    rows_a_shard: Annotated[int, Ge(1)] = ROWS_A_SHARD  # samples in each shard but the last
 
     def __post_init__(self) -> None:
         check_parameters(self)
