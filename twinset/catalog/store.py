@@ -20,6 +20,7 @@ from twinset.core.data.schema import Schema
 from twinset.core.errors import CatalogError, did_you_mean
 from twinset.io.files import check_name
 from twinset.io.parquet import ParquetWriter, iter_parquet, read_parquet
+from twinset.io.writer import Target
 
 _DATA, _MANIFEST, _NOTE = ".parquet", ".json", ".note"
 _ROWS = 16_384  # of a streamed chunk: 100 columns of 8 bytes are 13 MB
@@ -233,7 +234,8 @@ class Catalog:
 def _write(chunks: Iterable[Dataset], path: Path) -> tuple[int, Schema]:
     schema: Schema | None = None
     n_rows = 0
-    with ParquetWriter(path) as writer:
+    writer = ParquetWriter(Target(path, path, "parquet"))
+    try:
         for chunk in chunks:
             if schema is None:
                 schema = chunk.schema
@@ -243,8 +245,11 @@ def _write(chunks: Iterable[Dataset], path: Path) -> tuple[int, Schema]:
                     got=", ".join(chunk.schema.names[:30]),
                     allowed=", ".join(schema.names[:30]),
                 )
-            writer.write(chunk.records)
+            writer.append(chunk.records)
             n_rows += len(chunk)
+        writer.finish()
+    finally:
+        writer.close()
     if schema is None:
         raise CatalogError("there is nothing to register", todo="give at least one chunk of rows")
     return n_rows, schema

@@ -46,8 +46,9 @@ def write_checkpoint(
             raise DataError(f"the array '{name}' of a checkpoint holds objects", allowed="numbers")
     folder.mkdir(parents=True, exist_ok=True)
     started = folder / f"{ARRAYS}.part"
-    with started.open("wb") as stream:  # numpy gives all entries a fixed date
-        np.savez_compressed(stream, **{name: arrays[name] for name in sorted(arrays)})
+    in_order: dict[str, Any] = {name: arrays[name] for name in sorted(arrays)}
+    with started.open("wb") as stream:
+        np.savez_compressed(stream, **in_order)  # numpy gives all entries one fixed date
     text = folder / f"{VALUES}.part"
     text.write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     os.replace(started, folder / ARRAYS)

@@ -47,7 +47,7 @@ class _ImageFile(NamedTuple):
         return self.path.as_posix() + (f"#{self.plane}" if self.plane else "")
 
 
-def read_image_folder(folder: Path, text_columns: Sequence[str] = ()) -> pa.Table:
+def read_images(folder: Path, text_columns: Sequence[str] = ()) -> pa.Table:
     """Return the PNG, JPEG, TIFF and DICOM images of a folder as rows, in the order of their names.
 
     Sub-folders are labels: `cats/1.png` has the label "cats". A `labels.csv` beside the images adds its
@@ -66,8 +66,8 @@ def read_image_folder(folder: Path, text_columns: Sequence[str] = ()) -> pa.Tabl
     return pa.table({"image": pa.chunked_array([pa.array(blobs, BLOB)]), **columns})
 
 
-def stream_image_set(folder: Path, name: str) -> Iterator[Dataset]:
-    """Yield the rows of `read_image_folder` one at a time; each file is read when its row is requested."""
+def stream_images(folder: Path, name: str) -> Iterator[Dataset]:
+    """Yield the rows of `read_images` one at a time; each file is read when its row is requested."""
     images, columns = _list_images(folder)
     schema = None
     for k, blob in enumerate(_read_images(folder, images)):

@@ -259,7 +259,7 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
     raise ValueError("a number breaks off")
 
 
-class TFRecordWriter(Writer):
+class TfrecordWriter(Writer):
     """Writes a set as one TFRecord file and counts the values that are rounded to float32."""
 
     losses: RoundTripLosses

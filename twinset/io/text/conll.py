@@ -138,6 +138,9 @@ def read_conll(path: Path, faults: Faults) -> TextRows:
     return _read(path, faults, is_conllu=False)
 
 
+read_bilou = read_conll
+
+
 def read_conllu(path: Path, faults: Faults) -> TextRows:
     """Return the texts of a file with the ten columns of CoNLL-U; tags are ``NER=`` in the last one."""
     return _read(path, faults, is_conllu=True)
@@ -232,6 +235,9 @@ class ConllWriter(TextWriter):
         self._stream.write("\n".join(lines) + "\n\n")
         spans = spans_of(row.text, tokens, fit.runs)
         return RoundTrip(Row(row.text, spans, cells), {"spans": fit.losses()})
+
+
+BilouWriter = ConlluWriter = ConllWriter
 
 
 def _is_key(name: str) -> bool:

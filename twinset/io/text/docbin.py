@@ -17,7 +17,7 @@ _GROUP = "sc"  # the group that spaCy's own categoriser of spans reads
 _CELLS = "twinset"
 
 
-def read_docbin(file: Path, faults: Faults) -> TextRows:
+def read_spacy(file: Path, faults: Faults) -> TextRows:
     """Return the texts of a DocBin; the category of a text with exactly one is its class."""
     spacy = _spacy()
     rows, label = list[Row](), ""
@@ -46,7 +46,7 @@ def _row(doc: Any) -> tuple[Row, str]:
     return Row(doc.text, places, cells), name if len(chosen) == 1 else ""
 
 
-class DocBinWriter(TextWriter):
+class SpacyWriter(TextWriter):
     """Writes texts with entities, spans that share tokens in the group ``sc``, and classes as categories.
 
     All documents are in memory until the end, as the file is written at once.

@@ -18,7 +18,7 @@ TASKS, CONFIG = "tasks.json", "config.xml"
 _HEAD = 1 << 16  # bytes that decide whether a JSON file has tasks: the first one begins in them
 
 
-def sniff_label_studio(path: Path) -> Path | None:
+def sniff_labelstudio(path: Path) -> Path | None:
     """Return a JSON file, or that of a folder, that begins like a list of tasks."""
     file = path / TASKS if path.is_dir() else path
     if not file.is_file():
@@ -28,7 +28,7 @@ def sniff_label_studio(path: Path) -> Path | None:
     return file if head.startswith(b"[") and b'"data"' in head else None
 
 
-def read_label_studio(file: Path, faults: Faults) -> TextRows:
+def read_labelstudio(file: Path, faults: Faults) -> TextRows:
     """Return the texts of an export in JSON.
 
     Of several annotations of a task the first that was not cancelled is read; predictions are not.
@@ -87,7 +87,7 @@ def _add_result(item: Any, row: Row, choices: dict[str, None]) -> None:
         row.spans += [span_at(row.text, start, end, str(label)) for label in labels]
 
 
-class LabelStudioWriter(TextWriter):
+class LabelstudioWriter(TextWriter):
     """Writes `tasks.json` with an annotation for each text, and `config.xml`, settings of a project."""
 
     is_folder = True

@@ -16,7 +16,7 @@ from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import RESERVED, SPAN, Field, Schema
 from twinset.core.errors import DataError, SchemaError
 from twinset.io.faults import Faults, OnFault
-from twinset.io.formats import Format, load
+from twinset.io.formats import Format
 from twinset.io.text.spans import LABEL, SPANS, TEXT, Span, facts_as_ids
 from twinset.io.text.tokens import Place, runs_of, scheme_of, spans_of
 from twinset.io.text_tables import cell_texts
@@ -116,7 +116,7 @@ def read_texts(entry: Format, path: Path, name: str, on_fault: OnFault = "stop")
     if path.stat().st_size == 0:
         raise DataError(f"the file '{path}' is empty", todo="give a file with at least one text")
     faults = Faults(on_fault)
-    found: TextRows = load(entry.text_reader)(path, faults)
+    found: TextRows = entry.code("read")(path, faults)
     notes = found.notes + faults.resolve(f"the {entry.name} set '{name}'")
     return _to_dataset(found, name, notes)
 

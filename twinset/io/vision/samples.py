@@ -21,7 +21,7 @@ from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.image.polygons import fill_window
 from twinset.io.faults import Faults, OnFault
 from twinset.io.files import image_ending, inside
-from twinset.io.formats import Format, load
+from twinset.io.formats import Format
 from twinset.io.image_header import ImageHeader, check_image_header, read_image_header
 from twinset.io.writer import Target, Writer
 
@@ -204,7 +204,7 @@ def stream_samples(
         for sample in samples:
             sample.map_data = b""
     schema = _to_dataset(samples, labels, card).schema
-    for sample, first in zip(load(entry.sample_reader)(path, Faults("skip")), samples):
+    for sample, first in zip(entry.code("read")(path, Faults("skip")), samples):
         row = _columns([replace(sample, extras=first.extras)], schema.names)
         yield Dataset.from_arrow(row, schema, card)
 
@@ -214,7 +214,7 @@ def _read_all(
 ) -> tuple[list[Sample], list[Label], Card]:
     """Return all samples, the labels of the set and its card with the notes of faults."""
     faults, samples = Faults(on_fault), list[Sample]()
-    found: Samples = load(entry.sample_reader)(path, faults)
+    found: Samples = entry.code("read")(path, faults)
     while True:
         try:
             sample = next(found)
