@@ -16,12 +16,11 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TILE_COLUMNS, Field
 from twinset.core.errors import DataError, ParameterError, did_you_mean
 from twinset.io import stream_dataset, write_dataset
-from twinset.io.files import write_text
+from twinset.io.files import read_json, write_text
 from twinset.io.formats import writable_formats
 from twinset.io.tiling.cutting import cut_tiles
 from twinset.io.tiling.grid import Tiling, Window
-from twinset.io.tiling.joining import join_tiles
-from twinset.io.tiling.predictions import Detections, join_boxes
+from twinset.io.tiling.joining import Detections, join_boxes, join_tiles
 
 LAYOUTS = tuple(f.name for f in writable_formats().values() if f.for_tiles)
 """Formats of images; coco, webdataset and parquet keep where tiles lie."""
@@ -101,9 +100,9 @@ def join_results(tiles: Path, results: Path, to: Path, *, threshold: float = 0.5
     if to.exists():
         raise DataError(f"there is a '{to}' already", todo="name a new place, or remove it first")
     file = tiles / "annotations.json" if tiles.is_dir() else tiles
-    content = _json(file)
+    content = read_json(file)
     known = _tile_places(content, file.name)
-    found = _detections(_json(results), known, _classes(content), results.name)
+    found = _detections(read_json(results), known, _classes(content), results.name)
     names = list(dict.fromkeys(tile["tile_of"] for tile in known.values()))
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -128,15 +127,6 @@ def join_results(tiles: Path, results: Path, to: Path, *, threshold: float = 0.5
     }
     write_text(to, json.dumps(whole, ensure_ascii=False, indent=1) + "\n")
     return TileSummary(sum(len(one.boxes) for one in found.values()), len(annotations))
-
-
-def _json(file: Path) -> Any:
-    if not file.is_file():
-        raise DataError(f"there is no file '{file}'")
-    try:
-        return json.loads(file.read_bytes())
-    except ValueError as error:
-        raise DataError(f"'{file.name}' is no JSON", got=str(error)) from error
 
 
 def _tile_places(content: Any, name: str) -> dict[int, Mapping[str, Any]]:
@@ -165,9 +155,7 @@ def _detections(
     results: Any, known: Mapping[int, object], classes: Mapping[int, str], name: str
 ) -> dict[int, Detections]:
     """Return image id -> objects on that tile."""
-    boxes: dict[int, list[list[float]]] = {i: [] for i in known}
-    scores: dict[int, list[float]] = {i: [] for i in known}
-    labels: dict[int, list[str]] = {i: [] for i in known}
+    found: dict[int, list[tuple[list[float], float, str]]] = {i: [] for i in known}
     faults: list[str] = []
     for place, entry in enumerate(results if isinstance(results, list) else [None]):
         try:
@@ -181,13 +169,10 @@ def _detections(
             continue
         if not is_known:
             faults.append(f"[{place}] is of a tile {i} that there is not")
-            continue
-        if label not in classes:
+        elif label not in classes:
             faults.append(f"[{place}] is of a class {label} that there is not")
-            continue
-        boxes[i].append([x, y, x + w, y + h])
-        scores[i].append(score)
-        labels[i].append(str(label))
+        else:
+            found[i].append(([x, y, x + w, y + h], score, str(label)))
     if faults:
         many = "an entry" if len(faults) == 1 else f"{len(faults):,} entries"
         named = ", ".join(f"{i} ({word})" for i, word in classes.items())
@@ -197,8 +182,12 @@ def _detections(
             allowed=f"{_RESULT}, of the tiles in annotations.json and its classes {named}",
         )
     return {
-        i: Detections(np.array(boxes[i], float).reshape(-1, 4), np.array(scores[i]), labels[i])
-        for i in known
+        i: Detections(
+            np.array([box for box, _, _ in own], float).reshape(-1, 4),
+            np.array([score for _, score, _ in own]),
+            [label for _, _, label in own],
+        )
+        for i, own in found.items()
     }
 
 
