@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from twinset.catalog.database import Database
 from twinset.catalog.objects import Objects
-from twinset.catalog.version import (
-    DATA_FILE,
-    Lineage,
-    Manifest,
-    Version,
-    is_digest_prefix,
-    split_ref,
-)
+from twinset.catalog.version import DATA_FILE, Lineage, Manifest, Version
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import Schema
 from twinset.core.errors import CatalogError, did_you_mean
@@ -22,6 +16,8 @@ from twinset.io.files import check_name
 from twinset.io.parquet import ParquetWriter, iter_parquet, read_parquet
 from twinset.io.writer import Target
 
+# Six digits or more of a digest: two of 1,000 versions share six with probability 3 %.
+_DIGEST = re.compile("[0-9a-f]{6,64}")
 _DATA, _MANIFEST, _NOTE = ".parquet", ".json", ".note"
 _ROWS = 16_384  # of a streamed chunk: 100 columns of 8 bytes are 13 MB
 _ROWS_OF_IMAGES = 256  # 100 KB each are 26 MB
@@ -109,18 +105,20 @@ class Catalog:
         CatalogError
             It fits no version, or several.
         """
-        name, number = split_ref(ref)
+        numbered = re.fullmatch(r"(.+)@([0-9]{1,9})", ref)
+        name = numbered[1] if numbered else ref
         found = self._database.versions_named(name)
-        if found and number is None:
+        if found and not numbered:
             return found[-1]
         for version in found:
-            if version.number == number:
+            if numbered and version.number == int(numbered[2]):
                 return version
-        if found:
+        if found and numbered:
             raise CatalogError(
-                f"the set '{name}' has no version {number}", allowed=f"1 to {found[-1].number}"
+                f"the set '{name}' has no version {int(numbered[2])}",
+                allowed=f"1 to {found[-1].number}",
             )
-        by_digest = self._database.versions_by_digest(ref) if is_digest_prefix(ref) else []
+        by_digest = self._database.versions_by_digest(ref) if _DIGEST.fullmatch(ref) else []
         if len({version.digest for version in by_digest}) > 1:
             raise CatalogError(
                 f"more than one digest begins with '{ref}'",

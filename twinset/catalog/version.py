@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,6 @@ from twinset.core.data.dataset import Card, Origin
 from twinset.core.data.schema import Schema
 
 DATA_FILE = "data.parquet"
-_MIN_DIGITS = 6  # of a digest as a reference: two of 1,000 versions share them with probability 3 %
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,23 +62,6 @@ class Version:
             self.digest[:12],
         )
         return f"<p><b>{html.escape(self.ref)}</b>: {html.escape(', '.join(facts))}</p>"
-
-
-def split_ref(ref: str) -> tuple[str, int | None]:
-    """Return the name and the number in `ref`; None if it has no number.
-
-    Examples
-    --------
-    >>> split_ref("ulb@2"), split_ref("ulb")
-    (('ulb', 2), ('ulb', None))
-    """
-    match = re.fullmatch(r"(.+)@([0-9]{1,9})", ref)
-    return (match[1], int(match[2])) if match else (ref, None)
-
-
-def is_digest_prefix(ref: str) -> bool:
-    """Return whether `ref` can be the beginning of a digest."""
-    return re.fullmatch(rf"[0-9a-f]{{{_MIN_DIGITS},64}}", ref) is not None
 
 
 @dataclass(frozen=True)
