@@ -19,7 +19,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "glossary.md"
 CODE = ("twinset", "generators", "augment", "evaluation", "benchmarks")
-PROSE = ("README.md", "CONTRIBUTING.md", "docs", "configs", "twinset/report/templates")
+PROSE = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs",
+    "configs",
+    "twinset/ingest/templates",
+    "twinset/report/templates",
+)
 PROSE_SUFFIXES = {".md", ".yaml", ".yml", ".html", ".css", ".js", ".j2", ".txt"}
 GAP = r"[\s_#`*-]+"  # between two words of a phrase: blanks, a comment's next line, `a_b`, `a-b`
 CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")

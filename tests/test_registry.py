@@ -296,5 +296,5 @@ def test_listing_loads_no_heavy_library() -> None:
     loaded = json.loads(
         subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
     )
-    heavy = {"numpy", "pyarrow", "pandas", "sklearn", "torch", "cv2", "pydantic", "sqlalchemy"}
+    heavy = {"numpy", "pyarrow", "pandas", "sklearn", "torch", "cv2", "pydantic", "sqlite3"}
     assert not heavy & set(loaded)

@@ -18,10 +18,8 @@ DATA = Dataset.from_arrow(pa.table({"x": [i / 4 for i in range(100)]}), card=CAR
 # Dies by kill -9 right before the n-th call of a function: each file flush, each rename, and the
 # statements of the transaction, its COMMIT last.
 CHILD = """
-import importlib, os, signal, sys
+import os, signal, sqlite3, sys
 import pyarrow as pa
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 from twinset.catalog import Catalog
 from twinset.core.data.dataset import Card, Dataset
 
@@ -31,10 +29,14 @@ def count(*_):
     left[0] -= 1
     if left[0] == 0:
         os.kill(os.getpid(), signal.SIGKILL)
-if what == "commit":
-    event.listen(Engine, "commit", count)
-elif what == "statement":
-    event.listen(Engine, "before_cursor_execute", count)
+if what in ("commit", "statement"):
+    def traced(*args, connect=sqlite3.connect, **options):
+        connection = connect(*args, **options)
+        connection.set_trace_callback(
+            lambda text: count() if what == "statement" or text.strip().startswith("COMMIT") else None
+        )
+        return connection
+    sqlite3.connect = traced
 else:
     original = getattr(os, what)
     def dying(*args):

@@ -1,13 +1,14 @@
 import dataclasses
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-import sqlalchemy as sa
 
-from twinset.catalog import Catalog, Version, store
+from twinset.catalog import Catalog, Version
+from twinset.catalog.database import Database
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import Label, Taxonomy
 from twinset.core.errors import CatalogError, RecipeError
@@ -103,7 +104,7 @@ def test_references(catalog: Catalog) -> None:
 def test_an_ambiguous_digest_is_refused(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     one = catalog.register("a", [people()], CARD)
     two = catalog.register("b", [people(5)], CARD)
-    monkeypatch.setattr(store, "versions_by_digest", lambda *_: [one, two])
+    monkeypatch.setattr(Database, "versions_by_digest", lambda *_: [one, two])
     with pytest.raises(
         CatalogError, match="more than one digest begins with 'abcdef'; got a@1, b@1"
     ):
@@ -172,10 +173,10 @@ def test_notes(catalog: Catalog) -> None:
 
 def test_versions_cannot_be_changed_by_sql(catalog: Catalog) -> None:
     catalog.register("people", [people()], CARD)
-    engine = sa.create_engine(f"sqlite:///{catalog.root / 'catalog.sqlite'}")
-    with engine.connect() as connection, pytest.raises(sa.exc.IntegrityError, match="immutable"):
-        connection.exec_driver_sql("UPDATE version SET licence = 'MIT'")
-    engine.dispose()
+    connection = sqlite3.connect(catalog.root / "catalog.sqlite")
+    with pytest.raises(sqlite3.IntegrityError, match="immutable"):
+        connection.execute("UPDATE version SET licence = 'MIT'")
+    connection.close()
 
 
 def test_bad_registrations(catalog: Catalog) -> None:
@@ -201,19 +202,18 @@ def test_a_foreign_or_later_database_is_refused(tmp_path: Path) -> None:
         Catalog(tmp_path).sets()
     later = Catalog(tmp_path / "later")
     later.register("people", [people()], CARD)
-    engine = sa.create_engine(f"sqlite:///{later.root / 'catalog.sqlite'}")
-    with engine.begin() as connection:
-        connection.exec_driver_sql("PRAGMA user_version=99")
-    engine.dispose()
+    connection = sqlite3.connect(later.root / "catalog.sqlite")
+    connection.execute("PRAGMA user_version=99")
+    connection.close()
     with pytest.raises(CatalogError, match="later version of twinset; got layout 99"):
         Catalog(later.root).sets()
 
 
 def test_database_settings(catalog: Catalog) -> None:
     catalog.register("people", [people()], CARD)
-    with catalog._database.reading() as connection:
+    with catalog._database.transaction() as connection:
         found = {
-            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+            name: connection.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         }
     assert found == {
@@ -221,10 +221,10 @@ def test_database_settings(catalog: Catalog) -> None:
     }  # fmt: skip
 
 
-def test_importing_the_package_leaves_sqlalchemy_out() -> None:
+def test_importing_the_package_leaves_sqlite_out() -> None:
     code = (
         "import sys, twinset, twinset.catalog; from twinset.catalog import Version; "
-        "assert 'sqlalchemy' not in sys.modules; twinset.catalog.Catalog; "
-        "assert 'sqlalchemy' in sys.modules"
+        "assert 'sqlite3' not in sys.modules; twinset.catalog.Catalog; "
+        "assert 'sqlite3' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

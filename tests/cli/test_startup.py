@@ -11,7 +11,7 @@ HEAVY = (
     "sklearn",
     "scipy",
     "pydantic",
-    "sqlalchemy",
+    "sqlite3",
     "pandas",
     "torch",
     "httpx",

@@ -8,8 +8,7 @@ import yaml
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.rule import rules_from_json
-from twinset.ingest.draft_recipe import draft_recipe, recipe_name
-from twinset.ingest.guess_roles import guess_target
+from twinset.ingest.draft_recipe import draft_recipe, guess_target, recipe_name
 from twinset.recipe import parse_recipe
 
 

@@ -11,7 +11,7 @@ import pytest
 from twinset import evaluate
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import SchemaError
-from twinset.ingest.text_columns import reduce_to_texts
+from twinset.ingest.input_table import reduce_to_texts
 from twinset.io import read_dataset, write_dataset
 
 CITIES = ("Rome", "Paris", "Oslo", "Bern", "Lima")

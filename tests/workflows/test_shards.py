@@ -13,7 +13,7 @@ import pytest
 from twinset.core.errors import DataError, ParameterError, RecipeError, SchemaError
 from twinset.core.seeding import rng_for
 from twinset.io import read_dataset, write_dataset
-from twinset.io.vision.shard_folder import ShardFolder
+from twinset.io.vision.shards import ShardFolder
 from twinset.recipe import parse_recipe
 from twinset.registry import build
 from twinset.workflows.run import run

@@ -1,39 +1,14 @@
-"""The catalogue's SQLite database: its tables, read and written in transactions.
-
-Only `_prepare` (pragmas, triggers) and `_insert_new` are specific to SQLite.
-"""
+"""The catalogue's SQLite database: its tables, read and written in transactions."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-from sqlalchemy import (
-    URL,
-    Column,
-    Connection,
-    Engine,
-    ForeignKey,
-    Integer,
-    MetaData,
-    Select,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-    create_engine,
-    event,
-    func,
-    select,
-)
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import DatabaseError
-from sqlalchemy.pool import NullPool
+from typing import NamedTuple
 
 from twinset.catalog.version import Manifest, Version, canonical_json
 from twinset.core.errors import CatalogError
@@ -44,88 +19,66 @@ _BUSY_SECONDS = 30
 
 _LAYOUT = 1  # number of the table layout; a catalogue of a later layout is refused
 
-_metadata = MetaData()
-
-dataset = Table(
-    "dataset",
-    _metadata,
-    Column("id", Integer, primary_key=True),
-    Column("name", String(100), nullable=False, unique=True),
-)
-
-blob = Table(
-    "blob",
-    _metadata,
-    Column("digest", String(64), primary_key=True),
-    Column("suffix", String(16), nullable=False),
-    Column("size", Integer, nullable=False),
-)
-
-# `digest` is that of the manifest, which lists the data files, the schema and the card.
-version = Table(
-    "version",
-    _metadata,
-    Column("id", Integer, primary_key=True),
-    Column("dataset_id", ForeignKey("dataset.id"), nullable=False),
-    Column("number", Integer, nullable=False),
-    Column("digest", ForeignKey("blob.digest"), nullable=False, index=True),
-    Column("n_rows", Integer, nullable=False),
-    Column("origin", String(16), nullable=False),
-    Column("licence", Text, nullable=False),
-    Column("schema", Text, nullable=False),
-    Column("card", Text, nullable=False),
-    Column("software", String(64), nullable=False),
-    Column("created_at", String(32), nullable=False),
-    UniqueConstraint("dataset_id", "number"),
-    UniqueConstraint("dataset_id", "digest"),
-)
-
-# One row today; a later layout may cut a large set into several files.
-version_file = Table(
-    "version_file",
-    _metadata,
-    Column("version_id", ForeignKey("version.id"), primary_key=True),
-    Column("path", String(255), primary_key=True),
-    Column("digest", ForeignKey("blob.digest"), nullable=False),
-)
-
-# A parent is stored by digest: it may be in another catalogue.
-parent = Table(
-    "parent",
-    _metadata,
-    Column("version_id", ForeignKey("version.id"), primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("digest", String(64), nullable=False),
-)
-
-step = Table(
-    "step",
-    _metadata,
-    Column("address", String(255), primary_key=True),
-    Column("version_id", ForeignKey("version.id"), nullable=False),
-)
-
-note = Table(
-    "note",
-    _metadata,
-    Column("step", String(255), primary_key=True),
-    Column("kind", String(64), nullable=False),
-    Column("digest", ForeignKey("blob.digest"), nullable=False),
-)
-
+# `version.digest` is that of the manifest, which lists the data files, the schema and the card. A version
+# has one file today; a later layout may cut a large set into several. A parent is stored by digest: it
+# may be in another catalogue.
+_TABLES = """
+CREATE TABLE IF NOT EXISTS dataset (id INTEGER PRIMARY KEY, name VARCHAR(100) NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS blob (
+    digest VARCHAR(64) PRIMARY KEY NOT NULL, suffix VARCHAR(16) NOT NULL, size INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS version (
+    id INTEGER PRIMARY KEY,
+    dataset_id INTEGER NOT NULL REFERENCES dataset (id),
+    number INTEGER NOT NULL,
+    digest VARCHAR(64) NOT NULL REFERENCES blob (digest),
+    n_rows INTEGER NOT NULL,
+    origin VARCHAR(16) NOT NULL,
+    licence TEXT NOT NULL,
+    schema TEXT NOT NULL,
+    card TEXT NOT NULL,
+    software VARCHAR(64) NOT NULL,
+    created_at VARCHAR(32) NOT NULL,
+    UNIQUE (dataset_id, number),
+    UNIQUE (dataset_id, digest)
+);
+CREATE INDEX IF NOT EXISTS ix_version_digest ON version (digest);
+CREATE TABLE IF NOT EXISTS version_file (
+    version_id INTEGER NOT NULL REFERENCES version (id),
+    path VARCHAR(255) NOT NULL,
+    digest VARCHAR(64) NOT NULL REFERENCES blob (digest),
+    PRIMARY KEY (version_id, path)
+);
+CREATE TABLE IF NOT EXISTS parent (
+    version_id INTEGER NOT NULL REFERENCES version (id),
+    position INTEGER NOT NULL,
+    digest VARCHAR(64) NOT NULL,
+    PRIMARY KEY (version_id, position)
+);
+CREATE TABLE IF NOT EXISTS step (
+    address VARCHAR(255) PRIMARY KEY NOT NULL, version_id INTEGER NOT NULL REFERENCES version (id)
+);
+CREATE TABLE IF NOT EXISTS note (
+    step VARCHAR(255) PRIMARY KEY NOT NULL,
+    kind VARCHAR(64) NOT NULL,
+    digest VARCHAR(64) NOT NULL REFERENCES blob (digest)
+);
+"""
 # Registered rows do not change, not even by SQL.
-_IMMUTABLE = (version, version_file, parent, blob)
+_IMMUTABLE = "".join(
+    f"CREATE TRIGGER IF NOT EXISTS {table}_is_immutable BEFORE UPDATE ON {table} "
+    "BEGIN SELECT RAISE(ABORT, 'registered versions are immutable'); END;\n"
+    for table in ("version", "version_file", "parent", "blob")
+)
+_VERSIONS = "SELECT version.*, name FROM version JOIN dataset ON dataset.id = dataset_id "
 
-Blob = tuple[str, str, int]
-"""Digest, suffix and size of a stored file."""
 
+class Blob(NamedTuple):
+    """A stored file."""
 
-@dataclass(frozen=True)
-class StoredVersion:
-    """A version with its files."""
-
-    version: Version
-    blobs: tuple[Blob, ...]
+    digest: str
+    suffix: str
+    size: int
 
 
 class Database:
@@ -133,71 +86,108 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._engine: Engine | None = None
-
-    @property
-    def exists(self) -> bool:
-        """Whether anything was ever written."""
-        return self._path.is_file()
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Yield a connection that sees one state of the catalogue."""
-        with self._guarded(), self._open().connect() as connection:
-            yield connection
+    def transaction(self, kind: str = "DEFERRED") -> Iterator[sqlite3.Connection]:
+        """Yield a connection that sees one state; with "IMMEDIATE" it is the only one that may write.
 
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """Yield the only connection that may write; its changes appear all at once, or not at all."""
-        with self._guarded():
-            engine = self._open().execution_options(begin="BEGIN IMMEDIATE")
-            with engine.begin() as connection:
-                yield connection
-
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
+        All its changes appear at once, or none does.
+        """
         try:
-            yield
-        except (DatabaseError, OSError) as error:
-            cause = error.orig if isinstance(error, DatabaseError) else error.strerror
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            # Python's own transactions are off: they would begin too late.
+            connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
+            with closing(connection):
+                connection.row_factory = sqlite3.Row
+                _prepare(connection, self._path)
+                connection.execute(f"BEGIN {kind}")
+                yield connection
+                connection.execute("COMMIT")
+        except (sqlite3.DatabaseError, OSError) as error:
             raise CatalogError(
                 f"the catalogue '{self._path}' cannot be used",
-                got=str(cause),
+                got=str(error) if isinstance(error, sqlite3.DatabaseError) else str(error.strerror),
                 todo="check its rights, the free space, and that no other program holds it",
             ) from error
 
-    def _open(self) -> Engine:
-        if self._engine is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            # No pool: a connection is cheap compared with a data set, and none outlives a fork.
-            engine = create_engine(
-                URL.create("sqlite", database=str(self._path)),
-                poolclass=NullPool,
-                connect_args={"timeout": _BUSY_SECONDS},
+    def add_version(
+        self, name: str, blobs: tuple[Blob, ...], manifest: Manifest, address: str
+    ) -> Version:
+        """Insert a version, or find the equal one; return it.
+
+        The manifest is the last of its `blobs`; `address` is the step that produced it.
+        """
+        with self.transaction("IMMEDIATE") as connection:
+            for blob in blobs:
+                _insert_blob(connection, blob)
+            connection.execute(
+                "INSERT INTO dataset (name) VALUES (?) ON CONFLICT DO NOTHING", [name]
             )
-            event.listen(engine, "connect", _prepare)
-            event.listen(engine, "begin", _begin)
-            _create_tables(engine, self._path)
-            self._engine = engine
-        return self._engine
+            same = _VERSIONS + "WHERE name = ? AND digest = ?"
+            key = (name, blobs[-1].digest)
+            if connection.execute(same, key).fetchone() is None:
+                _insert_version(connection, name, blobs[-1].digest, manifest)
+            found = connection.execute(same, key).fetchone()
+            if address:
+                connection.execute("REPLACE INTO step VALUES (?, ?)", [address, found["id"]])
+        return _version(found)
+
+    def add_note(self, step: str, kind: str, blob: Blob) -> None:
+        """Insert the note of a step; it replaces an earlier one."""
+        with self.transaction("IMMEDIATE") as connection:
+            _insert_blob(connection, blob)
+            connection.execute("REPLACE INTO note VALUES (?, ?, ?)", [step, kind, blob.digest])
+
+    def all_versions(self) -> list[Version]:
+        """Return every version, by name and number."""
+        return [_version(row) for row in self._rows(f"{_VERSIONS} ORDER BY name, number")]
+
+    def versions_named(self, name: str) -> list[Version]:
+        """Return the versions of one set, by number."""
+        rows = self._rows(f"{_VERSIONS} WHERE name = ? ORDER BY number", name)
+        return [_version(row) for row in rows]
+
+    def versions_by_digest(self, prefix: str) -> list[Version]:
+        """Return the versions whose digest begins with `prefix`, the earliest first."""
+        where = "WHERE substr(digest, 1, ?) = ? ORDER BY version.id"
+        return [_version(row) for row in self._rows(_VERSIONS + where, len(prefix), prefix)]
+
+    def component(self, digest: str) -> str:
+        """Return the generator or augmenter of the version with this digest."""
+        rows = self._rows("SELECT card FROM version WHERE digest = ?", digest)
+        return str(json.loads(rows[0]["card"])["component"]) if rows else ""
+
+    def step(self, address: str) -> tuple[Version, list[Blob]] | None:
+        """Return the version of the step with this address, and its files."""
+        where = "WHERE version.id = (SELECT version_id FROM step WHERE address = ?)"
+        rows = self._rows(_VERSIONS + where, address)
+        if not rows:
+            return None
+        files = "SELECT digest FROM version_file WHERE version_id = ?"
+        needed = f"SELECT * FROM blob WHERE digest IN ({files}) OR digest = ?"  # noqa: S608
+        blobs = self._rows(needed, rows[0]["id"], rows[0]["digest"])
+        return _version(rows[0]), [Blob(*row) for row in blobs]
+
+    def note(self, step: str) -> Blob | None:
+        """Return the file of the note of a step."""
+        query = "SELECT blob.* FROM note JOIN blob USING (digest) WHERE step = ?"
+        return next((Blob(*row) for row in self._rows(query, step)), None)
+
+    def _rows(self, query: str, *values: str | int) -> list[sqlite3.Row]:
+        """Return the rows of a query; none if nothing was ever written."""
+        if not self._path.is_file():
+            return []
+        with self.transaction() as connection:
+            return connection.execute(query, values).fetchall()
 
 
-def _prepare(connection: Any, _: object) -> None:
-    # SQLAlchemy's own BEGIN replaces the driver's, which would open transactions too late.
-    connection.isolation_level = None
-    for pragma in (f"busy_timeout={_BUSY_SECONDS * 1000}", "foreign_keys=ON", "synchronous=FULL"):
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Set up a connection; create the tables if there are none."""
+    for pragma in ("foreign_keys=ON", "synchronous=FULL"):
         connection.execute(f"PRAGMA {pragma}")
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         connection.execute("PRAGMA journal_mode=WAL")
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
-
-
-def _create_tables(engine: Engine, path: Path) -> None:
-    with engine.connect() as connection:
-        found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    found = connection.execute("PRAGMA user_version").fetchone()[0]
     if found > _LAYOUT:
         raise CatalogError(
             f"the catalogue '{path}' was made by a later version of twinset",
@@ -205,59 +195,26 @@ def _create_tables(engine: Engine, path: Path) -> None:
             allowed=f"layout {_LAYOUT}",
             todo="install the newer twinset",
         )
-    if found == _LAYOUT:
-        return
-    with engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
-        _metadata.create_all(connection)
-        for table in _IMMUTABLE:
-            connection.exec_driver_sql(
-                f"CREATE TRIGGER IF NOT EXISTS {table.name}_is_immutable BEFORE UPDATE ON "
-                f"{table.name} BEGIN SELECT RAISE(ABORT, 'registered versions are immutable'); END"
-            )
-        connection.exec_driver_sql(f"PRAGMA user_version={_LAYOUT}")
+    if found < _LAYOUT:
+        end = f"PRAGMA user_version={_LAYOUT}; COMMIT;"
+        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {_IMMUTABLE} {end}")
 
 
-def _insert_new(connection: Connection, table: Table, values: Mapping[str, Any]) -> None:
-    """Insert a row unless one with its key exists."""
-    connection.execute(insert(table).values(**values).on_conflict_do_nothing())
+def _insert_blob(connection: sqlite3.Connection, blob: Blob) -> None:
+    connection.execute("INSERT INTO blob VALUES (?, ?, ?) ON CONFLICT DO NOTHING", blob)
 
 
-def insert_or_update(connection: Connection, table: Table, values: Mapping[str, Any]) -> None:
-    """Insert a row, or update the one with its key."""
-    keys = [column.name for column in table.primary_key]
-    changed = {name: value for name, value in values.items() if name not in keys}
-    statement = insert(table).values(**values)
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
-
-
-def insert_blob(connection: Connection, digest: str, suffix: str, size: int) -> None:
-    """Insert a stored file."""
-    _insert_new(connection, blob, {"digest": digest, "suffix": suffix, "size": size})
-
-
-def insert_version(
-    connection: Connection, name: str, digest: str, manifest: Manifest, address: str
-) -> Version:
-    """Insert a version, or find the equal one; `address` is the step that produced it."""
-    _insert_new(connection, dataset, {"name": name})
-    dataset_id = connection.execute(select(dataset.c.id).where(dataset.c.name == name)).scalar_one()
-    same = (version.c.dataset_id == dataset_id) & (version.c.digest == digest)
-    version_id = connection.execute(select(version.c.id).where(same)).scalar_one_or_none()
-    if version_id is None:
-        version_id = _insert_version_rows(connection, dataset_id, digest, manifest)
-    if address:
-        insert_or_update(connection, step, {"address": address, "version_id": version_id})
-    return _versions(connection, _query().where(version.c.id == version_id))[0]
-
-
-def _insert_version_rows(
-    connection: Connection, dataset_id: int, digest: str, manifest: Manifest
-) -> int:
+def _insert_version(
+    connection: sqlite3.Connection, name: str, digest: str, manifest: Manifest
+) -> None:
     card = manifest.card
-    latest = select(func.max(version.c.number)).where(version.c.dataset_id == dataset_id)
+    facts = (
+        "SELECT id, (SELECT max(number) FROM version WHERE dataset_id = dataset.id) FROM dataset"
+    )
+    dataset_id, latest = connection.execute(f"{facts} WHERE name = ?", [name]).fetchone()
     row = {
         "dataset_id": dataset_id,
-        "number": (connection.execute(latest).scalar_one() or 0) + 1,
+        "number": (latest or 0) + 1,
         "digest": digest,
         "n_rows": manifest.n_rows,
         "origin": card.origin,
@@ -267,80 +224,16 @@ def _insert_version_rows(
         "software": f"twinset {__version__}",
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    inserted = connection.execute(version.insert().values(**row)).inserted_primary_key
-    assert inserted is not None
-    version_id = int(inserted[0])
-    for path, file_digest in manifest.files.items():
-        file = {"version_id": version_id, "path": path, "digest": file_digest}
-        connection.execute(version_file.insert().values(**file))
-    for position, parent_digest in enumerate(card.parents):
-        edge = {"version_id": version_id, "position": position, "digest": parent_digest}
-        connection.execute(parent.insert().values(**edge))
-    return version_id
+    marks = ", ".join(f":{name}" for name in row)
+    insert = f"INSERT INTO version ({', '.join(row)}) VALUES ({marks})"  # noqa: S608  (own names)
+    number = connection.execute(insert, row).lastrowid
+    files = [(number, path, file_digest) for path, file_digest in manifest.files.items()]
+    parents = [(number, position, parent) for position, parent in enumerate(card.parents)]
+    connection.executemany("INSERT INTO version_file VALUES (?, ?, ?)", files)
+    connection.executemany("INSERT INTO parent VALUES (?, ?, ?)", parents)
 
 
-def all_versions(connection: Connection) -> list[Version]:
-    """Return every version, by name and number."""
-    return _versions(connection, _query())
-
-
-def versions_named(connection: Connection, name: str) -> list[Version]:
-    """Return the versions of one set, by number."""
-    return _versions(connection, _query().where(dataset.c.name == name))
-
-
-def versions_by_digest(connection: Connection, prefix: str) -> list[Version]:
-    """Return the versions whose digest begins with `prefix`, the earliest first."""
-    match = version.c.digest.startswith(prefix, autoescape=True)
-    return _versions(connection, _query().where(match).order_by(None).order_by(version.c.id))
-
-
-def component_of(connection: Connection, digest: str) -> str:
-    """Return the generator or augmenter of the version with this digest."""
-    card = connection.execute(select(version.c.card).where(version.c.digest == digest)).scalar()
-    return str(json.loads(card)["component"]) if card else ""
-
-
-def step_row(connection: Connection, address: str) -> StoredVersion | None:
-    """Return the version of the step with this address, and its files."""
-    found_id = select(step.c.version_id).where(step.c.address == address)
-    version_id = connection.execute(found_id).scalar_one_or_none()
-    if version_id is None:
-        return None
-    found = _versions(connection, _query().where(version.c.id == version_id))[0]
-    files = select(version_file.c.digest).where(version_file.c.version_id == version_id)
-    columns = select(blob.c.digest, blob.c.suffix, blob.c.size)
-    needed = columns.where(blob.c.digest.in_(files) | (blob.c.digest == found.digest))
-    return StoredVersion(found, tuple(_blob(row) for row in connection.execute(needed)))
-
-
-def note_row(connection: Connection, address: str) -> Blob | None:
-    """Return the file of the note of a step."""
-    joined = select(blob.c.digest, blob.c.suffix, blob.c.size).join_from(note, blob)
-    row = connection.execute(joined.where(note.c.step == address)).one_or_none()
-    return None if row is None else _blob(row)
-
-
-def _query() -> Select[Any]:
-    joined = select(version, dataset.c.name).join_from(version, dataset)
-    return joined.order_by(dataset.c.name, version.c.number)
-
-
-def _versions(connection: Connection, query: Select[Any]) -> list[Version]:
-    return [_version(row) for row in connection.execute(query)]
-
-
-def _version(row: Any) -> Version:
-    return Version(
-        name=row.name,
-        number=row.number,
-        digest=row.digest,
-        n_rows=row.n_rows,
-        origin=row.origin,
-        licence=row.licence,
-        parents=tuple(json.loads(row.card)["parents"]),
-    )
-
-
-def _blob(row: Any) -> Blob:
-    return row.digest, row.suffix, row.size
+def _version(row: sqlite3.Row) -> Version:
+    """Return the version of a row of `_VERSIONS`."""
+    facts = {key: row[key] for key in ("name", "number", "digest", "n_rows", "origin", "licence")}
+    return Version(**facts, parents=tuple(json.loads(row["card"])["parents"]))

@@ -9,17 +9,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinset.catalog.database import Blob
 from twinset.core.errors import CatalogError
 from twinset.io.files import flush_file, flush_folder, sha256_of
-
-
-@dataclass
-class Incoming:
-    """A new file: it is written at `draft`, then has a digest and size."""
-
-    draft: Path
-    digest: str = ""
-    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -37,21 +29,12 @@ class Objects:
         return self.root / digest[:2] / f"{digest}{suffix}"
 
     @contextmanager
-    def incoming(self, suffix: str) -> Iterator[Incoming]:
-        """Yield a path to write to; at the end of the block the file moves to its address.
-
-        Raises
-        ------
-        CatalogError
-            The folder cannot be written to.
-        """
-        file = Incoming(self.root / "incoming" / f"{os.getpid()}-{secrets.token_hex(6)}{suffix}")
+    def draft(self) -> Iterator[Path]:
+        """Yield a path for a new file, which `store` moves to its address."""
+        draft = self.root / "incoming" / f"{os.getpid()}-{secrets.token_hex(6)}"
         try:
-            file.draft.parent.mkdir(parents=True, exist_ok=True)
-            yield file
-            flush_file(file.draft)
-            file.digest, file.size = sha256_of(file.draft), file.draft.stat().st_size
-            self._move_in(file, suffix)
+            draft.parent.mkdir(parents=True, exist_ok=True)
+            yield draft
         except OSError as error:
             raise CatalogError(
                 f"cannot write to the catalogue in '{self.root.parent}'",
@@ -60,36 +43,34 @@ class Objects:
             ) from error
         finally:
             with suppress(OSError):
-                file.draft.unlink()
+                draft.unlink()
 
-    def _move_in(self, file: Incoming, suffix: str) -> None:
-        address = self.path(file.digest, suffix)
+    def store(self, draft: Path, suffix: str) -> Blob:
+        """Move a finished draft to its address."""
+        flush_file(draft)
+        blob = Blob(sha256_of(draft), suffix, draft.stat().st_size)
+        address = self.path(blob.digest, suffix)
         if not address.parent.exists():
             address.parent.mkdir(parents=True, exist_ok=True)
             flush_folder(self.root)
         # An existing file has the same bytes, or is damaged and thereby replaced.
-        os.replace(file.draft, address)
+        os.replace(draft, address)
         flush_folder(address.parent)
+        return blob
 
-    def put(self, content: bytes, suffix: str) -> Incoming:
-        """Store `content` and return its digest and size."""
-        with self.incoming(suffix) as file:
-            file.draft.write_bytes(content)
-        return file
+    def put(self, content: bytes, suffix: str) -> Blob:
+        """Store `content`."""
+        with self.draft() as draft:
+            draft.write_bytes(content)
+            return self.store(draft, suffix)
 
-    def has(self, digest: str, suffix: str, size: int) -> bool:
+    def has(self, blob: Blob) -> bool:
         """Return whether a file of the right size lies at the address."""
-        path = self.path(digest, suffix)
-        return path.is_file() and path.stat().st_size == size
+        path = self.path(blob.digest, blob.suffix)
+        return path.is_file() and path.stat().st_size == blob.size
 
     def checked(self, digest: str, suffix: str) -> Path:
-        """Return the path of the content with this digest after a check of its bytes.
-
-        Raises
-        ------
-        CatalogError
-            The file is missing or is not what it was when it was registered.
-        """
+        """Return the path of the content with this digest after a check of its bytes."""
         path = self.path(digest, suffix)
         try:
             found = sha256_of(path)

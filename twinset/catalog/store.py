@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from twinset.catalog.database import (
-    Database,
-    all_versions,
-    component_of,
-    insert_blob,
-    insert_or_update,
-    insert_version,
-    note,
-    note_row,
-    step_row,
-    versions_by_digest,
-    versions_named,
-)
+from twinset.catalog.database import Database
 from twinset.catalog.objects import Objects
-from twinset.catalog.version import (
-    DATA_FILE,
-    Lineage,
-    Manifest,
-    Version,
-    is_digest_prefix,
-    split_ref,
-    trace,
-)
+from twinset.catalog.version import DATA_FILE, Lineage, Manifest, Version
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import Schema
 from twinset.core.errors import CatalogError, did_you_mean
 from twinset.io.files import check_name
 from twinset.io.parquet import ParquetWriter, iter_parquet, read_parquet
+from twinset.io.writer import Target
 
+# Six digits or more of a digest: two of 1,000 versions share six with probability 3 %.
+_DIGEST = re.compile("[0-9a-f]{6,64}")
 _DATA, _MANIFEST, _NOTE = ".parquet", ".json", ".note"
 _ROWS = 16_384  # of a streamed chunk: 100 columns of 8 bytes are 13 MB
 _ROWS_OF_IMAGES = 256  # 100 KB each are 26 MB
@@ -100,15 +84,13 @@ class Catalog:
             There is no chunk, chunks differ in their columns, or the folder cannot be written to.
         """
         check_name(name)
-        with self._objects.incoming(_DATA) as data:
-            n_rows, schema = _write(chunks, data.draft)
+        with self._objects.draft() as draft:
+            n_rows, schema = _write(chunks, draft)
+            data = self._objects.store(draft, _DATA)
         history = card if isinstance(card, Card) else card()
         manifest = Manifest({DATA_FILE: data.digest}, n_rows, schema, history)
         sidecar = self._objects.put(manifest.to_bytes(), _MANIFEST)
-        with self._database.writing() as connection:
-            insert_blob(connection, data.digest, _DATA, data.size)
-            insert_blob(connection, sidecar.digest, _MANIFEST, sidecar.size)
-            return insert_version(connection, name, sidecar.digest, manifest, step)
+        return self._database.add_version(name, (data, sidecar), manifest, step)
 
     def find(self, ref: str) -> Version:
         """Return the version of a reference.
@@ -123,18 +105,20 @@ class Catalog:
         CatalogError
             It fits no version, or several.
         """
-        name, number = split_ref(ref)
-        found = self._query(versions_named, name)
-        if found and number is None:
+        numbered = re.fullmatch(r"(.+)@([0-9]{1,9})", ref)
+        name = numbered[1] if numbered else ref
+        found = self._database.versions_named(name)
+        if found and not numbered:
             return found[-1]
         for version in found:
-            if version.number == number:
+            if numbered and version.number == int(numbered[2]):
                 return version
-        if found:
+        if found and numbered:
             raise CatalogError(
-                f"the set '{name}' has no version {number}", allowed=f"1 to {found[-1].number}"
+                f"the set '{name}' has no version {int(numbered[2])}",
+                allowed=f"1 to {found[-1].number}",
             )
-        by_digest = self._query(versions_by_digest, ref) if is_digest_prefix(ref) else []
+        by_digest = self._database.versions_by_digest(ref) if _DIGEST.fullmatch(ref) else []
         if len({version.digest for version in by_digest}) > 1:
             raise CatalogError(
                 f"more than one digest begins with '{ref}'",
@@ -152,13 +136,8 @@ class Catalog:
 
     def find_step(self, step: str) -> Version | None:
         """Return the version of a pipeline step; None if it, or its file, does not exist."""
-        if not self._database.exists:
-            return None
-        with self._database.reading() as connection:
-            found = step_row(connection, step)
-        if found is None or not all(self._objects.has(*blob) for blob in found.blobs):
-            return None
-        return found.version
+        version, blobs = self._database.step(step) or (None, [])
+        return version if all(map(self._objects.has, blobs)) else None
 
     def has_step(self, step: str) -> bool:
         """Return whether a pipeline step has a version or a note."""
@@ -166,7 +145,7 @@ class Catalog:
 
     def sets(self) -> list[Version]:
         """Return all versions, by name and number."""
-        return self._query(all_versions)
+        return self._database.all_versions()
 
     def load(self, version: Version) -> Dataset:
         """Return the whole set after a check of its bytes.
@@ -176,8 +155,7 @@ class Catalog:
         CatalogError
             A file is missing or damaged.
         """
-        manifest = self._manifest(version)
-        path = self._objects.checked(manifest.files[DATA_FILE], _DATA)
+        manifest, path = self._files(version)
         return Dataset.from_arrow(read_parquet(path), manifest.schema, manifest.card)
 
     def stream(self, version: Version, rows: int | None = None) -> Iterator[Dataset]:
@@ -190,8 +168,7 @@ class Catalog:
         CatalogError
             A file is missing or damaged.
         """
-        manifest = self._manifest(version)
-        path = self._objects.checked(manifest.files[DATA_FILE], _DATA)
+        manifest, path = self._files(version)
         if version.n_rows == 0:
             yield Dataset.from_arrow(read_parquet(path), manifest.schema, manifest.card)
         usual = _ROWS_OF_IMAGES if manifest.schema.of_kind("image") else _ROWS
@@ -208,22 +185,24 @@ class Catalog:
 
     def lineage(self, version: Version) -> Lineage:
         """Return the versions that a version was derived from, back to its sources."""
+        seen: set[str] = set()  # shared ancestors would multiply with every generation
 
-        def look_up(digest: str) -> tuple[Version, str] | None:
-            if digest == version.digest:
-                return version, component_of(connection, digest)
-            found = versions_by_digest(connection, digest)
-            return (found[0], component_of(connection, digest)) if found else None
+        def trace(digest: str) -> Lineage:
+            earliest = next(iter(self._database.versions_by_digest(digest)), None)
+            found = version if digest == version.digest else earliest
+            if found is None:
+                return Lineage(digest, None)
+            component = self._database.component(digest)
+            if digest in seen:
+                return Lineage(digest, found, component)
+            seen.add(digest)
+            return Lineage(digest, found, component, tuple(map(trace, found.parents)))
 
-        with self._database.reading() as connection:
-            return trace(version.digest, look_up)
+        return trace(version.digest)
 
     def note(self, step: str, kind: str, value: bytes) -> None:
         """Store a small result of a pipeline step; an earlier one of that step is replaced."""
-        blob = self._objects.put(value, _NOTE)
-        with self._database.writing() as connection:
-            insert_blob(connection, blob.digest, _NOTE, blob.size)
-            insert_or_update(connection, note, {"step": step, "kind": kind, "digest": blob.digest})
+        self._database.add_note(step, kind, self._objects.put(value, _NOTE))
 
     def read_note(self, step: str) -> bytes | None:
         """Return the note of a step; None if it, or its file, does not exist.
@@ -237,27 +216,24 @@ class Catalog:
         return None if digest is None else self._objects.checked(digest, _NOTE).read_bytes()
 
     def _find_note(self, step: str) -> str | None:
-        if not self._database.exists:
-            return None
-        with self._database.reading() as connection:
-            blob = note_row(connection, step)
-        return blob[0] if blob is not None and self._objects.has(*blob) else None
-
-    def _query(self, query: Callable[..., list[Version]], *key: str) -> list[Version]:
-        if not self._database.exists:
-            return []
-        with self._database.reading() as connection:
-            return query(connection, *key)
+        blob = self._database.note(step)
+        return blob.digest if blob is not None and self._objects.has(blob) else None
 
     def _manifest(self, version: Version) -> Manifest:
         path = self._objects.checked(version.digest, _MANIFEST)
         return Manifest.from_bytes(path.read_bytes())
 
+    def _files(self, version: Version) -> tuple[Manifest, Path]:
+        """Return the manifest and the checked data file of a version."""
+        manifest = self._manifest(version)
+        return manifest, self._objects.checked(manifest.files[DATA_FILE], _DATA)
+
 
 def _write(chunks: Iterable[Dataset], path: Path) -> tuple[int, Schema]:
     schema: Schema | None = None
     n_rows = 0
-    with ParquetWriter(path) as writer:
+    writer = ParquetWriter(Target(path, path, "parquet"))
+    try:
         for chunk in chunks:
             if schema is None:
                 schema = chunk.schema
@@ -267,8 +243,11 @@ def _write(chunks: Iterable[Dataset], path: Path) -> tuple[int, Schema]:
                     got=", ".join(chunk.schema.names[:30]),
                     allowed=", ".join(schema.names[:30]),
                 )
-            writer.write(chunk.records)
+            writer.append(chunk.records)
             n_rows += len(chunk)
+        writer.finish()
+    finally:
+        writer.close()
     if schema is None:
         raise CatalogError("there is nothing to register", todo="give at least one chunk of rows")
     return n_rows, schema

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,6 @@ from twinset.core.data.dataset import Card, Origin
 from twinset.core.data.schema import Schema
 
 DATA_FILE = "data.parquet"
-_MIN_DIGITS = 6  # of a digest as a reference: two of 1,000 versions share them with probability 3 %
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,37 +64,9 @@ class Version:
         return f"<p><b>{html.escape(self.ref)}</b>: {html.escape(', '.join(facts))}</p>"
 
 
-def split_ref(ref: str) -> tuple[str, int | None]:
-    """Return the name and the number in `ref`; None if it has no number.
-
-    Examples
-    --------
-    >>> split_ref("ulb@2"), split_ref("ulb")
-    (('ulb', 2), ('ulb', None))
-    """
-    match = re.fullmatch(r"(.+)@([0-9]{1,9})", ref)
-    return (match[1], int(match[2])) if match else (ref, None)
-
-
-def is_digest_prefix(ref: str) -> bool:
-    """Return whether `ref` can be the beginning of a digest."""
-    return re.fullmatch(rf"[0-9a-f]{{{_MIN_DIGITS},64}}", ref) is not None
-
-
 @dataclass(frozen=True)
 class Manifest:
     """Content of a version as one canonical JSON text, whose SHA-256 is the version's digest.
-
-    Parameters
-    ----------
-    files : mapping
-        Name of each data file -> SHA-256 of its bytes.
-    n_rows : int
-        Number of rows in all files.
-    schema : Schema
-        Its columns.
-    card : Card
-        Its history.
 
     Examples
     --------
@@ -107,8 +77,8 @@ class Manifest:
     True
     """
 
-    files: Mapping[str, str]
-    n_rows: int
+    files: Mapping[str, str]  # name of each data file -> SHA-256 of its bytes
+    n_rows: int  # in all files
     schema: Schema
     card: Card
 
@@ -141,24 +111,12 @@ def canonical_json(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Lineage:
-    """A version and, nested in it, the versions it was derived from.
-
-    Parameters
-    ----------
-    digest : str
-        Digest of the version.
-    version : Version or None
-        The version; None when this catalogue does not hold it.
-    component : str
-        Its generator or augmenter; empty for a source.
-    parents : tuple of Lineage
-        The lineage of each parent; none if the version occurs elsewhere in the tree.
-    """
+    """A version and, nested in it, the versions it was derived from."""
 
     digest: str
-    version: Version | None
-    component: str = ""
-    parents: tuple[Lineage, ...] = ()
+    version: Version | None  # None when this catalogue does not hold it
+    component: str = ""  # generator or augmenter; empty for a source
+    parents: tuple[Lineage, ...] = ()  # none if the version occurs elsewhere in the tree
 
     def to_json(self, *, numbered: bool = True) -> dict[str, Any]:
         """Return the tree as plain JSON values.
@@ -176,32 +134,3 @@ class Lineage:
         facts["digest"] = self.digest
         facts["parents"] = [parent.to_json(numbered=numbered) for parent in self.parents]
         return facts
-
-
-def trace(
-    digest: str,
-    look_up: Callable[[str], tuple[Version, str] | None],
-    seen: set[str] | None = None,
-) -> Lineage:
-    """Return the lineage of the version with this digest.
-
-    Parameters
-    ----------
-    digest : str
-        The version.
-    look_up : callable
-        Digest -> version and its component, or None if it is not known.
-    seen : set of str, optional
-        Digests whose parents are in the tree already: shared ancestors would multiply with every
-        generation.
-    """
-    seen = set() if seen is None else seen
-    found = look_up(digest)
-    if found is None:
-        return Lineage(digest, None)
-    version, component = found
-    if digest in seen:
-        return Lineage(digest, version, component)
-    seen.add(digest)
-    parents = tuple(trace(parent, look_up, seen) for parent in version.parents)
-    return Lineage(digest, version, component, parents)

@@ -30,8 +30,7 @@ def command(
     force : bool
         Overwrite the recipe if there is one.
     """
-    from twinset.ingest.draft_recipe import draft_recipe, recipe_name, seen_from
-    from twinset.ingest.guess_roles import guess_target
+    from twinset.ingest.draft_recipe import draft_recipe, guess_target, recipe_name, seen_from
     from twinset.ingest.input_table import name_target, open_table
     from twinset.ingest.locale_formats import local_notes
 

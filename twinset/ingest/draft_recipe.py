@@ -1,4 +1,4 @@
-"""Draft a recipe for a file: commented, and runnable as it is."""
+"""Draft a recipe for a file, commented and runnable as it is, with guesses at the roles of its columns."""
 
 from __future__ import annotations
 
@@ -6,14 +6,35 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.rule import RULE_KINDS, rules_to_json
-from twinset.core.data.schema import TABULAR_KINDS, TILE_COLUMNS, Field
+from twinset.core.data.schema import TABULAR_KINDS, TILE_COLUMNS, Field, Schema
 from twinset.core.data.where import Where
 from twinset.core.rules.discover import ProposedRule, discover_rules
-from twinset.ingest.guess_roles import GroupAndTime, guess_group_and_time
+
+_TARGET_NAMES = (
+    "target",
+    "label",
+    "class",
+    "y",
+    "outcome",
+    "diagnosis",
+    "churn",
+    "fraud",
+    "default",
+)
+_MAX_LABELS = 20  # a category with more levels is rather a name or a code than a class to predict
+# Distinct ids as a share of the rows: a column with more identifies rows, not their owners.
+_MAX_DISTINCT = 0.9
+_TIME_NAME = re.compile(r"(^|_)(time|timestamp|datetime|date|ts|when)$", re.IGNORECASE)
+_OTHER_DATE = re.compile(r"birth|dob|born|expir|valid|due|until|end", re.IGNORECASE)
 
 
 def flow(value: object) -> str:
@@ -63,37 +84,29 @@ def _key(name: str) -> str:
     return name if name in plain else quoted(name)
 
 
-_TILE_OF = TILE_COLUMNS[0]  # tiles of one image stay together in a split
-
-
 def draft_recipe(
     dataset: Dataset, *, path: str, name: str, target: Field | None, reason: str
 ) -> str:
-    """Return a recipe as YAML text.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Content of the file.
-    path : str
-        The file, relative to the recipe's folder.
-    name : str
-        Name of the recipe.
-    target : Field, optional
-        Column to predict.
-    reason : str
-        Reason for that column, as a comment.
-    """
+    """Return a recipe as YAML text for a file; the reason for its target is a comment."""
     roles = guess_group_and_time(dataset)
-    sections = [
-        _head(dataset, name),
-        _brief(dataset, target, reason),
-        _source(dataset, path, name, roles) + _rules(discover_rules(dataset)),
-        _split(target, roles),
-        _steps(dataset),
-        _rest(name),
-    ]
-    return "\n".join(sections)
+    facts: dict[str, Any] = {"counts": {}, "rarest": ""}
+    if target is not None and target.has_levels:
+        codes, levels = dataset.codes(target.name)
+        counts = {level: int((codes == code).sum()) for code, level in enumerate(levels)}
+        rarest = min(counts, key=lambda level: (counts[level], level))
+        facts = {"counts": counts, "rarest": rarest}
+    return _render(
+        "init.yaml",
+        **_source(dataset, path, name, target, roles),
+        **facts,
+        n_rows=len(dataset),
+        reason=reason,
+        rules=discover_rules(dataset),
+        by="time" if roles.time else "group",
+        on=roles.time or next(iter(roles.groups), ""),
+        step=_step(dataset.schema),
+        replaced=[field.name for field in dataset.schema.of_kind("id", "text")],
+    )
 
 
 def draft_counts(
@@ -101,16 +114,7 @@ def draft_counts(
     counts: Sequence[tuple[Where, int, str]],
     settings: Mapping[str, object] | None = None,
 ) -> str:
-    """Return a generate section with rows under conditions, as YAML text.
-
-    Parameters
-    ----------
-    use : str
-        Generator.
-    counts : sequence of (Where, int, str)
-        Condition, rows, and a comment.
-    settings : mapping, optional
-        Settings of the generator.
+    """Return a generate section with rows under conditions, each with a comment, as YAML text.
 
     Examples
     --------
@@ -142,66 +146,22 @@ def draft_filling(
     holdout_fraction: float,
     target: Field | None,
 ) -> str:
-    """Return a recipe as YAML text with a generate section.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The real table.
-    path : str
-        Its file, relative to the recipe's folder.
-    name : str
-        Name of the recipe.
-    steps : str
-        The generate section: see `draft_counts`.
-    seed, holdout_fraction : int, float
-        Seed of the run and share of the holdout.
-    target : Field, optional
-        Column to predict.
-    """
-    head = f"""\
-# Written by `twinset gaps`: the rows that a synthetic set lacks. Run it with `twinset run`, and add
-# the rows that it delivers to that set.
-name: {name}
-seed: {seed}
-"""
-    brief = "brief: {task: other}\n"
-    if target is not None:
-        task = "classification" if _is_class(target) else "regression"
-        brief = f"brief: {{task: {task}, target: {quoted(target.name)}}}\n"
-    by = f"by: group, on: {_TILE_OF}" if _TILE_OF in dataset.schema.names else "by: stratified"
-    split = f"split: {{{by}, holdout_fraction: {holdout_fraction}}}\n"
-    source = _source(dataset, path, name, GroupAndTime())
-    if dataset.schema.of_kind("image"):
-        # The other columns of a row are those of a real one, with or without rules.
-        rest = _few_slices(name, "[]", "they hold pixels of real images", "[parquet, coco]")
-        return "\n".join([head, brief, source, split, steps, rest])
-    leaks = "[privacy.exact_copies, privacy.nearest_record]"
-    rest = _few_slices(name, leaks, "only copies are searched for", "[csv, parquet]")
-    source += _rules(discover_rules(dataset))
-    return "\n".join([head, brief, source, split, steps, rest])
-
-
-def _few_slices(name: str, metrics: str, reason: str, formats: str) -> str:
-    return f"""\
-evaluate:
-  # Rows of a few slices are not meant to resemble the whole table: {reason}.
-  metrics: {metrics}
-deliver: {{to: {quoted(f"out/{name}")}, formats: {formats}}}
-"""
+    """Return a recipe as YAML text for a real table, with the generate section of `draft_counts`."""
+    # The other columns of a row with an image are those of a real one, with or without rules.
+    has_images = bool(dataset.schema.of_kind("image"))
+    return _render(
+        "gaps.yaml",
+        **_source(dataset, path, name, target, GroupAndTime()),
+        rules=None if has_images else discover_rules(dataset),
+        are_tiles=TILE_COLUMNS[0] in dataset.schema.names,  # those of one image stay together
+        steps=steps,
+        seed=seed,
+        holdout_fraction=holdout_fraction,
+    )
 
 
 def draft_drawing(*, name: str, steps: str, seed: int) -> str:
-    """Return a recipe as YAML text with a generate section and without a real set.
-
-    Parameters
-    ----------
-    name : str
-        Name of the recipe.
-    steps : str
-        The generate section: see `draft_counts`.
-    seed : int
-        Seed of the run.
+    """Return a recipe as YAML text with the generate section of `draft_counts`, without a real set.
 
     Examples
     --------
@@ -209,20 +169,7 @@ def draft_drawing(*, name: str, steps: str, seed: int) -> str:
     >>> draft_drawing(name="nights", steps=steps, seed=1).splitlines()[2]
     'name: nights'
     """
-    head = f"""\
-# Written by `twinset gaps`: the rows that a set lacks. Add settings of the generator that describe
-# your set (`with:`, see `twinset show`), run it with `twinset run`, and add the rows that it delivers.
-name: {name}
-seed: {seed}
-brief: {{task: other}}
-"""
-    rest = f"""\
-evaluate:
-  # Rows of a few slices are not meant to resemble the whole set, and no real rows were used.
-  metrics: []
-deliver: {{to: {quoted(f"out/{name}")}, formats: [parquet]}}
-"""
-    return "\n".join([head, steps, rest])
+    return _render("gaps_without_rows.yaml", name=name, steps=steps, seed=seed)
 
 
 def seen_from(file: Path, folder: Path) -> str:
@@ -244,74 +191,48 @@ def recipe_name(stem: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:50] or "data"
 
 
-def _head(dataset: Dataset, name: str) -> str:
-    return f"""\
-# Written by `twinset init` for {len(dataset):,} rows and {len(dataset.schema.fields)} columns.
-# Run it with `twinset run`; `twinset run --dry-run` shows the steps, `twinset schema` every key.
-name: {name}
-seed: 7                       # the same seed gives the same files
-"""
+def _source(
+    dataset: Dataset, path: str, name: str, target: Field | None, roles: GroupAndTime
+) -> dict[str, Any]:
+    """Return what both recipes with a real set need."""
+    return {
+        "name": name,
+        "path": path,
+        "columns": dataset.schema.fields,
+        "groups": roles.groups,
+        "time": roles.time,
+        "target": target,
+        "task": "classification" if target is not None and target.has_levels else "regression",
+    }
 
 
-def _brief(dataset: Dataset, target: Field | None, reason: str) -> str:
-    if target is None:
-        return f"""\
-brief:
-  task: other
-  # target: COLUMN            # {reason}
-"""
-    lines = ["brief:", "  task: classification" if _is_class(target) else "  task: regression"]
-    lines.append(f"  target: {quoted(target.name)}   # {reason}")
-    if _is_class(target):
-        codes, levels = dataset.codes(target.name)
-        counts = {level: int((codes == code).sum()) for code, level in enumerate(levels)}
-        rarest = min(counts, key=lambda level: (counts[level], level))
-        if len(levels) == 2:
-            comment = f"the rarer label: {counts[rarest]:,} rows"
-            lines.append(f"  positive: {quoted(rarest)}   # {comment}")
-        lines.append(f"  # want: {{{quoted(rarest)}: {10 * counts[rarest]}}}   # rows per label")
-    return "\n".join(lines) + "\n"
+def _step(schema: Schema) -> str:
+    """Return the generator or augmenter to begin with."""
+    kinds, n_texts = schema.kinds, len(schema.of_kind("text"))
+    if n_texts == 1 and kinds & {"spans", "category"} and kinds <= {"text", "spans", "category"}:
+        return "text.learned"
+    if n_texts == 1 and "spans" in kinds:
+        return "text.noise"
+    return "image.albumentations" if kinds - TABULAR_KINDS - {"id", "text"} else "tabular.trees"
 
 
-def _source(dataset: Dataset, path: str, name: str, roles: GroupAndTime) -> str:
-    lines = [
-        "source:",
-        f"  name: {name}-real",
-        f"  path: {quoted(path)}",
-        "  licence: NOASSERTION          # an SPDX id, e.g. CC-BY-4.0; the twin inherits it",
-        "  provenance: {}                # where the data come from",
-        "  # The inferred kinds and roles of the columns; correct what is wrong. Roles: feature, target,",
-        "  # identifier, sensitive, group, time, split.",
-        "  schema:",
-    ]
-    for field in dataset.schema.fields:
-        role, comment = "", ""
-        if field.name in roles.groups:
-            role, comment = ", role: group", "   # its values repeat: the entity of a row"
-        elif field.name == roles.time:
-            role = ", role: time"
-        elif field.role == "identifier":
-            role = ", role: identifier"
-        lines.append(f"    {quoted(field.name)}: {{kind: {field.kind}{role}}}{comment}")
-    return "\n".join(lines) + "\n"
+def _render(template: str, **values: object) -> str:
+    import jinja2
 
-
-def _rules(found: Sequence[ProposedRule]) -> str:
-    """Return the rules without violations as lines of the recipe, those with few as comments."""
-    kept = [one for one in found if one.holds]
-    lines = [
-        "  # Rules that all real rows satisfy; synthetic rows will satisfy them. Remove accidental ones."
-    ]
-    lines.append("  rules:" if kept else "  rules: []")
-    for one in kept:
-        lines.append(f"    - {_flow(one)}   # {one_line(one.text)}; {one.support_rows:,} rows")
-    nearly = [one for one in found if not one.holds]
-    if nearly:
-        lines.append("    # Broken by a few rows: errors in the data, or no rules at all.")
-    for one in nearly:
-        share = f"broken by {one.broken_rows:,} of {one.support_rows:,} rows"
-        lines.append(f"    # - {_flow(one)}   # {one_line(one.text)}; {share}")
-    return "\n".join(lines) + "\n"
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("twinset.ingest"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701  (YAML, not HTML)
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "commas": lambda number: f"{number:,}",
+        "one_line": one_line,
+        "quoted": quoted,
+        "rule": _flow,
+    }
+    return environment.get_template(template).render(values)
 
 
 def _flow(one: ProposedRule) -> str:
@@ -321,70 +242,73 @@ def _flow(one: ProposedRule) -> str:
     return flow(value)
 
 
-def _split(target: Field | None, roles: GroupAndTime) -> str:
-    if roles.time or roles.groups:
-        by, on = ("time", roles.time) if roles.time else ("group", roles.groups[0])
-        reason = {
-            "time": "the holdout has the latest rows, as a model in use is applied to later ones",
-            "group": "an entity has all its rows in the holdout, or all in the train set",
-        }
-        return f"""\
-split:
-  by: {by}
-  on: {quoted(on)}   # a guess: {reason[by]}
-  holdout_fraction: 0.2       # no generator is fitted on these rows
-"""
-    how = "every label keeps its share" if target is not None and _is_class(target) else "at random"
-    return f"""\
-split:
-  by: stratified              # {how}; or time, group, given (with `on: COLUMN`)
-  holdout_fraction: 0.2       # no generator is fitted on these rows
-"""
+@dataclass(frozen=True)
+class GroupAndTime:
+    """Columns with the entity and the time of a row; either may be unknown."""
+
+    groups: tuple[str, ...] = ()  # of repeated ids: cards, customers; the first is to split by
+    time: str = ""
 
 
-def _steps(dataset: Dataset) -> str:
-    kinds, n_texts = dataset.schema.kinds, len(dataset.schema.of_kind("text"))
-    if n_texts == 1 and kinds & {"spans", "category"} and kinds <= {"text", "spans", "category"}:
-        return f"""\
-generate:                     # real texts recombined; `twinset list` shows other generators
-  - use: text.learned
-    rows: {len(dataset)}
-"""
-    if n_texts == 1 and "spans" in kinds:
-        return """\
-augment:                      # real texts, with the typing errors of hurried writers; spans move too
-  - use: text.noise
-    copies: 1
-"""
-    replaced = [field.name for field in dataset.schema.of_kind("id", "text")]
-    if dataset.schema.kinds - TABULAR_KINDS - {"id", "text"}:
-        return """\
-augment:                      # real rows, varied; `twinset list augmenter` shows other augmenters
-  - use: image.albumentations
-    copies: 1
-"""
-    names = ", ".join(" ".join(name.split()) for name in replaced)
-    note = f"  # Generated again, never copied: {names}.\n" if replaced else ""
-    return f"""\
-generate:                     # `twinset list generator` shows other generators
-{note}  - use: tabular.trees
-    rows: {len(dataset)}
-"""
+def guess_target(dataset: Dataset) -> tuple[Field | None, str]:
+    """Return the most likely target, and the reason in words.
+
+    Only columns with 2 to 20 labels are considered: first by their names, then the last column.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> d = Dataset.from_arrow(pa.table({"label": ["a", "b", "a"], "x": [1.5, 2.5, 3.5]}))
+    >>> guess_target(d)[0].name
+    'label'
+    """
+    labels = [field for field in dataset.schema.fields if _has_labels(field)]
+    for field in labels:
+        name = field.name.lower()
+        if name in _TARGET_NAMES or name.startswith("is_"):
+            return field, "a guess by its name"
+    last = dataset.schema.fields[-1]
+    if last in labels:
+        return last, "a guess: the last column, and it holds labels"
+    return None, "no column looks like labels; name one here if models are to predict it"
 
 
-def _rest(name: str) -> str:
-    return f"""\
-evaluate:
-  metrics: default
-  # A gate that is missed ends the run with exit code 3, e.g. {{privacy.exact_copies: {{max: 0}}}}.
-  gates: {{}}
-report:
-  show_real_rows: false
-deliver:
-  to: out/{name}
-  formats: [csv, parquet]
-"""
+def guess_group_and_time(dataset: Dataset) -> GroupAndTime:
+    """Return the columns of repeated ids, and the time of the rows.
+
+    A column is the time if no value is missing and the rows are in its order, or if it is a date in a table
+    with a repeated id; not if its name is that of a birth or an end.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> n = np.arange(60)
+    >>> table = pa.table({"card": [f"C-{i % 30}" for i in n], "when": n, "amount": n % 7 + 0.5})
+    >>> guess_group_and_time(Dataset.from_arrow(table))
+    GroupAndTime(groups=('card',), time='when')
+    """
+    groups = tuple(field.name for field in dataset.schema.of_kind("id") if _repeats(dataset, field))
+    times = (field for field in dataset.schema.fields if _is_time(dataset, field, bool(groups)))
+    return GroupAndTime(groups, next((field.name for field in times), ""))
 
 
-def _is_class(field: Field) -> bool:
-    return field.has_levels
+def _repeats(dataset: Dataset, field: Field) -> bool:
+    present = dataset.records.column(field.name).drop_null()
+    return bool(pc.count_distinct(present).as_py() <= _MAX_DISTINCT * len(present))
+
+
+def _is_time(dataset: Dataset, field: Field, has_groups: bool) -> bool:
+    is_date = field.is_time
+    named = field.is_numeric and _TIME_NAME.search(field.name)
+    if not (is_date or named) or _OTHER_DATE.search(field.name):
+        return False
+    values = dataset.values(field.name)
+    if len(values) < 2 or np.isnan(values).any() or values.min() == values.max():
+        return False
+    return (is_date and has_groups) or bool((np.diff(values) >= 0).all())
+
+
+def _has_labels(field: Field) -> bool:
+    if field.kind == "boolean":
+        return True
+    return field.kind == "category" and 2 <= len(field.levels or ()) <= _MAX_LABELS

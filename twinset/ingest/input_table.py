@@ -1,20 +1,24 @@
-"""Read the table of a one-shot job, name its target, and split off a holdout."""
+"""Read the tables of a one-shot job, name the target, split off a holdout, and match columns."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Card, Dataset
-from twinset.core.data.schema import RESERVED, TABULAR_KINDS, Role, Schema
+from twinset.core.data.schema import RESERVED, SPAN, TABULAR_KINDS, Role, Schema
 from twinset.core.errors import DataError, ParameterError, SchemaError
 from twinset.core.seeding import rng_for
 from twinset.io import read_dataset
+from twinset.io.formats import find_format
+from twinset.io.text.rows import TextColumns
 from twinset.measurement.splitting import part_of, split_rows
 
 _KINDS = TABULAR_KINDS | {"id", "text"}
@@ -24,21 +28,11 @@ _MAX_CLASSES = 20  # an integer target with more values is a number to regress o
 
 @dataclass(frozen=True)
 class RealSplit:
-    """Train set and holdout of a real table.
-
-    Parameters
-    ----------
-    train : Dataset
-        Rows that a generator may be fitted on.
-    holdout : Dataset or None
-        The other rows.
-    holdout_rows : numpy.ndarray
-        Positions of the holdout in the table, ascending, shape (n,).
-    """
+    """Train set and holdout of a real table."""
 
     train: Dataset
     holdout: Dataset | None
-    holdout_rows: npt.NDArray[np.int64]
+    holdout_rows: npt.NDArray[np.int64]  # positions in the table, ascending, shape (n,)
 
     @property
     def whole(self) -> Dataset:
@@ -51,23 +45,8 @@ def open_table(
 ) -> Dataset:
     """Return a table from a path, a set, or any object with an Arrow stream.
 
-    Parameters
-    ----------
-    source : path or Arrow object
-        The table.
-    schema : Schema, optional
-        Its columns; inferred when not given.
-    name : str
-        Name of a table without one; that of a file is its stem.
-    lineage : bool
-        Whether rows keep their origin, ids and parents.
-
-    Raises
-    ------
-    DataError
-        It cannot be read, or every value is missing.
-    SchemaError
-        It does not fit `schema`.
+    The columns are inferred without a `schema`; `name` is that of a table without one. With
+    `lineage` rows keep their origin, ids and parents.
     """
     if isinstance(source, Dataset) and schema is None:
         found = source.without_reserved()
@@ -136,13 +115,6 @@ def name_target(real: Dataset, target: str | None, positive: str | None = None) 
     """Return the table with `target` as the column to predict.
 
     A target of at most 20 whole numbers is read as labels.
-
-    Raises
-    ------
-    SchemaError
-        There is no such column, or it is of a kind that cannot be predicted.
-    DataError
-        It is constant, or `positive` is none of its labels.
     """
     if target is None:
         if positive is not None:
@@ -175,13 +147,7 @@ def name_target(real: Dataset, target: str | None, positive: str | None = None) 
 
 
 def with_role(real: Dataset, column: str, role: Role) -> Dataset:
-    """Return the table with a role of one of its columns.
-
-    Raises
-    ------
-    SchemaError
-        There is no such column, or a time that is neither a date nor a number.
-    """
+    """Return the table with a role of one of its columns."""
     field = real.schema[column]
     if role == "time" and not field.has_order:
         raise SchemaError(
@@ -195,15 +161,8 @@ def with_role(real: Dataset, column: str, role: Role) -> Dataset:
 def split_holdout(real: Dataset, holdout_fraction: float, seed: int) -> RealSplit:
     """Return the table split in train set and holdout; the split depends on table and seed alone.
 
-    Rows are drawn at random; if the target is a label, each label keeps its share. If a column has the role
-    group, whole groups are drawn.
-
-    Raises
-    ------
-    ParameterError
-        The fraction lies outside [0, 1).
-    DataError
-        One of them would be empty.
+    Rows are drawn at random; if the target is a label, each label keeps its share. If a column has
+    the role group, whole groups are drawn.
     """
     if not (math.isfinite(holdout_fraction) and 0 <= holdout_fraction < 1):
         raise ParameterError(
@@ -230,3 +189,70 @@ def _with_lineage(table: Dataset, source: Dataset) -> Dataset:
         if name in source.records.column_names and name not in records.column_names:
             records = records.append_column(name, source.records.column(name))
     return replace(table, records=records).with_card(origin=source.card.origin)
+
+
+class TextComparison(NamedTuple):
+    """The sets of a comparison with the columns that all of them have."""
+
+    real: Dataset
+    others: tuple[object, ...]  # unchanged, or as tables with the real one's columns
+    notes: tuple[str, ...] = ()  # columns that are not compared
+
+
+def reduce_to_texts(
+    real: Dataset, source: object, others: tuple[object, ...], target: str | None
+) -> TextComparison:
+    """Return the sets of a comparison; if one is a Rasa file, text, spans and label of each.
+
+    Rasa has no other columns, and its own names for these three. All other sets stay as they are.
+    `source` is the real set's file or table, `target` its column of labels; None stands for a set
+    that is absent.
+    """
+    given = (source, *others)
+    files = [Path(one).name for one in given if isinstance(one, str | Path) and _is_rasa(Path(one))]
+    if not files:
+        return TextComparison(real, others)
+    columns = _columns_of(real, target)
+    kept = [name for name in (columns.text, columns.spans, columns.label) if name]
+    schema = Schema(tuple(real.schema[name] for name in kept))
+    lost = [name for name in real.schema.names if name not in kept]
+    notes = [f"{', '.join(files)}: Rasa holds texts, spans and labels, so these alone are compared"]
+    if lost:
+        notes += [f"Not compared: {', '.join(lost)}."]
+    narrow = real.select(kept).with_schema(schema)
+    tables = [None if one is None else _renamed(one, columns, target) for one in others]
+    return TextComparison(narrow, tuple(tables), tuple(notes))
+
+
+def _is_rasa(path: Path) -> bool:
+    found = find_format(path)
+    return path.is_file() and found is not None and found[0].name == "rasa"
+
+
+def _columns_of(rows: Dataset, target: str | None) -> TextColumns:
+    schema = rows.schema
+    known = target is not None and target in schema.names
+    columns = TextColumns.from_schema(schema.with_target(str(target)) if known else schema)
+    classes = [f.name for f in schema.of_kind("category") if f.name != columns.text]
+    if not columns.label and classes:
+        raise SchemaError(
+            "it is not clear which column holds the labels that Rasa files examples by",
+            got=", ".join(classes),
+            todo="name it as the target",
+        )
+    return columns
+
+
+def _renamed(source: object, names: TextColumns, target: str | None) -> pa.Table:
+    """Return a set as a table with these column names; one without any span gets empty lists."""
+    rows = open_table(source, lineage=True)
+    own = _columns_of(rows, target if target in rows.schema.names else None)
+    table = rows.to_arrow()
+    pairs = ((names.text, own.text), (names.spans, own.spans), (names.label, own.label))
+    columns = {name: table.column(had) for name, had in pairs if name and had}
+    if names.spans and not own.spans:
+        columns[names.spans] = pa.array([[]] * len(rows), pa.list_(SPAN))
+    for name in RESERVED:
+        if name in table.column_names:
+            columns[name] = table.column(name)
+    return pa.table(columns)

@@ -20,20 +20,10 @@ _TIME = r"([ T]\d{1,2}:\d\d(:\d\d)?)?"
 
 @dataclass(frozen=True)
 class LocalFormat:
-    """A notation that is not recognised.
+    """A notation that is not recognised."""
 
-    Parameters
-    ----------
-    like : str
-        An example, from no file.
-    means : {"numbers", "dates"}
-        Kind of the values.
-    todo : str
-        Remedy.
-    """
-
-    like: str
-    means: str
+    like: str  # an example, from no file
+    means: str  # "numbers" or "dates"
     todo: str
 
     def note(self, name: str) -> str:

@@ -37,15 +37,7 @@ class Real:
 
 
 def find_source(recipe: Recipe, catalog: Catalog | None) -> str:
-    """Return the digest of the source's content, without reading it as a table.
-
-    Raises
-    ------
-    DataError
-        The file is not there.
-    CatalogError
-        The named set is not registered.
-    """
+    """Return the digest of the source's content, without reading it as a table."""
     source = recipe.source
     assert source is not None
     if source.fetch is not None:
@@ -101,13 +93,7 @@ def register_real(recipe: Recipe, catalog: Catalog, address: str, progress: Prog
 
 
 def declare(dataset: Dataset, recipe: Recipe) -> Dataset:
-    """Return the set read as the recipe's source and brief declare it.
-
-    Raises
-    ------
-    SchemaError
-        A declared column does not exist, or the target cannot be what the task needs.
-    """
+    """Return the set read as the recipe's source and brief declare it."""
     source, brief = recipe.source, recipe.brief
     schema = dataset.schema
     if source is not None:

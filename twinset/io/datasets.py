@@ -18,7 +18,7 @@ from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import RESERVED, Field, Schema
 from twinset.core.errors import DataError, FormatLossWarning, did_you_mean, without_values
 from twinset.io.files import replacing, replacing_folder
-from twinset.io.formats import Format, all_formats, find_format, load, writable_format
+from twinset.io.formats import Format, all_formats, find_format, writable_format
 
 if TYPE_CHECKING:
     from twinset.io.faults import OnFault
@@ -69,7 +69,7 @@ def read_dataset(
     """
     entry, place = _find(path)
     name = _name_of(path)
-    if not entry.table_reader:
+    if entry.reads != "table":
         found = _read_annotated(entry, place, name, on_fault)
         if card is not None:
             found = replace(found, card=replace(card, notes=(*card.notes, *found.card.notes)))
@@ -111,13 +111,12 @@ def stream_dataset(path: Path, *, on_fault: OnFault = "stop") -> Iterator[Datase
         As `read_dataset`.
     """
     entry, place = _find(path)
-    if entry.chunk_reader:
-        yield from load(entry.chunk_reader)(place, _name_of(path))
-    elif entry.sample_reader:
+    if entry.streams:
+        yield from entry.code("stream")(place, _name_of(path))
+    elif entry.reads == "samples":
         from twinset.io.vision.samples import stream_samples
 
-        reader = load(entry.sample_reader)
-        yield from stream_samples(reader, entry.name, place, _name_of(path), on_fault)
+        yield from stream_samples(entry, place, _name_of(path), on_fault)
     else:
         yield read_dataset(path, on_fault=on_fault)
 
@@ -131,7 +130,7 @@ def read_table(path: Path) -> pa.Table:
         The file is missing, empty, damaged or cannot be understood.
     """
     entry, place = _find(path)
-    if entry.table_reader:
+    if entry.reads == "table":
         return _read_table(entry, place, ())
     return _read_annotated(entry, place, _name_of(path), "stop").records
 
@@ -205,7 +204,7 @@ def open_writer(
     """
     from twinset.io.writer import Target
 
-    writer_class: type[Writer] = load(writable_format(format).writer)
+    writer_class: type[Writer] = writable_format(format).code("Writer")
     with replacing_folder(path) if writer_class.is_folder else replacing(path) as draft:
         writer = writer_class(Target(draft, path, format, escape_formulas))
         try:
@@ -252,20 +251,20 @@ def _unknown_format(path: Path) -> DataError:
 
 
 def _read_annotated(entry: Format, path: Path, name: str, on_fault: OnFault) -> Dataset:
-    if entry.sample_reader:
+    if entry.reads == "samples":
         from twinset.io.vision.samples import read_samples
 
-        return read_samples(load(entry.sample_reader), entry.name, path, name, on_fault)
+        return read_samples(entry, path, name, on_fault)
     from twinset.io.text.rows import read_texts
 
-    return read_texts(load(entry.text_reader), entry.name, path, name, on_fault)
+    return read_texts(entry, path, name, on_fault)
 
 
 def _read_table(entry: Format, path: Path, text_columns: tuple[str, ...]) -> pa.Table:
     if path.is_file() and path.stat().st_size == 0:
         raise DataError(f"the file '{path}' is empty", todo="give a file with at least one row")
     try:
-        table = load(entry.table_reader)(path, text_columns)
+        table = entry.code("read")(path, text_columns)
     except PermissionError as error:
         raise DataError(f"the file '{path}' may not be read", todo="check its rights") from error
     except (pa.ArrowException, OSError, EOFError, zlib.error) as error:

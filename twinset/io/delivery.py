@@ -35,32 +35,12 @@ def deliver(
 ) -> str:
     """Write sets and their report to a folder; return the text of its checksum file.
 
-    The folder holds `<name>.<format>` for every set, `schema.json`, `cards.json`, `report.html`,
-    `report.json` and `CHECKSUMS.sha256` (as ``sha256sum --check`` reads it); with formats that
-    cannot hold everything also `formats.json`, which counts the losses of each. The folder is built
-    beside its place and renamed, so it is complete or absent. An earlier delivery is replaced.
-
-    Parameters
-    ----------
-    to : Path
-        The folder to write.
-    sets : mapping
-        Name -> its rows, as one set or a stream of chunks, and its card.
-    formats : sequence of str
-        Formats that every set is written in: names of `twinset.io.formats.writable_formats`.
-    report_html, report_json : str
-        The report; omitted when empty.
-    escape_formulas : bool
-        In CSV, put an apostrophe before texts that a spreadsheet would run as a formula.
-    progress : Progress
-        Called after every chunk; the total is not known beforehand and given as 0.
-
-    Raises
-    ------
-    RecipeError
-        The name of a set or a format cannot be used.
-    DataError
-        The place holds anything but an earlier delivery, or cannot be written to.
+    `sets` has the rows of each set, as one set or a stream of chunks, and its card. The folder
+    holds `<name>.<format>` for every set, `schema.json`, `cards.json`, `report.html`, `report.json`
+    and `CHECKSUMS.sha256` (as ``sha256sum --check`` reads it); with formats that cannot hold
+    everything also `formats.json`, which counts the losses of each. The folder is built beside its
+    place and renamed, so it is complete or absent. An earlier delivery is replaced. `progress` is
+    called after every chunk; the total is not known beforehand and given as 0.
     """
     _check_sets(sets, formats)
     to = Path(os.path.abspath(to))

@@ -27,13 +27,6 @@ def image_of_dicom(data: bytes) -> bytes:
     Values are those of the modality (Hounsfield units of a CT): slope and intercept are applied, no window
     is. Where low values are bright (MONOCHROME1), values are inverted. Nothing of the header is kept:
     it holds names and dates of birth.
-
-    Raises
-    ------
-    DataError
-        The file holds no image, several of them, or is compressed in a way that is not installed.
-    MissingExtraError
-        pydicom is not installed.
     """
     with needs_extra("pydicom", "dicom"):
         pydicom: Any = import_module("pydicom")

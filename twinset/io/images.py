@@ -47,7 +47,7 @@ class _ImageFile(NamedTuple):
         return self.path.as_posix() + (f"#{self.plane}" if self.plane else "")
 
 
-def read_image_folder(folder: Path, text_columns: Sequence[str] = ()) -> pa.Table:
+def read_images(folder: Path, text_columns: Sequence[str] = ()) -> pa.Table:
     """Return the PNG, JPEG, TIFF and DICOM images of a folder as rows, in the order of their names.
 
     Sub-folders are labels: `cats/1.png` has the label "cats". A `labels.csv` beside the images adds its
@@ -60,19 +60,14 @@ def read_image_folder(folder: Path, text_columns: Sequence[str] = ()) -> pa.Tabl
         `image` struct<bytes, path> with the file's own encoding (of DICOM the pixels alone), then `label`
         and the columns of `labels.csv`. Each image of a TIFF file with several is a row of its own, with a
         path such as `stack.tif#page=2`, encoded without loss.
-
-    Raises
-    ------
-    DataError
-        There is no image, a file is not what its ending says, or `labels.csv` does not fit.
     """
     images, columns = _list_images(folder)
     blobs = list(_read_images(folder, images))
     return pa.table({"image": pa.chunked_array([pa.array(blobs, BLOB)]), **columns})
 
 
-def stream_image_set(folder: Path, name: str) -> Iterator[Dataset]:
-    """Yield the rows of `read_image_folder` one at a time; each file is read when its row is requested."""
+def stream_images(folder: Path, name: str) -> Iterator[Dataset]:
+    """Yield the rows of `read_images` one at a time; each file is read when its row is requested."""
     images, columns = _list_images(folder)
     schema = None
     for k, blob in enumerate(_read_images(folder, images)):
@@ -207,13 +202,7 @@ def _read_labels(folder: Path, images: list[_ImageFile]) -> dict[str, pa.Chunked
 
 
 def load_side_files(column: pa.ChunkedArray, folder: Path, name: str) -> pa.ChunkedArray:
-    """Return the images that a column of relative paths names, as struct<bytes, path>.
-
-    Raises
-    ------
-    DataError
-        A path leads out of `folder`, or its file is missing or damaged.
-    """
+    """Return the images that a column of relative paths names, as struct<bytes, path>."""
     blobs: list[dict[str, object] | None] = []
     for row, relative in enumerate(column.to_pylist()):
         if relative is None:

@@ -28,13 +28,6 @@ def read_meshes(path: Path, text_columns: Sequence[str] = ()) -> pa.Table:
     """Return the triangles of a mesh file, or of all mesh files of a folder in the order of their names.
 
     The columns are `mesh`, the file's name, and x0, y0, z0, ... z2.
-
-    Raises
-    ------
-    DataError
-        A file is damaged, holds no triangle, or leads out of the folder.
-    MissingExtraError
-        trimesh is not installed.
     """
     files = [inside(path, f.name) for f in mesh_files(path)] if path.is_dir() else [path]
     meshes = {file.name: _triangles(file.read_bytes(), file.name) for file in files}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 
 import pyarrow as pa
 import pyarrow.feather as feather
@@ -76,30 +75,29 @@ def rechunk(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting)
 
 
-class ParquetWriter:
-    """Writes chunks of a table as Parquet (zstd); the bytes depend on the rows, not on the chunks.
+class ParquetWriter(Writer):
+    """Writes chunks of a set as Parquet (zstd); the bytes depend on the rows, not on the chunks.
 
     Rows are gathered into groups of a fixed size, texts are written plainly (Parquet builds its own
     dictionaries by order of appearance), and no metadata of the source is kept.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._writer: pq.ParquetWriter | None = None
-        self._schema: pa.Schema | None = None
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self._file: pq.ParquetWriter | None = None
         self._waiting: list[pa.Table] = []
 
-    def __enter__(self) -> ParquetWriter:
-        return self
+    def write(self, chunk: Dataset) -> None:
+        """Append the rows of `chunk`."""
+        self.append(chunk.to_arrow())
 
-    def write(self, table: pa.Table) -> None:
+    def append(self, table: pa.Table) -> None:
         """Append the rows of `table`."""
         table = plain(table)
-        if self._schema is None:
-            self._schema = table.schema
-            self._writer = _open_file(self._path, table.schema)
-        self._waiting.append(table.cast(self._schema))
-        heavy = any(pa.types.is_struct(kind) for kind in self._schema.types)
+        if self._file is None:
+            self._file = _open_file(self.draft, table.schema)
+        self._waiting.append(table.cast(self._file.schema))
+        heavy = any(pa.types.is_struct(kind) for kind in self._file.schema.types)
         rows = GROUP_ROWS_OF_IMAGES if heavy else GROUP_ROWS
         if sum(table.num_rows for table in self._waiting) < rows:
             return
@@ -111,26 +109,20 @@ class ParquetWriter:
         self._waiting = [last]
 
     def _write_group(self, group: pa.Table) -> None:
-        assert self._writer is not None
+        assert self._file is not None
         # One chunk a column: page borders would else follow the borders of the chunks.
-        self._writer.write_table(group.combine_chunks(), row_group_size=max(1, group.num_rows))
+        self._file.write_table(group.combine_chunks(), row_group_size=max(1, group.num_rows))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close(complete=kind is None)
-
-    def close(self, *, complete: bool) -> None:
-        """Close the file, with the rows that wait for the last group if it is to be `complete`."""
-        if self._writer is None:
-            return
-        if complete and sum(table.num_rows for table in self._waiting):
+    def finish(self) -> None:
+        """Write the rows that wait for the last group."""
+        if sum(table.num_rows for table in self._waiting):
             self._write_group(pa.concat_tables(self._waiting))
-        self._writer.close()
-        self._writer = None
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 def _open_file(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
@@ -145,23 +137,3 @@ def _open_file(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         use_dictionary=True,
         write_statistics=True,
     )
-
-
-class ParquetSetWriter(Writer):
-    """Writes a set as one Parquet file."""
-
-    def __init__(self, target: Target) -> None:
-        super().__init__(target)
-        self._file = ParquetWriter(self.draft)
-
-    def write(self, chunk: Dataset) -> None:
-        """Append the rows of `chunk`."""
-        self._file.write(chunk.to_arrow())
-
-    def finish(self) -> None:
-        """Write the last rows."""
-        self._file.close(complete=True)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close(complete=False)

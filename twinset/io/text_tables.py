@@ -98,11 +98,6 @@ def read_csv(path: Path, text_columns: Sequence[str] = ()) -> pa.Table:
     An empty cell is a missing value, in every column. Whole numbers that are no quantities, such as
     "00123" or those too long for an exact number, stay texts. The file is UTF-8, with or without a byte
     order mark; cells are separated by commas, or by the tab, semicolon or bar of the header.
-
-    Raises
-    ------
-    DataError
-        The file is not UTF-8, rows differ in length, or a column has no name.
     """
     delimiter, names = _read_header(path)
     types = {name: pa.string() for name in text_columns if name in names}
@@ -226,11 +221,6 @@ def read_jsonl(path: Path, text_columns: Sequence[str] = ()) -> pa.Table:
     """Return the table in a file of one JSON object a line; `.gz` files are unpacked while they are read.
 
     A key that a row does not have is a missing value.
-
-    Raises
-    ------
-    DataError
-        A line is no JSON object, a key changes its type between rows, or the text is not UTF-8.
     """
     options = arrow_json.ReadOptions(block_size=_BLOCK)
     if _has_null_row(path):

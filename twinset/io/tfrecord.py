@@ -29,7 +29,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from operator import index
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -55,6 +55,11 @@ _LONG_NAMES = {"jpg": "jpeg", "tif": "tiff"}
 _BYTES, _FLOATS, _INTEGERS = 1, 2, 3  # field numbers of `tf.train.Feature`
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5  # wire types of protocol buffers
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
+# Features that are one column together; the first of them is there wherever the column has a value.
+_IMAGE_PARTS = ("encoded", "format", "height", "width", "filename")
+_SPAN_PARTS = ("start", "end", "label", "value")
+_BOX_PARTS = tuple(f"object/bbox/{side}" for side in _EDGES)
+_OBJECT_PARTS = (*_BOX_PARTS, "object/class/text", "object/class/label", "object/area")
 
 _Features = dict[str, Any]  # bytes, a list of bytes, or an array of numbers
 
@@ -183,13 +188,7 @@ def encode_example(features: Mapping[str, Any]) -> bytes:
 
 
 def decode_example(data: bytes) -> _Features:
-    """Return name -> values of a `tf.train.Example`: a list of bytes, or an array of numbers.
-
-    Raises
-    ------
-    ValueError
-        The bytes are no such message: other fields (a `SequenceExample` has some) would be lost.
-    """
+    """Return name -> values of a `tf.train.Example`: a list of bytes, or an array of numbers."""
     features: _Features = {}
     for part in _submessages(data):
         for entry in _submessages(part):
@@ -265,7 +264,7 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
     raise ValueError("a number breaks off")
 
 
-class TFRecordWriter(Writer):
+class TfrecordWriter(Writer):
     """Writes a set as one TFRecord file and counts the values that are rounded to float32."""
 
     losses: RoundTripLosses
@@ -277,14 +276,7 @@ class TFRecordWriter(Writer):
         self._classes: list[str] = []
 
     def write(self, chunk: Dataset) -> None:
-        """Append the rows of `chunk`.
-
-        Raises
-        ------
-        SchemaError
-            An integer does not fit 64 bits, two columns need one feature, or a set has boxes but no image
-            to measure them by.
-        """
+        """Append the rows of `chunk`."""
         table = plain(chunk.to_arrow())
         for position, field in enumerate(table.schema):
             if pa.types.is_temporal(field.type):  # as text, which includes nanoseconds
@@ -391,29 +383,16 @@ def _image_features(name: str, blob: Mapping[str, Any]) -> _Features:
 
 
 def _span_features(name: str, spans: Sequence[Mapping[str, Any]]) -> _Features:
-    features: _Features = {
-        f"{name}/{end}": np.array([span[end] for span in spans], np.int64)
-        for end in ("start", "end")
+    return {
+        f"{name}/start": np.array([span["start"] for span in spans], np.int64),
+        f"{name}/end": np.array([span["end"] for span in spans], np.int64),
+        f"{name}/label": [(span["label"] or "").encode() for span in spans],
+        f"{name}/value": [(span["value"] or "").encode() for span in spans],
     }
-    for key in ("label", "value"):
-        features[f"{name}/{key}"] = [(span[key] or "").encode() for span in spans]
-    return features
 
 
 def read_tfrecord(path: Path, text_columns: Sequence[str] = ()) -> pa.Table:
-    """Return the table in a TFRecord file; a feature that is absent from a record is a missing value.
-
-    Warns
-    -----
-    FormatLossWarning
-        Features of single objects, e.g. `image/object/difficult`, that are not read.
-
-    Raises
-    ------
-    DataError
-        A record is damaged or no `tf.train.Example`, a feature changes its type between records, or is a
-        list that is no column here.
-    """
+    """Return the table in a TFRecord file; a feature that is absent from a record is a missing value."""
     rows = []
     for number, data in enumerate(_read_records(path)):
         try:
@@ -438,42 +417,39 @@ class _ColumnBuilder:
         """Return the table, columns sorted by name."""
         images = [key.removesuffix("/encoded") for key in self.names if key.endswith("/encoded")]
         boxed = [image for image in images if f"{image}/object/bbox/xmin" in self.names]
-        own = ("encoded", "format", "height", "width", "filename")
         for image in images:
-            self._add(image, partial(_blob, column=image), BLOB, own)
+            self._add(image, image, _IMAGE_PARTS, _blob, BLOB)
+        has_json = False
         for key in self.names:
             column, _, part = key.rpartition("/")
             if part == "json" and boxed:
-                self._add(column, partial(_json_objects, key=key), pa.list_(OBJECT), (part,))
+                self._add(column, column, (part,), _json_objects, pa.list_(OBJECT))
+                has_json = True
             elif part == "start" and {f"{column}/end", f"{column}/label"} <= self.names.keys():
-                keys = ("start", "end", "label", "value")
-                self._add(column, partial(_spans, column=column), pa.list_(SPAN), keys)
-        parts = [f"object/bbox/{side}" for side in _EDGES]
-        parts += ["object/class/text", "object/class/label", "object/area"]
+                self._add(column, column, _SPAN_PARTS, _spans, pa.list_(SPAN))
         for image in boxed:
-            if any(
-                key.endswith("/json") for key in self.used
-            ):  # the same objects, and more of each
-                self.used.update(f"{image}/{part}" for part in parts)
+            if has_json:  # the same objects, and more of each
+                self.used.update(f"{image}/{part}" for part in _OBJECT_PARTS)
             else:
                 name = "objects" if image == boxed[0] else f"{image}/objects"
-                self._add(name, partial(_objects, image=image), pa.list_(OBJECT))
-                self.used.update(f"{image}/{part}" for part in parts)
+                self._add(name, image, (*_OBJECT_PARTS, "encoded"), _objects, pa.list_(OBJECT))
         self._add_plain_columns(tuple(f"{image}/object/" for image in boxed))
         return pa.table({key: self.columns[key] for key in sorted(self.columns)})
 
     def _add(
         self,
         column: str,
+        prefix: str,
+        parts: Sequence[str],
         cell: Callable[[_Features], Any],
         kind: pa.DataType,
-        parts: Sequence[str] = (),
     ) -> None:
-        """Add a column of the cells that are built from each record."""
+        """Add a column of cells that are built from the features `<prefix>/<part>` of each record."""
         cells = []
         for number, row in enumerate(self.rows):
             try:
-                cells.append(cell(row))
+                own = {part: row[f"{prefix}/{part}"] for part in parts if f"{prefix}/{part}" in row}
+                cells.append(cell(own) if parts[0] in own else None)
                 pa.array(cells[-1:], kind)
             except (ValueError, LookupError, TypeError, AttributeError, DataError) as error:
                 raise DataError(
@@ -483,7 +459,7 @@ class _ColumnBuilder:
                     allowed="those of an image, of objects or of spans, as twinset writes them",
                 ) from error
         self.columns[column] = pa.array(cells, kind)
-        self.used.update(f"{column}/{part}" for part in parts)
+        self.used.update(f"{prefix}/{part}" for part in parts)
 
     def _add_plain_columns(self, of_objects: tuple[str, ...]) -> None:
         unread = []
@@ -538,41 +514,33 @@ class _ColumnBuilder:
             ) from error
 
 
-def _blob(row: _Features, column: str) -> dict[str, Any] | None:
-    if f"{column}/encoded" not in row:
-        return None
-    (data,) = row[f"{column}/encoded"]
-    path = row.get(f"{column}/filename")
+def _blob(parts: _Features) -> dict[str, Any]:
+    (data,) = parts["encoded"]
+    path = parts.get("filename")
     return {"bytes": data, "path": path[0].decode() if path else None}
 
 
-def _json_objects(row: _Features, key: str) -> Any:
-    return json.loads(row[key][0]) if key in row else None
+def _json_objects(parts: _Features) -> Any:
+    return json.loads(parts["json"][0])
 
 
-def _spans(row: _Features, column: str) -> list[dict[str, Any]] | None:
-    if f"{column}/start" not in row:
-        return None
-    parts: list[Any] = [row[f"{column}/{key}"] for key in ("start", "end", "label")]
-    values: Any = row.get(f"{column}/value", [b""] * len(parts[0]))
+def _spans(parts: _Features) -> list[dict[str, Any]]:
+    values: Any = parts.get("value", [b""] * len(parts["start"]))
+    places = zip(parts["start"], parts["end"], parts["label"], values, strict=True)
     return [
         {"start": index(a), "end": index(b), "label": c.decode(), "value": v.decode() or None}
-        for a, b, c, v in zip(*parts, values, strict=True)
+        for a, b, c, v in places
     ]
 
 
-def _objects(row: _Features, image: str) -> list[dict[str, Any]] | None:
+def _objects(parts: _Features) -> list[dict[str, Any]]:
     """Return the objects of a record that another program wrote."""
-    prefix = f"{image}/object"
-    if f"{prefix}/bbox/xmin" not in row:
-        return None
-    header = read_image_header(bytes(row[f"{image}/encoded"][0]))
-    boxes = np.column_stack([np.asarray(row[f"{prefix}/bbox/{s}"], np.float64) for s in _EDGES])
+    header = read_image_header(bytes(parts["encoded"][0]))
+    boxes = np.column_stack([np.asarray(parts[f"object/bbox/{s}"], np.float64) for s in _EDGES])
     boxes *= [header.width, header.height, header.width, header.height]
-    numbers: Any = row.get(f"{prefix}/class/label", ())
-    names: Any = row.get(f"{prefix}/class/text", [str(one).encode() for one in numbers])
-    sizes = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    areas: Any = row.get(f"{prefix}/area", sizes)
+    numbers: Any = parts.get("object/class/label", ())
+    names: Any = parts.get("object/class/text", [str(one).encode() for one in numbers])
+    areas: Any = parts.get("object/area", (boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
     return [
         {"id": k, "category": name.decode(), "box": box.tolist(), "area": float(area)}
         for k, (name, box, area) in enumerate(zip(names, boxes, areas, strict=True), start=1)

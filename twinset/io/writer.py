@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -11,33 +12,20 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Schema
 from twinset.core.errors import DataError
 
-_MAX_LISTED = (
-    1_000  # row numbers of each loss in formats.json: enough to find them, small for 10^6 rows
-)
+# Row numbers of each loss in formats.json: enough to find them, small for 10^6 rows.
+_MAX_LISTED = 1_000
 _MAX_SHOWN = 5  # row numbers in a warning, which is one line on a screen
 
 ROW_EXCLUDED = "the row is left out"
 
 
 class Target(NamedTuple):
-    """Where and how a set is written.
+    """Where and how a set is written."""
 
-    Parameters
-    ----------
-    draft : Path
-        File or folder to write.
-    place : Path
-        Where the draft is moved when it is complete.
-    format : str
-        Name of the format.
-    escape_formulas : bool
-        In CSV, put an apostrophe before texts that a spreadsheet would run as a formula.
-    """
-
-    draft: Path
-    place: Path
-    format: str
-    escape_formulas: bool = False
+    draft: Path  # file or folder to write
+    place: Path  # where the draft is moved when it is complete
+    format: str  # its name
+    escape_formulas: bool = False  # in CSV, with an apostrophe before what a spreadsheet would run
 
 
 class Writer(ABC):
@@ -77,26 +65,13 @@ class StreamedSchema:
         self._levels: dict[str, set[str]] = {}
 
     def add(self, chunk: Dataset) -> None:
-        """Add the levels of a chunk.
+        """Add the levels that occur in a chunk; raise DataError if its columns are not those before."""
+        self.add_schema(chunk.schema, lambda name: chunk.codes(name)[1])
 
-        Raises
-        ------
-        DataError
-            Its columns are not those of the first chunk.
-        """
-        self._check(chunk.schema)
-        for field in chunk.schema.fields:
-            if field.levels is not None:
-                self._levels.setdefault(field.name, set()).update(chunk.codes(field.name)[1])
-
-    def add_schema(self, schema: Schema) -> None:
+    def add_schema(
+        self, schema: Schema, levels_of: Callable[[str], Sequence[str]] | None = None
+    ) -> None:
         """Add the levels of a schema that `schema` returned for another part of the stream."""
-        self._check(schema)
-        for field in schema.fields:
-            if field.levels is not None:
-                self._levels.setdefault(field.name, set()).update(field.levels)
-
-    def _check(self, schema: Schema) -> None:
         self.first = self.first or schema
         if schema.names != self.first.names:
             raise DataError(
@@ -105,6 +80,10 @@ class StreamedSchema:
                 allowed=", ".join(self.first.names[:30]),
                 todo="deliver the rows of each step as a set of its own (deliver.include: synthetic)",
             )
+        for field in schema.fields:
+            if field.levels is not None:
+                levels = levels_of(field.name) if levels_of else field.levels
+                self._levels.setdefault(field.name, set()).update(levels)
 
     def schema(self) -> Schema:
         """Return the schema with only the levels that occurred: others may be personal."""
@@ -117,13 +96,7 @@ class StreamedSchema:
 
 
 class RoundTripLosses:
-    """Counts what does not come back from the files of one set, by row number, never with content.
-
-    Parameters
-    ----------
-    format : str
-        The format that the set is written in.
-    """
+    """Counts what does not come back from the files of one set, by row number, never with content."""
 
     def __init__(self, format: str) -> None:  # noqa: A002
         self.format = format

@@ -32,29 +32,28 @@ class Recipe(Section):
     Its paths are relative to `base`; deliveries are written below `home`.
     """
 
-    name: Name = Field(
-        description="Name of the synthetic set in the catalogue.", examples=["card-fraud"]
-    )
-    seed: int = Field(default=0, ge=0, description="Decides every random draw of the run.")
-    brief: Brief = Field(description="The request.")
-    source: Source | None = Field(
-        default=None, description="The real set; none for a recipe that only draws by rules."
-    )
-    split: Split = Field(default_factory=Split, description="How the holdout is drawn.")
-    assets: dict[str, str] = Field(
-        default_factory=dict,
-        description="Name -> path of a data file, or a folder of images, for components.",
-    )
-    generate: list[GenerateStep] = Field(
-        default_factory=list, description="Steps that draw new rows."
-    )
-    augment: list[AugmentStep] = Field(
-        default_factory=list,
-        description="Steps that vary real train rows, or rows of an earlier step.",
-    )
-    evaluate: Evaluate = Field(default_factory=Evaluate, description="How it is measured.")
-    report: ReportSpec = Field(default_factory=ReportSpec, description="What the report may show.")
-    deliver: Deliver = Field(default_factory=Deliver, description="Where the results go.")
+    name: Name = Field(examples=["card-fraud"])
+    """Name of the synthetic set in the catalogue."""
+    seed: int = Field(default=0, ge=0)
+    """Decides every random draw of the run."""
+    brief: Brief
+    """The request."""
+    source: Source | None = None
+    """The real set; none for a recipe that only draws by rules."""
+    split: Split = Field(default_factory=Split)
+    """How the holdout is drawn."""
+    assets: dict[str, str] = Field(default_factory=dict)
+    """Name -> path of a data file, or a folder of images, for components."""
+    generate: list[GenerateStep] = Field(default_factory=list)
+    """Steps that draw new rows."""
+    augment: list[AugmentStep] = Field(default_factory=list)
+    """Steps that vary real train rows, or rows of an earlier step."""
+    evaluate: Evaluate = Field(default_factory=Evaluate)
+    """How it is measured."""
+    report: ReportSpec = Field(default_factory=ReportSpec)
+    """What the report may show."""
+    deliver: Deliver = Field(default_factory=Deliver)
+    """Where the results go."""
 
     _base: Path = PrivateAttr(default=Path())
     _home: Path = PrivateAttr(default=Path())
@@ -197,11 +196,6 @@ def recipe_schema() -> dict[str, Any]:
 
 def file_schema(use: str) -> dict[str, Any]:
     """Return the JSON Schema of a file of settings for a generator.
-
-    Raises
-    ------
-    RecipeError
-        There is no such generator, or it reads no such file.
 
     Examples
     --------

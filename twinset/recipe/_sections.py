@@ -25,7 +25,9 @@ _SHARE_TOLERANCE = 0.01  # published shares are rounded to percent and need not 
 class Section(BaseModel):
     """Part of a recipe: frozen, strict about types, closed to unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 def fault(text: str) -> PydanticCustomError:
@@ -85,27 +87,24 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Brief(Section):
     """The request: the task, its target, and how many rows of which label."""
 
-    purpose: str = Field(default="", description="Purpose of the data, in free words.")
+    purpose: str = ""
+    """Purpose of the data, in free words."""
     task: Literal[
         "classification", "regression", "detection", "segmentation", "intent", "entities", "other"
-    ] = Field(default="other", description="Task of the models that are trained on the data.")
-    modality: Literal["table", "image", "text"] | None = Field(
-        default=None, description="Kind of the records; inferred from the columns when not given."
-    )
-    target: str | None = Field(default=None, description="Column to predict.", examples=["Class"])
-    positive: Label | None = Field(
-        default=None, description="Label of the target that counts as positive.", examples=[1]
-    )
-    want: dict[str, Rows] = Field(
-        default_factory=dict,
-        description="Label of the target -> its number of rows in the finished train set.",
-        examples=[{"1": 5000}],
-    )
+    ] = "other"
+    """Task of the models that are trained on the data."""
+    modality: Literal["table", "image", "text"] | None = None
+    """Kind of the records; inferred from the columns when not given."""
+    target: str | None = Field(default=None, examples=["Class"])
+    """Column to predict."""
+    positive: Label | None = Field(default=None, examples=[1])
+    """Label of the target that counts as positive."""
+    want: dict[str, Rows] = Field(default_factory=dict, examples=[{"1": 5000}])
+    """Label of the target -> its number of rows in the finished train set."""
     population: dict[str, dict[str, Share]] = Field(
-        default_factory=dict,
-        description="Column -> {level: share}: the true shares in the population.",
-        examples=[{"sex": {"F": 0.51, "M": 0.49}}],
+        default_factory=dict, examples=[{"sex": {"F": 0.51, "M": 0.49}}]
     )
+    """Column -> {level: share}: the true shares in the population."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -122,24 +121,19 @@ class Brief(Section):
 class Split(Section):
     """How the holdout is drawn before anything is fitted."""
 
-    by: Literal["stratified", "time", "group", "given"] = Field(
-        default="stratified",
-        description="Keep label shares; latest rows; whole groups; a given column.",
-    )
-    on: str | None = Field(
-        default=None, description="Column that decides the split.", examples=["Time"]
-    )
-    holdout_fraction: float = Field(
-        default=0.2, gt=0, lt=1, description="Share of the rows in the holdout."
-    )
+    by: Literal["stratified", "time", "group", "given"] = "stratified"
+    """Keep label shares; latest rows; whole groups; a given column."""
+    on: str | None = Field(default=None, examples=["Time"])
+    """Column that decides the split."""
+    holdout_fraction: float = Field(default=0.2, gt=0, lt=1)
+    """Share of the rows in the holdout."""
 
 
 class ReportSpec(Section):
     """Content of the report beside the verdicts."""
 
-    show_real_rows: bool = Field(
-        default=False, description="Whether real rows may be shown as examples."
-    )
+    show_real_rows: bool = False
+    """Whether real rows may be shown as examples."""
 
 
 def _parquet_only() -> list[Format]:
@@ -149,17 +143,12 @@ def _parquet_only() -> list[Format]:
 class Deliver(Section):
     """Folder, formats and content of the delivery."""
 
-    to: str | None = Field(
-        default=None,
-        description="Folder, in the working folder or absolute; by default out/<recipe name>.",
-    )
-    formats: list[Format] = Field(
-        default_factory=_parquet_only, min_length=1, description="Data formats to write."
-    )
-    include: Literal["synthetic", "training_set"] = Field(
-        default="synthetic",
-        description="Only the synthetic rows, or also a train set of real and synthetic rows.",
-    )
+    to: str | None = None
+    """Folder, in the working folder or absolute; by default out/<recipe name>."""
+    formats: list[Format] = Field(default_factory=_parquet_only, min_length=1)
+    """Data formats to write."""
+    include: Literal["synthetic", "training_set"] = "synthetic"
+    """Only the synthetic rows, or also a train set of real and synthetic rows."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -207,43 +196,42 @@ RuleEntry = Annotated[dict[str, Any], BeforeValidator(_rule)]
 class ColumnSpec(Section):
     """Declaration of one column; what is not declared is inferred."""
 
-    kind: columns.Kind | None = Field(default=None, description="Kind of the values.")
-    role: columns.Role | None = Field(default=None, description="Role of the column.")
-    nullable: bool | None = Field(default=None, description="Whether values may be missing.")
-    decimals: int | None = Field(default=None, ge=0, le=30, description="Digits after the point.")
-    description: str | None = Field(default=None, description="Free words for readers.")
+    kind: columns.Kind | None = None
+    """Kind of the values."""
+    role: columns.Role | None = None
+    """Role of the column."""
+    nullable: bool | None = None
+    """Whether values may be missing."""
+    decimals: int | None = Field(default=None, ge=0, le=30)
+    """Digits after the point."""
+    description: str | None = None
+    """Free words for readers."""
     aggregate: AggregateEntry | None = Field(
-        default=None,
-        description="Definition of a velocity feature; it is computed, never interpolated.",
-        examples=[{"of": "amount", "how": "sum", "by": "card", "over": "7d"}],
+        default=None, examples=[{"of": "amount", "how": "sum", "by": "card", "over": "7d"}]
     )
+    """Definition of a velocity feature; it is computed, never interpolated."""
 
 
 class LabelSpec(Section):
     """Declaration of one label."""
 
-    definition: str = Field(default="", description="Meaning of the label.")
-    parent: Label | None = Field(default=None, description="The broader label above it.")
+    definition: str = ""
+    """Meaning of the label."""
+    parent: Label | None = None
+    """The broader label above it."""
 
 
 class TilesSpec(Section):
     """How large images are cut into tiles, before all other steps."""
 
-    size: int | list[int] = Field(
-        default=640,
-        description="Side of the tiles in pixels, or height and width.",
-        examples=[512, [512, 768]],
-    )
-    overlap: int = Field(
-        default=64, ge=0, description="Smallest overlap of adjacent tiles in pixels."
-    )
-    min_visible_fraction: float = Field(
-        default=0.1,
-        ge=0,
-        le=1,
-        description="Objects with a smaller visible share on a tile are removed from its map and labels.",
-    )
-    keep_empty: bool = Field(default=True, description="Whether tiles without objects are kept.")
+    size: int | list[int] = Field(default=640, examples=[512, [512, 768]])
+    """Side of the tiles in pixels, or height and width."""
+    overlap: int = Field(default=64, ge=0)
+    """Smallest overlap of adjacent tiles in pixels."""
+    min_visible_fraction: float = Field(default=0.1, ge=0, le=1)
+    """Objects with a smaller visible share on a tile are removed from its map and labels."""
+    keep_empty: bool = True
+    """Whether tiles without objects are kept."""
 
     @model_validator(mode="after")
     def _is_tiling(self) -> Self:
@@ -270,46 +258,26 @@ class TilesSpec(Section):
 class Source(Section):
     """The real set: its place, licence, columns, labels and rules."""
 
-    name: Name | None = Field(default=None, description="Name in the catalogue.", examples=["ulb"])
-    fetch: str | None = Field(
-        default=None,
-        description="Name of a public set; see: twinset fetch.",
-        examples=["ulb-creditcard"],
-    )
-    path: str | None = Field(
-        default=None,
-        description="File or folder, relative to the recipe; after --set, to the working folder.",
-        examples=["data/claims.csv"],
-    )
-    set_: str | None = Field(
-        default=None,
-        alias="set",
-        description="Registered set, name or name@version.",
-        examples=["ulb@1"],
-    )
-    on_fault: Literal["stop", "skip"] = Field(
-        default="stop",
-        description="Whether faulty files, boxes and spans end the run, or are left out and noted.",
-    )
-    tiles: TilesSpec | None = Field(
-        default=None,
-        description="Cut of large images into tiles; they stay whole when not given.",
-        examples=[{"size": 640, "overlap": 64}],
-    )
-    licence: Licence = Field(
-        default=NOT_STATED,
-        description="SPDX expression.",
-        examples=["CC-BY-4.0", "LicenseRef-contract"],
-    )
-    provenance: dict[str, Any] = Field(
-        default_factory=dict, description="Citation, address and the like, for the card."
-    )
+    name: Name | None = Field(default=None, examples=["ulb"])
+    """Name in the catalogue."""
+    fetch: str | None = Field(default=None, examples=["ulb-creditcard"])
+    """Name of a public set; see: twinset fetch."""
+    path: str | None = Field(default=None, examples=["data/claims.csv"])
+    """File or folder, relative to the recipe; after --set, to the working folder."""
+    set_: str | None = Field(default=None, alias="set", examples=["ulb@1"])
+    """Registered set, name or name@version."""
+    on_fault: Literal["stop", "skip"] = "stop"
+    """Whether faulty files, boxes and spans end the run, or are left out and noted."""
+    tiles: TilesSpec | None = Field(default=None, examples=[{"size": 640, "overlap": 64}])
+    """Cut of large images into tiles; they stay whole when not given."""
+    licence: Licence = Field(default=NOT_STATED, examples=["CC-BY-4.0", "LicenseRef-contract"])
+    """SPDX expression."""
+    provenance: dict[str, Any] = Field(default_factory=dict)
+    """Citation, address and the like, for the card."""
     schema_: dict[str, ColumnSpec] = Field(
-        default_factory=dict,
-        alias="schema",
-        description="Column -> its declaration, only where it differs from what is inferred.",
-        examples=[{"Time": {"role": "time"}}],
+        default_factory=dict, alias="schema", examples=[{"Time": {"role": "time"}}]
     )
+    """Column -> its declaration, only where it differs from what is inferred."""
     rules: list[RuleEntry] = Field(
         default_factory=list,
         description=f"Rules of every row, real or synthetic; kinds: {', '.join(RULE_KINDS)}.",
@@ -322,9 +290,9 @@ class Source(Section):
     )
     labels: dict[str, dict[str, LabelSpec]] = Field(
         default_factory=dict,
-        description="Column -> its closed list of labels, each with definition and parent.",
         examples=[{"Class": {"0": {"definition": "genuine"}, "1": {"definition": "fraud"}}}],
     )
+    """Column -> its closed list of labels, each with definition and parent."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -343,11 +311,6 @@ class Source(Section):
         """Return the fields of `schema` that the recipe declares, as it declares them.
 
         Aggregates that are no column yet are not among them: see `new_aggregates`.
-
-        Raises
-        ------
-        SchemaError
-            A declared column does not exist.
         """
         new = self.new_aggregates(schema)
         declared = [c for c in dict.fromkeys([*self.schema_, *self.labels]) if c not in new]

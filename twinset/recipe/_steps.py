@@ -16,31 +16,29 @@ from twinset.registry import build, component_names
 class CountSpec(Section):
     """Number of rows under one condition."""
 
-    where: Conditions = Field(description="Condition of these rows.")
-    rows: Rows = Field(description="Number of rows.")
+    where: Conditions
+    """Condition of these rows."""
+    rows: Rows
+    """Number of rows."""
 
 
 class CoverSpec(Section):
     """Conditions of which every combination shall occur."""
 
     factors: dict[str, list[str]] = Field(
-        min_length=1,
-        description="Column -> its levels.",
-        examples=[{"light": ["day", "night"], "weather": ["clear", "fog"]}],
+        min_length=1, examples=[{"light": ["day", "night"], "weather": ["clear", "fog"]}]
     )
-    strength: int = Field(
-        default=2, ge=1, le=3, description="Every level, every pair, every triple."
-    )
-    at_least: int = Field(
-        default=1, ge=1, description="Smallest number of rows of each combination."
-    )
-    most: int | None = Field(default=None, ge=1, description="Largest number of rows.")
-    forbidden: list[dict[str, str]] = Field(
-        default_factory=list, description="Combinations that never occur."
-    )
-    beyond_real: bool = Field(
-        default=False, description="Whether combinations in the real train rows count as covered."
-    )
+    """Column -> its levels."""
+    strength: int = Field(default=2, ge=1, le=3)
+    """Every level, every pair, every triple."""
+    at_least: int = Field(default=1, ge=1)
+    """Smallest number of rows of each combination."""
+    most: int | None = Field(default=None, ge=1)
+    """Largest number of rows."""
+    forbidden: list[dict[str, str]] = Field(default_factory=list)
+    """Combinations that never occur."""
+    beyond_real: bool = False
+    """Whether combinations in the real train rows count as covered."""
     predictions: str | None = Field(
         default=None,
         min_length=1,
@@ -48,29 +46,23 @@ class CoverSpec(Section):
         "combinations on which the model errs come first.",
         examples=["predictions.csv"],
     )
-    correct: str = Field(
-        default="correct", description="Column of the predictions: true or false, 1 or 0."
-    )
-    least: int | None = Field(
-        default=None,
-        ge=1,
-        description="Smallest number of rows: those beyond the plan are where the model errs, or even.",
-    )
+    correct: str = "correct"
+    """Column of the predictions: true or false, 1 or 0."""
+    least: int | None = Field(default=None, ge=1)
+    """Smallest number of rows: those beyond the plan are where the model errs, or even."""
 
 
 class ComponentStep(Section):
     """Keys that generate and augment steps share."""
 
-    use: str = Field(description="Name of the component; see: twinset list.")
-    name: Name | None = Field(
-        default=None, description="Name of the step; by default the last word of `use`."
-    )
-    where: Conditions | None = Field(
-        default=None, description="Condition of the drawn, or varied, rows."
-    )
-    with_: dict[str, Any] = Field(
-        default_factory=dict, alias="with", description="Settings; see: twinset show NAME."
-    )
+    use: str
+    """Name of the component; see: twinset list."""
+    name: Name | None = None
+    """Name of the step; by default the last word of `use`."""
+    where: Conditions | None = None
+    """Condition of the drawn, or varied, rows."""
+    with_: dict[str, Any] = Field(default_factory=dict, alias="with")
+    """Settings; see: twinset show NAME."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -81,17 +73,12 @@ class ComponentStep(Section):
 class GenerateStep(ComponentStep):
     """Draw new rows from a generator."""
 
-    rows: Rows | None = Field(
-        default=None,
-        description="Number of rows; by default those of the brief, else as many as real.",
-    )
-    counts: list[CountSpec] = Field(
-        default_factory=list, description="Numbers of rows under several conditions; replaces rows."
-    )
-    cover: CoverSpec | None = Field(
-        default=None,
-        description="As few rows as have every combination of these conditions; replaces rows.",
-    )
+    rows: Rows | None = None
+    """Number of rows; by default those of the brief, else as many as real."""
+    counts: list[CountSpec] = Field(default_factory=list)
+    """Numbers of rows under several conditions; replaces rows."""
+    cover: CoverSpec | None = None
+    """As few rows as have every combination of these conditions; replaces rows."""
 
     @property
     def follows_brief(self) -> bool:
@@ -113,19 +100,16 @@ class GenerateStep(ComponentStep):
 class AugmentStep(ComponentStep):
     """Vary real train rows, or rows of an earlier step."""
 
-    of: Name | None = Field(
-        default=None,
-        description="Step whose rows are varied; by default the real train rows are.",
-    )
+    of: Name | None = None
+    """Step whose rows are varied; by default the real train rows are."""
     replace: bool = Field(
         default=False,
         description="Whether the varied rows replace those of `of`, which are then neither measured nor "
         "delivered.",
     )
 
-    copies: int = Field(
-        default=1, ge=1, le=10_000, description="Number of varied rows of each row."
-    )
+    copies: int = Field(default=1, ge=1, le=10_000)
+    """Number of varied rows of each row."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -137,20 +121,21 @@ class AugmentStep(ComponentStep):
 class MetricUse(Section):
     """One metric with its settings."""
 
-    use: str = Field(description="Name of a metric; see: twinset list.")
-    with_: dict[str, Any] = Field(
-        default_factory=dict, alias="with", description="Settings; see: twinset show NAME."
-    )
+    use: str
+    """Name of a metric; see: twinset list."""
+    with_: dict[str, Any] = Field(default_factory=dict, alias="with")
+    """Settings; see: twinset show NAME."""
 
 
 class GateSpec(Section):
     """Bounds of a metric for the run to pass."""
 
-    max: float | None = Field(default=None, description="Largest value that passes.")
-    min: float | None = Field(default=None, description="Smallest value that passes.")
-    of: Literal["value", "difference"] = Field(
-        default="value", description="The metric's value, or its difference from real rows."
-    )
+    max: float | None = None
+    """Largest value that passes."""
+    min: float | None = None
+    """Smallest value that passes."""
+    of: Literal["value", "difference"] = "value"
+    """The metric's value, or its difference from real rows."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -187,25 +172,17 @@ def _embedders(value: Any) -> Any:
 class Evaluate(Section):
     """How the synthetic rows are measured, and the gates of the run."""
 
-    metrics: Annotated[list[MetricUse] | None, BeforeValidator(_metric_uses)] = Field(
-        default=None, description="'default' (all that suit the columns), or a list of metrics."
-    )
+    metrics: Annotated[list[MetricUse] | None, BeforeValidator(_metric_uses)] = None
+    """'default' (all that suit the columns), or a list of metrics."""
     gates: dict[str, GateSpec] = Field(
-        default_factory=dict,
-        description="Metric -> bounds; a run that misses a gate ends with exit code 3.",
-        examples=[{"privacy.exact_copies": {"max": 0}}],
+        default_factory=dict, examples=[{"privacy.exact_copies": {"max": 0}}]
     )
-    allow_leaks: list[LeakKind] = Field(
-        default_factory=list,
-        description="Kinds of leakage between holdout and train rows that are reported, not refused.",
-        examples=[["group"]],
-    )
+    """Metric -> bounds; a run that misses a gate ends with exit code 3."""
+    allow_leaks: list[LeakKind] = Field(default_factory=list, examples=[["group"]])
+    """Kinds of leakage between holdout and train rows that are reported, not refused."""
 
-    attacks: list[Literal["shadow"]] = Field(
-        default_factory=list,
-        description="Attacks that refit the generator many times.",
-        examples=[["shadow"]],
-    )
+    attacks: list[Literal["shadow"]] = Field(default_factory=list, examples=[["shadow"]])
+    """Attacks that refit the generator many times."""
 
     embedder: Annotated[
         list[str],

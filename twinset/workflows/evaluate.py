@@ -16,9 +16,9 @@ from twinset.generation.refit import refit_from_note
 from twinset.ingest.input_table import (
     label_beside_texts,
     open_table,
+    reduce_to_texts,
     same_columns,
 )
-from twinset.ingest.text_columns import reduce_to_texts
 from twinset.measurement.leakage import check_allowed, require_clean_sets
 from twinset.measurement.leakage.row_overlap import count_copied_rows, note_copied_rows
 from twinset.measurement.notes import note_images, note_kept_values, note_rules, note_single_label

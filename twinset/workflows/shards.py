@@ -21,8 +21,7 @@ from twinset.generation.run_step import check_brief, open_part, refuse_leaks
 from twinset.generation.step import GenerationStep, OpenStep
 from twinset.ingest.real_data import register_real, register_split
 from twinset.io.files import sha256_of, write_text
-from twinset.io.vision.shard_folder import ShardFolder
-from twinset.io.vision.shards import ROWS_A_SHARD
+from twinset.io.vision.shards import ROWS_A_SHARD, ShardFolder
 from twinset.recipe import AugmentStep, Recipe, load_recipe
 from twinset.workflows.step_addresses import address, candidate_address, step_addresses
 

@@ -173,7 +173,7 @@ def test_sizes_must_agree(tmp_path: Path) -> None:
         read_dataset(tmp_path / "c")
     wrong = encode_lossless(np.zeros((30, 41), np.uint16))
     lay_out(tmp_path / "m", {"images/a.png": PNG, "masks/a.png": wrong})
-    with pytest.raises(DataError, match=r"masks/a.png: it is 41 x 30, its image 40 x 30"):
+    with pytest.raises(DataError, match=r"masks/a.png: its id map is 41 x 30, its image 40 x 30"):
         read_dataset(tmp_path / "m")
 
 

@@ -13,11 +13,13 @@ from twinset.core.data.schema import BLOB, OBJECT, Field, Label, Schema, Taxonom
 from twinset.core.errors import DataError
 from twinset.core.image.codec import decode_ids, encode_lossless
 from twinset.io import read_dataset, write_dataset
-from twinset.io.vision.samples import new_object
+from twinset.io.image_header import ImageHeader
+from twinset.io.vision.samples import Sample
 
 cv2 = pytest.importorskip("cv2")
 
 PNG = encode_lossless(np.zeros((30, 40, 3), np.uint8))
+new_object = Sample("a.png", PNG, ImageHeader(30, 40, 1)).new_object
 CATEGORY = {"id": 0, "name": "cell"}
 GOOD = {"id": 1, "image_id": 5, "category_id": 0, "bbox": [1, 1, 5, 5]}
 

@@ -7,24 +7,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from twinset.core.errors import DataError
 from twinset.io.faults import Faults
 from twinset.io.text.rows import (
     RoundTrip,
     Row,
+    Tagged,
     TextColumns,
     TextRows,
     TextWriter,
     check_label,
     read_utf8,
+    rows_of_tags,
 )
-from twinset.io.text.spans import span_at
 from twinset.io.text.tokens import (
     Scheme,
     fit_spans,
     gaps_of,
     joined,
-    runs_of,
-    scheme_of,
+    spans_of,
     split_tag,
     tags_of,
     tokens_of,
@@ -100,14 +101,12 @@ class _Sentence:
         self.tags.append(tag)
         self.lines.append(line)
 
-    def to_row(self, scheme: Scheme) -> tuple[Row, list[tuple[int, str]]]:
-        """Return the row, and (token, fault) of its tags."""
-        if not self.words:
-            return Row(self.comment_text, [], self.cells, self.line), []
+    def tagged(self, name: str) -> Tagged:
+        """Return the row with its tokens and tags; `name` is that of the file."""
         text, places = joined(self.words, [*self.gaps[:-1], self.gaps[-1] * self.has_end])
-        runs, faults = runs_of(self.tags, scheme)
-        spans = [span_at(text, places[a][0], places[b - 1][1], label) for a, b, label in runs]
-        return Row(text, spans, self.cells, self.line), faults
+        row = Row(text if self.words else self.comment_text, [], self.cells, self.line)
+        line = [f"{name}, line {number}" for number in self.lines]
+        return Tagged(row, places, self.tags, line.__getitem__, self.is_damaged)
 
 
 def sniff_conll(path: Path) -> Path | None:
@@ -139,22 +138,17 @@ def read_conll(path: Path, faults: Faults) -> TextRows:
     return _read(path, faults, is_conllu=False)
 
 
+read_bilou = read_conll
+
+
 def read_conllu(path: Path, faults: Faults) -> TextRows:
     """Return the texts of a file with the ten columns of CoNLL-U; tags are ``NER=`` in the last one."""
     return _read(path, faults, is_conllu=True)
 
 
 def _read(path: Path, faults: Faults, *, is_conllu: bool) -> TextRows:
-    sentences = list(_sentences(read_utf8(path), path.name, faults, is_conllu))
-    scheme = scheme_of(sentence.tags for sentence in sentences)
-    rows = []
-    for sentence in sentences:
-        row, found = sentence.to_row(scheme)
-        for token, fault in found:
-            faults.add(f"{path.name}, line {sentence.lines[token]}", fault)
-        if not found and not sentence.is_damaged:
-            rows.append(row)
-    return TextRows(rows)
+    sentences = _sentences(read_utf8(path), path.name, faults, is_conllu)
+    return TextRows(rows_of_tags([one.tagged(path.name) for one in sentences], faults))
 
 
 def _sentences(text: str, name: str, faults: Faults, is_conllu: bool) -> Iterator[_Sentence]:
@@ -173,28 +167,28 @@ def _sentences(text: str, name: str, faults: Faults, is_conllu: bool) -> Iterato
         if comment:
             sentence.add_comment(comment[1], unescaped(comment[2]))
         elif not (is_conllu and line.startswith("#")):
-            fault = _add_line(sentence, line, number, is_conllu)
-            if fault:
+            try:
+                _add_line(sentence, line, number, is_conllu)
+            except DataError as error:
                 sentence.is_damaged = True
-                faults.add(f"{name}, line {number}", fault)
+                faults.add(f"{name}, line {number}", str(error))
 
 
-def _add_line(sentence: _Sentence, line: str, number: int, is_conllu: bool) -> str:
-    """Append the token of a line; return what is wrong with the line."""
+def _add_line(sentence: _Sentence, line: str, number: int, is_conllu: bool) -> None:
+    """Append the token of a line."""
     columns = line.split("\t") if "\t" in line else line.split()
     if is_conllu:
         if len(columns) != 10:
-            return f"it has {len(columns)} columns; allowed: 10, separated by tabulators"
+            raise DataError(f"it has {len(columns)} columns", allowed="10, separated by tabulators")
         if columns[0].isdecimal():  # neither a range of words (1-2) nor an empty node (1.1)
             found = _ENTITY.search(columns[9])
             tag = unescaped(found[1]) if found else "O"
             sentence.add_token(columns[1], tag, columns[9], number)
-        return ""
+        return
     if len(columns) < 2 or not columns[0] or not columns[-1]:
-        return "it has one column; allowed: a token, and a tag behind it"
+        raise DataError("it has one column", allowed="a token, and a tag behind it")
     misc = next((column for column in columns[1:-1] if _SPACING.match(column)), "")
     sentence.add_token(columns[0], columns[-1], misc, number)
-    return ""
 
 
 class ConllWriter(TextWriter):
@@ -239,9 +233,11 @@ class ConllWriter(TextWriter):
             else:
                 lines.append("\t".join([word, "|".join(gaps) or "_", tag]))
         self._stream.write("\n".join(lines) + "\n\n")
-        places = [(tokens[a][0], tokens[b - 1][1], label) for a, b, label in fit.runs]
-        spans = [span_at(row.text, *place) for place in places]
+        spans = spans_of(row.text, tokens, fit.runs)
         return RoundTrip(Row(row.text, spans, cells), {"spans": fit.losses()})
+
+
+BilouWriter = ConlluWriter = ConllWriter
 
 
 def _is_key(name: str) -> bool:

@@ -11,22 +11,14 @@ from twinset.core.errors import DataError, needs_extra, without_values
 from twinset.io.faults import Faults
 from twinset.io.text.rows import RoundTrip, Row, TextColumns, TextRows, TextWriter, check_label
 from twinset.io.text.spans import LABEL, span_at
-from twinset.io.text.tokens import Place, Run, fit_spans, gaps_of, tokens_of
+from twinset.io.text.tokens import Place, Run, fit_spans, gaps_of, spans_of, tokens_of
 
 _GROUP = "sc"  # the group that spaCy's own categoriser of spans reads
 _CELLS = "twinset"
 
 
-def read_docbin(file: Path, faults: Faults) -> TextRows:
-    """Return the texts of a DocBin; the category of a text with exactly one is its class.
-
-    Raises
-    ------
-    MissingExtraError
-        spaCy is not installed.
-    DataError
-        The file is no DocBin.
-    """
+def read_spacy(file: Path, faults: Faults) -> TextRows:
+    """Return the texts of a DocBin; the category of a text with exactly one is its class."""
     spacy = _spacy()
     rows, label = list[Row](), ""
     try:
@@ -54,7 +46,7 @@ def _row(doc: Any) -> tuple[Row, str]:
     return Row(doc.text, places, cells), name if len(chosen) == 1 else ""
 
 
-class DocBinWriter(TextWriter):
+class SpacyWriter(TextWriter):
     """Writes texts with entities, spans that share tokens in the group ``sc``, and classes as categories.
 
     All documents are in memory until the end, as the file is written at once.
@@ -87,7 +79,7 @@ class DocBinWriter(TextWriter):
         stored = {"label": self._label, "cells": cells}
         doc.user_data[_CELLS] = json.dumps(stored, ensure_ascii=False, sort_keys=True)
         self._docs.append((doc, chosen))
-        back = [span_at(doc.text, places[a][0], places[b - 1][1], label) for a, b, label in every]
+        back = spans_of(doc.text, places, every)
         reasons = {"spans": fit.losses(holds_overlapping=True)}
         return RoundTrip(Row(doc.text, back, row.cells), reasons)
 

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from twinset.core.errors import DataError, SchemaError
+from twinset.core.errors import DataError
 from twinset.io.faults import Faults
-from twinset.io.text.rows import RoundTrip, Row, TextColumns, TextRows, TextWriter, cells_of
-from twinset.io.text.spans import TEXT, span_at
-from twinset.io.text.tokens import Place, fit_spans, joined, runs_of, scheme_of, tags_of, tokens_of
+from twinset.io.text.rows import (
+    RoundTrip,
+    Row,
+    Tagged,
+    TextColumns,
+    TextRows,
+    TextWriter,
+    cells_of,
+    rows_of_tags,
+)
+from twinset.io.text.spans import TEXT
+from twinset.io.text.tokens import Place, fit_spans, joined, spans_of, tags_of, tokens_of
 
 ROWS, FEATURES = "rows.jsonl", "features.json"
 TOKENS, TAGS, STARTS = "tokens", "ner_tags", "starts"
@@ -45,64 +53,40 @@ def read_tokens(file: Path, faults: Faults) -> TextRows:
 
     Numbers are named by `features.json` (or `dataset_info.json`) beside the file. If a row has no
     `text` and `starts`, its tokens are separated by one blank.
-
-    Raises
-    ------
-    DataError
-        Tags are numbers, and no file names them.
     """
     lines = list(_lines(file, faults))
     key = _tag_key([*dict.fromkeys(k for _, row in lines for k in row)])
     names = _tag_names(file.parent, key)
-    tagged = list[_Tagged]()
+    tagged = list[Tagged]()
     for line, values in lines:
-        found = _tagged(values, key, names, line)
-        if isinstance(found, str):
-            faults.add(f"{file.name}, line {line}", found)
-        else:
-            tagged.append(found)
-    scheme, rows = scheme_of(one.tags for one in tagged), list[Row]()
-    for one in tagged:
-        runs, wrong = runs_of(one.tags, scheme)
-        for token, fault in wrong:
-            faults.add(f"{file.name}, line {one.row.line}, token {token}", fault)
-        row, places = one.row, one.places
-        row.spans = [span_at(row.text, places[a][0], places[b - 1][1], at) for a, b, at in runs]
-        if not wrong:
-            rows.append(row)
-    return TextRows(rows)
+        if not names and values.get(key) and _is_list_of(values[key], int):
+            raise DataError(
+                f"the tags of line {line} are numbers, and nothing says what they mean",
+                todo=f"put a {FEATURES} with the names of '{key}' beside the file",
+            )
+        with faults.caught(f"{file.name}, line {line}"):
+            tagged.append(_tagged(values, key, names, f"{file.name}, line {line}"))
+    return TextRows(rows_of_tags(tagged, faults))
 
 
-@dataclass(frozen=True)
-class _Tagged:
-    row: Row
-    places: list[Place]
-    tags: list[str]
-
-
-def _tagged(values: Mapping[str, Any], key: str, names: list[str], line: int) -> _Tagged | str:
-    """Return a row with its tags by name, or what is wrong with it."""
+def _tagged(values: Mapping[str, Any], key: str, names: list[str], place: str) -> Tagged:
+    """Return a row with its tags by name."""
     words, tags = values.get(TOKENS), values.get(key)
     if not _is_list_of(words, str) or not (_is_list_of(tags, str) or _is_list_of(tags, int)):
-        return f"it has no lists '{TOKENS}' and '{key or TAGS}' of texts and tags"
+        raise DataError(f"it has no lists '{TOKENS}' and '{key or TAGS}' of texts and tags")
     if len(words) != len(tags):
-        return f"it has {len(words)} tokens and {len(tags)} tags"
-    if not names and tags and isinstance(tags[0], int):
-        raise DataError(
-            f"the tags of line {line} are numbers, and nothing says what they mean",
-            todo=f"put a {FEATURES} with the names of '{key}' beside the file",
-        )
+        raise DataError(f"it has {len(words)} tokens and {len(tags)} tags")
     if any(isinstance(tag, int) and not 0 <= tag < len(names) for tag in tags):
-        return f"a tag has no name; allowed: 0 to {len(names) - 1}"
+        raise DataError("a tag has no name", allowed=f"0 to {len(names) - 1}")
     text, places = _placed(words, values)
     rises = all(a <= b <= c for (a, b), (c, _) in pairwise([(0, 0), *places]))
     if not rises or any(text[a:b] != word for (a, b), word in zip(places, words)):
-        return "its tokens do not stand in its text where it says"
+        raise DataError("its tokens do not stand in its text where it says")
     cells = cells_of({k: v for k, v in values.items() if k not in (TOKENS, key, TEXT, STARTS)})
     named = [names[tag] if isinstance(tag, int) else tag for tag in tags]
     if any(not word and tag != "O" for word, tag in zip(words, named)):
-        return "a token that is empty has a tag; allowed: O"
-    return _Tagged(Row(text, [], cells, line), places, named)
+        raise DataError("a token that is empty has a tag", allowed="O")
+    return Tagged(Row(text, [], cells), places, named, lambda k: f"{place}, token {k}")
 
 
 def _lines(file: Path, faults: Faults) -> list[tuple[int, dict[str, Any]]]:
@@ -160,12 +144,7 @@ class TokensWriter(TextWriter):
 
     def begin(self, columns: TextColumns) -> None:
         """Open the file of rows."""
-        taken = {TOKENS, TAGS, TEXT, STARTS} & set(columns.others)
-        if taken:
-            raise SchemaError(
-                f"a column has a name that the format 'tokens' needs: '{min(taken)}'",
-                todo="rename the column",
-            )
+        self.refuse_names(columns, TOKENS, TAGS, TEXT, STARTS)
         self._numbers = {"O": 0}
         self._columns, self._keys = columns, dict[str, None]()
         self._stream = self.open(self.draft / ROWS)
@@ -186,9 +165,7 @@ class TokensWriter(TextWriter):
         }
         self._keys |= dict.fromkeys(row.cells)
         self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
-        spans = [
-            span_at(row.text, places[a][0], places[b - 1][1], label) for a, b, label in fit.runs
-        ]
+        spans = spans_of(row.text, places, fit.runs)
         return RoundTrip(Row(row.text, spans, row.cells), {"spans": fit.losses()})
 
     def finish(self) -> None:

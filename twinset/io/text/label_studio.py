@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from twinset.core.errors import DataError, SchemaError
+from twinset.core.errors import DataError
 from twinset.io.faults import Faults
+from twinset.io.files import read_json
 from twinset.io.text.rows import RoundTrip, Row, TextColumns, TextRows, TextWriter, cells_of
 from twinset.io.text.spans import SPANS, TEXT, span_at
 
@@ -17,7 +18,7 @@ TASKS, CONFIG = "tasks.json", "config.xml"
 _HEAD = 1 << 16  # bytes that decide whether a JSON file has tasks: the first one begins in them
 
 
-def sniff_label_studio(path: Path) -> Path | None:
+def sniff_labelstudio(path: Path) -> Path | None:
     """Return a JSON file, or that of a folder, that begins like a list of tasks."""
     file = path / TASKS if path.is_dir() else path
     if not file.is_file():
@@ -27,91 +28,73 @@ def sniff_label_studio(path: Path) -> Path | None:
     return file if head.startswith(b"[") and b'"data"' in head else None
 
 
-def read_label_studio(file: Path, faults: Faults) -> TextRows:
+def read_labelstudio(file: Path, faults: Faults) -> TextRows:
     """Return the texts of an export in JSON.
 
     Of several annotations of a task the first that was not cancelled is read; predictions are not.
-
-    Raises
-    ------
-    DataError
-        The file is no list of tasks.
     """
-    try:
-        tasks = json.loads(file.read_bytes())
-    except ValueError as error:
-        raise DataError(f"'{file.name}' is no JSON", got=str(error)) from error
-    except RecursionError:
-        raise DataError(f"'{file.name}' is nested too deep") from None
+    tasks = read_json(file)
     if not isinstance(tasks, list):
         raise DataError(f"'{file.name}' is no list of tasks", got=type(tasks).__name__)
     rows, more, choices = list[Row](), 0, dict[str, None]()
     for k, task in enumerate(tasks):
-        place = f"{file.name}, task {k}"
-        data = task.get("data") if isinstance(task, dict) else None
-        if not isinstance(data, dict) or not isinstance(data.get(TEXT), str):
-            faults.add(place, f"it has no 'data' with a '{TEXT}'")
-            continue
-        row = Row(data[TEXT], [], cells_of({key: v for key, v in data.items() if key != TEXT}))
-        own, fault = _annotations(task)
-        more += len(own) > 1
-        for item in own[0] if own else []:
-            fault = fault or _add_result(item, row, choices)
-        if fault:
-            faults.add(place, fault)
-        else:
+        with faults.caught(f"{file.name}, task {k}"):
+            data = task.get("data") if isinstance(task, dict) else None
+            if not isinstance(data, dict) or not isinstance(data.get(TEXT), str):
+                raise DataError(f"it has no 'data' with a '{TEXT}'")
+            row = Row(data[TEXT], [], cells_of({k: v for k, v in data.items() if k != TEXT}))
+            own = _annotations(task)
+            more += len(own) > 1
+            for item in own[0] if own else []:
+                _add_result(item, row, choices)
             rows.append(row)
     notes = (f"{more} tasks have several annotations; the first of each is read",) if more else ()
     return TextRows(rows, notes, next(iter(choices), ""))
 
 
-def _annotations(task: Mapping[str, Any]) -> tuple[list[list[Any]], str]:
-    """Return the results of each annotation that was not cancelled, and what is wrong with them."""
+def _annotations(task: Mapping[str, Any]) -> list[list[Any]]:
+    """Return the results of each annotation that was not cancelled."""
     annotations = task.get("annotations") or []
     if not isinstance(annotations, list):
-        return [], "its 'annotations' are no list"
+        raise DataError("its 'annotations' are no list")
     own = [a for a in annotations if isinstance(a, dict) and not a.get("was_cancelled")]
     found = [a.get("result") or [] for a in own]
     if not all(isinstance(results, list) for results in found):
-        return [], "the 'result' of an annotation is no list"
-    return found, ""
+        raise DataError("the 'result' of an annotation is no list")
+    return found
 
 
-def _add_result(item: Any, row: Row, choices: dict[str, None]) -> str:
-    """Add one result of an annotation to its row; return what is wrong with it."""
+def _add_result(item: Any, row: Row, choices: dict[str, None]) -> None:
+    """Add one result of an annotation to its row."""
     value = item.get("value") if isinstance(item, dict) else None
     if not isinstance(value, Mapping):
-        return "a result has no value"
+        raise DataError("a result has no value")
     if item.get("type") == "choices":
         name, chosen = str(item.get("from_name")), value.get("choices")
         if not isinstance(chosen, list) or len(chosen) != 1:
-            return f"'{name}' holds several choices; allowed: one"
+            raise DataError(f"'{name}' holds several choices", allowed="one")
         row.cells[name] = str(chosen[0])
         choices[name] = None
     if item.get("type") in ("labels", "hypertextlabels"):
         start, end, labels = value.get("start"), value.get("end"), value.get("labels")
         if not isinstance(start, int) or not isinstance(end, int) or not isinstance(labels, list):
-            return "a span has no 'start', 'end' and 'labels'"
+            raise DataError("a span has no 'start', 'end' and 'labels'")
+        span = f"the span [{start}, {end})"
         if not 0 <= start < end <= len(row.text):
-            return f"the span [{start}, {end}) leaves its text of {len(row.text)} characters"
+            raise DataError(f"{span} leaves its text of {len(row.text)} characters")
         if value.get("text") not in (None, row.text[start:end]):
-            return f"the span [{start}, {end}) is not where its own 'text' stands"
+            raise DataError(f"{span} is not where its own 'text' stands")
         row.spans += [span_at(row.text, start, end, str(label)) for label in labels]
-    return ""
 
 
-class LabelStudioWriter(TextWriter):
+class LabelstudioWriter(TextWriter):
     """Writes `tasks.json` with an annotation for each text, and `config.xml`, settings of a project."""
 
     is_folder = True
 
     def begin(self, columns: TextColumns) -> None:
         """Open the file of tasks."""
-        if TEXT in columns.others:
-            raise SchemaError(
-                f"a column has a name that the format 'labelstudio' needs: '{TEXT}'",
-                todo="rename the column",
-            )
+        self.refuse_names(columns, TEXT)
         self._columns, self._label = columns, columns.label
         self._names: dict[str, dict[str, None]] = {SPANS: {}, self._label: {}}
         self._stream = self.open(self.draft / TASKS)

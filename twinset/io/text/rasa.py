@@ -8,7 +8,6 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,23 +54,11 @@ Fact = dict[str, str]
 _SpanFact = tuple[Span, Fact]
 
 
-@dataclass
-class _Content:
-    rows: list[Row] = field(default_factory=list)
-    facts: list[list[Fact]] = field(default_factory=list)
-    unread: Counter[str] = field(default_factory=Counter)
-
-
 def read_rasa(path: Path, faults: Faults) -> TextRows:
     """Return the examples of an NLU file with their intents.
 
     The value of a span is its text. The canonical value, role and group of an entity come into the column
     `span_facts`, if any entity has one. Lists of synonyms, regexes and lookups are counted and not kept.
-
-    Raises
-    ------
-    DataError
-        The file is no YAML, or has no list ``nlu``.
 
     Examples
     --------
@@ -82,27 +69,32 @@ def read_rasa(path: Path, faults: Faults) -> TextRows:
     >>> row.text, row.cells, row.spans
     ('to Rome', {'label': 'go'}, [{'start': 3, 'end': 7, 'label': 'city', 'value': 'Rome'}])
     """
-    name, content = path.name, _Content()
+    name, rows, all_facts, unread = path.name, list[Row](), list[list[Fact]](), Counter[str]()
     for node in _entries(read_utf8(path), name):
         keys = _mapping(node)
         place = f"{name}, line {node.start_mark.line + 1}"
         intent, examples = keys.get("intent"), keys.get("examples")
         other = next((key for key in _OTHERS if key in keys), "")
         if intent is None and other:
-            content.unread[f"list of kind '{other}'"] += 1
+            unread[f"list of kind '{other}'"] += 1
         elif intent is None:
             faults.add(place, "it has no 'intent'")
         elif not isinstance(intent, yaml.ScalarNode) or not intent.value or examples is None:
             faults.add(place, "it has no name of an intent, or no 'examples'")
         else:
-            _add_examples(examples, intent.value, name, content, faults)
-    if any(map(any, content.facts)):
-        for row, facts in zip(content.rows, content.facts):
+            for line, example in _example_lines(examples, unread):
+                with faults.caught(f"{name}, line {line}"):
+                    if not example.startswith("-"):
+                        raise DataError("an example does not begin with '-'")
+                    row, facts = _parse_example(example[1:].strip(_BLANKS))
+                    row.cells[LABEL] = intent.value
+                    rows.append(row)
+                    all_facts.append(facts)
+    if any(map(any, all_facts)):
+        for row, facts in zip(rows, all_facts):
             row.cells[SPAN_FACTS] = facts_cell(facts)
-    notes = tuple(
-        f"not kept of {name}: {what} ({count} times)" for what, count in content.unread.items()
-    )
-    return TextRows(content.rows, notes, LABEL, any(row.spans for row in content.rows))
+    notes = tuple(f"not kept of {name}: {kind} ({count} times)" for kind, count in unread.items())
+    return TextRows(rows, notes, LABEL, any(row.spans for row in rows))
 
 
 def _entries(text: str, name: str) -> list[yaml.Node]:
@@ -132,29 +124,14 @@ def _mapping(node: yaml.Node) -> dict[str, yaml.Node]:
     return {key.value: value for key, value in pairs if isinstance(key, yaml.ScalarNode)}
 
 
-def _add_examples(
-    examples: yaml.Node, intent: str, name: str, content: _Content, faults: Faults
-) -> None:
-    for line, example in _example_lines(examples, content):
-        row, facts, fault = Row(""), list[Fact](), "an example does not begin with '-'"
-        if example.startswith("-"):
-            row, facts, fault = _parse_example(example[1:].strip(_BLANKS))
-        if fault:
-            faults.add(f"{name}, line {line}", fault)
-        else:
-            row.cells[LABEL], row.line = intent, line
-            content.rows.append(row)
-            content.facts.append(facts)
-
-
-def _example_lines(node: yaml.Node, content: _Content) -> Iterator[tuple[int, str]]:
+def _example_lines(node: yaml.Node, unread: Counter[str]) -> Iterator[tuple[int, str]]:
     """Yield line and text of each example, in both of Rasa's notations."""
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
             keys = _mapping(item)
             text = keys.get("text", item)
             if "metadata" in keys:
-                content.unread["metadata of an example"] += 1
+                unread["metadata of an example"] += 1
             if isinstance(text, yaml.ScalarNode):
                 yield text.start_mark.line + 1, f"- {text.value}"
         return
@@ -168,55 +145,50 @@ def _example_lines(node: yaml.Node, content: _Content) -> Iterator[tuple[int, st
             yield first + k, stripped
 
 
-def _parse_example(example: str) -> tuple[Row, list[Fact], str]:
-    """Return the row of an example, the facts of each span, and what is wrong; empty if nothing is.
+def _parse_example(example: str) -> tuple[Row, list[Fact]]:
+    """Return the row of an example, and the facts of each span; raise DataError if it is none.
 
     Examples
     --------
     >>> _parse_example('to [NYC]{"entity": "city", "value": "New York", "role": "goal"}')[1]
     [{'canonical': 'New York', 'role': 'goal'}]
     """
-    pieces, spans, facts, at, end = list[str](), list[Span](), list[Fact](), 0, 0
+    text, places, facts, end = "", list[tuple[int, int, str]](), list[Fact](), 0
     for match in _ENTITY.finditer(example):
-        before, value = example[end : match.start()], match["value"]
-        at += len(before)
-        pieces += (before, value)
-        entities, fault = _entities(match)
-        if fault:
-            return Row(""), [], fault
-        for label, fact in entities:
-            spans.append(Span(start=at, end=at + len(value), label=label, value=value))
+        text += example[end : match.start()]
+        for label, fact in _entities(match):
+            places.append((len(text), len(text) + len(match["value"]), label))
             facts.append(fact)
-        at += len(value)
+        text += match["value"]
         end = match.end()
-    text = "".join([*pieces, example[end:]])
+    text += example[end:]
     if not text:
-        return Row(""), [], "an example is empty"
-    return Row(text, [span_at(text, s["start"], s["end"], s["label"]) for s in spans]), facts, ""
+        raise DataError("an example is empty")
+    return Row(text, [span_at(text, *place) for place in places]), facts
 
 
-def _entities(match: re.Match[str]) -> tuple[list[tuple[str, Fact]], str]:
-    """Return label and facts of the entities at one place, and what is wrong with them."""
+def _entities(match: re.Match[str]) -> list[tuple[str, Fact]]:
+    """Return label and facts of the entities at one place."""
     if match["name"] is not None:
-        return [(match["name"], {"canonical": match["synonym"]} if match["synonym"] else {})], ""
+        return [(match["name"], {"canonical": match["synonym"]} if match["synonym"] else {})]
     try:
         entries: Any = json.loads(match["one"] or match["many"])
     except (ValueError, RecursionError):
-        return [], "what stands in braces behind an entity is no JSON"
+        raise DataError("what stands in braces behind an entity is no JSON") from None
     found = []
     for entry in entries if isinstance(entries, list) else [entries]:
         name = entry.get("entity") if isinstance(entry, dict) else None
         if not isinstance(name, str) or not name:
-            return [], "what stands in braces behind a value names no 'entity'"
+            raise DataError("what stands in braces behind a value names no 'entity'")
         fact = {ours: entry[key] for key, ours in _FACTS.items() if entry.get(key) is not None}
         for key, value in fact.items():
             if isinstance(value, bool) or not isinstance(value, str | int | float):
-                return [], f"the {key} of an entity is neither text nor number"
+                raise DataError(f"the {key} of an entity is neither text nor number")
             fact[key] = value if isinstance(value, str) else json.dumps(value)
         if any(map(_HALF_A_SIGN.search, (name, *fact.values()))):
-            return [], "what stands in braces behind an entity holds half a sign"
+            raise DataError("what stands in braces behind an entity holds half a sign")
         found.append((name, fact))
-    return found, ""
+    return found
 
 
 class RasaWriter(TextWriter):
@@ -259,13 +231,18 @@ class RasaWriter(TextWriter):
         disjoint = _without_overlap(spans)
         if not text or _NOT_YAML.search(text + intent):
             return RoundTrip(None, {"row": _SIGNS})
-        example = _with_markup(text, disjoint)
-        back, read, fault = _parse_example(example)
-        if fault and any(fact for _, fact in disjoint):
-            # A brace in a fact ends the JSON early for Rasa: the row goes without facts.
-            example = _with_markup(text, [(span, {}) for span, _ in disjoint])
-            back, read, fault = _parse_example(example)
-        if fault or back.text != text or back.spans != [span for span, _ in disjoint]:
+        # A brace in a fact ends the JSON early for Rasa: then the row goes without facts.
+        without = [(span, Fact()) for span, _ in disjoint]
+        for marked in (disjoint, without):
+            example = _with_markup(text, marked)
+            try:
+                back, read = _parse_example(example)
+                break
+            except DataError:
+                continue
+        else:
+            return RoundTrip(None, {"row": _MARKUP})
+        if back.text != text or back.spans != [span for span, _ in disjoint]:
             return RoundTrip(None, {"row": _MARKUP})
         lines = self._intents.setdefault(intent, [])
         lines.append(f"    - {example}\n")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import pyarrow as pa
 
@@ -16,7 +16,9 @@ from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import RESERVED, SPAN, Field, Schema
 from twinset.core.errors import DataError, SchemaError
 from twinset.io.faults import Faults, OnFault
+from twinset.io.formats import Format
 from twinset.io.text.spans import LABEL, SPANS, TEXT, Span, facts_as_ids
+from twinset.io.text.tokens import Place, runs_of, scheme_of, spans_of
 from twinset.io.text_tables import cell_texts
 from twinset.io.writer import ROW_EXCLUDED, RoundTripLosses, Target, Writer
 
@@ -36,24 +38,12 @@ class Row:
 
 @dataclass(frozen=True)
 class TextRows:
-    """Content of a file of labelled texts.
+    """Content of a file of labelled texts."""
 
-    Parameters
-    ----------
-    rows : list of Row
-        The texts that can be used.
-    notes : tuple of str
-        Content that is not kept.
-    label : str
-        Cell with the class of a text, whatever its values look like; empty if there is none.
-    has_spans : bool
-        Whether there is a column of spans.
-    """
-
-    rows: list[Row]
-    notes: tuple[str, ...] = ()
-    label: str = ""
-    has_spans: bool = True
+    rows: list[Row]  # the texts that can be used
+    notes: tuple[str, ...] = ()  # content that is not kept
+    label: str = ""  # cell with the class of a text, whatever its values look like
+    has_spans: bool = True  # whether there is a column of spans
 
 
 @dataclass(frozen=True)
@@ -75,13 +65,7 @@ class TextColumns:
 
     @classmethod
     def from_schema(cls, schema: Schema) -> TextColumns:
-        """Return the columns of a set of texts.
-
-        Raises
-        ------
-        SchemaError
-            There is not exactly one column of texts, more than one of spans, or one of images.
-        """
+        """Return the columns of a set of texts."""
         texts = [f.name for f in schema.of_kind("text")]
         if len(texts) != 1 and TEXT in schema.names:
             texts = [TEXT]
@@ -104,25 +88,36 @@ class TextColumns:
         return cls(texts[0], next(iter(spans), ""), label, tuple(rest), plain)
 
 
-def read_texts(
-    reader: Callable[[Path, Faults], TextRows],
-    format: str,  # noqa: A002
-    path: Path,
-    name: str,
-    on_fault: OnFault = "stop",
-) -> Dataset:
-    """Return labelled texts as a table: text, spans, and the other columns of the format.
+class Tagged(NamedTuple):
+    """A row with its tokens and their tags."""
 
-    Raises
-    ------
-    DataError
-        Something cannot be used; the error lists all faults with file and line.
-    """
+    row: Row
+    places: Sequence[Place]
+    tags: Sequence[str]
+    token_name: Callable[[int], str]  # file and line of a token, for faults
+    is_damaged: bool = False
+
+
+def rows_of_tags(tagged: Sequence[Tagged], faults: Faults) -> list[Row]:
+    """Return the rows with the spans of their tags, all in one scheme, without those with faults."""
+    scheme, rows = scheme_of(one.tags for one in tagged), list[Row]()
+    for one in tagged:
+        runs, wrong = runs_of(one.tags, scheme)
+        for token, fault in wrong:
+            faults.add(one.token_name(token), fault)
+        one.row.spans = spans_of(one.row.text, one.places, runs)
+        if not wrong and not one.is_damaged:
+            rows.append(one.row)
+    return rows
+
+
+def read_texts(entry: Format, path: Path, name: str, on_fault: OnFault = "stop") -> Dataset:
+    """Return labelled texts as a table: text, spans, and the other columns of the format."""
     if path.stat().st_size == 0:
         raise DataError(f"the file '{path}' is empty", todo="give a file with at least one text")
     faults = Faults(on_fault)
-    found = reader(path, faults)
-    notes = found.notes + faults.resolve(f"the {format} set '{name}'")
+    found: TextRows = entry.code("read")(path, faults)
+    notes = found.notes + faults.resolve(f"the {entry.name} set '{name}'")
     return _to_dataset(found, name, notes)
 
 
@@ -224,15 +219,7 @@ class TextWriter(Writer):
         self._streams: list[IO[str]] = []
 
     def write(self, chunk: Dataset) -> None:
-        """Append the rows of `chunk`.
-
-        Raises
-        ------
-        SchemaError
-            The set is none of texts, or a label cannot be written.
-        DataError
-            A row has no text.
-        """
+        """Append the rows of `chunk`."""
         columns = TextColumns.from_schema(chunk.schema)
         if self.columns is None:
             self.columns = columns
@@ -256,6 +243,14 @@ class TextWriter(Writer):
             losses.add(number, reasons.get("spans") or "the spans are changed")
         if back.cells != row.cells:
             losses.add(number, reasons.get("cells") or "a value of another column is left out")
+
+    def refuse_names(self, columns: TextColumns, *needed: str) -> None:
+        """Raise SchemaError if another column has a name that the format needs."""
+        if taken := {*needed} & {*columns.others}:
+            raise SchemaError(
+                f"a column has a name that the format '{self.target.format}' needs: '{min(taken)}'",
+                todo="rename the column",
+            )
 
     def begin(self, columns: TextColumns) -> None:
         """Write what precedes the first row."""

@@ -77,11 +77,6 @@ def check_spans(rows: Dataset, path: Path, on_fault: OnFault) -> Dataset:
     """Return the set with the value of every span filled in; a span that is not in its text is a fault.
 
     Nothing is checked if it is not clear which texts the spans belong to.
-
-    Raises
-    ------
-    DataError
-        A span leaves its text, is empty, has no label, or has another value than its place in the text.
     """
     spans = [field.name for field in rows.schema.of_kind("spans")]
     texts = [field.name for field in rows.schema.of_kind("text")]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from twinset.io.text.spans import Span
+from twinset.io.text.spans import Span, span_at
 
 Place = tuple[int, int]
 """Start and end of a token: half-open, in code points."""
@@ -112,24 +112,12 @@ def _accents() -> str:
 
 @dataclass(frozen=True)
 class Fit:
-    """Spans as runs of tokens.
+    """Spans as runs of tokens."""
 
-    Parameters
-    ----------
-    runs : tuple of (int, int, str)
-        Spans in order; no two share a token.
-    overlapping : tuple of (int, int, str)
-        Runs that share a token with one of `runs`: spans inside others, or across them.
-    is_widened : bool
-        Whether a span began or ended inside a token, and was widened to whole tokens.
-    n_lost : int
-        Number of spans without a token.
-    """
-
-    runs: tuple[Run, ...]
-    overlapping: tuple[Run, ...]
-    is_widened: bool
-    n_lost: int
+    runs: tuple[Run, ...]  # in order; no two share a token
+    overlapping: tuple[Run, ...]  # share a token with one of `runs`: inside others, or across them
+    is_widened: bool  # whether a span began or ended inside a token
+    n_lost: int  # number of spans without a token
 
     def losses(self, *, holds_overlapping: bool = False) -> str:
         """Return what is lost of the spans; empty when nothing is."""
@@ -182,6 +170,11 @@ def tags_of(runs: Iterable[Run], n_tokens: int, scheme: Scheme = "BIO") -> list[
         letters = [first, *[middle] * (end - start - 2), last]
         tags[start:end] = [f"{letter}-{label}" for letter in letters]
     return tags
+
+
+def spans_of(text: str, places: Sequence[Place], runs: Iterable[Run]) -> list[Span]:
+    """Return runs of tokens as spans of their text."""
+    return [span_at(text, places[a][0], places[b - 1][1], label) for a, b, label in runs]
 
 
 def scheme_of(sentences: Iterable[Sequence[str]]) -> Scheme:

@@ -10,19 +10,15 @@ from twinset.core.data.schema import TILE_COLUMNS
 if TYPE_CHECKING:
     from twinset.io.tiling.cutting import cut_tiles
     from twinset.io.tiling.grid import Tiling, Window
-    from twinset.io.tiling.joining import join_tiles
-    from twinset.io.tiling.predictions import Detections, find_by_tiles, join_boxes, join_maps
+    from twinset.io.tiling.joining import (
+        Detections,
+        find_by_tiles,
+        join_boxes,
+        join_maps,
+        join_tiles,
+    )
 
-_HOMES = {
-    "Detections": "predictions",
-    "Tiling": "grid",
-    "Window": "grid",
-    "cut_tiles": "cutting",
-    "find_by_tiles": "predictions",
-    "join_boxes": "predictions",
-    "join_maps": "predictions",
-    "join_tiles": "joining",
-}
+_HOMES = {"Tiling": "grid", "Window": "grid", "cut_tiles": "cutting"}
 __all__ = [
     "TILE_COLUMNS",
     "Detections",
@@ -37,6 +33,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, 'joining')}"), name)

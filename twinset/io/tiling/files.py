@@ -16,12 +16,11 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TILE_COLUMNS, Field
 from twinset.core.errors import DataError, ParameterError, did_you_mean
 from twinset.io import stream_dataset, write_dataset
-from twinset.io.files import write_text
+from twinset.io.files import read_json, write_text
 from twinset.io.formats import writable_formats
 from twinset.io.tiling.cutting import cut_tiles
 from twinset.io.tiling.grid import Tiling, Window
-from twinset.io.tiling.joining import join_tiles
-from twinset.io.tiling.predictions import Detections, join_boxes
+from twinset.io.tiling.joining import Detections, join_boxes, join_tiles
 
 LAYOUTS = tuple(f.name for f in writable_formats().values() if f.for_tiles)
 """Formats of images; coco, webdataset and parquet keep where tiles lie."""
@@ -43,28 +42,9 @@ def tile_files(
 ) -> TileSummary:
     """Cut a set of images into tiles and write them; without a tiling, join a set of tiles.
 
-    Memory holds one image of a folder at a time, beside the labels; when joining, the tiles of one image.
-    Formats number their images: the name of a joined one is in a column `file`.
-
-    Parameters
-    ----------
-    source : Path
-        A folder or file that `read_dataset` reads.
-    to : Path
-        Where to write; it must not exist.
-    layout : str
-        One of `LAYOUTS`.
-    tiling : Tiling, optional
-        Size and overlap of the tiles.
-
-    Raises
-    ------
-    DataError
-        There is something at `to`, or the source cannot be used.
-    SchemaError
-        It has no images, or tiles that are to be cut again.
-    ParameterError
-        The format cannot hold images, or would not be recognised by the ending of `to`.
+    Memory holds one image of a folder at a time, beside the labels; when joining, the tiles of one
+    image. Formats number their images: the name of a joined one is in a column `file`. There must
+    be nothing at `to`.
     """
     _check_layout(layout, to)
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
@@ -112,35 +92,17 @@ def _named(whole: Dataset) -> Dataset:
 def join_results(tiles: Path, results: Path, to: Path, *, threshold: float = 0.5) -> TileSummary:
     """Join the boxes that a detector found on tiles, and write them as a COCO file of the whole images.
 
-    Parameters
-    ----------
-    tiles : Path
-        The folder of tiles in COCO, or its `annotations.json`, which has the places of the tiles.
-    results : Path
-        Boxes in the form of COCO's results: a list of image_id, category_id, bbox and score.
-    to : Path
-        The file to write; each annotation has a `score`. It must not exist.
-    threshold : float
-        As in `join_boxes`.
-
-    Returns
-    -------
-    TileSummary
-        Numbers of boxes read and of objects written.
-
-    Raises
-    ------
-    DataError
-        A file cannot be read or names unknown tiles, or there is something at `to`.
-    ParameterError
-        The threshold is out of its range.
+    `tiles` is the folder of tiles in COCO, or its `annotations.json`, which has the places of the
+    tiles; `results` has boxes in the form of COCO's results: a list of image_id, category_id, bbox
+    and score. Each annotation of the new file has a `score`. Returns numbers of boxes read and of
+    objects written.
     """
     if to.exists():
         raise DataError(f"there is a '{to}' already", todo="name a new place, or remove it first")
     file = tiles / "annotations.json" if tiles.is_dir() else tiles
-    content = _json(file)
+    content = read_json(file)
     known = _tile_places(content, file.name)
-    found = _detections(_json(results), known, _classes(content), results.name)
+    found = _detections(read_json(results), known, _classes(content), results.name)
     names = list(dict.fromkeys(tile["tile_of"] for tile in known.values()))
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -165,15 +127,6 @@ def join_results(tiles: Path, results: Path, to: Path, *, threshold: float = 0.5
     }
     write_text(to, json.dumps(whole, ensure_ascii=False, indent=1) + "\n")
     return TileSummary(sum(len(one.boxes) for one in found.values()), len(annotations))
-
-
-def _json(file: Path) -> Any:
-    if not file.is_file():
-        raise DataError(f"there is no file '{file}'")
-    try:
-        return json.loads(file.read_bytes())
-    except ValueError as error:
-        raise DataError(f"'{file.name}' is no JSON", got=str(error)) from error
 
 
 def _tile_places(content: Any, name: str) -> dict[int, Mapping[str, Any]]:
@@ -202,9 +155,7 @@ def _detections(
     results: Any, known: Mapping[int, object], classes: Mapping[int, str], name: str
 ) -> dict[int, Detections]:
     """Return image id -> objects on that tile."""
-    boxes: dict[int, list[list[float]]] = {i: [] for i in known}
-    scores: dict[int, list[float]] = {i: [] for i in known}
-    labels: dict[int, list[str]] = {i: [] for i in known}
+    found: dict[int, list[tuple[list[float], float, str]]] = {i: [] for i in known}
     faults: list[str] = []
     for place, entry in enumerate(results if isinstance(results, list) else [None]):
         try:
@@ -218,13 +169,10 @@ def _detections(
             continue
         if not is_known:
             faults.append(f"[{place}] is of a tile {i} that there is not")
-            continue
-        if label not in classes:
+        elif label not in classes:
             faults.append(f"[{place}] is of a class {label} that there is not")
-            continue
-        boxes[i].append([x, y, x + w, y + h])
-        scores[i].append(score)
-        labels[i].append(str(label))
+        else:
+            found[i].append(([x, y, x + w, y + h], score, str(label)))
     if faults:
         many = "an entry" if len(faults) == 1 else f"{len(faults):,} entries"
         named = ", ".join(f"{i} ({word})" for i, word in classes.items())
@@ -234,8 +182,12 @@ def _detections(
             allowed=f"{_RESULT}, of the tiles in annotations.json and its classes {named}",
         )
     return {
-        i: Detections(np.array(boxes[i], float).reshape(-1, 4), np.array(scores[i]), labels[i])
-        for i in known
+        i: Detections(
+            np.array([box for box, _, _ in own], float).reshape(-1, 4),
+            np.array([score for _, score, _ in own]),
+            [label for _, _, label in own],
+        )
+        for i, own in found.items()
     }
 
 

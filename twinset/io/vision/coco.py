@@ -12,26 +12,25 @@ from typing import Any
 import numpy as np
 
 from twinset.core.data.schema import Label
-from twinset.core.errors import DataError, TwinsetError
+from twinset.core.errors import DataError
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.image.keypoints import Keypoint
 from twinset.core.image.polygons import signed_area, trace_polygons
 from twinset.io.faults import Faults
-from twinset.io.image_header import ImageHeader
+from twinset.io.files import read_json
 from twinset.io.vision.rle import compress, decompress, mask_of_runs, run_lengths
 from twinset.io.vision.samples import (
     MAX_IDS,
     Ids,
+    ImageRow,
+    LayoutWriter,
     Sample,
     Samples,
-    box_fault,
-    checked_object,
-    encoded,
-    new_object,
+    check_object,
     paint_polygons,
     read_image,
+    short_number,
 )
-from twinset.io.vision.writer import ImageRow, LayoutWriter, short_number
 
 _HEAD = 1 << 16  # bytes that must name one of the lists: a file of any other kind is not parsed
 _SECTIONS: Mapping[str, set[str]] = {
@@ -53,30 +52,26 @@ def read_coco(file: Path, faults: Faults) -> Samples:
     images = _of_one_id(content["images"], f"{file.name}, images", faults)
     owned = _owned(content["annotations"], images, f"{file.name}, annotations", faults)
     for image in images.values():
-        found = read_image(folder, image["file_name"], faults)
-        if found is None:
+        sample = read_image(folder, image["file_name"], faults)
+        if sample is None:
             continue
-        data, header = found
-        shape = (header.height, header.width)
-        stated = (image.get("height", header.height), image.get("width", header.width))
-        if stated != shape:
-            faults.add(
-                f"{file.name}, image {image['id']}",
-                f"it says {stated[1]} x {stated[0]}, but '{image['file_name']}' is {header.width} x "
-                f"{header.height}",
-            )
+        height, width = sample.shape
+        stated = (image.get("height", height), image.get("width", width))
+        place = f"{file.name}, image {image['id']}"
+        if stated != sample.shape:
+            text = f"it says {stated[1]} x {stated[0]}, but '{sample.path}' is {width} x {height}"
+            faults.add(place, text)
             continue
         attributes = image.get("attributes") or {}
         if not isinstance(attributes, Mapping):
-            faults.add(f"{file.name}, image {image['id']}", "its attributes are no object")
+            faults.add(place, "its attributes are no object")
             attributes = {}
-        extras = {str(k): v for k, v in attributes.items() if not isinstance(v, dict | list)}
-        sample = Sample(image["file_name"], data, extras=extras)
+        sample.extras = {str(k): v for k, v in attributes.items() if not isinstance(v, dict | list)}
         masks: dict[int, Ids] = {}
-        for place, annotation in owned.get(image["id"], ()):
-            where = f"{file.name}, annotations[{place}] (id {annotation.get('id')})"
-            _add(sample, masks, annotation, labels, header, faults, where)
-        sample.map_data = encoded(_id_map(sample, masks, shape))
+        for k, annotation in owned.get(image["id"], ()):
+            with faults.caught(f"{file.name}, annotations[{k}] (id {annotation.get('id')})"):
+                _add(sample, masks, annotation, labels)
+        sample.keep_map(_id_map(sample, masks))
         yield sample
     return list(labels.values())
 
@@ -108,10 +103,7 @@ def _is_coco(file: Path) -> bool:
 
 
 def _load(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_bytes())
-    except ValueError as error:
-        raise DataError(f"'{file.name}' is no JSON", got=str(error)) from error
+    content = read_json(file)
     lists = {key: content.get(key) if isinstance(content, dict) else None for key in _SECTIONS}
     for key, needed in _SECTIONS.items():
         entries = lists[key]
@@ -138,15 +130,9 @@ def _image_folder(file: Path, images: Sequence[Mapping[str, Any]]) -> Path:
     first = images[0]["file_name"] if images else ""
     beside, above = file.parent, file.parent.parent
     stem = file.stem.rpartition("_")[2]
-    places = [
-        beside,
-        beside / "images",
-        above,
-        above / "images",
-        above / stem,
-        above / "images" / stem,
-    ]
-    return next((place for place in places if (place / first).is_file()), file.parent)
+    places = (beside, beside / "images", above, above / "images", above / stem)
+    found = (place for place in (*places, above / "images" / stem) if (place / first).is_file())
+    return next(found, beside)
 
 
 def _of_one_id(
@@ -162,10 +148,15 @@ def _of_one_id(
 def _labels(categories: Sequence[dict[str, Any]], name: str, faults: Faults) -> dict[Any, Label]:
     labels = {}
     for number, category in _of_one_id(categories, f"{name}, categories", faults).items():
-        try:
-            labels[number] = _label(category)
-        except (TwinsetError, ValueError, TypeError) as error:
-            faults.add(f"{name}, category {number}", f"it cannot be read ({error})")
+        with faults.caught(f"{name}, category {number}"):
+            # COCO counts the ends of a skeleton's lines from 1.
+            pairs = [(int(a) - 1, int(b) - 1) for a, b in category.get("skeleton") or ()]
+            labels[number] = Label(
+                str(category["name"]),
+                number=int(category["id"]),
+                keypoints=tuple(category.get("keypoints") or ()),
+                skeleton=tuple(pairs),
+            )
     return labels
 
 
@@ -186,50 +177,30 @@ def _owned(
     return owned
 
 
-def _label(category: Mapping[str, Any]) -> Label:
-    # COCO counts the ends of a skeleton's lines from 1.
-    pairs = tuple((int(a) - 1, int(b) - 1) for a, b in category.get("skeleton") or ())
-    return Label(
-        str(category["name"]),
-        number=int(category["id"]),
-        keypoints=tuple(category.get("keypoints") or ()),
-        skeleton=pairs,
-    )
-
-
 def _add(
     sample: Sample,
     masks: dict[int, Ids],
     annotation: Mapping[str, Any],
     labels: Mapping[Any, Label],
-    header: ImageHeader,
-    faults: Faults,
-    where: str,
 ) -> None:
+    """Add the object of an annotation, and its mask if that is written as run lengths."""
     category = annotation.get("category_id")
     label = labels.get(category) if isinstance(category, int | str) else None
     if label is None:
-        faults.add(where, f"its category_id {category} is that of no category")
-        return
-    shape = (header.height, header.width)
-    try:
-        number = _object_number(
-            annotation.get("attributes"), {item["id"] for item in sample.objects}
-        )
-        polygons, mask = _segmentation(annotation.get("segmentation"), shape)
-        x, y, w, h = (float(v) for v in annotation["bbox"])
-        item = new_object(number, label.name, (x, y, x + w, y + h), annotation.get("area"))
-        item["keypoints"] = _keypoints(annotation.get("keypoints"), label)
-        item["polygons"] = polygons
-        _add_attributes(item, annotation.get("attributes") or {})
-        checked_object(item)
-    except (DataError, ValueError, TypeError, KeyError, OverflowError) as error:
-        faults.add(where, f"it cannot be read ({type(error).__name__}: {error})")
-        return
-    fault = box_fault(item["box"], header)
-    if fault:
-        faults.add(where, fault)
-        return
+        raise DataError(f"its category_id {category} is that of no category")
+    attributes = annotation.get("attributes") or {}
+    if not isinstance(attributes, Mapping):
+        raise DataError("its attributes are no object")
+    number = _object_number(attributes, {item["id"] for item in sample.objects})
+    polygons, mask = _segmentation(annotation.get("segmentation"), sample.shape)
+    x, y, w, h = (float(v) for v in annotation["bbox"])
+    item = sample.new_object(number, label.name, (x, y, x + w, y + h), annotation.get("area"))
+    item["keypoints"] = _keypoints(annotation.get("keypoints"), label)
+    item["polygons"] = polygons
+    item["truncated"] = bool(attributes.get("truncated", False))
+    item["visible_fraction"] = attributes.get("visible_fraction")
+    item["amodal_box"] = attributes.get("amodal_box")
+    check_object(item)
     if annotation.get("iscrowd"):
         item["flags"] = ["crowd"]
     if mask is not None:
@@ -237,9 +208,9 @@ def _add(
     sample.objects.append(item)
 
 
-def _object_number(attributes: Any, taken: Collection[int]) -> int:
+def _object_number(attributes: Mapping[str, Any], taken: Collection[int]) -> int:
     """Return the number of an object in its image: its own `instance_id`, else the next free one."""
-    number = attributes.get("instance_id") if isinstance(attributes, Mapping) else None
+    number = attributes.get("instance_id")
     if number is None:
         return next(free for free in itertools.count(len(taken) + 1) if free not in taken)
     if type(number) is not int or not 1 <= number <= MAX_IDS or number in taken:
@@ -249,14 +220,6 @@ def _object_number(attributes: Any, taken: Collection[int]) -> int:
             allowed=f"1 to {MAX_IDS:,}, each once an image",
         )
     return number
-
-
-def _add_attributes(item: ObjectLabel, given: Any) -> None:
-    if not isinstance(given, Mapping):
-        raise DataError("its attributes are no object")
-    item["truncated"] = bool(given.get("truncated", False))
-    item["visible_fraction"] = given.get("visible_fraction")
-    item["amodal_box"] = given.get("amodal_box")
 
 
 def _segmentation(
@@ -270,8 +233,6 @@ def _segmentation(
         if tuple(given["size"]) != shape:
             raise DataError("its run lengths are of another size than the image")
         runs = decompress(counts) if isinstance(counts, str) else counts
-        if max(runs, default=0) > shape[0] * shape[1]:  # its sum might wrap round to the right one
-            raise DataError("a run length is larger than the image", got=str(max(runs)))
         return None, mask_of_runs(runs, shape)
     rings = [[float(v) for v in ring] for ring in given]
     if any(len(ring) < 6 or len(ring) % 2 for ring in rings):
@@ -288,23 +249,19 @@ def _keypoints(given: Any, label: Label) -> list[Keypoint]:
         raise DataError(f"it has {len(given) / 3:g} keypoints, its category {len(label.keypoints)}")
     if not np.isfinite(np.array(given, float)).all():
         raise DataError("a keypoint is no number")
-    return [
-        Keypoint(
-            name=name, x=float(given[3 * k]), y=float(given[3 * k + 1]), v=int(given[3 * k + 2])
-        )
-        for k, name in enumerate(label.keypoints)
-    ]
+    points = zip(label.keypoints, given[::3], given[1::3], given[2::3])
+    return [Keypoint(name=name, x=float(x), y=float(y), v=int(v)) for name, x, y, v in points]
 
 
-def _id_map(sample: Sample, masks: Mapping[int, Ids], shape: tuple[int, int]) -> Ids | None:
+def _id_map(sample: Sample, masks: Mapping[int, Ids]) -> Ids | None:
     if not masks:
-        return paint_polygons(sample.objects, shape)
+        return paint_polygons(sample.objects, sample.shape)
     if not all(item["id"] in masks or item.get("polygons") for item in sample.objects):
         return None
-    ids = np.zeros(shape, np.uint16)
+    ids = np.zeros(sample.shape, np.uint16)
     for item in sample.objects:
         own = masks.get(item["id"])
-        painted = paint_polygons([item], shape)
+        painted = paint_polygons([item], sample.shape)
         ids[own if own is not None else painted != 0] = item["id"]
     return ids
 
@@ -322,12 +279,11 @@ class CocoWriter(LayoutWriter):
 
     def put(self, image: ImageRow) -> None:
         """Write one image."""
-        name = f"{image.stem}{image.ending}"
-        self.save(f"images/{name}", image.data)
+        self.save(f"images/{image.name}", image.data)
         header = image.header
         entry: dict[str, Any] = {
             "id": image.number + 1,
-            "file_name": f"images/{name}",
+            "file_name": f"images/{image.name}",
             "width": header.width,
             "height": header.height,
         }
@@ -388,12 +344,7 @@ class CocoWriter(LayoutWriter):
             "id": self._n_annotations,
             "image_id": image,
             "category_id": self._number(item["category"]),
-            "bbox": [
-                short_number(x0),
-                short_number(y0),
-                short_number(x1 - x0),
-                short_number(y1 - y0),
-            ],
+            "bbox": [short_number(v) for v in (x0, y0, x1 - x0, y1 - y0)],
             "area": short_number(item["area"] or 0.0),
             "iscrowd": int("crowd" in flags),
         }

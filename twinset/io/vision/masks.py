@@ -10,12 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from twinset.core.data.schema import Label
-from twinset.core.errors import DataError, TwinsetError
-from twinset.core.image.codec import decode_ids
+from twinset.core.errors import DataError
 from twinset.core.image.instance_maps import objects_from_ids
 from twinset.io.faults import Faults
-from twinset.io.vision.samples import IMAGE_ENDINGS, Sample, Samples, encoded, read_image
-from twinset.io.vision.writer import ImageRow, LayoutWriter
+from twinset.io.vision.samples import IMAGE_ENDINGS, ImageRow, LayoutWriter, Samples, read_image
 from twinset.io.writer import Target
 
 _FOLDERS = ("masks", "labels", "instances")
@@ -36,35 +34,26 @@ def read_masks(folder: Path, faults: Faults) -> Samples:
     for image in sorted((folder / "images").iterdir(), key=lambda p: p.name):
         if image.suffix.lower() not in IMAGE_ENDINGS:
             continue
-        found = read_image(folder, f"images/{image.name}", faults)
-        if found is None:
+        sample = read_image(folder, f"images/{image.name}", faults)
+        if sample is None:
             continue
-        data, header = found
         file = next((f for e in _MAPS if (f := maps / f"{image.stem}{e}").is_file()), None)
-        if file is None and categories is not None and image.name not in categories:
-            empty = np.zeros((header.height, header.width), np.uint16)
-            yield Sample(f"images/{image.name}", data, [], encoded(empty))
-            continue
-        if file is None:
+        if file is not None:
+            with faults.caught(f"{maps.name}/{file.name}"):
+                ids = sample.read_map(file.read_bytes())
+                if categories is None:
+                    known = dict.fromkeys(set(ids.ravel().tolist()) - {0}, _ONLY_CLASS)
+                else:
+                    known = dict(categories.get(image.name, {}))
+                sample.objects = objects_from_ids(ids, known)
+                sample.keep_map(ids)
+                names |= {item["category"] for item in sample.objects}
+                yield sample
+        elif categories is not None and image.name not in categories:
+            sample.keep_map(np.zeros(sample.shape, np.uint16))
+            yield sample
+        else:
             faults.add(f"images/{image.name}", f"there is no map of its name in {maps.name}/")
-            continue
-        place = f"{maps.name}/{file.name}"
-        try:
-            ids = decode_ids(file.read_bytes())
-            if ids.shape != (header.height, header.width):
-                raise DataError(
-                    f"it is {ids.shape[1]} x {ids.shape[0]}, its image {header.width} x {header.height}"
-                )
-            if categories is None:
-                known = dict.fromkeys(set(ids.ravel().tolist()) - {0}, _ONLY_CLASS)
-            else:
-                known = dict(categories.get(image.name, {}))
-            objects = objects_from_ids(ids, known)
-        except TwinsetError as error:
-            faults.add(place, str(error))
-            continue
-        names |= {item["category"] for item in objects}
-        yield Sample(f"images/{image.name}", data, objects, encoded(ids))
     return [Label(name) for name in sorted(names)]
 
 
@@ -120,10 +109,9 @@ class MasksWriter(LayoutWriter):
                 f"row {image.number} has no id map, so there is no mask to write",
                 todo="write coco, yolo or voc instead",
             )
-        name = f"{image.stem}{image.ending}"
-        self.save(f"images/{name}", image.data)
+        self.save(f"images/{image.name}", image.data)
         self.save(f"masks/{image.stem}{image.map_ending}", image.map_data)
-        self._rows += [(name, item["id"], item["category"]) for item in image.objects]
+        self._rows += [(image.name, item["id"], item["category"]) for item in image.objects]
 
     def finish(self) -> None:
         """Write the classes of all objects."""

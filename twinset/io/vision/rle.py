@@ -18,11 +18,6 @@ _SIX_BITS = 64  # COCO writes a number as characters of six bits, the last of th
 def run_lengths(mask: Mask) -> list[int]:
     """Return the lengths of the runs of a mask, down the columns, beginning with a run outside it.
 
-    Parameters
-    ----------
-    mask : numpy.ndarray of bool, shape (h, w)
-        The mask; it may be empty.
-
     Examples
     --------
     >>> run_lengths(np.array([[0, 1, 0], [1, 1, 0]], bool))
@@ -38,11 +33,6 @@ def run_lengths(mask: Mask) -> list[int]:
 
 def mask_of_runs(lengths: Sequence[int], shape: tuple[int, int]) -> Mask:
     """Return the mask that `run_lengths` wrote, shape (h, w).
-
-    Raises
-    ------
-    DataError
-        A length is negative, or the lengths do not fill the image.
 
     Examples
     --------
@@ -88,11 +78,6 @@ def compress(lengths: Sequence[int]) -> str:
 
 def decompress(text: str) -> list[int]:
     """Return the run lengths that `compress` wrote.
-
-    Raises
-    ------
-    DataError
-        The text holds another letter, or ends within a number.
 
     Examples
     --------

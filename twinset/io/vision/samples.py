@@ -1,9 +1,10 @@
-"""Annotated images between the files of a format and a table: one sample for each image."""
+"""Annotated images between the files of a format and a table: samples, reading, and the base writer."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ import pyarrow as pa
 
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import BLOB, OBJECT, RESERVED, Field, Label, Schema, Taxonomy
-from twinset.core.errors import DataError, SchemaError, TwinsetError
-from twinset.core.image.codec import encode_lossless
+from twinset.core.errors import DataError, SchemaError
+from twinset.core.image.codec import decode_ids, encode_lossless
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.image.polygons import fill_window
 from twinset.io.faults import Faults, OnFault
-from twinset.io.files import inside
+from twinset.io.files import image_ending, inside
+from twinset.io.formats import Format
 from twinset.io.image_header import ImageHeader, check_image_header, read_image_header
+from twinset.io.writer import Target, Writer
 
 Ids = npt.NDArray[Any]
 
@@ -40,13 +43,7 @@ class ImageColumns:
 
     @classmethod
     def from_schema(cls, schema: Schema) -> ImageColumns:
-        """Return the columns of a set.
-
-        Raises
-        ------
-        SchemaError
-            There is not exactly one column of images, or more than one of id maps or objects.
-        """
+        """Return the columns of a set."""
         found = {k: [f.name for f in schema.of_kind(k)] for k in ("image", "mask", "boxes")}
         if len(found["image"]) != 1 or len(found["mask"]) > 1 or len(found["boxes"]) > 1:
             raise SchemaError(
@@ -63,34 +60,66 @@ class Sample:
 
     path: str
     data: bytes
+    header: ImageHeader
     objects: list[ObjectLabel] = field(default_factory=list)
     map_data: bytes | None = None
     extras: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.header.height, self.header.width
+
+    def keep_map(self, ids: Ids | None) -> None:
+        """Keep an id map as a file: decoded maps of a whole set would not fit memory."""
+        self.map_data = None if ids is None else encode_lossless(ids)
+
+    def read_map(self, data: bytes) -> Ids:
+        """Return the id map in a file; raise DataError if it is of another size than the image."""
+        ids = decode_ids(data)
+        if ids.shape != self.shape:
+            size = f"{ids.shape[1]} x {ids.shape[0]}, its image {self.shape[1]} x {self.shape[0]}"
+            raise DataError(f"its id map is {size}")
+        return ids
+
+    def new_object(
+        self, number: int, category: str, box: Sequence[float], area: float | None = None
+    ) -> ObjectLabel:
+        """Return the label of an object without an id map: nothing is known of its hidden part."""
+        x0, y0, x1, y1 = (float(edge) for edge in box)
+        shown, (height, width) = f"[{x0:g}, {y0:g}, {x1:g}, {y1:g})", self.shape
+        if not np.isfinite([x0, y0, x1, y1]).all():
+            raise DataError(f"the box {shown} is no box of numbers")
+        if x1 <= x0 or y1 <= y0:
+            raise DataError(
+                f"the box {shown} holds nothing: its right or lower edge is not beyond the other one"
+            )
+        if x0 < -_SLACK or y0 < -_SLACK or x1 > width + _SLACK or y1 > height + _SLACK:
+            raise DataError(f"the box {shown} leaves its image of {width} x {height}")
+        return ObjectLabel(
+            id=number,
+            category=category,
+            box=[x0, y0, x1, y1],
+            area=(x1 - x0) * (y1 - y0) if area is None else float(area),
+            visible_fraction=None,
+            truncated=False,
+            keypoints=[],
+        )
 
 
 Samples = Generator[Sample, None, list[Label]]
 """Yields the images of a set one at a time, and returns its labels at the end."""
 
-ReadSamples = Callable[[Path, Faults], Samples]
 
-
-def encoded(ids: Ids | None) -> bytes | None:
-    """Return an id map as a file: decoded maps of a whole set would not fit memory."""
-    return None if ids is None else encode_lossless(ids)
-
-
-def read_image(folder: Path, relative: str, faults: Faults) -> tuple[bytes, ImageHeader] | None:
-    """Return an image file and its header; add a fault and return None if it cannot be used."""
-    try:
+def read_image(folder: Path, relative: str, faults: Faults) -> Sample | None:
+    """Return an image file; add a fault and return None if it cannot be used."""
+    with faults.caught(relative):
         file = inside(folder, relative)
-        data = file.read_bytes() if file.is_file() else None
-        if data is None:
-            faults.add(relative, "there is no such image file")
-            return None
-        return data, checked_header(data)
-    except TwinsetError as error:
-        faults.add(relative, str(error))
-        return None
+        if not file.is_file():
+            raise DataError("there is no such image file")
+        data = file.read_bytes()
+        return Sample(relative, data, checked_header(data))
+    return None
 
 
 def checked_header(data: bytes) -> ImageHeader:
@@ -105,42 +134,12 @@ def checked_header(data: bytes) -> ImageHeader:
     return header
 
 
-def box_fault(box: Sequence[float], header: ImageHeader) -> str:
-    """Return what is wrong with a box [x0, y0, x1, y1); empty if it can be used."""
-    x0, y0, x1, y1 = box
-    shown = f"[{x0:g}, {y0:g}, {x1:g}, {y1:g})"
-    if not all(np.isfinite(edge) for edge in box):
-        return f"the box {shown} is no box of numbers"
-    if x1 <= x0 or y1 <= y0:
-        return f"the box {shown} holds nothing: its right or lower edge is not beyond the other one"
-    if x0 < -_SLACK or y0 < -_SLACK or x1 > header.width + _SLACK or y1 > header.height + _SLACK:
-        return f"the box {shown} leaves its image of {header.width} x {header.height}"
-    return ""
-
-
-def new_object(
-    number: int, category: str, box: Sequence[float], area: float | None = None
-) -> ObjectLabel:
-    """Return the label of an object without an id map: nothing is known of its hidden part."""
-    x0, y0, x1, y1 = (float(edge) for edge in box)
-    return ObjectLabel(
-        id=number,
-        category=category,
-        box=[x0, y0, x1, y1],
-        area=(x1 - x0) * (y1 - y0) if area is None else float(area),
-        visible_fraction=None,
-        truncated=False,
-        keypoints=[],
-    )
-
-
-def checked_object(label: ObjectLabel) -> ObjectLabel:
-    """Return a label; raise DataError if a column of objects cannot hold one of its values."""
+def check_object(label: ObjectLabel) -> None:
+    """Raise DataError if a column of objects cannot hold one of the values of a label."""
     try:
         pa.array([label], OBJECT)
     except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
         raise DataError("a value of the object is of another kind", got=str(error)) from error
-    return label
 
 
 def _check_extras(samples: Sequence[Sample], faults: Faults) -> None:
@@ -188,117 +187,34 @@ def paint_polygons(objects: Sequence[ObjectLabel], shape: tuple[int, int]) -> Id
     return ids
 
 
-def _to_dataset(
-    samples: Sequence[Sample], labels: Sequence[Label], name: str, notes: tuple[str, ...]
-) -> Dataset:
-    """Return the table of samples: image, instances if any image has a map, objects, extras."""
-    if not samples:
-        raise DataError(f"'{name}' holds no image that can be used", got="; ".join(notes[:3]))
-    columns: dict[str, pa.Array] = {}
-    columns["image"] = pa.array([{"bytes": s.data, "path": s.path} for s in samples], BLOB)
-    fields = [Field(name="image", kind="image", nullable=False)]
-    if any(s.map_data is not None for s in samples):
-        maps = [_map_blob(sample) for sample in samples]
-        columns["instances"] = pa.array(maps, BLOB)
-        fields.append(Field(name="instances", kind="mask"))
-    columns["objects"] = pa.array([s.objects for s in samples], pa.list_(OBJECT))
-    fields.append(Field(name="objects", kind="boxes", taxonomy=Taxonomy(tuple(labels))))
-    extras = {key: None for s in samples for key in s.extras if key not in columns}
-    table = pa.table({key: pa.array([s.extras.get(key) for s in samples]) for key in extras})
-    own = [key for key in extras if key not in RESERVED]
-    if own:
-        rest = Dataset.from_arrow(table.select(own))
-        fields += rest.schema.fields
-        columns |= {key: rest.records.column(key) for key in own}
-    columns |= {key: table.column(key) for key in extras if key in RESERVED}
-    card = Card(name=name, origin="real", notes=notes)
-    return Dataset.from_arrow(pa.table(columns), Schema(tuple(fields)), card)
-
-
-def _to_row(sample: Sample, schema: Schema) -> pa.Table:
-    """Return one sample as a row of the columns that `_to_dataset` gave its set."""
-    columns: dict[str, pa.Array] = {}
-    for one in schema.fields:
-        if one.kind == "image":
-            columns[one.name] = pa.array([{"bytes": sample.data, "path": sample.path}], BLOB)
-        elif one.kind == "mask":
-            columns[one.name] = pa.array([_map_blob(sample)], BLOB)
-        elif one.kind == "boxes":
-            columns[one.name] = pa.array([sample.objects], pa.list_(OBJECT))
-        else:
-            columns[one.name] = pa.array([sample.extras.get(one.name)])
-    return pa.table(columns)
-
-
-def _map_blob(sample: Sample) -> dict[str, bytes] | None:
-    if sample.map_data is not None:
-        return {"bytes": sample.map_data}
-    if sample.objects:
-        return None
-    header = read_image_header(sample.data)
-    empty = np.zeros((header.height, header.width), np.uint16)  # no object: all is background
-    return {"bytes": encode_lossless(empty)}
-
-
-def read_samples(
-    reader: ReadSamples,
-    format: str,  # noqa: A002
-    path: Path,
-    name: str,
-    on_fault: OnFault = "stop",
-) -> Dataset:
-    """Return an annotated set as a table: image, instances, objects and the other values of the format.
-
-    Raises
-    ------
-    DataError
-        Something cannot be used; the error lists all faults with file and line.
-    """
-    samples: list[Sample] = []
-    labels, notes = _read_all(reader, format, path, name, on_fault, samples, keep_files=True)
-    return _to_dataset(samples, labels, name, notes)
+def read_samples(entry: Format, path: Path, name: str, on_fault: OnFault = "stop") -> Dataset:
+    """Return an annotated set as a table: image, instances, objects and the other values of the format."""
+    return _to_dataset(*_read_all(entry, path, name, on_fault, keep_files=True))
 
 
 def stream_samples(
-    reader: ReadSamples,
-    format: str,  # noqa: A002
-    path: Path,
-    name: str,
-    on_fault: OnFault = "stop",
+    entry: Format, path: Path, name: str, on_fault: OnFault = "stop"
 ) -> Iterator[Dataset]:
     """Yield the rows of `read_samples` one at a time: memory holds all labels, and one image.
 
     Every file is read twice, first to find all faults and the columns.
-
-    Raises
-    ------
-    DataError
-        Something cannot be used; the error lists all faults with file and line, before the first row.
     """
-    samples: list[Sample] = []
-    labels, notes = _read_all(reader, format, path, name, on_fault, samples, keep_files=False)
+    samples, labels, card = _read_all(entry, path, name, on_fault, keep_files=False)
     if any(sample.map_data is not None for sample in samples):
         for sample in samples:
             sample.map_data = b""
-    whole = _to_dataset(samples, labels, name, notes)
-    for sample, first in zip(reader(path, Faults("skip")), samples):
-        row = _to_row(replace(sample, extras=first.extras), whole.schema)
-        yield Dataset.from_arrow(row, whole.schema, whole.card)
+    schema = _to_dataset(samples, labels, card).schema
+    for sample, first in zip(entry.code("read")(path, Faults("skip")), samples):
+        row = _columns([replace(sample, extras=first.extras)], schema.names)
+        yield Dataset.from_arrow(row, schema, card)
 
 
 def _read_all(
-    reader: ReadSamples,
-    format: str,  # noqa: A002
-    path: Path,
-    name: str,
-    on_fault: OnFault,
-    samples: list[Sample],
-    *,
-    keep_files: bool,
-) -> tuple[list[Label], tuple[str, ...]]:
-    """Append all samples to `samples`; return the labels of the set and the notes of faults."""
-    faults = Faults(on_fault)
-    found = reader(path, faults)
+    entry: Format, path: Path, name: str, on_fault: OnFault, *, keep_files: bool
+) -> tuple[list[Sample], list[Label], Card]:
+    """Return all samples, the labels of the set and its card with the notes of faults."""
+    faults, samples = Faults(on_fault), list[Sample]()
+    found: Samples = entry.code("read")(path, faults)
     while True:
         try:
             sample = next(found)
@@ -309,4 +225,148 @@ def _read_all(
             sample = replace(sample, data=b"", map_data=sample.map_data and b"")
         samples.append(sample)
     _check_extras(samples, faults)
-    return labels, faults.resolve(f"the {format} set '{name}'")
+    notes = faults.resolve(f"the {entry.name} set '{name}'")
+    if not samples:
+        raise DataError(f"'{name}' holds no image that can be used", got="; ".join(notes[:3]))
+    return samples, labels, Card(name=name, origin="real", notes=notes)
+
+
+def _to_dataset(samples: Sequence[Sample], labels: Sequence[Label], card: Card) -> Dataset:
+    """Return the table of samples: image, instances if any image has a map, objects, extras."""
+    fields = [Field(name="image", kind="image", nullable=False)]
+    if any(sample.map_data is not None for sample in samples):
+        fields.append(Field(name="instances", kind="mask"))
+    fields.append(Field(name="objects", kind="boxes", taxonomy=Taxonomy(tuple(labels))))
+    names = [one.name for one in fields]
+    names += dict.fromkeys(key for s in samples for key in s.extras if key not in names)
+    table = _columns(samples, names)
+    own = [name for name in names[len(fields) :] if name not in RESERVED]
+    if own:
+        fields += Dataset.from_arrow(table.select(own)).schema.fields
+    return Dataset.from_arrow(table, Schema(tuple(fields)), card)
+
+
+def _columns(samples: Sequence[Sample], names: Iterable[str]) -> pa.Table:
+    """Return these columns of samples."""
+    columns: dict[str, pa.Array] = {}
+    for name in names:
+        if name == "image":
+            columns[name] = pa.array([{"bytes": s.data, "path": s.path} for s in samples], BLOB)
+        elif name == "instances":
+            columns[name] = pa.array([_map_blob(s) for s in samples], BLOB)
+        elif name == "objects":
+            columns[name] = pa.array([s.objects for s in samples], pa.list_(OBJECT))
+        else:
+            columns[name] = pa.array([s.extras.get(name) for s in samples])
+    return pa.table(columns)
+
+
+def _map_blob(sample: Sample) -> dict[str, bytes] | None:
+    if sample.map_data is not None:
+        return {"bytes": sample.map_data}
+    # Without an object all is background.
+    return None if sample.objects else {"bytes": encode_lossless(np.zeros(sample.shape, np.uint16))}
+
+
+class ImageRow:
+    """One row to be written; its files are decoded on demand."""
+
+    def __init__(self, number: int, row: dict[str, Any], columns: ImageColumns) -> None:
+        self.number = number
+        self.data: bytes = row[columns.image]["bytes"]
+        self.stem = f"{number:07d}"
+        self.name = f"{self.stem}{image_ending(self.data)}"
+        blob = row.get(columns.mask)
+        self.map_data: bytes | None = blob["bytes"] if blob else None
+        self.objects: list[ObjectLabel] = list(row.get(columns.boxes) or ())
+        used = (columns.image, columns.mask, columns.boxes)
+        self.extras = {k: v for k, v in row.items() if k not in used}
+
+    @property
+    def header(self) -> ImageHeader:
+        """Size of the image."""
+        return read_image_header(self.data)
+
+    @property
+    def map_ending(self) -> str:
+        """Ending of the file of the id map."""
+        return ".png" if (self.map_data or b"").startswith(b"\x89PNG") else ".tif"
+
+    def ids(self) -> Ids | None:
+        """Return the id map, if there is one."""
+        return None if self.map_data is None else decode_ids(self.map_data)
+
+
+class ClassIndex:
+    """The classes of a set in order: those of its taxonomy, then any others by first appearance."""
+
+    def __init__(self) -> None:
+        self.labels: list[Label] = []
+
+    def add_taxonomy(self, schema: Schema, boxes: str) -> None:
+        """Add the taxonomy of a schema, once."""
+        taxonomy = schema[boxes].taxonomy if boxes else None
+        if not self.labels and taxonomy is not None:
+            self.labels = list(taxonomy.labels)
+
+    def label(self, name: str) -> Label:
+        """Return the label of a name; one that is not in the taxonomy is added."""
+        found = next((x for x in self.labels if x.name == name), None)
+        if found is None:
+            found = Label(name)
+            self.labels.append(found)
+        return found
+
+    def position(self, name: str) -> int:
+        """Return the position of a class, from 0."""
+        return self.labels.index(self.label(name))
+
+    @property
+    def are_numbered(self) -> bool:
+        """Whether every class has a number of its own."""
+        numbers = [x.number for x in self.labels]
+        return None not in numbers and len(set(numbers)) == len(numbers)
+
+
+class LayoutWriter(Writer):
+    """Writes a set of annotated images; a format defines `put` for each image and `finish`."""
+
+    is_folder = True
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self.classes = ClassIndex()
+        self.n_written = 0
+
+    def write(self, chunk: Dataset) -> None:
+        """Append the rows of `chunk`."""
+        columns = ImageColumns.from_schema(chunk.schema)
+        self.classes.add_taxonomy(chunk.schema, columns.boxes)
+        for start in range(len(chunk)):  # one row at a time: images are large
+            row = chunk.records.slice(start, 1).to_pylist()[0]
+            if row[columns.image] is None or row[columns.image]["bytes"] is None:
+                raise DataError(f"row {self.n_written} has no image", todo="leave the row out")
+            self.put(ImageRow(self.n_written, row, columns))
+            self.n_written += 1
+
+    @abstractmethod
+    def put(self, image: ImageRow) -> None:
+        """Write one image."""
+
+    def save(self, relative: str, data: bytes) -> None:
+        """Write a file of the set."""
+        place = self.draft / relative
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
+
+
+def short_number(value: float) -> float | int:
+    """Return a number of pixels rounded to four digits; whole ones as integers.
+
+    Examples
+    --------
+    >>> short_number(3.0), short_number(3.14159265), short_number(-0.00001)
+    (3, 3.1416, 0)
+    """
+    rounded = round(float(value), 4)
+    return int(rounded) if rounded == int(rounded) else rounded

@@ -6,30 +6,30 @@ import io
 import json
 import tarfile
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from twinset.core.data.schema import Label
-from twinset.core.errors import DataError, TwinsetError
-from twinset.core.image.codec import decode_ids
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Label, Schema
+from twinset.core.errors import DataError
 from twinset.core.image.instance_maps import ObjectLabel
+from twinset.core.parameters import Ge, check_parameters
 from twinset.io.faults import Faults
-from twinset.io.image_header import ImageHeader
+from twinset.io.files import cannot_write, replacing, sha256_of, write_text
 from twinset.io.vision.samples import (
     IMAGE_ENDINGS,
     Ids,
+    ImageRow,
+    LayoutWriter,
     Sample,
     Samples,
-    box_fault,
+    check_object,
     checked_header,
-    checked_object,
-    encoded,
-    new_object,
 )
-from twinset.io.vision.writer import ImageRow, LayoutWriter
-from twinset.io.writer import Target
+from twinset.io.writer import StreamedSchema, Target
 
 ROWS_A_SHARD = 1_000  # of 100 KB each a shard has 100 MB; the delivered bytes depend on it
 DESCRIPTION = "dataset.json"
@@ -37,6 +37,7 @@ JOURNAL = ".journal"
 """Folder beside the shards of a `ShardFolder`; it lists the finished ones."""
 
 _IDS = "ids"
+_HEAD = "set.json"
 
 
 def sniff_webdataset(path: Path) -> Path | None:
@@ -69,13 +70,10 @@ def read_webdataset(folder: Path, faults: Faults) -> Samples:
 
 def _labels(folder: Path, faults: Faults) -> list[Label]:
     file = folder / DESCRIPTION
-    if not file.is_file():
-        return []
-    try:
-        return [Label.from_json(entry) for entry in json.loads(file.read_bytes())["labels"]]
-    except (TwinsetError, ValueError, TypeError, KeyError, AttributeError) as error:
-        faults.add(DESCRIPTION, f"it does not state the classes ({type(error).__name__}: {error})")
-        return []
+    if file.is_file():
+        with faults.caught(DESCRIPTION, "it does not state the classes"):
+            return [Label.from_json(entry) for entry in json.loads(file.read_bytes())["labels"]]
+    return []
 
 
 def _groups(shard: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
@@ -107,43 +105,38 @@ def _sample(key: str, members: dict[str, bytes], faults: Faults, shard: str) -> 
     if ending is None:
         faults.add(place, "it holds no image")
         return None
-    try:
-        header = checked_header(members[ending])
+    with faults.caught(place):
+        data = members[ending]
+        sample = Sample(f"{key}.{ending}", data, checked_header(data))
         values = _values(members.get("json", b"{}"))
-        ids = _ids(members, header)
-        extras = {
+        given = next((members[e] for e in (f"{_IDS}.png", f"{_IDS}.tif") if e in members), None)
+        ids = None if given is None else sample.read_map(given)
+        sample.extras = {
             k: v for k, v in values.items() if k != "objects" and not isinstance(v, dict | list)
         }
         if "cls" in members:
-            extras["label"] = members["cls"].decode().strip()
-    except UnicodeDecodeError as error:
-        faults.add(place, f"its text is not UTF-8 ({error})")
-        return None
-    except (TwinsetError, ValueError) as error:
-        faults.add(place, str(error))
-        return None
-    objects, ids = _objects(values["objects"], ids, header, faults, place)
-    return Sample(f"{key}.{ending}", members[ending], objects, encoded(ids), extras)
+            sample.extras["label"] = members["cls"].decode().strip()
+        sample.keep_map(_add_objects(sample, values["objects"], ids, faults, place))
+        return sample
+    return None
 
 
-def _objects(
-    entries: list[Any], ids: Ids | None, header: ImageHeader, faults: Faults, place: str
-) -> tuple[list[ObjectLabel], Ids | None]:
-    """Return the objects that can be used, and the id map without the others."""
-    objects: dict[int, ObjectLabel] = {}
-    excluded = set()
+def _add_objects(
+    sample: Sample, entries: list[Any], ids: Ids | None, faults: Faults, place: str
+) -> Ids | None:
+    """Add the objects that can be used; return the id map without the others."""
+    numbers, excluded = set[int](), set[int]()
     for k, entry in enumerate(entries):
-        try:
-            item = _object(entry, k + 1, header)
-            if item["id"] in objects:
+        if isinstance(entry, dict) and isinstance(entry.get("id"), int):
+            excluded.add(entry["id"])
+        with faults.caught(f"{place}, objects[{k}]"):
+            item = _object(sample, entry, k + 1)
+            if item["id"] in numbers:
                 raise DataError(f"its id {item['id']} is that of an earlier object")
-            objects[item["id"]] = item
-        except (DataError, ValueError, TypeError, OverflowError) as error:
-            faults.add(f"{place}, objects[{k}]", str(error))
-            if isinstance(entry, dict) and isinstance(entry.get("id"), int):
-                excluded.add(entry["id"])
+            numbers.add(item["id"])
+            sample.objects.append(item)
     if ids is not None:
-        unknown = sorted({int(i) for i in np.unique(ids)} - {0} - objects.keys())
+        unknown = sorted({int(i) for i in np.unique(ids)} - {0} - numbers)
         nameless = [i for i in unknown if i not in excluded]
         if nameless:
             shown = ", ".join(map(str, nameless[:10]))
@@ -151,7 +144,7 @@ def _objects(
             faults.add(place, f"its id map holds {shown}{more}, which is no object of its JSON")
         if unknown:  # an excluded object has no pixels
             ids = np.where(np.isin(ids, unknown), 0, ids).astype(ids.dtype)
-    return list(objects.values()), ids
+    return ids
 
 
 def _values(data: bytes) -> dict[str, Any]:
@@ -170,19 +163,7 @@ def _values(data: bytes) -> dict[str, Any]:
     return {**values, "objects": objects or []}
 
 
-def _ids(members: dict[str, bytes], header: ImageHeader) -> Ids | None:
-    data = next((members[e] for e in (f"{_IDS}.png", f"{_IDS}.tif") if e in members), None)
-    if data is None:
-        return None
-    ids = decode_ids(data)
-    if ids.shape != (header.height, header.width):
-        raise DataError(
-            f"its id map is {ids.shape[1]} x {ids.shape[0]}, its image {header.width} x {header.height}"
-        )
-    return ids
-
-
-def _object(entry: Any, number: int, header: ImageHeader) -> ObjectLabel:
+def _object(sample: Sample, entry: Any, number: int) -> ObjectLabel:
     """Return the label of an entry, with the defaults of `new_object` for absent values."""
     if not isinstance(entry, dict):
         raise DataError("it is no object", got=type(entry).__name__)
@@ -191,37 +172,38 @@ def _object(entry: Any, number: int, header: ImageHeader) -> ObjectLabel:
         raise DataError("it has no 'category' that is a text", got=repr(category))
     if not isinstance(box, list) or len(box) != 4:
         raise DataError("it has no 'box' of four numbers", got=repr(box))
-    item = new_object(number, category, box)
-    fault = box_fault(item["box"], header)
-    if fault:
-        raise DataError(fault)
+    item = sample.new_object(number, category, box)
     item.update({k: v for k, v in entry.items() if v is not None and k != "box"})  # type: ignore[typeddict-item]
-    return checked_object(item)
+    check_object(item)
+    return item
 
 
-class WebdatasetWriter(LayoutWriter):
-    """Writes `shard-000000.tar`, ... of 1,000 samples each, and `dataset.json` with the classes.
-
-    A sample is an image, its id map as `KEY.ids.png`, and `KEY.json` with its objects and plain columns.
-    """
+class _ShardWriter(LayoutWriter):
+    """Writes samples to the open shard."""
 
     _tar: tarfile.TarFile | None = None
 
+    def open(self, file: Path) -> None:
+        """Begin a shard."""
+        self.close()
+        self._tar = tarfile.TarFile(file, "w", format=tarfile.USTAR_FORMAT)
+
     def put(self, image: ImageRow) -> None:
-        """Write one sample; every thousandth begins a new shard."""
-        shard, place = divmod(image.number, ROWS_A_SHARD)
-        if place == 0:
-            self.close()
-            self._tar = _open_shard(self.draft / shard_name(shard))
-        assert self._tar is not None
-        _add_sample(self._tar, image)
+        """Append an image, its id map if there is one, and its JSON."""
+        self._add(image.name, image.data)
+        if image.map_data is not None:
+            self._add(f"{image.stem}.{_IDS}{image.map_ending}", image.map_data)
+        values = {**image.extras, "objects": image.objects}
+        text = json.dumps(values, ensure_ascii=False, default=str)
+        self._add(f"{image.stem}.json", text.encode())
         for item in image.objects:
             self.classes.label(item["category"])
 
-    def finish(self) -> None:
-        """Close the last shard and write the classes."""
-        self.close()
-        self.save(DESCRIPTION, description(self.classes.labels))
+    def _add(self, name: str, data: bytes) -> None:
+        assert self._tar is not None
+        member = tarfile.TarInfo(name)  # time, owner and group stay 0: equal rows, equal bytes
+        member.size = len(data)
+        self._tar.addfile(member, io.BytesIO(data))
 
     def close(self) -> None:
         """Close the open shard."""
@@ -230,23 +212,23 @@ class WebdatasetWriter(LayoutWriter):
             self._tar = None
 
 
-class SingleShardWriter(LayoutWriter):
-    """Writes one shard of a `ShardFolder`; its first sample has the number `first`."""
+class WebdatasetWriter(_ShardWriter):
+    """Writes `shard-000000.tar`, ... of 1,000 samples each, and `dataset.json` with the classes.
 
-    def __init__(self, file: Path, first: int) -> None:
-        super().__init__(Target(file, file, "webdataset"))
-        self.n_written = first
-        self._tar = _open_shard(file)
+    A sample is an image, its id map as `KEY.ids.png`, and `KEY.json` with its objects and plain columns.
+    """
 
     def put(self, image: ImageRow) -> None:
-        """Write one sample."""
-        _add_sample(self._tar, image)
-        for item in image.objects:
-            self.classes.label(item["category"])
+        """Write one sample; every thousandth begins a new shard."""
+        shard, place = divmod(image.number, ROWS_A_SHARD)
+        if place == 0:
+            self.open(self.draft / shard_name(shard))
+        super().put(image)
 
-    def close(self) -> None:
-        """Close the file."""
-        self._tar.close()
+    def finish(self) -> None:
+        """Close the last shard and write the classes."""
+        self.close()
+        self.save(DESCRIPTION, _description(self.classes.labels))
 
 
 def shard_name(number: int) -> str:
@@ -260,27 +242,154 @@ def shard_name(number: int) -> str:
     return f"shard-{number:06d}.tar"
 
 
-def _open_shard(file: Path) -> tarfile.TarFile:
-    return tarfile.open(file, "w:", format=tarfile.USTAR_FORMAT)
-
-
-def _add_sample(tar: tarfile.TarFile, image: ImageRow) -> None:
-    """Append an image, its id map if there is one, and its JSON."""
-    _add(tar, f"{image.stem}{image.ending}", image.data)
-    if image.map_data is not None:
-        _add(tar, f"{image.stem}.{_IDS}{image.map_ending}", image.map_data)
-    values = {**image.extras, "objects": image.objects}
-    text = json.dumps(values, ensure_ascii=False, default=str)
-    _add(tar, f"{image.stem}.json", text.encode())
-
-
-def description(labels: Iterable[Label]) -> bytes:
+def _description(labels: Iterable[Label]) -> bytes:
     """Return the content of `dataset.json`, which states the classes."""
     content = {"labels": [label.to_json() for label in labels]}
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    member = tarfile.TarInfo(name)  # time, owner and group stay 0: equal rows, equal bytes
-    member.size = len(data)
-    tar.addfile(member, io.BytesIO(data))
+class _Entry(NamedTuple):
+    """Entry of a finished shard in the journal."""
+
+    digest: str
+    size: int
+    schema: dict[str, Any]  # of categories, the levels that occurred
+    categories: tuple[str, ...]  # those of the taxonomy first, then by appearance
+
+
+@dataclass(frozen=True)
+class ShardFolder:
+    """The shards of one set in a folder, with a journal of the finished ones.
+
+    A shard is written under another name, flushed to the disk and renamed; then it enters the journal.
+    So a process that is killed leaves whole shards, and a later one writes the missing ones.
+    """
+
+    path: Path
+    key: str  # content address of the set: shards of another one are refused
+    n_rows: int  # of the set, 1 or more
+    rows_a_shard: Annotated[int, Ge(1)] = ROWS_A_SHARD  # samples in each shard but the last
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
+
+    @property
+    def n_shards(self) -> int:
+        """Number of shards."""
+        return -(-self.n_rows // self.rows_a_shard)
+
+    def rows_of(self, number: int) -> tuple[int, int]:
+        """Return the position of a shard's first row, and how many rows it holds."""
+        first = number * self.rows_a_shard
+        return first, min(self.rows_a_shard, self.n_rows - first)
+
+    def open(self) -> None:
+        """Create the folder, or continue one of an earlier run."""
+        head = self.path / JOURNAL / _HEAD
+        stated = {"key": self.key, "n_rows": self.n_rows, "rows_a_shard": self.rows_a_shard}
+        try:
+            begun = json.loads(head.read_bytes()) if head.is_file() else None
+            foreign = begun is None and self.path.exists() and any(self.path.iterdir())
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"the journal of '{self.path}' cannot be read",
+                got=type(error).__name__,
+                todo="choose another folder, or remove this one",
+            ) from error
+        if foreign:
+            raise DataError(
+                f"the folder '{self.path}' holds something, and no shards that were begun",
+                todo="choose another folder, or empty this one",
+            )
+        if begun is not None and begun != stated and self.n_entries():
+            raise DataError(
+                f"the folder '{self.path}' holds shards of another set",
+                got="another recipe, seed, shard size or version of twinset",
+                todo="choose another folder, or remove this one",
+            )
+        try:
+            head.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        if begun != stated:
+            write_text(head, json.dumps(stated) + "\n")
+
+    def missing(self) -> list[int]:
+        """Return the numbers of the missing shards; existing ones are checked byte by byte."""
+        return [k for k in range(self.n_shards) if not self._is_whole(k)]
+
+    def n_entries(self) -> int:
+        """Return the number of shards in the journal, unchecked."""
+        return sum(1 for _ in (self.path / JOURNAL).glob("shard-*.json"))
+
+    def write_shard(self, number: int, rows: Iterable[Dataset]) -> None:
+        """Write one shard from chunks of exactly its rows."""
+        first, n = self.rows_of(number)
+        place = self.path / shard_name(number)
+        for stale in self.path.glob(f".{place.name}.*.tmp"):
+            stale.unlink(missing_ok=True)  # of a process that was killed
+        columns = StreamedSchema()
+        with replacing(place) as draft:
+            writer = _ShardWriter(Target(draft, place, "webdataset"))
+            writer.n_written = first
+            writer.open(draft)
+            try:
+                for chunk in rows:
+                    columns.add(chunk)
+                    writer.write(chunk)
+            finally:
+                writer.close()
+            if writer.n_written != first + n or columns.first is None:
+                raise DataError(
+                    f"the shard '{place.name}' did not get its rows",
+                    got=f"{writer.n_written - first:,}",
+                    allowed=f"{n:,}",
+                )
+            entry = _Entry(
+                sha256_of(draft),
+                draft.stat().st_size,
+                columns.schema().to_json(),
+                tuple(label.name for label in writer.classes.labels),
+            )
+        write_text(self._entry_file(number), json.dumps(entry._asdict(), ensure_ascii=False) + "\n")
+
+    def finish(self) -> tuple[Schema, dict[str, str]]:
+        """Write the classes; return the schema, and the SHA-256 of every file."""
+        entries = [self._entry(k) for k in range(self.n_shards)]
+        absent = [shard_name(k) for k, entry in enumerate(entries) if entry is None]
+        if absent:
+            raise DataError(
+                f"shards are missing in '{self.path}'", got=", ".join(absent[:5]), todo="run again"
+            )
+        found = [entry for entry in entries if entry is not None]
+        columns = StreamedSchema()
+        for entry in found:
+            columns.add_schema(Schema.from_json(entry.schema))
+        schema = columns.schema()
+        boxes = next(iter(schema.of_kind("boxes")), None)
+        taxonomy = boxes.taxonomy if boxes is not None else None
+        labels = {label.name: label for label in (taxonomy.labels if taxonomy else ())}
+        for entry in found:
+            for name in entry.categories:
+                labels.setdefault(name, Label(name))
+        with replacing(self.path / DESCRIPTION) as draft:
+            draft.write_bytes(_description(labels.values()))
+        digests = {shard_name(k): entry.digest for k, entry in enumerate(found)}
+        digests[DESCRIPTION] = sha256_of(self.path / DESCRIPTION)
+        return schema, digests
+
+    def _entry_file(self, number: int) -> Path:
+        return self.path / JOURNAL / shard_name(number).replace(".tar", ".json")
+
+    def _entry(self, number: int) -> _Entry | None:
+        file = self._entry_file(number)
+        try:
+            return _Entry(**json.loads(file.read_bytes())) if file.is_file() else None
+        except (ValueError, TypeError):
+            return None  # an incomplete entry is none: its shard is written again
+
+    def _is_whole(self, number: int) -> bool:
+        entry, file = self._entry(number), self.path / shard_name(number)
+        if entry is None or not file.is_file() or file.stat().st_size != entry.size:
+            return False
+        return sha256_of(file) == entry.digest

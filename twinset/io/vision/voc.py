@@ -9,21 +9,19 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from twinset.core.data.schema import Label
-from twinset.core.errors import DataError, TwinsetError
-from twinset.core.image.codec import decode_ids, encode_lossless
+from twinset.core.errors import DataError
+from twinset.core.image.codec import encode_lossless
 from twinset.io.faults import Faults
-from twinset.io.image_header import ImageHeader
 from twinset.io.vision.samples import (
     IMAGE_ENDINGS,
     Ids,
+    ImageRow,
+    LayoutWriter,
     Sample,
     Samples,
-    box_fault,
-    encoded,
-    new_object,
     read_image,
+    short_number,
 )
-from twinset.io.vision.writer import ImageRow, LayoutWriter, short_number
 from twinset.io.writer import Target
 
 _VOID = 255  # VOC's border between objects, which belongs to none of them
@@ -69,16 +67,15 @@ def read_voc(folder: Path, faults: Faults) -> Samples:
         except (DataError, expat.ExpatError) as error:
             faults.add(place, f"it cannot be read as XML: {error}")
             continue
-        found = _image_of(folder, root, file, faults)
-        if found is None:
+        sample = _image_of(folder, root, file, faults)
+        if sample is None or not _size_agrees(root, sample, faults, place):
             continue
-        path, data, header = found
-        sample = Sample(path, data)
-        if not _size_agrees(root, header, faults, place):
-            continue
-        kept = [_add(sample, node, header, faults, place) for node in root.all("object")]
+        kept = [_add(sample, node, faults, place) for node in root.all("object")]
         names |= {item["category"] for item in sample.objects}
-        sample.map_data = encoded(_ids(folder, file.stem, sample, kept, header, faults))
+        file = folder / "SegmentationObject" / f"{file.stem}.png"
+        if file.is_file():
+            with faults.caught(f"SegmentationObject/{file.name}"):
+                sample.keep_map(_ids(sample, kept, file.read_bytes()))
         yield sample
     return [Label(name) for name in sorted(names)]
 
@@ -107,92 +104,58 @@ def _parse(data: bytes) -> _Node:
     return stack[0].children[0]
 
 
-def _image_of(
-    folder: Path, root: _Node, file: Path, faults: Faults
-) -> tuple[str, bytes, ImageHeader] | None:
+def _image_of(folder: Path, root: _Node, file: Path, faults: Faults) -> Sample | None:
     """Return the image of an XML file: the one it names, or the one of its own name."""
     named = root.get("filename", "")
-    choices = [
-        named,
-        *(file.stem + ending for ending in IMAGE_ENDINGS),
-        *(named + e for e in IMAGE_ENDINGS),
-    ]
+    choices = [named, *(stem + ending for stem in (file.stem, named) for ending in IMAGE_ENDINGS)]
     base = "JPEGImages" if (folder / "JPEGImages").is_dir() else "images"
     relative = next((f"{base}/{c}" for c in choices if c and (folder / base / c).is_file()), None)
     if relative is None:
         faults.add(f"Annotations/{file.name}", f"there is no image '{named}' in {base}")
         return None
-    found = read_image(folder, relative, faults)
-    return None if found is None else (relative, *found)
+    return read_image(folder, relative, faults)
 
 
-def _size_agrees(root: _Node, header: ImageHeader, faults: Faults, place: str) -> bool:
+def _size_agrees(root: _Node, sample: Sample, faults: Faults, place: str) -> bool:
     sizes = root.all("size")
     if not sizes:
         return True
     try:
-        stated = int(sizes[0].get("width")), int(sizes[0].get("height"))
+        stated = int(sizes[0].get("height")), int(sizes[0].get("width"))
     except (DataError, ValueError):
         stated = (0, 0)
     # Some tools write 0 x 0 where they do not know it.
-    if stated not in ((0, 0), (header.width, header.height)):
-        line = f"{place}, line {sizes[0].line}"
-        faults.add(
-            line,
-            f"it says {stated[0]} x {stated[1]}, the image is {header.width} x {header.height}",
-        )
-        return False
-    return True
+    if stated in ((0, 0), sample.shape):
+        return True
+    text = f"it says {stated[1]} x {stated[0]}, the image is {sample.shape[1]} x {sample.shape[0]}"
+    faults.add(f"{place}, line {sizes[0].line}", text)
+    return False
 
 
-def _add(sample: Sample, node: _Node, header: ImageHeader, faults: Faults, place: str) -> int:
+def _add(sample: Sample, node: _Node, faults: Faults, place: str) -> int:
     """Add an object; return its id, or 0 if it cannot be used."""
-    where = f"{place}, line {node.line}"
-    try:
+    bounds = node.all("bndbox")
+    with faults.caught(f"{place}, line {(bounds or [node])[0].line}"):
         name = node.get("name")
-        bounds = node.all("bndbox")
         if not bounds:
             raise DataError("<object> lacks <bndbox>")
-        where = f"{place}, line {bounds[0].line}"
         x0, y0, x1, y1 = (float(bounds[0].get(key)) for key in ("xmin", "ymin", "xmax", "ymax"))
-    except (DataError, ValueError) as error:
-        faults.add(where, f"it cannot be read: {error}")
-        return 0
-    if x0 == x1 and y0 == y1:
-        faults.add(where, f"the box of a {name} is one point, ({x0:g}, {y0:g})")
-        return 0
-    box = (x0 - 1, y0 - 1, x1, y1)
-    fault = box_fault(box, header)
-    if fault:
-        faults.add(where, fault)
-        return 0
-    item = new_object(len(sample.objects) + 1, name, box)
-    item["truncated"] = node.get("truncated", "0") not in ("0", "")
-    item["flags"] = [flag for flag in _FLAGS if node.get(flag, "0") not in ("0", "")] or None
-    sample.objects.append(item)
-    return item["id"]
+        if x0 == x1 and y0 == y1:
+            raise DataError(f"the box of a {name} is one point, ({x0:g}, {y0:g})")
+        item = sample.new_object(len(sample.objects) + 1, name, (x0 - 1, y0 - 1, x1, y1))
+        item["truncated"] = node.get("truncated", "0") not in ("0", "")
+        item["flags"] = [flag for flag in _FLAGS if node.get(flag, "0") not in ("0", "")] or None
+        sample.objects.append(item)
+        return item["id"]
+    return 0
 
 
-def _ids(
-    folder: Path, stem: str, sample: Sample, kept: list[int], header: ImageHeader, faults: Faults
-) -> Ids | None:
+def _ids(sample: Sample, kept: list[int], data: bytes) -> Ids:
     """Return the id map, and set the areas of the objects: number k in the file is the k-th object."""
-    file = folder / "SegmentationObject" / f"{stem}.png"
-    if not file.is_file():
-        return None
-    place = f"SegmentationObject/{stem}.png"
-    try:
-        given = decode_ids(file.read_bytes())
-    except TwinsetError as error:
-        faults.add(place, str(error))
-        return None
-    if given.shape != (header.height, header.width):
-        faults.add(place, "it is of another size than its image")
-        return None
+    given = sample.read_map(data)
     largest = int(given[given != _VOID].max(initial=0)) if len(kept) < _VOID else int(given.max())
     if largest > len(kept):
-        faults.add(place, f"it holds the number {largest}, but its image has {len(kept)} objects")
-        return None
+        raise DataError(f"it holds the number {largest}, but its image has {len(kept)} objects")
     table = np.zeros(max(int(given.max(initial=0)), _VOID, len(kept)) + 1, np.uint16)
     table[1 : len(kept) + 1] = kept
     if len(kept) < _VOID:
@@ -217,10 +180,9 @@ class VocWriter(LayoutWriter):
 
     def put(self, image: ImageRow) -> None:
         """Write one image."""
-        name = f"{image.stem}{image.ending}"
-        self.save(f"JPEGImages/{name}", image.data)
+        self.save(f"JPEGImages/{image.name}", image.data)
         ids = image.ids()
-        self.save(f"Annotations/{image.stem}.xml", _to_xml(image, name, ids is not None).encode())
+        self.save(f"Annotations/{image.stem}.xml", _to_xml(image, ids is not None).encode())
         if ids is not None:
             numbers = {item["id"]: k for k, item in enumerate(image.objects, start=1)}
             if len(numbers) > _MAX_OBJECTS:
@@ -230,8 +192,8 @@ class VocWriter(LayoutWriter):
                 )
             seen, where = np.unique(ids, return_inverse=True)
             table = np.array([numbers.get(int(i), 0) for i in seen], np.uint8)
-            encoded = encode_lossless(table[where].reshape(ids.shape))
-            self.save(f"SegmentationObject/{image.stem}.png", encoded)
+            data = encode_lossless(table[where].reshape(ids.shape))
+            self.save(f"SegmentationObject/{image.stem}.png", data)
         self._stems.append(image.stem)
 
     def finish(self) -> None:
@@ -239,11 +201,11 @@ class VocWriter(LayoutWriter):
         self.save("ImageSets/Main/all.txt", "".join(f"{s}\n" for s in self._stems).encode())
 
 
-def _to_xml(image: ImageRow, name: str, has_map: bool) -> str:
+def _to_xml(image: ImageRow, has_map: bool) -> str:
     header = image.header
     lines = [
         "<annotation>",
-        f"  <filename>{name}</filename>",
+        f"  <filename>{image.name}</filename>",
         f"  <size><width>{header.width}</width><height>{header.height}</height></size>",
         f"  <segmented>{int(has_map)}</segmented>",
     ]
@@ -254,7 +216,7 @@ def _to_xml(image: ImageRow, name: str, has_map: bool) -> str:
             "  <object>",
             f"    <name>{escape(item['category'])}</name>",
             f"    <truncated>{int(bool(item['truncated']))}</truncated>",
-            *(f"    <{f}>{int(f in flags)}</{f}>" for f in ("difficult", "occluded")),
+            *(f"    <{f}>{int(f in flags)}</{f}>" for f in _FLAGS),
             f"    <bndbox><xmin>{short_number(x0 + 1)}</xmin><ymin>{short_number(y0 + 1)}</ymin>"
             f"<xmax>{short_number(x1)}</xmax><ymax>{short_number(y1)}</ymax></bndbox>",
             "  </object>",

@@ -16,21 +16,18 @@ from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.image.keypoints import Keypoint
 from twinset.core.image.polygons import Ring, fill, fill_parts, signed_area, trace_polygons
 from twinset.io.faults import Faults
-from twinset.io.image_header import ImageHeader
 from twinset.io.vision.coco import sniff_coco
 from twinset.io.vision.masks import sniff_masks
 from twinset.io.vision.samples import (
     IMAGE_ENDINGS,
     Ids,
+    ImageRow,
+    LayoutWriter,
     Sample,
     Samples,
-    box_fault,
-    encoded,
-    new_object,
     paint_polygons,
     read_image,
 )
-from twinset.io.vision.writer import ImageRow, LayoutWriter
 
 _VISIBLE = (0, 1, 2)  # not labelled, hidden, seen
 
@@ -64,12 +61,9 @@ def read_yolo(folder: Path, faults: Faults) -> Samples:
     images = folder / "images"
     files = (p for p in images.rglob("*") if p.suffix.lower() in IMAGE_ENDINGS and p.is_file())
     for file in sorted(files, key=lambda p: p.as_posix()):
-        relative = file.relative_to(folder)
-        found = read_image(folder, relative.as_posix(), faults)
-        if found is None:
+        sample = read_image(folder, file.relative_to(folder).as_posix(), faults)
+        if sample is None:
             continue
-        data, header = found
-        sample = Sample(relative.as_posix(), data)
         lines = folder / "labels" / file.relative_to(images).with_suffix(".txt")
         if lines.is_file():
             place = lines.relative_to(folder).as_posix()
@@ -80,8 +74,9 @@ def read_yolo(folder: Path, faults: Faults) -> Samples:
                 continue
             for k, line in enumerate(text.splitlines(), start=1):
                 if line.strip():
-                    _add(sample, line, names, header, faults, f"{place}, line {k}")
-        sample.map_data = encoded(paint_polygons(sample.objects, (header.height, header.width)))
+                    with faults.caught(f"{place}, line {k}"):
+                        sample.objects.append(_object(sample, line, names))
+        sample.keep_map(paint_polygons(sample.objects, sample.shape))
         yield sample
     return list(names.labels)
 
@@ -117,46 +112,33 @@ def _names(folder: Path) -> _Names:
     return _Names(labels, int(n_points), int(n_values))
 
 
-def _add(
-    sample: Sample, line: str, names: _Names, header: ImageHeader, faults: Faults, where: str
-) -> None:
+def _object(sample: Sample, line: str, names: _Names) -> ObjectLabel:
+    """Return the object of a line."""
     try:
         values = [float(word) for word in line.split()]
     except ValueError:
-        faults.add(where, "it holds something else than numbers")
-        return
+        raise DataError("it holds something else than numbers") from None
     label = next((x for x in names.labels if x.number == values[0]), None)
     if label is None:
-        faults.add(where, f"the class {values[0]:g} has no name in data.yaml")
-        return
-    rest = np.array(values[1:])
-    number = len(sample.objects) + 1
-    size = np.array([header.width, header.height], float)
+        raise DataError(f"the class {values[0]:g} has no name in data.yaml")
+    rest, number = np.array(values[1:]), len(sample.objects) + 1
+    size = np.array(sample.shape[::-1], float)
     n_more = names.n_points * names.n_values
-    if len(rest) == 4 + n_more and (n_more or len(rest) == 4):
+    if len(rest) == 4 + n_more:
         centre, extent = rest[:2] * size, rest[2:4] * size
-        item = new_object(number, label.name, [*(centre - extent / 2), *(centre + extent / 2)])
-        try:
-            item["keypoints"] = _points(rest[4:], names, label, size)
-        except DataError as error:
-            faults.add(where, str(error))
-            return
+        box = [*(centre - extent / 2), *(centre + extent / 2)]
+        item = sample.new_object(number, label.name, box)
+        item["keypoints"] = _points(rest[4:], names, label, size)
     elif not n_more and len(rest) >= 6 and len(rest) % 2 == 0:
         ring = rest.reshape(-1, 2) * size
         box = [*ring.min(axis=0), *ring.max(axis=0)]
-        item = new_object(number, label.name, box, abs(signed_area(ring)))
+        item = sample.new_object(number, label.name, box, abs(signed_area(ring)))
         item["polygons"] = [ring.ravel().tolist()]
     else:
-        faults.add(where, f"it holds {len(values)} numbers, which fits no box, polygon or pose")
-        return
-    fault = box_fault(item["box"], header)
-    if fault:
-        faults.add(where, fault)
-        return
-    limits = (header.width, header.height, header.width, header.height)
+        raise DataError(f"it holds {len(values)} numbers, which fits no box, polygon or pose")
     # The rounding of fractions may have moved an edge out of the image.
-    item["box"] = [float(min(max(edge, 0.0), most)) for edge, most in zip(item["box"], limits)]
-    sample.objects.append(item)
+    item["box"] = np.clip(item["box"], 0.0, [*size, *size]).tolist()
+    return item
 
 
 def _points(values: Any, names: _Names, label: Label, size: Any) -> list[Keypoint]:
@@ -187,7 +169,7 @@ class YoloWriter(LayoutWriter):
 
     def put(self, image: ImageRow) -> None:
         """Write one image."""
-        self.save(f"images/{image.stem}{image.ending}", image.data)
+        self.save(f"images/{image.name}", image.data)
         header = image.header
         size = np.array([header.width, header.height], float)
         ids = image.ids() if image.objects and not self._pose.keypoints else None

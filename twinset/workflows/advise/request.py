@@ -9,8 +9,7 @@ from pathlib import Path
 from twinset.core.contracts import Progress, silent
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import RecipeError
-from twinset.ingest.draft_recipe import quoted, recipe_name
-from twinset.ingest.guess_roles import guess_group_and_time, guess_target
+from twinset.ingest.draft_recipe import guess_group_and_time, guess_target, quoted, recipe_name
 from twinset.ingest.input_table import open_table
 from twinset.ingest.locale_formats import local_notes
 from twinset.ingest.real_data import declare
