@@ -73,13 +73,7 @@ class Column:
 
 
 def of_numpy(name: str, values: npt.NDArray[Any], *, is_checked: bool = False) -> Column:
-    """Return a numpy column of numbers, booleans or dates; NaN and NaT are missing.
-
-    Raises
-    ------
-    SamplerInputError
-        It holds infinity; `is_checked` says that this is known not to be so.
-    """
+    """Return a numpy column of numbers, booleans or dates; NaN and NaT are missing."""
     dtype = values.dtype
     if dtype.kind == "m":
         return _numpy_durations(name, values)
@@ -184,10 +178,7 @@ def of_objects(name: str, values: npt.NDArray[Any]) -> Column:
 
 
 def label_texts(values: list[Any]) -> list[str]:
-    """Return a distinct text for each distinct value: its own, or a digest where that is long.
-
-    The text depends on the value alone, not on the order in which values come.
-    """
+    """Return a distinct text for each distinct value: its own, or a digest where that is long."""
     texts = [str(value) for value in values]
     if len(set(texts)) < len(texts):
         texts = [f"{type(value).__name__} {value!r}" for value in values]

@@ -25,13 +25,7 @@ class Labels:
 
     @classmethod
     def read(cls, y: Any, n_rows: int) -> Labels:
-        """Return the labels in `y`: one per row, or one column per class with a single 1.
-
-        Raises
-        ------
-        SamplerInputError
-            They are missing, not as many as rows, continuous, or of several outputs.
-        """
+        """Return the labels in `y`: one per row, or one column per class with a single 1."""
         from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
         if y is None:

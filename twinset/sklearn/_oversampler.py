@@ -270,11 +270,7 @@ class _ClassSource:
         return self.fitted.fill(out, rng_for(*self.path, "rows"), self.where)
 
     def draw(self, n_jobs: int) -> tuple[list[Dataset], Parents]:
-        """Return `n` rows as a list of sets, and their parents, shape (n, 2); -1 for none.
-
-        The first n rows of a request for 2n are the rows of a request for n, on any number of
-        threads: each chunk has a stream of its own, and chunk sizes do not depend on n.
-        """
+        """Return `n` rows as a list of sets, and their parents, shape (n, 2); -1 for none."""
         is_traced = isinstance(self.fitted, TracedGenerator)
         if is_traced and self.enforcer is None:
             new, parents = self._draw_raw(self.n, rng_for(*self.path, "rows"))
@@ -302,10 +298,7 @@ class _ClassSource:
         return parts, parents[: self.n]
 
     def trace(self, found: Parents) -> tuple[Parents, Rows]:
-        """Return parents as positions in the table, and for each new row a real one of its class.
-
-        Rows without a parent stand for their class by one real row after the other.
-        """
+        """Return parents as positions in the table, and for each new row a real one of its class."""
         parents = np.where(found >= 0, self.rows[found], -1)
         return parents, np.where(found[:, 0] >= 0, parents[:, 0], np.resize(self.own, len(found)))
 

@@ -69,11 +69,7 @@ def _discover(table: Table, rare: Rows) -> tuple[Rule, ...]:
 
 
 def _sample(table: Table, rows: Rows, n: int) -> Rows:
-    """Return at most `n` of the rows, those with the least hashes, whatever their order.
-
-    The first column of free numbers tells rows apart where no two share a value, which costs less than
-    all columns.
-    """
+    """Return at most `n` of the rows, those with the least hashes, whatever their order."""
     if len(rows) == 0:
         return rows
     fields = [column.field for column in table.columns]

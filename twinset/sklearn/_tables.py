@@ -54,10 +54,7 @@ class Table(ABC):
 
     @abstractmethod
     def extend(self, new: Sequence[Dataset], seeds: Rows) -> Any:
-        """Return all rows and then the new ones, in the caller's type.
-
-        `seeds` are the real rows that these come from.
-        """
+        """Return all rows and then the new ones, in the caller's type."""
 
     def copy_rows(self, seeds: Rows) -> Any:
         """Return all rows and then the ones at `seeds` again, in the caller's type."""
@@ -376,13 +373,7 @@ def extend_index(index: Any, seeds: Rows) -> Any:
 
 
 def read_table(data: object) -> Table:
-    """Return the table of a numpy array, a list of rows, or a pandas, polars or pyarrow frame.
-
-    Raises
-    ------
-    SamplerInputError
-        It has not two dimensions, is empty, complex, or holds infinity.
-    """
+    """Return the table of a numpy array, a list of rows, or a pandas, polars or pyarrow frame."""
     if data is None:
         raise SamplerInputError("X is None", allowed="a table of features")
     library = type(data).__module__.partition(".")[0]

@@ -109,13 +109,7 @@ _MIN_FOUND = (
 def find_rows_in_danger(
     class_rows: ClassPoints, points: Points, train: Dataset, is_other: Mask, m: int, test: Test
 ) -> Positions:
-    """Return the positions of the class's rows in danger, ascending.
-
-    A row is in danger when half or more, but not all, of its `m` nearest rows are of other classes.
-    `points` are the class's rows laid out for the search, `is_other` marks the rows of `train` that are
-    of other classes. "sampled" searches the regions nearest to a row: as many as find 98 % of the
-    neighbors of 64 rows for which all are known.
-    """
+    """Return the rows of the class of whose `m` nearest rows half or more, not all, are others."""
     n, half = len(class_rows), -(-m // 2)
     own = np.full((n, m), np.inf)
     n_own = min(m, n - 1)

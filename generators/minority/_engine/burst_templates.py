@@ -35,9 +35,6 @@ class BurstTemplates:
     ) -> BurstTemplates:
         """Return the bursts of the rare rows; rows without a card or a time are bursts of their own.
 
-        Without `gap` a burst ends where a pause is longer than nine in ten pauses between two rare
-        rows of one card.
-
         Examples
         --------
         >>> cards, times = np.array([0, 0, 0, 1]), np.array([1.0, 9.0, 2.0, 3.0])

@@ -71,11 +71,7 @@ class ClassNeighbors:
         return self._table.ravel()[flat].astype(np.int64)
 
     def vote(self, rows: Positions, chance: Floats) -> Codes:
-        """Return the most frequent label among the neighbors of each row, shape (n, c).
-
-        `chance`, in [0, 1), decides between labels that are equally frequent, for all columns alike,
-        so that labels of one neighbor come together. Call `find` first.
-        """
+        """Return the most frequent label among the neighbors of each row, shape (n, c)."""
         votes = np.empty((len(rows), len(self._leaders)), dtype=np.int32)
         flat = rows * self.k
         for i, (leaders, count) in enumerate(zip(self._leaders, self._n_leaders)):

@@ -296,11 +296,7 @@ def _always_holds(grid: Grid, where: Where) -> bool:
 
 
 def classes_of(grid: Grid) -> tuple[list[Positions | None], Floats]:
-    """Return the rows of each label of the target, and the share of each.
-
-    Labels of a single row have no other to interpolate with: their share is drawn among all rows,
-    the last entry, None.
-    """
+    """Return the rows of each label and their shares; single rows share the last entry, None."""
     target = grid.schema.target
     names = [column.field.name for column in grid.label_columns]
     if target is None or target.name not in names:

@@ -58,10 +58,7 @@ class Points:
     def from_arrays(
         cls, scale: Scale, numbers: Floats, codes: Codes, *, single: bool = False
     ) -> Points:
-        """Return rows with these numbers, shape (m, p), and codes, shape (m, c).
-
-        With `single` they are kept in single precision, for many rows and a search that is not exact.
-        """
+        """Return rows with these numbers, shape (m, p), and codes, shape (m, c)."""
         by_column = np.empty((len(scale.columns), len(numbers)))
         for i, column in enumerate(scale.columns):
             np.subtract(numbers[:, column], scale.center[i], out=by_column[i])
@@ -133,10 +130,7 @@ Settled = Callable[[Floats, Positions], Mask]
 def nearest_points(
     points: Points, k: int, *, rows: Positions | None = None
 ) -> tuple[Floats, Positions]:
-    """Return squared distances and positions of the `k` nearest other rows, both of shape (q, k).
-
-    Nearest first; of rows at the same distance the first one. `rows` are the queries, all by default.
-    """
+    """Return squared distances and positions of the `k` nearest other rows of `rows`, (q, k) each."""
     search = Search(points, np.arange(len(points)) if rows is None else rows, k)
     search.add(points, own=True)
     return search.squared, search.indices
@@ -186,11 +180,7 @@ class Search:
         own: bool = False,
         only: Positions | None = None,
     ) -> None:
-        """Search among more rows, in the scale of the query; `start` is added to their positions.
-
-        With `own` they are the query itself, and no row is its own neighbor. `only` names the queries
-        that take part, by default all that are not settled.
-        """
+        """Search among more rows, in the scale of the query; `start` is added to their positions."""
         active = np.flatnonzero(self._is_active) if only is None else only[self._is_active[only]]
         gaps = self.query.has_gaps | reference.has_gaps
         for first in range(0, len(reference), _TILE):
@@ -259,10 +249,7 @@ class _Tile:
         return cls(points, first, start, right, points.codes[:, rows], gaps)
 
     def rounding(self, lengths: Floats, bound: Floats) -> Floats:
-        """Return twice the error of single precision at distances up to `bound`.
-
-        A row that near is not much longer than the query is, which bounds every term of the product.
-        """
+        """Return twice the error of single precision at distances up to `bound`."""
         if not self.points.scale.columns.size:
             return np.full(len(lengths), _TIE / 2)  # whole numbers and their ties are exact
         width = self.right.shape[1] + 4
@@ -286,10 +273,7 @@ class _Workspace:
         codes: npt.NDArray[np.integer],
         itself: Positions | None,
     ) -> tuple[Singles, Singles]:
-        """Return nearly the squared distances, less the lengths of the queries, and group minima.
-
-        Scores have shape (r, q), the least of every 32 rows (g, q).
-        """
+        """Return nearly the squared distances, less the lengths of the queries, and group minima."""
         n, q = len(tile.right), left.shape[1]
         if n * q > len(self._score):
             self._score = np.empty(n * q, dtype=np.float32)

@@ -41,15 +41,7 @@ class PairRule:
             raise ParameterError("time_window is empty", got=self.time_window, allowed="above 0")
 
     def find_neighbors(self, class_rows: ClassPoints, k: int) -> ClassNeighbors:
-        """Return the neighbors of a class's rows among those that each may pair with.
-
-        Raises
-        ------
-        ParameterError
-            There is a time window and no column has the role time.
-        FitError
-            No row has another one to pair with.
-        """
+        """Return the neighbors of a class's rows among those that each may pair with."""
         entities = None if self.across_entities else _entities(class_rows)
         times, window = None, np.inf
         if self.time_window:

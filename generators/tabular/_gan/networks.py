@@ -23,11 +23,7 @@ _PREDICTOR_WIDTH, _PREDICTOR_RATE = 128, 2e-3
 def new_generator(
     n_noise: int, width: int, n_slots: int, n_places: int, random: torch.Generator
 ) -> dict[str, torch.Tensor]:
-    """Return first weights of a generator: two residual blocks after Xu et al., then its outputs.
-
-    The condition enters as a row of weights (``condition``): the product of a one-hot vector and a
-    matrix, without the multiplications by zero.
-    """
+    """Return first weights of a generator: two residual blocks after Xu et al., then its outputs."""
     n_in, n_out = 2 * n_noise, n_slots + n_places
     weights = {"condition": draw_normal_weights(n_slots, n_noise, 1.0, random)}
     for layer in ("1", "2"):
@@ -41,11 +37,7 @@ def new_generator(
 
 
 def generate_scores(weights: Weights, noise: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
-    """Return scores of all slots and, before the tanh, places of all intervals, shape (n, p + h).
-
-    `noise` is standard normal, (n, n_noise); `slots` are the requested states, (n,). Hidden units
-    are normalised over the batch by weights of `new_generator`, not by those of `fix_normalization`.
-    """
+    """Return scores of all slots and, before the tanh, places of all intervals, shape (n, p + h)."""
     rows = torch.cat([noise, weights["condition"][slots]], 1)
     for layer in ("1", "2"):
         hidden = rows @ weights["w" + layer]
@@ -59,10 +51,7 @@ def generate_scores(weights: Weights, noise: torch.Tensor, slots: torch.Tensor) 
 def fix_normalization(
     weights: Weights, noise: torch.Tensor, slots: torch.Tensor
 ) -> dict[str, torch.Tensor]:
-    """Return a generator whose normalisation is fixed to the moments of this large batch.
-
-    Rows then no longer depend on the other rows of their batch.
-    """
+    """Return a generator whose normalisation is fixed to the moments of this large batch."""
     fixed = {k: v.detach().clone() for k, v in weights.items() if not k.startswith("g")}
     rows = torch.cat([noise, fixed["condition"][slots]], 1)
     for layer in ("1", "2"):
@@ -79,10 +68,7 @@ def fix_normalization(
 def new_critic(
     n_features: int, n_slots: int, width: int, pack: int, random: torch.Generator
 ) -> dict[str, torch.Tensor]:
-    """Return first weights of a critic of packs of `pack` rows (PacGAN, Lin et al. 2018).
-
-    All rows of a pack pass the same narrow first layer; their hidden units, side by side, go on.
-    """
+    """Return first weights of a critic of packs of `pack` rows (PacGAN, Lin et al. 2018)."""
     narrow = max(32, 3 * width // 8)
     return {
         "condition": draw_normal_weights(n_slots, narrow, 0.3, random),
@@ -99,10 +85,7 @@ def new_critic(
 def score_packs(
     weights: Weights, rows: torch.Tensor, slots: torch.Tensor, pack: int
 ) -> torch.Tensor:
-    """Return the critic's score of each pack of rows, shape (n / pack,); larger is more real.
-
-    Each `pack` features of `rows`, (n, f), in turn are one pack; `slots` are their conditions, (n,).
-    """
+    """Return the critic's score of each pack of rows, shape (n / pack,); larger is more real."""
     requested = weights["condition"][slots]
     hidden = torch.nn.functional.leaky_relu(
         rows @ weights["w0"] + weights["b0"] + requested, _SLOPE

@@ -57,10 +57,7 @@ class GanMargins:
 def calibrate_margins(
     average: Weights, features: StateFeatures, shares: torch.Tensor, random: torch.Generator
 ) -> tuple[dict[str, torch.Tensor], GanMargins]:
-    """Return the generator with fixed normalisation, and margins measured on up to 49,152 rows.
-
-    `shares` are those of each slot among the real rows, shape (p,); the sum of a span is 1.
-    """
+    """Return the generator with fixed normalisation, and margins measured on up to 49,152 rows."""
     device = shares.device
     weights = fix_normalization(average, *_draw_inputs(average, shares, random))
     noise, slots = _draw_inputs(average, shares, random)
@@ -136,11 +133,7 @@ class GanSampler:
         requested: torch.Tensor | None = None,
         allowed: torch.Tensor | None = None,
     ) -> tuple[Floats, npt.NDArray[np.int64]]:
-        """Return `n` rows for the encoding of the table, shape (n, d), and their states.
-
-        `requested` are the chances of each slot to be the condition, (p,), the real shares by
-        default; `allowed` the slots that may be chosen, (p,), all by default.
-        """
+        """Return `n` rows for the encoding of the table, shape (n, d), and their states."""
         layout = self.features.layout
         at_once = max(_CELLS_AT_ONCE // max(layout.n_slots, 1), 1)
         values = np.tile(self._constants, (n, 1))

@@ -45,10 +45,7 @@ def train_gan(
     random: torch.Generator,
     progress: Progress,
 ) -> dict[str, torch.Tensor]:
-    """Return the running average of the generator's weights over the last few hundred steps.
-
-    `target` is the span of the target, if the table has one that varies.
-    """
+    """Return the running average of the generator's weights over the last few hundred steps."""
     features = real.features
     n_slots, n_places = features.layout.n_slots, len(features.interval_slots)
     generator = new_generator(options.noise, options.width, n_slots, n_places, random)
@@ -123,10 +120,7 @@ def critic_loss(
     penalty: float,
     random: torch.Generator,
 ) -> torch.Tensor:
-    """Return the Wasserstein loss with gradient penalty (Gulrajani et al. 2017) of the critic.
-
-    A penalty of 0 omits the gradient, which is computed in every fourth step only.
-    """
+    """Return the Wasserstein loss with gradient penalty (Gulrajani et al. 2017) of the critic."""
     loss = (
         score_packs(critic, generated, slots, pack).mean()
         - score_packs(critic, real, slots, pack).mean()

@@ -47,14 +47,7 @@ class Drawer:
         *,
         most_likely: bool = False,
     ) -> torch.Tensor:
-        """Draw every hidden cell of the columns in `order`; return log p of admissible cells.
-
-        `codes`, cells of rows, (n, d), and `visible`, which of them are known, are changed in place.
-        `shares` is column -> admissible part of each of its cells, 0 to 1, (cells,). With
-        `most_likely` the most likely category and the median cell of a number replace the draw. The
-        log of the probability, before each draw, of an admissible cell is summed over the columns
-        in `shares`, shape (n,).
-        """
+        """Draw every hidden cell of the columns in `order`; return log p of admissible cells."""
         weight = torch.zeros(len(codes), device=codes.device)
         same, inputs = _EqualRows(codes, visible), self._inputs(codes, visible)
         for p in order.tolist():
@@ -94,12 +87,7 @@ class Drawer:
         return total
 
     def calibration(self, codes: torch.Tensor, order: npt.NDArray[np.int64]) -> torch.Tensor:
-        """Return offsets with which each column's mean distribution is that of these rows.
-
-        Along the order each column is predicted from the real columns before it; the offsets, shape
-        (slots,), make the mean prediction of every coarse token its share, as raking does. They
-        correct the mean error that finite training leaves.
-        """
+        """Return offsets with which each column's mean distribution is that of these rows."""
         offset = torch.zeros_like(self.bias)
         visible = torch.zeros_like(codes, dtype=torch.bool)
         same, inputs = _EqualRows(codes, visible), self._inputs(codes, visible)

@@ -116,10 +116,7 @@ class MaskedNet:
         return _normalize(x)
 
     def output(self, weights: Weights) -> torch.Tensor:
-        """Return the output vector of every coarse token, shape (slots, width).
-
-        Tokens of numbers have a part that varies smoothly along the number, shared by neighbours.
-        """
+        """Return the output vector of every coarse token, shape (slots, width)."""
         if not self.layout.numbers:
             return weights["out"]
         smooth = torch.bmm(self.slot_waves, weights["out_waves"]).flatten(0, 1)

@@ -99,11 +99,7 @@ def train_network(
     order: npt.NDArray[np.int64],
     progress: Callable[[int, int], None],
 ) -> TrainingState:
-    """Return the state after training on cells of train rows, (n, d), continued from `state`.
-
-    `order` is the fixed order of the columns, as positions in the network; `progress` is called with
-    the epochs done and their largest number.
-    """
+    """Return the state after training on cells of train rows, (n, d), continued from `state`."""
     trainer = _Trainer(net, codes, state, options, width, order)
     stop_at = None if options.max_seconds is None else time.monotonic() + options.max_seconds
     while trainer.epoch < options.epochs and trainer.epoch - trainer.best_epoch < options.patience:
@@ -173,11 +169,7 @@ class _Trainer:
     def _masks(
         self, n: int, generator: torch.Generator, next_weight: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return which cells are visible and the weight of each hidden one, both (n, d).
-
-        Of a row a random number of the first columns of an order are visible: of the fixed order, or
-        of one of its own. Its hidden cells count equally; in the fixed order the next one counts more.
-        """
+        """Return which cells are visible and the weight of each hidden one, both (n, d)."""
         device, d = self.net.device, len(self.place)
         drawn = torch.rand(n, d, generator=generator, device=device)
         ranks = drawn.argsort(dim=1).argsort(dim=1)
@@ -222,8 +214,7 @@ class _Trainer:
     def _descend(self) -> None:
         """Take one step of AdamW on the flat vector, and average the weights.
 
-        The average gives step s the weight s ** 8: it follows closely at first and spans the last
-        tenth of the steps at any time, which replaces a falling learning rate.
+        Step s has the weight s ** 8 in the average, which replaces a falling learning rate.
         """
         first, second = _BETAS
         norm = self.grad.norm()
