@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Progress
+from twinset.core.contracts import FittedGenerator, Progress
 from twinset.core.data.conditions import column_masks, unmet
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.encoding import EncodedColumn, TableEncoding
@@ -168,14 +168,17 @@ def positive_definite(correlation: Floats) -> Floats:
     return np.asarray((clipped + clipped.T) / 2)
 
 
-@dataclass(frozen=True)
-class ClassCopula:
+@dataclass
+class ClassCopula(FittedGenerator):
     """A Gaussian copula with the empirical margins of `train`; see `tabular.copula`."""
 
     train: Dataset
     encoding: TableEncoding
     margins: list[Margin]  # of each matrix column of the encoding
     latent: LatentNormal
+
+    def __post_init__(self) -> None:
+        self.schema = self.train.schema
 
     @classmethod
     def fit(cls, train: Dataset, min_repeats: int, progress: Progress) -> ClassCopula:

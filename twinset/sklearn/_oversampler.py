@@ -258,17 +258,6 @@ class _ClassSource:
     n: int
     where: Where | None = None
 
-    def can_fill(self) -> bool:
-        """Return whether rows can go straight into an array: numbers only, and no rule to enforce."""
-        kinds = {self.fitted.schema[name].kind for name in self.names}
-        is_traced = isinstance(self.fitted, TracedGenerator)
-        return self.enforcer is None and kinds <= {"number", "integer"} and is_traced
-
-    def fill(self, out: Floats) -> Parents:
-        """Write the rows of `draw` into `out`, shape (n, d), and return their parents."""
-        assert isinstance(self.fitted, TracedGenerator)
-        return self.fitted.fill(out, rng_for(*self.path, "rows"), self.where)
-
     def draw(self, n_jobs: int) -> tuple[list[Dataset], Parents]:
         """Return `n` rows as a list of sets, and their parents, shape (n, 2); -1 for none."""
         is_traced = isinstance(self.fitted, TracedGenerator)
@@ -331,25 +320,16 @@ class _ClassSource:
 
 def _draw_all(table: Table, sources: list[_ClassSource], n_jobs: int) -> tuple[Any, Parents, Rows]:
     """Return all real rows with those drawn, the parents of these, and a real row of their class."""
-    array = None
-    if sources and all(source.can_fill() for source in sources):
-        array = table.allocate(sum(source.n for source in sources))
     new: list[Dataset] = []
     parents, seeds = [np.empty((0, 2), np.int64)], [np.empty(0, np.int64)]
-    start = 0
     for source in sources:
-        if array is not None:
-            found = source.fill(array[1][start : start + source.n])
-            start += source.n
-        else:
-            parts, found = source.draw(n_jobs)
-            new += parts
+        parts, found = source.draw(n_jobs)
+        new += parts
         own_parents, own_seeds = source.trace(found)
         parents.append(own_parents)
         seeds.append(own_seeds)
     origin = np.concatenate(seeds)
-    X = table.extend(new, origin) if array is None else table.finish(array[0], origin)
-    return X, np.concatenate(parents), origin
+    return table.extend(new, origin), np.concatenate(parents), origin
 
 
 def chunk_sizes(n: int) -> Iterator[int]:

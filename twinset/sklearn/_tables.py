@@ -60,14 +60,6 @@ class Table(ABC):
         """Return all rows and then the ones at `seeds` again, in the caller's type."""
         return self.take(np.concatenate([np.arange(len(self)), seeds]))
 
-    def allocate(self, m: int) -> tuple[Any, Floats] | None:
-        """Return an array of all rows with `m` empty ones, and these; None unless all are floats."""
-        return None
-
-    def finish(self, array: npt.NDArray[Any], seeds: Rows) -> Any:
-        """Return the filled array of `allocate` in the caller's type."""
-        return array
-
     def dataset(self, rows: Rows, names: Sequence[str] | None = None) -> Dataset:
         """Return these rows (and only the named columns) as records to fit on."""
         chosen = [one for one in self.columns if names is None or one.field.name in names]
@@ -152,15 +144,12 @@ class _ArrayTable(Table):
     def take(self, rows: Rows) -> Any:
         return self._out(self.array[rows])
 
-    def allocate(self, m: int) -> tuple[Any, Floats] | None:
-        if self.array.dtype != np.float64 or self.as_list:
-            return None
-        out = self._longer(m)
-        return out, out[len(self) :]
-
     def extend(self, new: Sequence[Dataset], seeds: Rows) -> Any:
         n = len(self)
-        out = self._longer(sum(len(part) for part in new))
+        m, d = sum(len(part) for part in new), self.array.shape[1]
+        is_fortran = self.array.flags.f_contiguous and not self.array.flags.c_contiguous
+        out = np.empty((n + m, d), self.array.dtype, "F" if is_fortran else "C")
+        out[:n] = self.array
         if new:
             arrays = self._write(new)
             step = len(out) if out.flags.f_contiguous else _ROWS_AT_ONCE
@@ -169,13 +158,6 @@ class _ArrayTable(Table):
                     part = values[start : start + step]
                     out[n + start : n + start + len(part), j] = part
         return self._out(out)
-
-    def _longer(self, m: int) -> npt.NDArray[Any]:
-        n, d = self.array.shape
-        is_fortran = self.array.flags.f_contiguous and not self.array.flags.c_contiguous
-        out = np.empty((n + m, d), self.array.dtype, "F" if is_fortran else "C")
-        out[:n] = self.array
-        return out
 
     def _out(self, array: npt.NDArray[Any]) -> Any:
         return array.tolist() if self.as_list else array
@@ -196,16 +178,6 @@ class _PandasTable(Table):
     def take(self, rows: Rows) -> Any:
         return self.frame.iloc[rows]
 
-    def allocate(self, m: int) -> tuple[Any, Floats] | None:
-        block = self._as_block()
-        return None if block is None else block.allocate(m)
-
-    def finish(self, array: npt.NDArray[Any], seeds: Rows) -> Any:
-        import pandas as pd
-
-        index = extend_index(self.frame.index, seeds)
-        return pd.DataFrame(array, index=index, columns=self.frame.columns, copy=False)
-
     def copy_rows(self, seeds: Rows) -> Any:
         return super().copy_rows(seeds).set_axis(extend_index(self.frame.index, seeds), axis=0)
 
@@ -214,11 +186,10 @@ class _PandasTable(Table):
 
         if not new:
             return self.frame.copy()
-        block = self._as_block()
+        block, index = self._as_block(), extend_index(self.frame.index, seeds)
         if block is not None:
-            return self.finish(block.extend(new, seeds), seeds)
+            return pd.DataFrame(block.extend(new, seeds), index, self.frame.columns, copy=False)
         columns = dict(enumerate(map(_append, self._series, self._write(new))))
-        index = extend_index(self.frame.index, seeds)
         frame = pd.DataFrame(columns, index=index, copy=False)
         frame.columns = self.frame.columns
         return frame
