@@ -206,7 +206,7 @@ def _fit_together(
     name = "label"
     while name in table.names:
         name += "_"
-    whole, codes, rows = table.whole_dataset(), labels.codes, np.arange(len(table))
+    whole, codes, rows = table.dataset(), labels.codes, np.arange(len(table))
     if not is_ordered:
         rows = canonical_order(whole)
         whole, codes = whole.take(rows), codes[rows]
