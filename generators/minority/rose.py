@@ -14,8 +14,8 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.parameters import Interval
 
-from ._engine.class_points import ClassPoints
 from ._engine.engine import FittedSampler, NewRows, RowMaker
+from ._engine.neighbors import ClassPoints
 from ._engine.streams import NOISE, PARENTS, Floats, RandomDraws
 
 _TIED_FRACTION = (

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Progress
+from twinset.core.contracts import FittedGenerator, Progress
 from twinset.core.data.conditions import column_masks, unmet
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.encoding import EncodedColumn, TableEncoding
@@ -62,11 +62,7 @@ class Margin:
         return cells
 
     def scores(self, column: Floats) -> Floats:
-        """Return the mean standard-normal score in each value's cell, shape (n,); mean 0.
-
-        In a narrow cell this is the usual normal score; in a wide one it is the expected score given
-        the value, so its variance over the rows is below 1.
-        """
+        """Return the mean standard-normal score in each value's cell, shape (n,); mean 0."""
         from scipy.special import ndtri
 
         density = np.exp(-0.5 * ndtri(self.edges) ** 2) / np.sqrt(2 * np.pi)
@@ -172,14 +168,17 @@ def positive_definite(correlation: Floats) -> Floats:
     return np.asarray((clipped + clipped.T) / 2)
 
 
-@dataclass(frozen=True)
-class ClassCopula:
+@dataclass
+class ClassCopula(FittedGenerator):
     """A Gaussian copula with the empirical margins of `train`; see `tabular.copula`."""
 
     train: Dataset
     encoding: TableEncoding
     margins: list[Margin]  # of each matrix column of the encoding
     latent: LatentNormal
+
+    def __post_init__(self) -> None:
+        self.schema = self.train.schema
 
     @classmethod
     def fit(cls, train: Dataset, min_repeats: int, progress: Progress) -> ClassCopula:
@@ -228,10 +227,7 @@ class ClassCopula:
     def _draw_from_real(
         self, rows: Codes, parts: list[int], where: Where, rng: np.random.Generator
     ) -> tuple[Floats, Floats]:
-        """Return values of the conditioned parts like those of these train rows, and their uniforms.
-
-        The uniform is NaN where the value is missing: other parts do not depend on it.
-        """
+        """Return values of the conditioned parts like those of these train rows, and their uniforms."""
         encoded = self.encoding.encode(self.train.take(rows))
         uniforms = np.full((len(rows), len(parts)), np.nan)
         values = encoded[:, parts]
@@ -318,8 +314,7 @@ def _order_levels(
 ) -> None:
     """Put the levels of each category in the order of the column that differs most between them.
 
-    Margins and scores are changed in place. A copula uses only the order of values, so the order of
-    levels decides how much of a category's dependence it can represent.
+    A copula uses only the order of values: that of levels decides how much dependence it keeps.
     """
     for column in encoding.columns:
         present = _present(column, matrix)

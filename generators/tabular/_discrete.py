@@ -42,10 +42,7 @@ class AdmissibleValues:
         values: Floats,
         states: Codes,
     ) -> tuple[AdmissibleValues, Mask]:
-        """Return the candidates that meet `condition`, and which ones these are, shape (m,).
-
-        Raises ParameterError if no candidate meets it.
-        """
+        """Return the candidates that meet `condition`, and which ones these are, shape (m,)."""
         where = Where({column.field.name: condition})
         meets = cls(where, column, missing, values, states).meets(values, states)
         if not meets.any():
@@ -71,10 +68,7 @@ class AdmissibleValues:
 def find_admissible(
     where: Where, schema: Schema, find: Callable[[int, Condition], Admissible]
 ) -> dict[int, Admissible]:
-    """Return `find(position, condition)` of each conditioned column, by its position.
-
-    Raises SchemaError if a column does not exist or cannot be compared with the value.
-    """
+    """Return `find(position, condition)` of each conditioned column, by its position."""
     nothing = pa.table({f.name: pa.nulls(0, f.arrow_type) for f in schema.fields})
     Dataset(nothing, schema).mask(where)
     positions = {name: schema.names.index(name) for name in where.conditions}

@@ -21,10 +21,7 @@ ReadArrays = Mapping[str, npt.NDArray[Any]]
 
 
 def pack(value: Any, name: str, arrays: Arrays) -> Any:
-    """Return a dataclass as JSON values; its arrays are put into `arrays` under `name`/field.
-
-    Sequences, mappings, schemas and fields of dataclasses are packed too; `unpack` is the inverse.
-    """
+    """Return a dataclass as JSON values; its arrays are put into `arrays` under `name`/field."""
     if isinstance(value, np.ndarray):
         arrays[name] = value
         return {"array": name}

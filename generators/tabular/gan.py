@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
-from twinset.core.features.torch_device import device_of, one_thread, require_torch
+from twinset.core.features.torch_device import device_of, one_thread, require_torch, torch
 from twinset.core.parameters import Device, Interval
 from twinset.core.seeding import torch_generator
 
@@ -25,9 +25,6 @@ from ._gan.layout import RealRows, SlotLayout, StateFeatures
 from ._gan.sampler import GanMargins, GanSampler, calibrate_margins
 from ._gan.states import StateTable, force_condition
 from ._gan.training import GanTrainingOptions, train_gan
-
-if TYPE_CHECKING:
-    import torch
 
 _MAX_CELLS = 60_000_000  # rows times columns; longer tables are thinned: their slots need 0.5 GB
 # Draws for a condition that is more than one state, and rows of the first one: then what is missing
@@ -251,8 +248,6 @@ class FittedGan(FittedGenerator):
     ) -> FittedGan:
         """Return the fitted generator that `to_arrays` wrote, on `device`."""
         require_torch()
-        import torch
-
         device = device_of(device)
         table = unpack(StateTable, meta["table"], arrays)
 
@@ -269,8 +264,6 @@ class FittedGan(FittedGenerator):
 
 def _rarest(sampler: GanSampler, admissible: Mapping[int, AdmissibleValues]) -> torch.Tensor | None:
     """Return the chances of the network's condition: the admissible states of the rarest column."""
-    import torch
-
     found: list[tuple[float, torch.Tensor]] = []
     for i, column in admissible.items():
         own = sampler.features.layout.slots_of(i)

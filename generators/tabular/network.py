@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
 from twinset.core.errors import DataError, FitError
-from twinset.core.features.torch_device import device_of, one_thread, require_torch
+from twinset.core.features.torch_device import device_of, one_thread, require_torch, torch
 from twinset.core.parameters import Device, Fraction, Ge, Interval
 from twinset.core.seeding import rng_for, torch_generator
 
@@ -34,9 +34,6 @@ from ._network.training import (
     train_network,
     view_weights,
 )
-
-if TYPE_CHECKING:
-    import torch
 
 # Candidates for each row, and in all, when several conditions are weighed: fewer repeat rows.
 _CANDIDATES_PER_ROW, _MIN_CANDIDATES = 4, 512
@@ -254,8 +251,6 @@ class FittedNetwork(FittedGenerator):
 
         Of more than 50,000 rows so many are drawn.
         """
-        import torch
-
         if len(codes) > _CALIBRATION_ROWS:
             rng = rng_for(self.state.seed, "calibration")
             codes = codes[rng.choice(len(codes), _CALIBRATION_ROWS, replace=False)]
@@ -329,8 +324,6 @@ class FittedNetwork(FittedGenerator):
         logs = np.where(known, 0.0, -np.inf)
         if not self.layout.n_columns:
             return logs
-        import torch
-
         with one_thread(), torch.inference_mode():
             drawer = self.drawer
             own = torch.as_tensor(codes[:, self.layout.columns], device=self.device)
@@ -393,8 +386,6 @@ class FittedNetwork(FittedGenerator):
     @cached_property
     def drawer(self) -> Drawer:
         """The network with its weights on the device."""
-        import torch
-
         flat = torch.tensor(self.state.best, device=self.device)
         weights = view_weights(self.layout, self.width, self.blocks, flat)
         offset = torch.tensor(self.offset, device=self.device)
@@ -415,8 +406,6 @@ class FittedNetwork(FittedGenerator):
         self, n: int, rng: np.random.Generator, admissible: Mapping[int, AdmissibleCells]
     ) -> Codes:
         """Return cells of the network's columns, shape (n, d): first those under a condition."""
-        import torch
-
         with one_thread(), torch.inference_mode():
             drawer, generator = self.drawer, torch_generator(rng, self.device)
             shares = {
@@ -451,8 +440,6 @@ class FittedNetwork(FittedGenerator):
         codes = np.where(missing, 0, codes)
         if not self.layout.n_columns or not len(codes):
             return np.maximum(codes, 0)
-        import torch
-
         columns = self.layout.columns
         with torch.inference_mode():
             drawer, generator = self.drawer, torch_generator(rng, self.device)
@@ -472,8 +459,6 @@ class FittedNetwork(FittedGenerator):
 
 def _resampled(weight: torch.Tensor, n: int, generator: torch.Generator) -> torch.Tensor:
     """Return `n` candidates in proportion to exp(weight), shape (n,), evenly spread and mixed."""
-    import torch
-
     total = torch.softmax(weight, 0).cumsum(0)
     start = torch.rand(n, generator=generator, device=weight.device, dtype=torch.float64)
     steps = (torch.arange(n, device=weight.device) + start) / n

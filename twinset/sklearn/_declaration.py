@@ -56,11 +56,7 @@ class _Declared:
 
 
 def declare_parameters(sampler: Any, generator: Any = None, names: tuple[str, ...] = ()) -> None:
-    """Give a sampler class `__init__`, parameter checks and a docstring section "Parameters".
-
-    Its parameters are its annotated attributes and those of its base classes, documented in their
-    docstrings, and the settings `names` of the dataclass `generator`.
-    """
+    """Give a sampler class `__init__`, parameter checks and a docstring section "Parameters"."""
     own, special = {}, _SPECIAL | sampler.__dict__.get("_special", {})
     hints, helps = get_type_hints(sampler, include_extras=True), documented_settings(sampler)
     for name in inspect.get_annotations(sampler):

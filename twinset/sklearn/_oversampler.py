@@ -206,7 +206,7 @@ def _fit_together(
     name = "label"
     while name in table.names:
         name += "_"
-    whole, codes, rows = table.whole_dataset(), labels.codes, np.arange(len(table))
+    whole, codes, rows = table.dataset(), labels.codes, np.arange(len(table))
     if not is_ordered:
         rows = canonical_order(whole)
         whole, codes = whole.take(rows), codes[rows]
@@ -258,23 +258,8 @@ class _ClassSource:
     n: int
     where: Where | None = None
 
-    def can_fill(self) -> bool:
-        """Return whether rows can go straight into an array: numbers only, and no rule to enforce."""
-        kinds = {self.fitted.schema[name].kind for name in self.names}
-        is_traced = isinstance(self.fitted, TracedGenerator)
-        return self.enforcer is None and kinds <= {"number", "integer"} and is_traced
-
-    def fill(self, out: Floats) -> Parents:
-        """Write the rows of `draw` into `out`, shape (n, d), and return their parents."""
-        assert isinstance(self.fitted, TracedGenerator)
-        return self.fitted.fill(out, rng_for(*self.path, "rows"), self.where)
-
     def draw(self, n_jobs: int) -> tuple[list[Dataset], Parents]:
-        """Return `n` rows as a list of sets, and their parents, shape (n, 2); -1 for none.
-
-        The first n rows of a request for 2n are the rows of a request for n, on any number of
-        threads: each chunk has a stream of its own, and chunk sizes do not depend on n.
-        """
+        """Return `n` rows as a list of sets, and their parents, shape (n, 2); -1 for none."""
         is_traced = isinstance(self.fitted, TracedGenerator)
         if is_traced and self.enforcer is None:
             new, parents = self._draw_raw(self.n, rng_for(*self.path, "rows"))
@@ -302,10 +287,7 @@ class _ClassSource:
         return parts, parents[: self.n]
 
     def trace(self, found: Parents) -> tuple[Parents, Rows]:
-        """Return parents as positions in the table, and for each new row a real one of its class.
-
-        Rows without a parent stand for their class by one real row after the other.
-        """
+        """Return parents as positions in the table, and for each new row a real one of its class."""
         parents = np.where(found >= 0, self.rows[found], -1)
         return parents, np.where(found[:, 0] >= 0, parents[:, 0], np.resize(self.own, len(found)))
 
@@ -338,25 +320,16 @@ class _ClassSource:
 
 def _draw_all(table: Table, sources: list[_ClassSource], n_jobs: int) -> tuple[Any, Parents, Rows]:
     """Return all real rows with those drawn, the parents of these, and a real row of their class."""
-    array = None
-    if sources and all(source.can_fill() for source in sources):
-        array = table.allocate(sum(source.n for source in sources))
     new: list[Dataset] = []
     parents, seeds = [np.empty((0, 2), np.int64)], [np.empty(0, np.int64)]
-    start = 0
     for source in sources:
-        if array is not None:
-            found = source.fill(array[1][start : start + source.n])
-            start += source.n
-        else:
-            parts, found = source.draw(n_jobs)
-            new += parts
+        parts, found = source.draw(n_jobs)
+        new += parts
         own_parents, own_seeds = source.trace(found)
         parents.append(own_parents)
         seeds.append(own_seeds)
     origin = np.concatenate(seeds)
-    X = table.extend(new, origin) if array is None else table.finish(array[0], origin)
-    return X, np.concatenate(parents), origin
+    return table.extend(new, origin), np.concatenate(parents), origin
 
 
 def chunk_sizes(n: int) -> Iterator[int]:

@@ -29,11 +29,7 @@ class SamplerTags:
 
 
 def sampler_tags(*, sample_indices: bool) -> Any:
-    """Return the tags of a sampler; they hold the fields of both libraries.
-
-    imbalanced-learn extends scikit-learn's tags by `sampler_tags` and `input_tags.dataframe`. It
-    need not be installed, so its fields are added here.
-    """
+    """Return the tags of a sampler; they hold the fields of both libraries."""
     from sklearn.utils import InputTags, Tags, TargetTags
 
     @dataclass(slots=True)

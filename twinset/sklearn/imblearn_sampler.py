@@ -121,7 +121,7 @@ class ImblearnSampler(GeneratorSampler, component="minority.imblearn"):
         if self.sampler in OVER_SAMPLERS:
             return super()._resample(table, labels)
         inner = self._under_sampler(labels)
-        inner.fit_resample(distance_matrix(table.dataset(np.arange(len(table)))), labels.codes)
+        inner.fit_resample(distance_matrix(table.dataset()), labels.codes)
         rows = np.sort(np.asarray(inner.sample_indices_, dtype=np.int64))
         codes = labels.codes[rows]
         kept = np.bincount(codes, minlength=len(labels.classes))

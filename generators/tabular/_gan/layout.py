@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from twinset.core.features.torch_device import torch
+
 from .._discrete import Codes, Floats, Mask, WidthGroup, group_by_width, offsets
 from .states import StateTable
-
-if TYPE_CHECKING:
-    import torch
 
 _CELLS_AT_ONCE = 4_000_000  # 32-bit floats of a block of features: 16 MB
 
@@ -108,8 +106,6 @@ class SlotLayout:
 
     def choose(self, scores: torch.Tensor) -> torch.Tensor:
         """Return the slot with the highest score in every span, shape (n, s)."""
-        import torch
-
         picked = []
         for group in self.groups:
             part = self._part(scores, group)
@@ -119,8 +115,6 @@ class SlotLayout:
 
     def softmax(self, scores: torch.Tensor) -> torch.Tensor:
         """Return the softmax over every span, shape (n, p)."""
-        import torch
-
         parts = [self._part(scores, group).softmax(2).flatten(1) for group in self.groups]
         return torch.cat(parts, 1)
 
@@ -155,8 +149,6 @@ class StateFeatures:
         cls, layout: SlotLayout, ranks: tuple[Floats, Floats], device: str
     ) -> StateFeatures:
         """Return the features of a layout with the matrices of `SlotLayout.rank_weights`."""
-        import torch
-
         spans = np.repeat(np.arange(len(layout.spans)), layout.widths)
         owners = np.eye(len(layout.numbers))[layout.interval_owner]
         return cls(
@@ -174,15 +166,11 @@ class StateFeatures:
 
     def one_hot(self, slots: torch.Tensor) -> torch.Tensor:
         """Return rows with a 1 in every given slot, shape (n, p)."""
-        import torch
-
         empty = torch.zeros(len(slots), self.layout.n_slots, device=slots.device)
         return empty.scatter_(1, slots, 1.0)
 
     def rows(self, one_hot: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         """Return features, shape (n, f), of one-hot states (n, p) and places of intervals (n, h)."""
-        import torch
-
         placed = one_hot[:, self.interval_slots] * places
         ranks = one_hot @ self.rank_of_state + placed @ self.rank_of_place
         return torch.cat([one_hot, placed @ self.owners, ranks], 1)
@@ -196,8 +184,6 @@ class RealRows:
     """
 
     def __init__(self, features: StateFeatures, slots: Codes, positions: Floats) -> None:
-        import torch
-
         device = features.used.device
         self.features = features
         self.slots = torch.tensor(slots, dtype=torch.int32, device=device)
@@ -220,8 +206,6 @@ class RealRows:
 
     def batch(self, n: int, random: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Return `n` conditions as slots, shape (n,), and a real row for each, shape (n, f)."""
-        import torch
-
         device = self.slots.device
         slots = torch.multinomial(self.chances.float(), n, replacement=True, generator=random)
         along = torch.rand(n, generator=random, device=device, dtype=torch.float64)
@@ -232,14 +216,10 @@ class RealRows:
 
     def take(self, rows: torch.Tensor | slice) -> torch.Tensor:
         """Return the features of these rows, shape (n, f)."""
-        import torch
-
         return torch.cat([self.features.one_hot(self.slots[rows].long()), self.extras[rows]], 1)
 
     def mean_squares(self) -> torch.Tensor:
         """Return the mean square of every feature over the rows as `batch` draws them, shape (f,)."""
-        import torch
-
         total = torch.zeros(self.features.n_features, device=self.slots.device)
         for rows, weights in self._weighted():
             total += weights @ rows**2
@@ -247,8 +227,6 @@ class RealRows:
 
     def moments(self) -> torch.Tensor:
         """Return the mean product of any two features over the rows as `batch` draws them, (f, f)."""
-        import torch
-
         width = self.features.n_features
         total = torch.zeros(width, width, device=self.slots.device)
         for rows, weights in self._weighted():
@@ -267,8 +245,6 @@ class RealRows:
 
     def _extras(self, positions: torch.Tensor) -> torch.Tensor:
         """Return positions and ranks of every row, shape (n, 2 a)."""
-        import torch
-
         parts = []
         for block in self._blocks():
             one_hot = self.features.one_hot(self.slots[block].long())

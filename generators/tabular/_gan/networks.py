@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from twinset.core.features.torch_device import torch
+
 from .layout import StateFeatures
 
 if TYPE_CHECKING:
-    import torch
-
     Weights = Mapping[str, torch.Tensor]
 
 _SLOPE = 0.2  # of the leaky ReLU of the critic, as in Xu et al.
@@ -23,11 +23,7 @@ _PREDICTOR_WIDTH, _PREDICTOR_RATE = 128, 2e-3
 def new_generator(
     n_noise: int, width: int, n_slots: int, n_places: int, random: torch.Generator
 ) -> dict[str, torch.Tensor]:
-    """Return first weights of a generator: two residual blocks after Xu et al., then its outputs.
-
-    The condition enters as a row of weights (``condition``): the product of a one-hot vector and a
-    matrix, without the multiplications by zero.
-    """
+    """Return first weights of a generator: two residual blocks after Xu et al., then its outputs."""
     n_in, n_out = 2 * n_noise, n_slots + n_places
     weights = {"condition": draw_normal_weights(n_slots, n_noise, 1.0, random)}
     for layer in ("1", "2"):
@@ -41,13 +37,7 @@ def new_generator(
 
 
 def generate_scores(weights: Weights, noise: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
-    """Return scores of all slots and, before the tanh, places of all intervals, shape (n, p + h).
-
-    `noise` is standard normal, (n, n_noise); `slots` are the requested states, (n,). Hidden units
-    are normalised over the batch by weights of `new_generator`, not by those of `fix_normalization`.
-    """
-    import torch
-
+    """Return scores of all slots and, before the tanh, places of all intervals, shape (n, p + h)."""
     rows = torch.cat([noise, weights["condition"][slots]], 1)
     for layer in ("1", "2"):
         hidden = rows @ weights["w" + layer]
@@ -61,12 +51,7 @@ def generate_scores(weights: Weights, noise: torch.Tensor, slots: torch.Tensor) 
 def fix_normalization(
     weights: Weights, noise: torch.Tensor, slots: torch.Tensor
 ) -> dict[str, torch.Tensor]:
-    """Return a generator whose normalisation is fixed to the moments of this large batch.
-
-    Rows then no longer depend on the other rows of their batch.
-    """
-    import torch
-
+    """Return a generator whose normalisation is fixed to the moments of this large batch."""
     fixed = {k: v.detach().clone() for k, v in weights.items() if not k.startswith("g")}
     rows = torch.cat([noise, fixed["condition"][slots]], 1)
     for layer in ("1", "2"):
@@ -83,10 +68,7 @@ def fix_normalization(
 def new_critic(
     n_features: int, n_slots: int, width: int, pack: int, random: torch.Generator
 ) -> dict[str, torch.Tensor]:
-    """Return first weights of a critic of packs of `pack` rows (PacGAN, Lin et al. 2018).
-
-    All rows of a pack pass the same narrow first layer; their hidden units, side by side, go on.
-    """
+    """Return first weights of a critic of packs of `pack` rows (PacGAN, Lin et al. 2018)."""
     narrow = max(32, 3 * width // 8)
     return {
         "condition": draw_normal_weights(n_slots, narrow, 0.3, random),
@@ -103,33 +85,26 @@ def new_critic(
 def score_packs(
     weights: Weights, rows: torch.Tensor, slots: torch.Tensor, pack: int
 ) -> torch.Tensor:
-    """Return the critic's score of each pack of rows, shape (n / pack,); larger is more real.
-
-    Each `pack` features of `rows`, (n, f), in turn are one pack; `slots` are their conditions, (n,).
-    """
-    from torch.nn.functional import leaky_relu
-
+    """Return the critic's score of each pack of rows, shape (n / pack,); larger is more real."""
     requested = weights["condition"][slots]
-    hidden = leaky_relu(rows @ weights["w0"] + weights["b0"] + requested, _SLOPE)
+    hidden = torch.nn.functional.leaky_relu(
+        rows @ weights["w0"] + weights["b0"] + requested, _SLOPE
+    )
     hidden = hidden.reshape(len(rows) // pack, -1) @ weights["w1"] + weights["b1"]
-    hidden = leaky_relu(hidden, _SLOPE) @ weights["w2"] + weights["b2"]
-    return (leaky_relu(hidden, _SLOPE) @ weights["w3"])[:, 0]
+    hidden = torch.nn.functional.leaky_relu(hidden, _SLOPE) @ weights["w2"] + weights["b2"]
+    return (torch.nn.functional.leaky_relu(hidden, _SLOPE) @ weights["w3"])[:, 0]
 
 
 def draw_normal_weights(
     rows: int, columns: int, scale: float, random: torch.Generator
 ) -> torch.Tensor:
     """Return normal weights with this standard deviation, on the generator's device."""
-    import torch
-
     empty = torch.empty(rows, columns, device=random.device)
     return empty.normal_(0.0, float(np.float32(scale)), generator=random)
 
 
 def fill_weights(size: int, value: float, random: torch.Generator) -> torch.Tensor:
     """Return equal weights, on the generator's device."""
-    import torch
-
     return torch.full((size,), value, device=random.device)
 
 
@@ -143,8 +118,6 @@ class Predictor:
     """
 
     def __init__(self, features: StateFeatures, target: int, random: torch.Generator) -> None:
-        import torch
-
         layout, device, width = features.layout, features.used.device, features.n_features
         start, size = int(layout.starts[target]), layout.sizes[target]
         self.own = slice(start, start + size)
@@ -168,8 +141,6 @@ class Predictor:
 
     def learn(self, real: torch.Tensor) -> None:
         """Take one step on a batch of features of real rows, shape (n, f)."""
-        import torch
-
         _, scores = self._predict(real)
         loss = -(real[:, self.own] * torch.log_softmax(scores, 1)).sum(1).mean()
         self.optimizer.zero_grad()
@@ -178,8 +149,6 @@ class Predictor:
 
     def distance(self, generated: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
         """Return an unbiased estimate of the squared distance of the correlations of the errors."""
-        import torch
-
         with torch.no_grad():
             expected = self._errors(real)
         one, two = (m - r for m, r in zip(self._errors(generated), expected, strict=True))
@@ -187,8 +156,6 @@ class Predictor:
 
     def _errors(self, rows: torch.Tensor) -> list[torch.Tensor]:
         """Return the mean product of error and hidden units in each half of the rows."""
-        import torch
-
         hidden, scores = self._predict(rows)
         error = rows[:, self.own] - torch.softmax(scores, 1)
         hidden = torch.cat([hidden, torch.ones_like(hidden[:, :1])], 1)
@@ -198,8 +165,6 @@ class Predictor:
 
     def _predict(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return hidden units and scores of the states of the target."""
-        import torch
-
         weights = self.weights
         hidden = torch.relu((rows * self.is_other) @ weights["w1"] + weights["b1"])
         hidden = torch.relu(hidden @ weights["w2"] + weights["b2"])

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from twinset.core.features.torch_device import torch
+
 from .._discrete import Floats
 from .layout import SlotLayout, StateFeatures
 from .networks import fix_normalization, generate_scores
@@ -16,8 +18,6 @@ from .states import StateColumn, StateTable
 from .training import gumbel
 
 if TYPE_CHECKING:
-    import torch
-
     from .networks import Weights
 
 
@@ -40,8 +40,6 @@ class GanMargins:
     @classmethod
     def identity(cls, features: StateFeatures) -> GanMargins:
         """Return margins that change nothing."""
-        import torch
-
         device = features.used.device
         even = torch.linspace(-1, 1, _KNOTS, device=device)
         knots = even.repeat(len(features.interval_slots), 1)
@@ -49,8 +47,6 @@ class GanMargins:
 
     def places(self, tanh_places: torch.Tensor) -> torch.Tensor:
         """Return places spread evenly over -1 to 1, shape (n, h)."""
-        import torch
-
         given = tanh_places.T.contiguous()
         after = torch.searchsorted(self.knots, given).clamp(1, _KNOTS - 1)
         low, high = self.knots.gather(1, after - 1), self.knots.gather(1, after)
@@ -61,12 +57,7 @@ class GanMargins:
 def calibrate_margins(
     average: Weights, features: StateFeatures, shares: torch.Tensor, random: torch.Generator
 ) -> tuple[dict[str, torch.Tensor], GanMargins]:
-    """Return the generator with fixed normalisation, and margins measured on up to 49,152 rows.
-
-    `shares` are those of each slot among the real rows, shape (p,); the sum of a span is 1.
-    """
-    import torch
-
+    """Return the generator with fixed normalisation, and margins measured on up to 49,152 rows."""
     device = shares.device
     weights = fix_normalization(average, *_draw_inputs(average, shares, random))
     noise, slots = _draw_inputs(average, shares, random)
@@ -88,8 +79,6 @@ def calibrate_margins(
 def _draw_inputs(
     weights: Weights, shares: torch.Tensor, random: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    import torch
-
     width = weights["condition"].shape[1]
     n = min(_MAX_DRAWS, _MAX_CELLS // len(shares))
     noise = torch.randn(n, width, generator=random, device=shares.device)
@@ -105,8 +94,6 @@ def force_requested_slots(
 
 def _quantiles(places: torch.Tensor, is_there: torch.Tensor) -> torch.Tensor:
     """Return the quantiles of each column of places over the rows that are there, shape (h, k)."""
-    import torch
-
     even = torch.linspace(-1, 1, _KNOTS, device=places.device)
     if not places.shape[1]:
         return even.repeat(0, 1)
@@ -134,8 +121,6 @@ class GanSampler:
     @classmethod
     def of_constants(cls, table: StateTable, layout: SlotLayout, device: str) -> GanSampler:
         """Return the sampler of a table in which nothing varies."""
-        import torch
-
         features = StateFeatures.from_layout(layout, (np.zeros((0, 0)), np.zeros((0, 0))), device)
         shares = torch.zeros(0, device=device)
         return cls(table, features, {}, GanMargins.identity(features), shares)
@@ -148,11 +133,7 @@ class GanSampler:
         requested: torch.Tensor | None = None,
         allowed: torch.Tensor | None = None,
     ) -> tuple[Floats, npt.NDArray[np.int64]]:
-        """Return `n` rows for the encoding of the table, shape (n, d), and their states.
-
-        `requested` are the chances of each slot to be the condition, (p,), the real shares by
-        default; `allowed` the slots that may be chosen, (p,), all by default.
-        """
+        """Return `n` rows for the encoding of the table, shape (n, d), and their states."""
         layout = self.features.layout
         at_once = max(_CELLS_AT_ONCE // max(layout.n_slots, 1), 1)
         values = np.tile(self._constants, (n, 1))
@@ -178,8 +159,6 @@ class GanSampler:
         allowed: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the slot of every span, shape (n, s), and evenly spread places, shape (n, h)."""
-        import torch
-
         layout, device = self.features.layout, self.shares.device
         chances = self.shares if requested is None else requested
         if allowed is not None:
@@ -200,8 +179,6 @@ class GanSampler:
         self, span: int, state: torch.Tensor, places: torch.Tensor, random: torch.Generator
     ) -> torch.Tensor:
         """Return the values of one column, shape (n,), float64."""
-        import torch
-
         column, lookup = self.table.columns[self.features.layout.spans[span]], self._lookups[span]
         n_atoms, n_intervals = len(column.atoms), column.n_intervals
         values = lookup.by_state[state]
@@ -253,8 +230,6 @@ class _Lookup:
 
     @classmethod
     def from_column(cls, column: StateColumn, first_place: int, device: torch.device) -> _Lookup:
-        import torch
-
         by_state = np.full(column.n_states, column.column.fill)
         by_state[: len(column.atoms)] = column.atoms
         by_state_, corners, rest = (
@@ -266,8 +241,6 @@ class _Lookup:
 
 def _interpolate(corners: torch.Tensor, along: torch.Tensor) -> torch.Tensor:
     """Return the values of the inverse distribution with these corners, as `numpy.interp` does."""
-    import torch
-
     after = torch.searchsorted(corners[0].contiguous(), along, right=True)
     after = after.clamp(1, corners.shape[1] - 1)
     low, high = corners[0][after - 1], corners[0][after]

@@ -59,10 +59,7 @@ class StateColumn:
         return max(len(self.atoms) + self.n_intervals + extras, 1)
 
     def encode(self, matrix: Floats, rng: np.random.Generator) -> tuple[Codes, Floats]:
-        """Return state and position (-1 to 1; 0 outside intervals) of each row, shape (n,) each.
-
-        Equal numbers inside an interval are spread evenly over the positions that they share.
-        """
+        """Return state and position (-1 to 1; 0 outside intervals) of each row, shape (n,) each."""
         values = matrix[:, self.column.value]
         is_missing = _missing(self.column, matrix)
         states, positions = np.zeros(len(values), dtype=np.int64), np.zeros(len(values))
@@ -83,10 +80,7 @@ class StateColumn:
         return states, positions
 
     def centres(self, counts: Codes) -> tuple[Floats, Floats]:
-        """Return centre and half width of each number's state in ranks from -1 to 1.
-
-        The state of missing values stands at 0; a column of labels has no ranks, only zeros.
-        """
+        """Return centre and half width of each number's state in ranks from -1 to 1."""
         centres, halves = np.zeros(self.n_states), np.zeros(self.n_states)
         n_numbers = len(self.atoms) + self.n_intervals
         if self.column.is_nominal or not n_numbers:
@@ -169,10 +163,7 @@ class StateTable:
 def force_condition(
     admissible: AdmissibleValues, matrix: Floats, states: Codes, rng: np.random.Generator
 ) -> None:
-    """Give every row that violates a condition an admissible value of its own state, in place.
-
-    Each of the states, shape (n,), must have an admissible value.
-    """
+    """Give every row that violates a condition an admissible value of its own state, in place."""
     place = admissible.column.value
     wrong = ~admissible.meets(matrix[:, place], states)
     if wrong.any():
@@ -211,10 +202,7 @@ def _states_of_numbers(column: EncodedColumn, matrix: Floats, n_modes: int) -> S
 
 
 def _find_atoms(counts: Codes) -> Mask:
-    """Return which of the distinct numbers, in ascending order, are atoms, shape (k,).
-
-    Of few values all that repeat are; of many those that stand out from the values beside them.
-    """
+    """Return which of the distinct numbers, in ascending order, are atoms, shape (k,)."""
     if len(counts) <= _FEW_VALUES:
         return np.asarray((counts >= 2) | (len(counts) == 1))
     from scipy.ndimage import median_filter

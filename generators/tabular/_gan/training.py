@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twinset.core.contracts import Progress
+from twinset.core.features.torch_device import torch
 
 from .layout import RealRows, StateFeatures
 from .networks import Predictor, generate_scores, new_critic, new_generator, score_packs
-
-if TYPE_CHECKING:
-    import torch
 
 _BETAS = (0.5, 0.9)  # of Adam, as in Xu et al.
 _PENALTY_EVERY = 4  # steps; the second derivative costs as much as the rest of a step
@@ -47,12 +45,7 @@ def train_gan(
     random: torch.Generator,
     progress: Progress,
 ) -> dict[str, torch.Tensor]:
-    """Return the running average of the generator's weights over the last few hundred steps.
-
-    `target` is the span of the target, if the table has one that varies.
-    """
-    import torch
-
+    """Return the running average of the generator's weights over the last few hundred steps."""
     features = real.features
     n_slots, n_places = features.layout.n_slots, len(features.interval_slots)
     generator = new_generator(options.noise, options.width, n_slots, n_places, random)
@@ -98,8 +91,6 @@ def draw_rows(
     States are drawn by the straight-through Gumbel softmax (Jang et al. 2017): one-hot as in real
     rows, with the gradient of the softmax. The requested state is written into the row.
     """
-    import torch
-
     device = slots.device
     noise = torch.randn(len(slots), options.noise, generator=random, device=device)
     scores, places = generate_scores(weights, noise, slots).split(
@@ -116,8 +107,6 @@ def draw_rows(
 
 def gumbel(like: torch.Tensor, random: torch.Generator) -> torch.Tensor:
     """Return standard Gumbel noise in the shape of `like`."""
-    import torch
-
     drawn = torch.empty_like(like, requires_grad=False).exponential_(generator=random)
     return -torch.log(drawn.clamp_min_(1e-20))
 
@@ -131,12 +120,7 @@ def critic_loss(
     penalty: float,
     random: torch.Generator,
 ) -> torch.Tensor:
-    """Return the Wasserstein loss with gradient penalty (Gulrajani et al. 2017) of the critic.
-
-    A penalty of 0 omits the gradient, which is computed in every fourth step only.
-    """
-    import torch
-
+    """Return the Wasserstein loss with gradient penalty (Gulrajani et al. 2017) of the critic."""
     loss = (
         score_packs(critic, generated, slots, pack).mean()
         - score_packs(critic, real, slots, pack).mean()
@@ -164,8 +148,6 @@ class PairMoments:
     """
 
     def __init__(self, real: RealRows) -> None:
-        import torch
-
         own = real.mean_squares()
         scale = own.clamp_min(_MIN_MOMENT) ** -_MOMENT_POWER
         self.scale = torch.where(own > 0, scale, 0.0)
@@ -177,8 +159,6 @@ class PairMoments:
         self, generated: torch.Tensor, real: torch.Tensor, random: torch.Generator
     ) -> torch.Tensor:
         """Return the estimate for two batches of features, shape (n, f) each."""
-        import torch
-
         half = len(generated) // 2
         if self.expected is not None:
             parts = (generated * self.scale).split(half)
@@ -195,8 +175,6 @@ class PairMoments:
 
 
 def _adam(weights: dict[str, torch.Tensor], options: GanTrainingOptions) -> Any:
-    import torch
-
     for weight in weights.values():
         weight.requires_grad_()
     return torch.optim.Adam(list(weights.values()), options.learning_rate, _BETAS, fused=True)

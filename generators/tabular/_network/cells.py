@@ -50,10 +50,7 @@ class ColumnCells:
 
     @classmethod
     def from_column(cls, train: Dataset, column: EncodedColumn, bins: int) -> ColumnCells:
-        """Return the cells of a train column: about `bins` quantile bins of a number.
-
-        A value that half a bin's rows share has a bin of its own.
-        """
+        """Return the cells of a train column: about `bins` quantile bins of a number."""
         starts, knots = np.empty(0), np.empty((0, _KNOTS))
         if column.is_nominal:
             codes, _ = train.codes(column.field.name)
@@ -206,10 +203,7 @@ class TableCells:
 
     @property
     def order(self) -> Codes:
-        """The column order of unconditional draws: few cells first, shape (d,).
-
-        Columns of few values are learnt best from few others; columns of many then use all of them.
-        """
+        """The column order of unconditional draws: few cells first, shape (d,)."""
         size = [len(np.flatnonzero(c.mass)) for c in self.columns]
         return np.argsort(np.array(size, dtype=np.int64), kind="stable")
 
@@ -243,11 +237,7 @@ class TableCells:
 
 
 def _level_tokens(mass: Floats) -> tuple[Codes, Codes]:
-    """Return coarse and fine tokens of levels in alphabetical order.
-
-    Beyond 256 levels the most frequent have a coarse token each and the others share one with their
-    alphabetical neighbours, which in codes and names often have a similar meaning.
-    """
+    """Return coarse and fine tokens of levels in alphabetical order."""
     n_levels = len(mass)
     if n_levels <= _OWN_LEVELS:
         return np.arange(n_levels), np.zeros(n_levels, dtype=np.int64)

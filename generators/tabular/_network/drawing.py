@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 
+from twinset.core.features.torch_device import torch
+
 from .cells import ColumnCells
 from .model import MaskedNet
-
-if TYPE_CHECKING:
-    import torch
 
 _ROWS_AT_ONCE = 2_048  # rows whose hidden layers stay in a processor's cache
 # Share of distinct rows below which the network runs once for equal rows: beyond, finding equal rows
@@ -31,8 +28,6 @@ class Drawer:
     def __init__(
         self, net: MaskedNet, weights: dict[str, torch.Tensor], offset: torch.Tensor
     ) -> None:
-        import torch
-
         self.net, self.weights, self.bias = net, weights, weights["out_bias"] + offset
         with torch.inference_mode():
             self.output = net.output(weights)
@@ -52,16 +47,7 @@ class Drawer:
         *,
         most_likely: bool = False,
     ) -> torch.Tensor:
-        """Draw every hidden cell of the columns in `order`; return log p of admissible cells.
-
-        `codes`, cells of rows, (n, d), and `visible`, which of them are known, are changed in place.
-        `shares` is column -> admissible part of each of its cells, 0 to 1, (cells,). With
-        `most_likely` the most likely category and the median cell of a number replace the draw. The
-        log of the probability, before each draw, of an admissible cell is summed over the columns
-        in `shares`, shape (n,).
-        """
-        import torch
-
+        """Draw every hidden cell of the columns in `order`; return log p of admissible cells."""
         weight = torch.zeros(len(codes), device=codes.device)
         same, inputs = _EqualRows(codes, visible), self._inputs(codes, visible)
         for p in order.tolist():
@@ -81,8 +67,6 @@ class Drawer:
 
     def log_probability(self, codes: torch.Tensor, order: npt.NDArray[np.int64]) -> torch.Tensor:
         """Return log p of whole rows as the product along `order`, shape (n,), in nats."""
-        import torch
-
         total = torch.zeros(len(codes), dtype=torch.float64, device=codes.device)
         visible = torch.zeros_like(codes, dtype=torch.bool)
         same, inputs = _EqualRows(codes, visible), self._inputs(codes, visible)
@@ -103,14 +87,7 @@ class Drawer:
         return total
 
     def calibration(self, codes: torch.Tensor, order: npt.NDArray[np.int64]) -> torch.Tensor:
-        """Return offsets with which each column's mean distribution is that of these rows.
-
-        Along the order each column is predicted from the real columns before it; the offsets, shape
-        (slots,), make the mean prediction of every coarse token its share, as raking does. They
-        correct the mean error that finite training leaves.
-        """
-        import torch
-
+        """Return offsets with which each column's mean distribution is that of these rows."""
         offset = torch.zeros_like(self.bias)
         visible = torch.zeros_like(codes, dtype=torch.bool)
         same, inputs = _EqualRows(codes, visible), self._inputs(codes, visible)
@@ -132,14 +109,10 @@ class Drawer:
         return offset
 
     def _inputs(self, codes: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
-        import torch
-
         pairs = zip(codes.split(_ROWS_AT_ONCE), visible.split(_ROWS_AT_ONCE), strict=True)
         return torch.cat([self.net.inputs(self.weights, *pair) for pair in pairs])
 
     def _hidden(self, inputs: torch.Tensor) -> torch.Tensor:
-        import torch
-
         parts = inputs.split(_ROWS_AT_ONCE)
         return torch.cat([self.net.trunk(self.weights, part) for part in parts])
 
@@ -169,8 +142,6 @@ class Drawer:
         share: torch.Tensor | None,
         most_likely: bool,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        import torch
-
         scores = self._coarse_scores(p, hidden)
         chance = torch.zeros(len(hidden), device=hidden.device)
         grid = self.grids[p]
@@ -194,8 +165,6 @@ class _EqualRows:
     """Rows with equal visible cells: the network runs once for all of them."""
 
     def __init__(self, codes: torch.Tensor, visible: torch.Tensor) -> None:
-        import torch
-
         known = torch.where(visible, codes, -1)
         self.group: torch.Tensor | None = None
         self.n = len(codes)
@@ -207,8 +176,6 @@ class _EqualRows:
 
     def representatives(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return one row of each group in `rows`, and for each of these its place among them."""
-        import torch
-
         if self.group is None:
             return rows, torch.arange(len(rows), device=rows.device)
         groups, back = torch.unique(self.group[rows], return_inverse=True)
@@ -219,8 +186,6 @@ class _EqualRows:
 
     def split_by(self, column: torch.Tensor, n_cells: int) -> None:
         """Split the groups by one more visible column."""
-        import torch
-
         if self.group is not None:
             self._set(torch.unique(self.group * n_cells + column, return_inverse=True)[1])
 
@@ -229,8 +194,6 @@ def _pick(
     chances: torch.Tensor, generator: torch.Generator, most_likely: bool, is_ordered: bool
 ) -> torch.Tensor:
     """Return a token for each row of `chances`, shape (n, tokens)."""
-    import torch
-
     if most_likely and not is_ordered:
         return chances.argmax(1)
     total = chances.cumsum(1, dtype=torch.float64)
@@ -246,8 +209,6 @@ def _pick(
 
 def _coarse_shares(cells: ColumnCells, share: torch.Tensor) -> torch.Tensor:
     """Return the part of each coarse token's train rows that is admissible, shape (tokens,)."""
-    import torch
-
     coarse = torch.as_tensor(cells.coarse, device=share.device)
     mass = torch.as_tensor(np.maximum(cells.mass, 1e-6), dtype=share.dtype, device=share.device)
     sums = torch.zeros(int(cells.coarse.max()) + 1, device=share.device, dtype=share.dtype)

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from twinset.core.features.torch_device import torch
+
 from .._discrete import Codes, WidthGroup, group_by_width
 from .cells import ColumnCells
-
-if TYPE_CHECKING:
-    import torch
 
 Singles = npt.NDArray[np.float32]
 
@@ -182,8 +180,6 @@ class Ramp:
     @classmethod
     def from_cells(cls, cells: ColumnCells, device: str) -> Ramp:
         """Return the ramp of a column."""
-        import torch
-
         n, width = int(cells.coarse.max()) + 1, int(cells.fine.max()) + 1
         size = np.bincount(cells.coarse)
         place = np.zeros((n, width))

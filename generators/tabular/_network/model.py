@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from twinset.core.features.torch_device import torch
+
 from .._discrete import offsets
 from .layout import FINE_RANK, Ramp, TokenLayout, fine_shares
 
 if TYPE_CHECKING:
-    import torch
-
     Weights = dict[str, torch.Tensor]
 
 
@@ -24,8 +24,6 @@ class MaskedNet:
     """
 
     def __init__(self, layout: TokenLayout, blocks: int, device: str) -> None:
-        import torch
-
         self.layout, self.blocks, self.device = layout, blocks, device
 
         def put(array: Any) -> torch.Tensor:
@@ -74,16 +72,15 @@ class MaskedNet:
 
     def inputs(self, weights: Weights, codes: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
         """Return the sum of the embeddings of the visible cells, shape (n, width)."""
-        import torch
-        import torch.nn.functional as functional
-
         at = codes + self.base
         tokens = torch.where(visible, self.token[at], self.hidden_token)
         if len(self.wide):
             fine = self.fine[at[:, self.wide]] + self.wide_base
             fine = fine.masked_fill(~visible[:, self.wide], self.nothing)
             tokens = torch.cat([tokens, fine], dim=1)
-        x = functional.embedding_bag(tokens, weights["embed"], mode="sum", padding_idx=self.nothing)
+        x = torch.nn.functional.embedding_bag(
+            tokens, weights["embed"], mode="sum", padding_idx=self.nothing
+        )
         if len(self.numbers):
             waves = self.waves[codes[:, self.numbers] + self.wave_base]
             waves = waves * visible[:, self.numbers, None]
@@ -110,29 +107,21 @@ class MaskedNet:
         noise: TrainingNoiseLayers | None = None,
     ) -> torch.Tensor:
         """Return the output of the residual blocks for `inputs`, shape (n, width)."""
-        import torch.nn.functional as functional
-
         for b in range(self.blocks):
             gate, value = (_normalize(x) @ weights[f"in{b}"]).chunk(2, dim=1)
-            inner = functional.silu(gate) * value
+            inner = torch.nn.functional.silu(gate) * value
             if noise is not None:
                 inner = noise.drop(inner)
             x = x + inner @ weights[f"back{b}"]
         return _normalize(x)
 
     def output(self, weights: Weights) -> torch.Tensor:
-        """Return the output vector of every coarse token, shape (slots, width).
-
-        Tokens of numbers have a part that varies smoothly along the number, shared by neighbours.
-        """
-        import torch
-        import torch.nn.functional as functional
-
+        """Return the output vector of every coarse token, shape (slots, width)."""
         if not self.layout.numbers:
             return weights["out"]
         smooth = torch.bmm(self.slot_waves, weights["out_waves"]).flatten(0, 1)
         smooth = torch.cat([smooth, smooth.new_zeros(1, smooth.shape[1])])
-        return weights["out"] + functional.embedding(self.wave_of_slot, smooth)
+        return weights["out"] + torch.nn.functional.embedding(self.wave_of_slot, smooth)
 
     def losses(
         self,
@@ -142,8 +131,6 @@ class MaskedNet:
         noise: TrainingNoiseLayers | None = None,
     ) -> torch.Tensor:
         """Return -log p of every cell given the visible ones, shape (n, d), in nats."""
-        import torch
-
         given = codes if noise is None else noise.jitter(self, codes)
         hidden = self.hidden(weights, given, visible, noise)
         logits = (hidden @ self.output(weights).T + weights["out_bias"]).float()
@@ -173,8 +160,6 @@ class MaskedNet:
         members: slice = slice(None),
     ) -> torch.Tensor:
         """Return the scores of fine tokens given coarse ones, shape (n, columns, width of group)."""
-        import torch
-
         rows = coarse + self.fine_rows[g][members]
         n = rows.shape[1]
         down = weights[f"fine{g}_down"]
@@ -195,8 +180,6 @@ class TrainingNoiseLayers:
 
     def drop(self, units: torch.Tensor) -> torch.Tensor:
         """Return the units, some of them 0 and the others larger for it."""
-        import torch
-
         if not self.dropout:
             return units
         drawn = torch.rand(units.shape, generator=self.generator, device=units.device)
@@ -204,8 +187,6 @@ class TrainingNoiseLayers:
 
     def jitter(self, net: MaskedNet, codes: torch.Tensor) -> torch.Tensor:
         """Return the codes with those of smooth numbers moved to a cell near by."""
-        import torch
-
         if not self.blur or not len(net.smooth):
             return codes
         own = codes[:, net.smooth]

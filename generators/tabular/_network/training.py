@@ -6,18 +6,15 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from twinset.core.features.torch_device import torch
 from twinset.core.seeding import rng_for, torch_generator
 
 from .layout import TokenLayout
 from .model import MaskedNet, TrainingNoiseLayers
-
-if TYPE_CHECKING:
-    import torch
 
 _BETAS = (0.9, 0.98)  # of AdamW, as for transformers: the second moment follows within 50 steps
 _WARM_UP = 100  # steps of a rising rate, or a tenth of all: Adam's first moments are noise
@@ -102,11 +99,7 @@ def train_network(
     order: npt.NDArray[np.int64],
     progress: Callable[[int, int], None],
 ) -> TrainingState:
-    """Return the state after training on cells of train rows, (n, d), continued from `state`.
-
-    `order` is the fixed order of the columns, as positions in the network; `progress` is called with
-    the epochs done and their largest number.
-    """
+    """Return the state after training on cells of train rows, (n, d), continued from `state`."""
     trainer = _Trainer(net, codes, state, options, width, order)
     stop_at = None if options.max_seconds is None else time.monotonic() + options.max_seconds
     while trainer.epoch < options.epochs and trainer.epoch - trainer.best_epoch < options.patience:
@@ -127,8 +120,6 @@ class _Trainer:
         width: int,
         order: npt.NDArray[np.int64],
     ) -> None:
-        import torch
-
         self.net, self.options, self.seed, self.step = net, options, state.seed, state.step
         self.losses = list(state.losses)
         device = net.device
@@ -159,8 +150,6 @@ class _Trainer:
 
     def _split(self, codes: npt.NDArray[np.int64]) -> None:
         """Hold rows out for early stopping, each with a few fixed masks."""
-        import torch
-
         rng = rng_for(self.seed, "held out")
         n_holdout = min(max(len(codes) // 10, min(len(codes) // 5, 20)), _MAX_HOLDOUT)
         mixed = rng.permutation(len(codes))
@@ -180,13 +169,7 @@ class _Trainer:
     def _masks(
         self, n: int, generator: torch.Generator, next_weight: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return which cells are visible and the weight of each hidden one, both (n, d).
-
-        Of a row a random number of the first columns of an order are visible: of the fixed order, or
-        of one of its own. Its hidden cells count equally; in the fixed order the next one counts more.
-        """
-        import torch
-
+        """Return which cells are visible and the weight of each hidden one, both (n, d)."""
         device, d = self.net.device, len(self.place)
         drawn = torch.rand(n, d, generator=generator, device=device)
         ranks = drawn.argsort(dim=1).argsort(dim=1)
@@ -203,8 +186,6 @@ class _Trainer:
         return visible, share
 
     def run_epoch(self) -> None:
-        import torch
-
         rng = rng_for(self.seed, "epoch", self.epoch)
         generator = torch_generator(rng, self.net.device)
         order: list[torch.Tensor] = []
@@ -219,8 +200,6 @@ class _Trainer:
             self.best = self.mean.clone()
 
     def _take_step(self, codes: torch.Tensor, generator: torch.Generator) -> None:
-        import torch
-
         visible, share = self._masks(len(codes), generator, self.options.next_weight)
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=self.net.device != "cpu"):
             noise = TrainingNoiseLayers(self.options.dropout, self.options.blur, generator)
@@ -235,8 +214,7 @@ class _Trainer:
     def _descend(self) -> None:
         """Take one step of AdamW on the flat vector, and average the weights.
 
-        The average gives step s the weight s ** 8: it follows closely at first and spans the last
-        tenth of the steps at any time, which replaces a falling learning rate.
+        Step s has the weight s ** 8 in the average, which replaces a falling learning rate.
         """
         first, second = _BETAS
         norm = self.grad.norm()
@@ -257,8 +235,6 @@ class _Trainer:
 
     def _holdout_loss(self) -> float:
         """Return the mean held-out -log p of a row, in nats."""
-        import torch
-
         visible, share = self.holdout_masks
         total = 0.0
         with torch.inference_mode():

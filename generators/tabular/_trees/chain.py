@@ -148,10 +148,7 @@ class Chain:
     def draw(
         self, n: int, rng: np.random.Generator, conditions: ChainConditions | None = None
     ) -> Matrix:
-        """Return `n` rows as variables, shape (n, v); all meet the conditions.
-
-        Rows whose parts add up to more than any real total are drawn again, up to 8 times.
-        """
+        """Return `n` rows as variables, shape (n, v); all meet the conditions."""
         matrix = self._draw_once(n, rng, conditions)
         for _ in range(_ROUNDS):
             again = np.flatnonzero(self._violates_tie(matrix))
@@ -307,10 +304,8 @@ _MAX_DISTANCE, _CHANCE, _MIN_MAPPED_ROWS = 0.02, 1.95, 1_000
 def calibrate_chain(chain: Chain) -> Chain:
     """Return the chain whose drawn columns have the real distributions.
 
-    Each link has small errors and is fitted on real parents, but draws from synthetic ones: shares
-    drift along the chain. Link by link, a trial is drawn. Donors of every level or bin are weighted by
-    how often it occurs among real rows and in the trial; drawn scores of a regressed number are
-    matched to its values, and a number that is still .02 off is mapped by rank. Not done at a
+    Links are fitted on real parents and draw from synthetic ones, so shares drift along the chain.
+    Link by link a trial is drawn and donors are weighted by real over drawn shares. Not done at a
     temperature other than 1, which changes shares on purpose.
     """
     if chain.settings.temperature != 1.0:
@@ -389,10 +384,7 @@ class ChainConditions:
 
     @classmethod
     def from_where(cls, where: Where, chain: Chain, masks: dict[str, Mask]) -> ChainConditions:
-        """Return the conditions, `masks` being the rows that meet each of them.
-
-        Raises ParameterError if only levels that are too rare to be drawn meet one of them.
-        """
+        """Return the conditions, `masks` being the rows that meet each of them."""
         columns: dict[str, Mask] = {}
         anchors: dict[str, Mask] = {}
         for name, mask in masks.items():
@@ -406,10 +398,7 @@ class ChainConditions:
         return cls(where, chain, columns, anchors)
 
     def allowed(self, name: str, link: Link) -> Mask | None:
-        """Return which donors of a link may be drawn, shape (donors,); None for any.
-
-        Where none may (a long table's tree is grown on a part of it), any is drawn and repaired.
-        """
+        """Return which donors of a link may be drawn, shape (donors,); None for any."""
         own = self.columns.get(name, self.anchors.get(name))
         if own is None:
             return None

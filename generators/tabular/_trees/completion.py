@@ -113,11 +113,7 @@ class Completion:
     def fill(
         self, matrix: Matrix, missing: dict[str, Mask], rng: np.random.Generator, most_likely: bool
     ) -> Matrix:
-        """Return the matrix with the cells of `missing` filled; it is changed in place.
-
-        The first sweeps bring the columns into agreement. Then one draw is taken; with `most_likely`
-        the mean of a number or the level with the largest expected share, over 24 further sweeps.
-        """
+        """Return the matrix with the cells of `missing` filled; it is changed in place."""
         names = sorted(self.links, key=lambda name: (int(missing[name].sum()), name))
         expectations = self._expectations() if most_likely else {}
         sums: dict[int, Matrix] = {}

@@ -167,11 +167,7 @@ class Link:
 
     @cached_property
     def certain(self) -> Mask:
-        """Nodes of a split that leaves one level only, and not by chance, shape (m,).
-
-        There is nothing to shrink: a value that is missing just where another column says so stays
-        missing just there. Both children of the split count, so that shares stay as they are.
-        """
+        """Nodes of a split that leaves one level only, and not by chance: nothing to shrink, (m,)."""
         tree = self.tree
         certain = np.zeros(len(tree.parent), dtype=bool)
         inner = np.flatnonzero(tree.children[:, 0] != np.arange(len(tree.parent)))
@@ -202,9 +198,8 @@ class Link:
     def anonymous(self, rng: np.random.Generator) -> Link:
         """Return the link without the rows that its donors come from.
 
-        Sorted by value inside leaves, donors do not disclose them. A donor and its residual would
-        disclose the parent: residuals are shuffled inside leaves, and donors with a forest's
-        residual are separated from it.
+        A donor and its residual would disclose the parent: residuals are shuffled inside leaves, and
+        donors with a forest's residual are separated from it.
         """
         plain = replace(self, rows=np.empty(0, dtype=np.int32))
         if self.slopes is not None and self.bins is not None:
@@ -231,10 +226,7 @@ class Link:
     def draw(
         self, matrix: Matrix, rng: np.random.Generator, back_off: float, allowed: Mask | None = None
     ) -> Matrix:
-        """Return the variable in each row of `matrix`, whose parents are drawn, shape (n,).
-
-        `allowed` restricts the donors, shape (len(donors),); at least one must be allowed.
-        """
+        """Return the variable in each row of `matrix`, whose parents are drawn, shape (n,)."""
         return self.draw_at(self.assign(matrix), matrix, rng, back_off, allowed)
 
     def assign(self, matrix: Matrix) -> LeafAssignment:
@@ -315,10 +307,7 @@ def fit_link(
     *,
     regress: bool = True,
 ) -> Link:
-    """Return the link of one variable, fitted on `rows` of the matrix, shape (n, v).
-
-    Without `regress` each draw is its donor's value but for a small move: conditions choose donors.
-    """
+    """Return the link of one variable, fitted on `rows` of the matrix, shape (n, v)."""
     known, variable = matrix[rows], variables[position]
     if variable.is_nominal:
         codes = known[:, position].astype(np.int64)

@@ -69,9 +69,8 @@ class NumberBins:
     def moved(self, codes: npt.NDArray[np.integer[Any]], rng: np.random.Generator) -> Matrix:
         """Return the values of `codes`, moved inside their bins.
 
-        A value moves among the rows of its bin, evenly by up to half of them in either direction,
-        and is reflected at the ends of the bin. The column keeps its distribution, also in the last
-        bin of a long tail, where a move by half the bin's width would lead far out.
+        Moved among the rows of the bin, by up to half of them, and reflected at its ends, so that the
+        column keeps its distribution, also in the last bin of a long tail.
         """
         first, last = self.first[codes], self.last[codes]
         low, high = self.below[first], self.below[last + 1]
@@ -95,11 +94,7 @@ class NumberBins:
         return np.asarray(moved)
 
     def snap_to_shared(self, values: Matrix) -> Matrix:
-        """Return arbitrary numbers with some moved to the shared values of their bins, shape (n,).
-
-        Of the numbers that fall into a bin, evenly among its distinct values, each shared value
-        takes as many as it has rows in the bin; the others stay where they are.
-        """
+        """Return arbitrary numbers with some moved to the shared values of their bins, shape (n,)."""
         at = np.clip(np.searchsorted(self.values, values, "right") - 1, 0, len(self.values) - 1)
         gap = self.values[np.minimum(at + 1, len(self.values) - 1)] - self.values[at]
         rank = at + (values - self.values[at]) / np.where(gap > 0, gap, 1.0)
@@ -121,12 +116,7 @@ class NumberBins:
 
 
 def quantile_bins(counts: Codes, n_bins: int) -> tuple[Codes, Mask]:
-    """Return the bin of each of k distinct values, ascending from 0, and which are atoms.
-
-    A value that holds three quarters of an even share, and that occurs twice or more, is an atom
-    with a bin of its own; the values between atoms share the remaining bins evenly. With no more
-    values than bins each value has its own.
-    """
+    """Return the bin of each of k distinct values, ascending from 0, and which are atoms."""
     total = counts.sum()
     if len(counts) <= n_bins:
         return np.arange(len(counts)), counts > 1
@@ -174,12 +164,7 @@ class Tie:
 def find_ties(
     matrix: Matrix, target: Matrix, parents: Sequence[int], free: Mask, decimals: int | None
 ) -> tuple[tuple[Tie, ...], npt.NDArray[np.int8]]:
-    """Return the ties of a number with its parents, most frequent first, and the tie of each row.
-
-    Each tie holds in 0.4 % of all rows or more that no tie before it explains; one that holds in
-    all of at least 20 rows, atoms or not, is returned alone. Only the rows in `free` count: a shared
-    zero is no tie. The tie of a row is its position, -1 for none, shape (n,).
-    """
+    """Return the ties of a number with its parents, most frequent first, and the tie of each row."""
     n = len(target)
     tie = np.full(n, -1, dtype=np.int8)
     probe = np.arange(0, n, max(1, n // _PROBE_ROWS))

@@ -107,10 +107,7 @@ def fit_boosted_trees(
 
 
 def average_models(models: Sequence[SymmetricTrees]) -> SymmetricTrees:
-    """Return one model, of all trees, whose log-odds are the mean of those of the models.
-
-    Models with other test rows and other rows in each tree err differently: their mean errs less.
-    """
+    """Return one model, of all trees, whose log-odds are the mean of those of the models."""
     return SymmetricTrees(
         np.concatenate([model.feature for model in models]),
         np.concatenate([model.threshold for model in models]),
@@ -164,11 +161,7 @@ def _log_losses(total: Matrix, hits: Mask) -> Matrix:
 
 
 def bin_edges(features: Features) -> tuple[Features, ...]:
-    """Return the upper edges of at most 128 bins of each feature, for features of shape (n, f).
-
-    Half of the edges lie at equal shares of the rows, half of the distinct values: long tails and
-    frequent values both matter.
-    """
+    """Return the upper edges of at most 128 bins of each feature, for features of shape (n, f)."""
     at = np.linspace(0, 1, _N_BINS + 1)[1:-1]
     edges = []
     for column in features.T:
@@ -334,10 +327,7 @@ class TargetCorrection:
 def _fit_gap(
     bins: Bins, hits: Mask, rng: np.random.Generator, common: Matrix, sign: Matrix
 ) -> SymmetricTrees:
-    """Return how much the odds of a hit differ between real and drawn rows: a mean of three models.
-
-    Where the first finds nothing, there is nothing to average.
-    """
+    """Return how much the odds of a hit differ between real and drawn rows: a mean of three models."""
     models = [fit_boosted_trees(bins, hits, rng, common, sign, min_gain=_MIN_LABEL_GAIN)]
     while len(models[0].value) and len(models) < _MODELS:
         models.append(fit_boosted_trees(bins, hits, rng, common, sign, min_gain=_MIN_LABEL_GAIN))
@@ -345,11 +335,7 @@ def _fit_gap(
 
 
 def couple_labels(labels: Codes, drawn: Matrix, real: Matrix, rng: np.random.Generator) -> Codes:
-    """Return labels with the shares `real`, as many as possible unchanged from `labels`.
-
-    `labels`, shape (n,), were drawn with the shares `drawn`; shares are those of each level in each
-    row, shape (n, k), with the sum 1.
-    """
+    """Return labels with the shares `real`, as many as possible unchanged from `labels`."""
     rows = np.arange(len(labels))
     kept = rng.random(len(labels)) * drawn[rows, labels] < real[rows, labels]
     deficit = np.maximum(real - drawn, 0.0).cumsum(1)

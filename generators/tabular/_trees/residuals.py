@@ -78,11 +78,7 @@ class Expectation:
     def with_others(
         self, out_of_fold: Matrix, rows: Codes, features: Features, rng: np.random.Generator
     ) -> Matrix:
-        """Return predictions for all rows, given the out-of-fold ones of some, shape (n,).
-
-        Those of the others are the mean over one tree of each round, drawn for each row: as many
-        trees as are out of fold for a fitted row.
-        """
+        """Return predictions for all rows, given the out-of-fold ones of some, shape (n,)."""
         all_rows = np.zeros(len(features))
         all_rows[rows] = out_of_fold
         others = np.setdiff1d(np.arange(len(features)), rows, assume_unique=True)
@@ -156,8 +152,8 @@ def _grow(
 def _stretches(number: Matrix, predicted: Matrix, excess: float) -> tuple[float, float, float]:
     """Return factors of out-of-fold means, of means of all trees, and of residuals beyond these.
 
-    The first two are slopes of the regression of the number on either mean. All trees are three
-    times as many as those out of fold, so the variance of their mean is smaller by `excess`.
+    The first two are slopes of the regression of the number on either mean; the variance of the mean
+    of all trees, three times as many, is smaller by `excess`.
     """
     centred = predicted - predicted.mean()
     product, spread = float(centred @ number) / len(number), float(centred @ centred) / len(number)
@@ -244,8 +240,7 @@ class ExpectationRegression:
     def features(self, plain: Features, rng: np.random.Generator) -> Features:
         """Return the features with the expectation as one more, shape (n, f + 1).
 
-        Rows outside `rows` get the mean of as many trees as those inside, or the tree of the chain
-        would separate them by how exact their expectation is.
+        Other rows get the mean of as many trees, or trees would split by how exact it is.
         """
         fitted = self.fitted
         expected = fitted.expectation.with_others(fitted.out_of_fold, self.rows, plain, rng)
@@ -296,13 +291,7 @@ def fit_expectation(
     in_steps: bool,
     rng: np.random.Generator,
 ) -> ExpectationRegression | None:
-    """Return the regression of a number on the forest's expectation; None where it is of no use.
-
-    It is of use where nine tenths of the rows are no spikes, atoms or ties (a mixture of these is
-    not described by its mean) and the parents explain a tenth of the variance; half of it, if the
-    number has few values. `codes` are the positions of the rows in `bins`, `free` the rows that are
-    neither an atom nor tied; `in_steps` says that each value is an atom, so only spikes count.
-    """
+    """Return the regression of a number on the forest's expectation; None where it is of no use."""
     from scipy.special import ndtri
     from scipy.stats import rankdata
 
@@ -332,10 +321,7 @@ def append_expectation(features: Features, expected: Matrix) -> Features:
 
 
 def quantiles(values: Matrix, at: Matrix) -> Matrix:
-    """Return the quantiles of values, shape of `at`: exactly numpy's, many times faster for many.
-
-    numpy partitions for each quantile; sorted once, the values hold all of them.
-    """
+    """Return the quantiles of values, shape of `at`: numpy's, but sorted once for many of them."""
     ordered, last = np.sort(values), len(values) - 1
     place = last * at
     below = np.minimum(place.astype(np.int64), last)

@@ -59,11 +59,7 @@ class DonorTree:
         seed: int,
         slack: int | None = 0,
     ) -> tuple[DonorTree, Codes]:
-        """Return an entropy tree of `labels`, and the rows sorted by leaf and `place`, shape (n,).
-
-        It is grown on three quarters of the rows and pruned on the others by `find_useful_splits`;
-        then all rows go into its leaves. With a slack of None all rows grow it, without pruning.
-        """
+        """Return an entropy tree of `labels`, and the rows sorted by leaf and `place`, shape (n,)."""
         from sklearn.tree import DecisionTreeClassifier
 
         if len(labels) < 2 * min_leaf or not features.shape[1]:
@@ -108,10 +104,7 @@ class DonorTree:
     def prune(
         self, splits: Mask, leaves: npt.NDArray[np.integer[Any]]
     ) -> tuple[DonorTree, npt.NDArray[np.int64]]:
-        """Return the tree without the splits that are False, shape (m,), and the leaf of each row.
-
-        Donors are counted from `leaves`, the leaf of each row before pruning, shape (n,).
-        """
+        """Return the tree without the splits that are False, shape (m,), and the leaf of each row."""
         m = len(self.parent)
         alive, into = np.ones(m, dtype=bool), np.arange(m)
         for node in range(1, m):
@@ -359,11 +352,7 @@ class RoutingBuffer:
 def evenly_spread(
     groups: npt.NDArray[np.integer[Any]], rng: np.random.Generator
 ) -> tuple[Codes, npt.NDArray[np.float64]]:
-    """Return uniform numbers, one in each of m equal parts of [0, 1) for a group of m rows.
-
-    First come the rows group by group, shuffled inside groups, then their numbers, ascending inside
-    groups; shape (n,) each.
-    """
+    """Return uniform numbers, one in each of m equal parts of [0, 1) for a group of m rows."""
     n = len(groups)
     shuffled = rng.permutation(n)
     order = shuffled[np.argsort(groups[shuffled], kind="stable")]

@@ -74,22 +74,6 @@ def test_the_order_of_real_rows_and_threads_do_not_matter(sampler: Generator) ->
     assert drawn == [made.digest] * 2
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
-def test_both_lanes_give_the_same_rows(sampler: Generator) -> None:
-    fitted = fit(example(), sampler)
-    made, parents = fitted.draw(900, rng_for(1), Where({"label": "a"}))
-    for out in (np.empty((900, 4)), np.empty((900, 4), order="F"), np.empty((1000, 4))[100:]):
-        assert np.array_equal(fitted.fill(out, rng_for(1), Where({"label": "a"})), parents)
-        for i, name in enumerate(("x", "gap", "n", "day")):
-            assert np.array_equal(out[:, i], made.values(name), equal_nan=True)
-    half = Where({"label": "a", "x": {"ge": 0}})
-    made, parents = fitted.draw(50, rng_for(1), half)
-    out = np.empty((50, 4))
-    assert np.array_equal(fitted.fill(out, rng_for(1), half), parents)
-    assert np.array_equal(out[:, 0], made.values("x"))
-    assert out[:, 0].min() >= 0
-
-
 def test_parents_name_rows_of_the_class_and_their_ids() -> None:
     table = example().append_column("_id", pa.array([f"r{i}" for i in range(150)]))
     fitted = fit(table, Smote())

@@ -1,12 +1,26 @@
-"""One torch thread for as long as somebody needs it, and which device to work on."""
+"""Torch imported when it is first used, on one thread while somebody needs that; its device."""
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from twinset.core.errors import ParameterError, needs_extra
+
+if TYPE_CHECKING:
+    import torch as torch
+else:
+
+    class _Torch:
+        """Torch, imported when it is first used: modules that need it load without it."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(importlib.import_module("torch"), name)
+
+    torch = _Torch()
 
 _LOCK = threading.Lock()
 _INSIDE: list[int] = []
@@ -19,8 +33,6 @@ def one_thread() -> Iterator[None]:
     A sum over several threads depends in its last digits on how many there are, and one flipped
     draw changes a table. The number is restored when the last of several concurrent blocks ends.
     """
-    import torch
-
     with _LOCK:
         _INSIDE.append(torch.get_num_threads())
         torch.set_num_threads(1)
@@ -37,13 +49,17 @@ def one_thread() -> Iterator[None]:
 def require_torch() -> None:
     """Raise MissingExtraError when torch is not installed."""
     with needs_extra("torch", "torch"):
-        import torch  # noqa: F401
+        importlib.import_module("torch")
 
 
 def device_of(name: str) -> str:
-    """Return the device that "auto", "cpu" or "cuda" means here."""
-    import torch
+    """Return the device that "auto", "cpu" or "cuda" means here.
 
+    Raises
+    ------
+    ParameterError
+        A graphics card is asked for and torch sees none.
+    """
     has_card = torch.cuda.is_available()
     if name == "auto":
         return "cuda" if has_card else "cpu"
