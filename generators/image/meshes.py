@@ -14,18 +14,21 @@ from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Taxonomy
 from twinset.core.data.where import Where
-from twinset.core.errors import ParameterError, UnknownNameError
+from twinset.core.errors import ParameterError
 from twinset.core.image.codec import encode_lossless
-from twinset.core.parameters import Ascending, Each, Fraction, Interval, read_weights
+from twinset.core.parameters import Ascending, Each, Fraction, Interval
 
 from ._labelled_images import (
     Choices,
+    Range,
     Rgb,
     build_dataset,
     category_field,
+    height_and_width,
     label_cells,
     label_schema,
     pick,
+    read_factors,
 )
 from ._meshes.forms import EXTRA, Triangles, forms_of, read_mesh_classes
 from ._meshes.scene import MeshScene, lay_out_meshes
@@ -102,10 +105,7 @@ class Meshes(Generator):
         default_factory=lambda: {name: {"mesh": name} for name in ("box", "cylinder", "sphere")}
     )
     n_objects_range: Annotated[tuple[int, int], Each(Interval(ge=1, le=30)), Ascending()] = (1, 5)
-    scale_range: Annotated[tuple[float, float], Each(Interval(ge=0.03, le=0.6)), Ascending()] = (
-        0.12,
-        0.3,
-    )
+    scale_range: Annotated[Range, Each(Interval(ge=0.03, le=0.6)), Ascending()] = (0.12, 0.3)
     factors: Mapping[str, Sequence[str] | Mapping[str, float]] = field(default_factory=dict)
     ground_colour: str | None = None
     shadow: Fraction = 0.7
@@ -121,20 +121,9 @@ class Meshes(Generator):
         self.levels  # noqa: B018 - checks the factors
 
     @property
-    def height_width(self) -> tuple[int, int]:
-        """Height and width of the images."""
-        return (self.size, self.size) if isinstance(self.size, int) else self.size
-
-    @property
     def levels(self) -> dict[str, dict[str, float]]:
         """Condition -> {level: weight}; conditions that are not named take all their levels."""
-        for name in self.factors:
-            if name not in _LEVELS:
-                raise UnknownNameError.for_name("condition", name, _LEVELS, "factors")
-        return {
-            name: read_weights(self.factors.get(name, known), known, f"factors.{name}", "level")
-            for name, known in _LEVELS.items()
-        }
+        return read_factors(self.factors, _LEVELS, {})
 
     def with_assets(self, assets: Mapping[str, Dataset]) -> Meshes:
         """Return the generator with the meshes that it names, by the recipe's assets."""
@@ -194,7 +183,7 @@ class FittedMeshes(FittedGenerator):
                 self._forms,
                 scale_range=settings.scale_range,
                 elevation_range=VIEWS[view],
-                size=settings.height_width,
+                size=height_and_width(settings.size),
                 min_visible_fraction=settings.min_visible_fraction,
                 rng=rng,
             )
