@@ -14,9 +14,10 @@ from twinset.core.contracts import Generator
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import BLOB, Field, Schema, Taxonomy
 from twinset.core.data.where import Where
-from twinset.core.errors import ParameterError, did_you_mean
+from twinset.core.errors import ParameterError, UnknownNameError, did_you_mean
 from twinset.core.image.codec import encode_png
 from twinset.core.image.instance_maps import ObjectLabel, objects_from_ids
+from twinset.core.parameters import read_weights
 
 from .._conditions import outcomes_that_meet
 
@@ -25,6 +26,7 @@ Rows = npt.NDArray[Any]
 Box = tuple[float, float, float, float]
 Rgb = tuple[float, float, float]
 Slices = tuple[slice, slice]
+Range = tuple[float, float]
 # Weight of a value that a condition names and the settings give no weight: it comes, if rarely.
 _MIN_WEIGHT = 1e-9
 
@@ -34,6 +36,23 @@ def pick(weights: Mapping[Any, float], rng: np.random.Generator) -> Any:
     values = list(weights)
     edges = np.cumsum(list(weights.values()))
     return values[int(np.searchsorted(edges, rng.uniform(0, edges[-1]), side="right"))]
+
+
+def read_factors(
+    given: Mapping[str, Sequence[str] | Mapping[str, float]],
+    levels: Mapping[str, Sequence[str]],
+    defaults: Mapping[str, Mapping[str, float]],
+) -> dict[str, dict[str, float]]:
+    """Return condition -> {level: weight}; by default as in `defaults`, else all levels equally."""
+    for name in given:
+        if name not in levels:
+            raise UnknownNameError.for_name("condition", name, levels, "factors")
+    return {
+        name: read_weights(
+            given.get(name, defaults.get(name, known)), known, f"factors.{name}", "level"
+        )
+        for name, known in levels.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -59,6 +78,30 @@ class Choices:
         return replace(self, weights=kept)
 
 
+@dataclass(frozen=True)
+class Outcomes:
+    """What an image can be: column -> its value in each of k outcomes, and their weights, shape (k,)."""
+
+    columns: Mapping[str, Sequence[Any]]
+    weights: npt.NDArray[np.float64]
+
+    def under(self, where: Where | None, schema: Schema, name: str) -> npt.NDArray[np.float64]:
+        """Return the weights, 0 where an outcome does not meet a condition."""
+        meets = outcomes_that_meet(where, self.columns, schema, name)
+        weights = np.where(meets, self.weights, 0.0)
+        if not weights.sum():
+            raise ParameterError(
+                f"'{name}' draws no image that meets the condition",
+                got=str(where),
+                todo="give what it asks for a share above 0",
+            )
+        return weights
+
+    def row(self, outcome: int) -> dict[str, Any]:
+        """Return column -> value of an outcome."""
+        return {name: values[outcome] for name, values in self.columns.items()}
+
+
 def find_asset(assets: Mapping[str, Dataset], name: str, place: str, file: str) -> Dataset:
     """Return an asset that a setting names; `file` is what the recipe may name for it."""
     if name not in assets:
@@ -69,6 +112,11 @@ def find_asset(assets: Mapping[str, Dataset], name: str, place: str, file: str) 
             todo=did_you_mean(name, assets) or f"add assets: {{{name}: {file}}} to the recipe",
         )
     return assets[name]
+
+
+def height_and_width(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Return height and width of images whose setting `size` is one side or both."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def overlap(

@@ -138,7 +138,7 @@ class CopyPaste(Generator):
 
 @dataclass
 class _PasteScene:
-    """A real image and its labels, changed paste by paste.
+    """A real image and its labels, changed paste by paste; `rows` are those whose pixels it holds.
 
     Where the image has an id map, it is the truth. Without one, boxes of the objects below stay as they
     are, and no paste may lie over more than the allowed share of a box.
@@ -149,17 +149,21 @@ class _PasteScene:
     is_grey: bool
     ids: npt.NDArray[Any] | None
     objects: list[ObjectLabel]
+    rows: list[int]
+    look: Floats  # Of the real image
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any], columns: ImageColumns) -> Self:
+    def from_row(cls, real: Dataset, at: int, columns: ImageColumns) -> Self:
         """Return the scene of a real row."""
+        row = real.records.slice(at, 1).to_pylist()[0]
         pixels = decode_pixels(row[columns.image]["bytes"])
         blob = row[columns.mask] if columns.mask else None
         ids = None if blob is None else decode_ids(blob["bytes"])
         if ids is not None:
             ids = ids.astype(np.uint16 if ids.max(initial=0) < 60_000 else np.int32)
         image = (pixels if pixels.ndim == 3 else pixels[..., None]).copy()
-        return cls(columns, image, pixels.ndim == 2, ids, list(row[columns.boxes] or ()))
+        objects = list(row[columns.boxes] or ())
+        return cls(columns, image, pixels.ndim == 2, ids, objects, [at], look_of(image))
 
     def paste(self, cutout: Cutout, settings: CopyPaste, rng: np.random.Generator) -> bool:
         """Paste a cutout where it may lie; return whether there was such a place."""
@@ -181,6 +185,7 @@ class _PasteScene:
             if self._may_lie(paste, left, top, settings):
                 lay(self.image, paste, left, top, blend=edge, match=settings.match)
                 self._label(cutout.category, paste, left, top)
+                self.rows.append(cutout.row)
                 return True
         return False
 
@@ -316,13 +321,12 @@ class _FittedCopyPaste(FittedGenerator):
         names = list(self._weights)
         order = (names[k] for k in allocate(list(self._weights.values()), rng))
         owed: list[str] = []
-        positions, cells, parents = [], [], []
+        cells, rows = [], []
         for _ in range(n):
-            rows, scene = self._compose(usable, wish, order, owed, rng)
-            positions.append(rows[0])
+            scene = self._compose(usable, wish, order, owed, rng)
             cells.append(scene.cells())
-            parents.append(list(dict.fromkeys(rows)))
-        return self._dataset(positions, cells, parents)
+            rows.append(list(dict.fromkeys(scene.rows)))
+        return self._dataset(cells, rows)
 
     def _usable(
         self, plain: Where | None, wish: CountWish, where: Where | None
@@ -354,70 +358,52 @@ class _FittedCopyPaste(FittedGenerator):
         order: Iterator[str],
         owed: list[str],
         rng: np.random.Generator,
-    ) -> tuple[list[int], _PasteScene]:
-        """Return a synthetic image with the positions of the rows whose pixels it holds."""
+    ) -> _PasteScene:
+        """Return a synthetic image."""
         low, high = self._settings.n_pastes_range
         for _ in range(_N_IMAGES):
             at = int(usable[int(rng.integers(len(usable)))])
-            scene = _PasteScene.from_row(
-                self._real.records.slice(at, 1).to_pylist()[0], self._columns
-            )
-            rows, look = [at], look_of(scene.image)
+            scene = _PasteScene.from_row(self._real, at, self._columns)
             if not wish:
                 for _ in range(int(rng.integers(low, high + 1))):
-                    cutout = self._paste(scene, look, order, owed, rng)
-                    if cutout is not None:
-                        rows.append(cutout.row)
-                return rows, scene
-            rows += self._paste_as_wished(scene, look, wish, rng)
-            if len(rows) > 1 and wish.is_met(counts_of(scene.objects)):
-                return rows, scene
+                    self._paste(scene, order, owed, rng)
+                return scene
+            self._paste_as_wished(scene, wish, rng)
+            if len(scene.rows) > 1 and wish.is_met(counts_of(scene.objects)):
+                return scene
         raise ParameterError(
             f"'{_NAME}' finds no place for the objects that the condition asks for",
             todo="raise max_hidden_fraction or look_distance, lower scale_range, or ask for fewer objects",
         )
 
     def _paste_as_wished(
-        self,
-        scene: _PasteScene,
-        look: Floats,
-        wish: CountWish,
-        rng: np.random.Generator,
-    ) -> list[int]:
-        """Paste the objects that the condition still requires; return the rows of their cutouts.
+        self, scene: _PasteScene, wish: CountWish, rng: np.random.Generator
+    ) -> None:
+        """Paste the objects that the condition still requires.
 
         Counts without a condition stay close to those of the real image. If fewer objects are required than
         `n_pastes_range` asks for, other allowed ones are pasted: no synthetic image equals a real one.
         """
-        rows: list[int] = []
         low, high = self._settings.n_pastes_range
         names = list(self._weights)
         weights = np.array(list(self._weights.values()))
         for _ in range(_N_PASTES * high):
             counts = counts_of(scene.objects)
-            lacking = wish.missing_objects(counts, high - len(rows))
-            if lacking is None or (len(rows) >= low and not sum(lacking.values())):
+            n_pasted = len(scene.rows) - 1
+            lacking = wish.missing_objects(counts, high - n_pasted)
+            if lacking is None or (n_pasted >= low and not sum(lacking.values())):
                 break
             due = [name for name in lacking if name] or names
             may = np.array([name in due and wish.allows(name, counts) for name in names])
             shares = np.where(may, weights, 0.0)
             if not shares.sum():
                 break
-            name = names[int(rng.choice(len(names), p=shares / shares.sum()))]
-            cutout = self._cutout(name, look, rng)
-            if cutout is not None and scene.paste(cutout, self._settings, rng):
-                rows.append(cutout.row)
-        return rows
+            self._pastes(names[int(rng.choice(len(names), p=shares / shares.sum()))], scene, rng)
 
     def _paste(
-        self,
-        scene: _PasteScene,
-        look: Floats,
-        order: Iterator[str],
-        owed: list[str],
-        rng: np.random.Generator,
-    ) -> Cutout | None:
-        """Paste one object and return it: of a class that is owed a place, else of the one in turn.
+        self, scene: _PasteScene, order: Iterator[str], owed: list[str], rng: np.random.Generator
+    ) -> None:
+        """Paste one object: of a class that is owed a place, else of the one in turn.
 
         A class that finds no place stays in `owed` and comes first next time, so that shares are kept.
         """
@@ -426,26 +412,25 @@ class _FittedCopyPaste(FittedGenerator):
                 name, known = next(order), set(owed)
                 owed.append(name)
                 if name in known:  # tried on this image just now
-                    return None
-            cutout = self._cutout(name, look, rng)
-            if cutout is not None and scene.paste(cutout, self._settings, rng):
+                    return
+            if self._pastes(name, scene, rng):
                 owed.remove(name)
-                return cutout
-        return None
+                return
 
-    def _cutout(self, name: str, look: Floats, rng: np.random.Generator) -> Cutout | None:
-        """Return an object of a class from an image that looks alike; None when there is none."""
-        bank = self._bank[name]
+    def _pastes(self, name: str, scene: _PasteScene, rng: np.random.Generator) -> bool:
+        """Paste an object of a class from an image that looks alike; return whether there was one."""
+        bank, look = self._bank[name], scene.look
         looks = [c.look if len(c.look) == len(look) else np.full(len(look), np.inf) for c in bank]
         far = np.abs(np.array(looks) - look).max(axis=1)
         fitting = np.flatnonzero(far <= self._settings.look_distance)
-        return bank[int(fitting[int(rng.integers(len(fitting)))])] if len(fitting) else None
+        if not len(fitting):
+            return False
+        cutout = bank[int(fitting[int(rng.integers(len(fitting)))])]
+        return scene.paste(cutout, self._settings, rng)
 
-    def _dataset(
-        self, positions: list[int], cells: list[dict[str, Any]], parents: list[list[int]]
-    ) -> Dataset:
+    def _dataset(self, cells: list[dict[str, Any]], rows: list[list[int]]) -> Dataset:
         base = self._real.records.select(list(self.schema.names))
-        records = base.take(pa.array(positions, pa.int64()))
+        records = base.take(pa.array([own[0] for own in rows], pa.int64()))
         for name in (self._columns.image, self._columns.mask, self._columns.boxes):
             if name is not None:
                 column = pa.array([cell[name] for cell in cells], self.schema[name].arrow_type)
@@ -457,10 +442,9 @@ class _FittedCopyPaste(FittedGenerator):
         if "_id" not in self._real.records.column_names:
             return made
         ids = self._real.records.column("_id").to_pylist()
-        named = [[ids[k] for k in rows] for rows in parents]
-        return made.with_reserved(
-            ids=[f"{rows[0]}+{k}" for k, rows in enumerate(named)], parents=named
-        )
+        parents = [[ids[k] for k in own] for own in rows]
+        own_ids = [f"{own[0]}+{k}" for k, own in enumerate(parents)]
+        return made.with_reserved(ids=own_ids, parents=parents)
 
     def _class_weights(self) -> dict[str, float]:
         given = self._settings.classes

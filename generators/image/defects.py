@@ -13,15 +13,14 @@ from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Label, Taxonomy
 from twinset.core.data.where import Where
-from twinset.core.errors import ParameterError
 from twinset.core.image.instance_maps import objects_from_ids
 from twinset.core.image.surface_defects import DEFECTS, marked
 from twinset.core.parameters import Ascending, Each, Ends, Fraction, Interval, read_weights
 
-from .._conditions import outcomes_that_meet
 from .._quotas import allocate
 from ._backgrounds import SURFACES, paint_surface
 from ._labelled_images import (
+    Outcomes,
     build_dataset,
     category_field,
     label_cells,
@@ -118,8 +117,9 @@ class _FittedDefects(FittedGenerator):
         shares = {GOOD: settings.good_fraction, **{name: bad * w for name, w in kinds.items()}}
         self._n_surfaces = len(surfaces)
         pairs = [(defect, surface) for defect in shares for surface in surfaces]
-        self._outcomes = {"defect": [d for d, _ in pairs], "surface": [s for _, s in pairs]}
-        self._weights = np.array([shares[d] * surfaces[s] for d, s in pairs])
+        columns = {"defect": [d for d, _ in pairs], "surface": [s for _, s in pairs]}
+        weights = np.array([shares[d] * surfaces[s] for d, s in pairs])
+        self._outcomes = Outcomes(columns, weights)
         self.schema = label_schema(
             Taxonomy(tuple(Label(name) for name in sorted(kinds))),
             category_field("defect", (GOOD, *kinds)),
@@ -128,15 +128,7 @@ class _FittedDefects(FittedGenerator):
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
         """Return `n` images; the first of them do not depend on `n`."""
-        meets = outcomes_that_meet(where, self._outcomes, self.schema, _NAME)
-        weights = np.where(meets, self._weights, 0.0)
-        if not weights.sum():
-            raise ParameterError(
-                f"'{_NAME}' draws no image that meets the condition",
-                got=str(where),
-                todo="give that defect, or surface, a share above 0",
-            )
-        order = self._order(weights, rng)
+        order = self._order(self._outcomes.under(where, self.schema, _NAME), rng)
         rows = [self._draw(next(order), rng) for _ in range(n)]
         return build_dataset(rows, self.schema, _NAME, self._settings)
 
@@ -149,7 +141,7 @@ class _FittedDefects(FittedGenerator):
 
     def _draw(self, outcome: int, rng: np.random.Generator) -> dict[str, Any]:
         settings = self._settings
-        row = {name: values[outcome] for name, values in self._outcomes.items()}
+        row = self._outcomes.row(outcome)
         canvas = paint_surface(row["surface"], settings.size, settings.size, rng)
         ids = np.zeros((settings.size, settings.size), np.uint16)
         if row["defect"] != GOOD:

@@ -14,18 +14,20 @@ from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Taxonomy
 from twinset.core.data.where import Where
-from twinset.core.errors import ParameterError, UnknownNameError
+from twinset.core.errors import ParameterError
 from twinset.core.image.codec import encode_lossless
-from twinset.core.parameters import Ascending, Each, Ends, Fraction, Interval, read_weights
+from twinset.core.parameters import Ascending, Each, Ends, Fraction, Interval
 
 from ._labelled_images import (
     Choices,
     Rgb,
     build_dataset,
     category_field,
+    height_and_width,
     label_cells,
     label_schema,
     pick,
+    read_factors,
 )
 from ._meshes.forms import EXTRA, Triangles, forms_of, read_mesh_classes
 from ._meshes.scene import MeshScene, lay_out_meshes
@@ -118,20 +120,9 @@ class Meshes(Generator):
         self.levels  # noqa: B018 - checks the factors
 
     @property
-    def height_width(self) -> tuple[int, int]:
-        """Height and width of the images."""
-        return (self.size, self.size) if isinstance(self.size, int) else self.size
-
-    @property
     def levels(self) -> dict[str, dict[str, float]]:
         """Condition -> {level: weight}; conditions that are not named take all their levels."""
-        for name in self.factors:
-            if name not in _LEVELS:
-                raise UnknownNameError.for_name("condition", name, _LEVELS, "factors")
-        return {
-            name: read_weights(self.factors.get(name, known), known, f"factors.{name}", "level")
-            for name, known in _LEVELS.items()
-        }
+        return read_factors(self.factors, _LEVELS, {})
 
     def with_assets(self, assets: Mapping[str, Dataset]) -> Meshes:
         """Return the generator with the meshes that it names, by the recipe's assets."""
@@ -191,7 +182,7 @@ class FittedMeshes(FittedGenerator):
                 self._forms,
                 scale_range=settings.scale_range,
                 elevation_range=VIEWS[view],
-                size=settings.height_width,
+                size=height_and_width(settings.size),
                 min_visible_fraction=settings.min_visible_fraction,
                 rng=rng,
             )

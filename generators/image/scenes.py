@@ -18,8 +18,14 @@ from twinset.core.image.effects import CAMERA, WEATHER
 from twinset.core.parameters import Ascending, Each, Fraction, Interval
 
 from ._backgrounds import paint_ground
-from ._labelled_images import build_dataset, category_field, label_cells, label_schema
-from ._scenes.choices import SceneChoices
+from ._labelled_images import (
+    build_dataset,
+    category_field,
+    height_and_width,
+    label_cells,
+    label_schema,
+    read_factors,
+)
 from ._scenes.images import SceneImages
 from ._scenes.layout import Layout, SpriteScene
 from ._scenes.render import lay
@@ -27,10 +33,12 @@ from ._scenes.spec import (
     DEFAULT_CLASSES,
     LEVELS,
     PHOTOGRAPH,
+    PLAIN,
+    SceneChoices,
     assets_of,
+    known_levels,
     read_classes,
     read_colour,
-    read_levels,
 )
 from ._scenes.view import View
 
@@ -141,18 +149,12 @@ class Scenes(Generator):
     def levels(self) -> dict[str, dict[str, float]]:
         """Condition -> {level: weight}."""
         own = {"ground": (PHOTOGRAPH,)} if self.backgrounds is not None else {}
-        return read_levels({**own, **self.factors})
-
-    @property
-    def height_width(self) -> tuple[int, int]:
-        """Height and width of the images."""
-        return (
-            (self.size, self.size) if isinstance(self.size, int) else (self.size[0], self.size[1])
-        )
+        known = {name: known_levels(name) for name in LEVELS}
+        return read_factors({**own, **self.factors}, known, PLAIN)
 
     def with_assets(self, assets: Mapping[str, Dataset]) -> Scenes:
         """Return the generator with the cutouts and photographs that it names, by the recipe's assets."""
-        named, size = assets_of(self.classes), self.height_width
+        named, size = assets_of(self.classes), height_and_width(self.size)
         supplied = replace(self)
         # No setting: cards hold the name of the asset, not its pixels.
         images = SceneImages.read(named, self.backgrounds, assets, size)
@@ -206,7 +208,7 @@ class FittedScenes(FittedGenerator):
         every condition.
         """
         settings = self._settings
-        size = settings.height_width
+        size = height_and_width(settings.size)
         view = View.draw(settings.perspective, size, rng)
         layout = Layout(size, settings.layout, settings.min_visible_fraction, view, rng)
         for _ in range(_N_SCENES):
@@ -222,7 +224,7 @@ class FittedScenes(FittedGenerator):
     def _paint(
         self, scene: SpriteScene, levels: Mapping[str, str], view: View, rng: np.random.Generator
     ) -> npt.NDArray[np.uint8]:
-        height, width = self._settings.height_width
+        height, width = height_and_width(self._settings.size)
         if levels["ground"] == PHOTOGRAPH:
             ground = self._images.ground(height, width, rng)
         else:

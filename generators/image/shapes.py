@@ -18,10 +18,10 @@ from twinset.core.errors import ParameterError
 from twinset.core.image.polygons import signed_area
 from twinset.core.parameters import Ascending, Each, Ends, Fraction, Interval, read_weights
 
-from .._conditions import outcomes_that_meet
 from .._quotas import allocate
 from ._backgrounds import paint_ground
 from ._labelled_images import (
+    Outcomes,
     build_dataset,
     category_field,
     label_cells,
@@ -134,7 +134,7 @@ class Shapes(Generator):
 class _FittedShapes(FittedGenerator):
     def __init__(self, settings: Shapes) -> None:
         self._settings = settings
-        self._outcomes, self._weights = _list_outcomes(settings)
+        self._outcomes = _list_outcomes(settings)
         names = sorted(settings.weights)
         shapes = Taxonomy(tuple(Label(name, _DEFINITIONS[name]) for name in names))
         self.schema = label_schema(
@@ -153,15 +153,8 @@ class _FittedShapes(FittedGenerator):
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
         """Return `n` images; the first of them do not depend on `n`."""
-        meets = outcomes_that_meet(where, self._outcomes, self.schema, _NAME)
-        mains = np.array([name or "" for name in self._outcomes["main_shape"]])
-        weights = np.where(meets, self._weights, 0.0)
-        if weights.sum() == 0:
-            raise ParameterError(
-                f"'{_NAME}' draws no image that meets the condition",
-                got=str(where),
-                todo="give the shape, or the night, a share above 0",
-            )
+        weights = self._outcomes.under(where, self.schema, _NAME)
+        mains = np.array([name or "" for name in self._outcomes.columns["main_shape"]])
         names = np.unique(mains)
         order = allocate([weights[mains == name].sum() for name in names], rng)
         rows = []
@@ -172,7 +165,7 @@ class _FittedShapes(FittedGenerator):
         return build_dataset(rows, self.schema, _NAME, self._settings)
 
     def _draw(self, outcome: int, rng: np.random.Generator) -> dict[str, Any]:
-        row = {name: values[outcome] for name, values in self._outcomes.items()}
+        row = self._outcomes.row(outcome)
         hue = rng.uniform()
         scene = self._place(row["main_shape"], row["n_objects"], hue, rng)
         image = _paint(scene, self._settings, row["light"] == "night", hue, rng)
@@ -276,8 +269,8 @@ def _paint(
     return np.rint(np.clip(canvas, 0, 255)).astype(np.uint8)
 
 
-def _list_outcomes(settings: Shapes) -> tuple[dict[str, list[Any]], np.ndarray[Any, np.dtype[Any]]]:
-    """Return every (main_shape, light, n_objects) that is possible, and its weight."""
+def _list_outcomes(settings: Shapes) -> Outcomes:
+    """Return every (main_shape, light, n_objects) that is possible."""
     low, high = settings.n_objects_range
     total, night = sum(settings.weights.values()), settings.night_fraction
     shares: dict[str | None, float] = {name: w / total for name, w in settings.weights.items()}
@@ -288,4 +281,5 @@ def _list_outcomes(settings: Shapes) -> tuple[dict[str, list[Any]], np.ndarray[A
         for light, chance in (("day", 1 - night), ("night", night))
     ]
     mains, lights, numbers, weights = (list(column) for column in zip(*rows))
-    return {"main_shape": mains, "light": lights, "n_objects": numbers}, np.array(weights)
+    columns = {"main_shape": mains, "light": lights, "n_objects": numbers}
+    return Outcomes(columns, np.array(weights))

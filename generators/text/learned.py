@@ -21,8 +21,7 @@ from twinset.core.parameters import Fraction, Interval
 
 from .._quotas import allocate
 from ._induction.tokens import Lexicon, Sentence, Words
-from ._induction.values import Source, Values
-from ._induction.walk import MAX_TRIES, NewText, TextComposer
+from ._induction.walk import MAX_TRIES, NewText, Source, TextComposer, Values
 
 _NAME = "text.learned"
 

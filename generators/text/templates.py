@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from itertools import chain
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -24,14 +25,14 @@ from ._grammar.program import Compiler
 from ._grammar.settings import HoldoutSettings, grammar_schema, read_settings
 from ._grammar.slots import CALLS
 from ._grammar.sources import (
-    OpenedSources,
+    Sources,
     check_slots,
     count_texts,
     open_sources,
     split_sources,
 )
 from ._grammar.text_set import TextSet, TextWriter, tracked_slots
-from ._grammar.values import Source, ValuePool
+from ._grammar.values import Entry, Records, ValuePool
 
 _NAME = "text.templates"
 _FEW_CALLS = 50  # of Faker in `check`: settings are checked in milliseconds
@@ -145,19 +146,19 @@ class Templates(Generator):
         """Return the generator with the rows of its tables, taken from assets of the recipe."""
         tables = dict(self.tables)
         for name, table in self.grammar.tables.items():
-            if not table.asset:
+            if not table.settings.asset:
                 continue
-            if table.asset not in assets:
+            if table.settings.asset not in assets:
                 raise ParameterError(
                     f"the table '{name}' names an unknown asset",
-                    got=table.asset,
+                    got=table.settings.asset,
                     allowed=", ".join(assets) or "none: the recipe names no assets",
-                    todo=did_you_mean(table.asset, assets),
+                    todo=did_you_mean(table.settings.asset, assets),
                     place=table.place,
                 )
             source = self.tables[name]
             settings = dict(source) if isinstance(source, Mapping) else {"asset": source}
-            rows = assets[table.asset].without_reserved().to_arrow()
+            rows = assets[table.settings.asset].without_reserved().to_arrow()
             tables[name] = {**settings, "rows": rows}
         return replace(self, tables=tables)
 
@@ -168,7 +169,7 @@ class Templates(Generator):
         are not checked.
         """
         rng = rng_for(0, "check")
-        if any(table.is_pending for table in self.grammar.tables.values()):
+        if any(table.rows is None for table in self.grammar.tables.values()):
             return check_slots(self.grammar, self.locale)
         try:
             _FittedTemplates(self, rng, _FEW_CALLS).open_set().begin(rows or 1)
@@ -187,7 +188,7 @@ class Templates(Generator):
         settings = {own.name: getattr(self, own.name) for own in fields(self)}
         settings["tables"] = {
             name: {k: v for k, v in source.items() if k != "rows"}
-            if isinstance(source, Mapping) and self.grammar.tables[name].asset
+            if isinstance(source, Mapping) and self.grammar.tables[name].settings.asset
             else source
             for name, source in self.tables.items()
         }
@@ -228,7 +229,7 @@ class _FittedTemplates(FittedGenerator):
         unique = [source for own in compilers.values() for source in own.unique_sources()]
         self._scarcest = min(unique, key=lambda source: source.n_texts, default=None)
         has_facts = any(role or group for _, role, group in marks) or _has_canonical(opened)
-        ids = {name: records.ids for name, records in opened.records.items()}
+        ids = {name: own.ids for name, own in opened.items() if isinstance(own, Records)}
         self._writer = TextWriter(
             grammar,
             marks,
@@ -273,10 +274,10 @@ class _FittedTemplates(FittedGenerator):
 
 def _split(
     grammar: Grammar,
-    opened: OpenedSources,
+    opened: Sources,
     holdout: tuple[float, tuple[str, ...]] | None,
     seed: int,
-) -> tuple[tuple[str, ...], Mapping[str, OpenedSources]]:
+) -> tuple[tuple[str, ...], Mapping[str, Sources]]:
     """Return the part of each template, if any are held out, and the sources of each part."""
     if holdout is None:
         return (), dict.fromkeys(PARTS, opened)
@@ -286,15 +287,14 @@ def _split(
     return parts, split_sources(opened, slots, fraction, seed)
 
 
-def _has_canonical(opened: OpenedSources) -> bool:
+def _has_canonical(opened: Sources) -> bool:
     """Return whether a value may differ from its canonical value."""
-
-    def differs(source: Source) -> bool:
-        if isinstance(source, ValuePool):
-            return any(entry[2] is not None for entry in source.entries)
-        return source.at(0)[2] is not None or source.at(source.size - 1)[2] is not None
-
-    cells = (c for records in opened.records.values() for c in records.columns.values())
-    return any(map(differs, opened.sources.values())) or any(
-        entry[2] is not None for column in cells for entry in column
-    )
+    entries: list[Entry] = []
+    for source in opened.values():
+        if isinstance(source, Records):
+            entries += chain(*source.columns.values())
+        elif isinstance(source, ValuePool):
+            entries += source.entries
+        else:
+            entries += (source.at(0), source.at(source.size - 1))
+    return any(entry[2] is not None for entry in entries)

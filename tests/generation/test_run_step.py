@@ -12,7 +12,7 @@ import twinset
 from twinset.core.data.dataset import Card
 from twinset.core.errors import DataError, SchemaError, TwinsetError
 from twinset.core.seeding import rng_for
-from twinset.generation.cards import joint_card, shared_where
+from twinset.generation.step import joint_card, shared_where
 from twinset.workflows.run import RunResult
 
 RECIPE = """

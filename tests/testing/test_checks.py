@@ -29,11 +29,7 @@ from twinset.testing import (
     example_comparison,
     example_dataset,
 )
-from twinset.testing._generators import (
-    Subject,
-    nothing_else_changed,
-    written_as_the_contract_asks,
-)
+from twinset.testing._generators import input_unmutated, written_as_the_contract_asks
 from twinset.testing._shared import check_valid
 
 
@@ -148,7 +144,7 @@ def test_a_broken_promise_of_a_generator_is_caught() -> None:
 
 def test_a_changed_input_is_caught() -> None:
     with pytest.raises(AssertionError, match="the real set was changed"):
-        nothing_else_changed(Subject(Honest(fault="input changed"), example_dataset(TABULAR_KINDS)))
+        input_unmutated(Honest(fault="input changed"), example_dataset(TABULAR_KINDS))
 
 
 def test_a_crash_on_hard_data_is_no_refusal() -> None:
@@ -167,7 +163,7 @@ def test_a_class_that_is_not_written_as_asked_is_caught() -> None:
         (lambda: _variant(__doc__="no full stop"), "short sentence"),
     ]:
         with pytest.raises(AssertionError, match=sentence):
-            written_as_the_contract_asks(Subject(change()(), None))
+            written_as_the_contract_asks(change()(), None)
 
 
 def _variant(**facts: Any) -> type:
@@ -189,6 +185,8 @@ class Shift(Augmenter):
             return {"shift": np.zeros(len(dataset))}
         if self.fault == "own rng":
             rng = np.random.default_rng()
+        if self.fault == "global state":
+            random.random()
         return {"shift": rng.normal(size=len(dataset))}
 
     def apply(self, dataset: Dataset, params: Any) -> Dataset:
@@ -198,6 +196,14 @@ class Shift(Augmenter):
         if self.fault == "parameters changed":
             shift += 1
         records = dataset.records
+        if self.fault == "input changed":
+            _write(records.column("balance").chunk(0).buffers()[1].address)
+        if self.fault == "crash on no rows" and not len(dataset):
+            raise ZeroDivisionError
+        if self.fault == "new label":
+            place = records.schema.get_field_index("label")
+            labels = pa.array(["maybe"] * len(dataset), pa.string()).dictionary_encode()
+            records = records.set_column(place, "label", labels)
         place = records.schema.get_field_index("balance")
         values = pa.array(dataset.values("balance") + shift)
         records = records.set_column(place, "balance", values)
@@ -220,6 +226,9 @@ def test_an_honest_augmenter_passes() -> None:
 def test_a_broken_promise_of_an_augmenter_is_caught() -> None:
     for fault, sentence in [
         ("one parameter", "entries for"),
+        ("global state", "random state of python"),
+        ("input changed", "the given rows were changed"),
+        ("new label", "labels of 'label'"),
         ("nothing varies", "two streams gave the same rows"),
         ("own rng", "other parameters"),
         ("parameters changed", "other bytes|changed the parameters"),
@@ -230,6 +239,8 @@ def test_a_broken_promise_of_an_augmenter_is_caught() -> None:
     ]:
         with pytest.raises(AssertionError, match=sentence):
             check_augmenter(Shift(fault=fault))
+    with pytest.raises(ZeroDivisionError):
+        check_augmenter(Shift(fault="crash on no rows"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,6 +266,8 @@ class Means(Metric):
             random.random()
         if self.fault == "input changed":
             _write(synthetic.records.column("balance").chunk(0).buffers()[1].address)
+        if self.fault == f"crash on missing {self._is_empty(comparison)}":
+            raise ZeroDivisionError
         usual = comparison.cache.setdefault("mean", float(reference.values("balance").mean()))
         gap = abs(synthetic.values("balance").mean() - usual) / 1000
         value = float(min(gap, 1.0)) + (2 if self.fault == "out of bounds" else 0)
@@ -267,6 +280,14 @@ class Means(Metric):
         shape = size if self.fault == "ragged replicates" else 5
         facts = {"rows": synthetic if self.fault == "facts" else len(synthetic)}
         return Measurement(min(value, 1.0) if value < 2 else value, rng.random(shape), facts=facts)
+
+    @staticmethod
+    def _is_empty(comparison: Any) -> str:
+        """Return the set whose amounts are all missing."""
+        for name in ("train", "synthetic"):
+            if getattr(comparison, name).is_null("amount").all():
+                return name
+        return "none"
 
 
 def test_an_honest_metric_passes() -> None:
@@ -286,6 +307,8 @@ def test_a_broken_promise_of_a_metric_is_caught() -> None:
         ("no reason", AssertionError, "must say why"),
         ("facts", TypeError, "JSON"),
         ("crash", ZeroDivisionError, None),
+        ("crash on missing train", ZeroDivisionError, None),
+        ("crash on missing synthetic", ZeroDivisionError, None),
     ]:
         with pytest.raises(kind, match=sentence):
             check_metric(Means(fault=fault))

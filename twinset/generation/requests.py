@@ -1,68 +1,26 @@
-"""What a generate step shall make: rows under conditions, from its own words, a plan or the brief."""
+"""What a generate step shall make, and from which files: rows under conditions, a plan or the brief."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
+from twinset.core.contracts import TakesAssets
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.errors import DataError, RecipeError, did_you_mean
 from twinset.generation.coverage_plan import CoveragePlan, plan_scenes
-from twinset.recipe import GenerateStep, Recipe
-from twinset.recipe._steps import CoverSpec
+from twinset.io.files import file_digest
+from twinset.recipe import AugmentStep, GenerateStep, Recipe
+from twinset.registry import component_class, component_names
 
 _MAX_SHOWN = 20  # labels in an error: more would hide the sentence
 
 
-def rows_to_make(counts: Mapping[str, int], want: Mapping[str, int]) -> dict[str, int]:
-    """Return how many rows of each label are lacking.
-
-    Parameters
-    ----------
-    counts : mapping
-        Label -> rows of it in the train set.
-    want : mapping
-        Label -> rows of it that the finished training set shall hold.
-
-    Returns
-    -------
-    dict
-        Label -> rows to make, for the labels that fall short, in the order of `want`.
-
-    Raises
-    ------
-    DataError
-        A wanted label does not occur in the train set.
-
-    Examples
-    --------
-    >>> rows_to_make({"0": 990, "1": 10}, {"1": 100, "0": 500})
-    {'1': 90}
-    """
-    made: dict[str, int] = {}
-    present = [(name, n) for name, n in counts.items() if n]
-    for label, total in want.items():
-        if counts.get(label, 0) == 0:
-            raise DataError(
-                f"the brief wants rows of the label '{label}', and the train set has none",
-                allowed=", ".join(f"{name} ({n} rows)" for name, n in present[:_MAX_SHOWN]),
-                todo=did_you_mean(label, counts) or "correct brief.want, or split another way",
-            )
-        if total > counts[label]:
-            made[label] = total - counts[label]
-    return made
-
-
 def list_requests(
-    step: GenerateStep,
-    name: str,
-    recipe: Recipe,
-    train: Dataset | None,
-    predictions: Dataset | None = None,
+    step: GenerateStep, name: str, recipe: Recipe, train: Dataset | None
 ) -> tuple[list[tuple[Where | None, int]], CoveragePlan | None]:
     """Return (condition, rows) pairs, and the plan they come from where the step covers combinations.
-
-    `predictions` are those that the step's plan asks for.
 
     Raises
     ------
@@ -71,21 +29,25 @@ def list_requests(
     DataError
         There is nothing to make.
     """
-    if step.cover is None:
+    plan = plan_of(step, recipe, train)
+    if plan is None:
         return _requests(step, name, recipe, train), None
-    plan = plan_of(step.cover, recipe, train, predictions)
     if not plan.rows:
         raise DataError(
             "nothing to make: the train set already has every combination often enough",
             todo="raise cover.at_least or cover.strength",
         )
-    return _planned(step, plan), plan
+    outer = step.where or {}
+    return [(Where({**outer, **where.conditions}), n) for where, n in plan.counts()], plan
 
 
-def plan_of(
-    cover: CoverSpec, recipe: Recipe, train: Dataset | None, predictions: Dataset | None
-) -> CoveragePlan:
-    """Return the plan that a step asks for; it may be empty."""
+def plan_of(step: GenerateStep, recipe: Recipe, train: Dataset | None) -> CoveragePlan | None:
+    """Return the plan that a step asks for; it may be empty. None where the step covers nothing."""
+    from twinset.io import read_dataset
+
+    cover, path = step.cover, predictions_path(recipe, step)
+    if cover is None:
+        return None
     return plan_scenes(
         cover.factors,
         strength=cover.strength,
@@ -93,16 +55,11 @@ def plan_of(
         max_scenes=cover.most,
         forbidden=cover.forbidden,
         real=train if cover.beyond_real else None,
-        predictions=predictions,
+        predictions=None if path is None else read_dataset(path),
         correct=cover.correct,
         min_scenes=cover.least,
         seed=recipe.seed,
     )
-
-
-def _planned(step: GenerateStep, plan: CoveragePlan) -> list[tuple[Where | None, int]]:
-    outer = step.where or {}
-    return [(Where({**outer, **where.conditions}), n) for where, n in plan.counts()]
 
 
 def _requests(
@@ -123,15 +80,66 @@ def _requests(
             )
         return [(Where.from_value(step.where), len(train.where(Where.from_value(step.where))))]
     wanted = {str(label): n for label, n in brief.want.items()}
-    if train is None:
-        return [(Where({brief.target: label}), n) for label, n in wanted.items()]
-    codes, levels = train.codes(brief.target)
+    if train is not None:
+        wanted = _rows_lacking(train, brief.target, wanted)
+    return [(Where({brief.target: label}), n) for label, n in wanted.items()]
+
+
+def _rows_lacking(train: Dataset, target: str, wanted: Mapping[str, int]) -> dict[str, int]:
+    """Return label -> rows to make, for the labels of which the train set has fewer than wanted."""
+    codes, levels = train.codes(target)
     counts = {level: int((codes == i).sum()) for i, level in enumerate(levels)}
-    lacking = rows_to_make(counts, wanted)
+    present = [f"{name} ({n} rows)" for name, n in counts.items() if n]
+    for label in wanted:
+        if not counts.get(label):
+            raise DataError(
+                f"the brief wants rows of the label '{label}', and the train set has none",
+                allowed=", ".join(present[:_MAX_SHOWN]),
+                todo=did_you_mean(label, counts) or "correct brief.want, or split another way",
+            )
+    lacking = {label: n - counts[label] for label, n in wanted.items() if n > counts[label]}
     if not lacking:
         raise DataError(
             "nothing to make: the train set already has what the brief wants",
             got=", ".join(f"{label}: {counts[label]}" for label in wanted),
             todo="raise brief.want, or set rows: in the step",
         )
-    return [(Where({brief.target: label}), n) for label, n in lacking.items()]
+    return lacking
+
+
+def predictions_path(recipe: Recipe, step: GenerateStep | AugmentStep) -> Path | None:
+    """Return the file of the predictions that a step's plan begins with; None where it names none.
+
+    Raises
+    ------
+    DataError
+        There is no such file.
+    """
+    cover = step.cover if isinstance(step, GenerateStep) else None
+    if cover is None or cover.predictions is None:
+        return None
+    path = recipe.base / cover.predictions
+    if not path.is_file():
+        raise DataError(
+            f"there is no file '{cover.predictions}'", todo="check cover.predictions of the step"
+        )
+    return path
+
+
+def read_assets(recipe: Recipe, use: str) -> dict[str, Dataset]:
+    """Return the sets that the recipe names for a component; none for one that takes none."""
+    from twinset.io import read_dataset
+
+    return {name: read_dataset(recipe.asset_path(name)) for name in _assets_for(recipe, use)}
+
+
+def asset_digests(recipe: Recipe, use: str) -> list[tuple[str, str]]:
+    """Return the name and the digest of every file that a component is given."""
+    return [(name, file_digest(recipe.asset_path(name))) for name in _assets_for(recipe, use)]
+
+
+def _assets_for(recipe: Recipe, use: str) -> list[str]:
+    if not recipe.assets or use not in component_names("generator"):
+        return []
+    takes_assets = issubclass(component_class("generator", use), TakesAssets)
+    return sorted(recipe.assets) if takes_assets else []

@@ -12,9 +12,8 @@ from twinset.core.data.where import Where
 from twinset.core.data.window_features import recomputed
 from twinset.core.errors import DataError, SchemaError
 from twinset.core.stats.hypothesis_tests import declared_columns
-from twinset.generation.assets import predictions_of, read_assets
 from twinset.generation.augment_step import open_augment_step
-from twinset.generation.requests import list_requests
+from twinset.generation.requests import list_requests, read_assets
 from twinset.generation.sampling import OpenSet, fit_source
 from twinset.generation.step import GenerationStep, OpenStep, part_card, stamped
 from twinset.measurement.leakage import require_clean_sets
@@ -40,7 +39,7 @@ def open_part(part: GenerationStep, workers: int, progress: Progress) -> OpenSte
     with part.recipe.faults_of(part.name):
         making = (
             _open_generating(part, workers, progress)
-            if part.is_generated
+            if isinstance(part.step, GenerateStep)
             else open_augment_step(part, progress)
         )
 
@@ -56,8 +55,7 @@ def _open_generating(part: GenerationStep, workers: int, progress: Progress) -> 
     generator = build("generator", step.use, step.settings, part.name)
     if isinstance(generator, TakesAssets):
         generator = generator.with_assets(read_assets(part.recipe, step.use))
-    predictions = predictions_of(part.recipe, step)
-    requests, plan = list_requests(step, part.name, part.recipe, part.train, predictions)
+    requests, plan = list_requests(step, part.name, part.recipe, part.train)
     wheres = {str(where): where for where, _ in requests}
     asked = Where.from_value(step.where) or (
         next(iter(wheres.values())) if len(wheres) == 1 else None

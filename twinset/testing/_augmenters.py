@@ -13,9 +13,11 @@ from twinset.testing._examples import example_dataset
 from twinset.testing._shared import (
     as_instance,
     check_class,
+    check_labels,
     check_valid,
     fits_or_refuses,
     hard_cases,
+    keep_last,
     require,
     stream,
     untouched_globals,
@@ -49,14 +51,7 @@ def check_augmenter(augmenter: Augmenter | type[Augmenter], real: Dataset | None
 
 def written_as_the_contract_asks(augmenter: Augmenter, real: Dataset) -> None:
     """Check that the class is a frozen keyword-only dataclass with its facts and a first sentence."""
-    facts: dict[str, type | tuple[type, ...]] = {
-        "kinds": frozenset,
-        "chunk_rows": int,
-        "extra": (str, type(None)),
-        "note": str,
-    }
-    check_class(augmenter, facts)
-    require(type(augmenter).chunk_rows >= 1, "'chunk_rows' must be 1 or more")
+    check_class(augmenter, Augmenter)
 
 
 def same_rng_same_bytes(augmenter: Augmenter, real: Dataset) -> None:
@@ -102,16 +97,14 @@ def exact_n(augmenter: Augmenter, real: Dataset) -> None:
 
 def schema_kept(augmenter: Augmenter, real: Dataset) -> None:
     """Check that the rows come in the schema that went in, with its labels."""
-    made = _vary(augmenter, real)
+    made = _varied(augmenter, real)
     require(made.schema == real.schema, "the rows come in another schema")
-    for field in real.schema.of_kind("category"):
-        new = set(made.codes(field.name)[1]) - set(real.codes(field.name)[1])
-        require(not new, f"{len(new)} labels of '{field.name}' did not occur before")
+    check_labels(made, real, "category")
 
 
 def nulls_kept(augmenter: Augmenter, real: Dataset) -> None:
     """Check that values are missing where they were missing before."""
-    made = _vary(augmenter, real)
+    made = _varied(augmenter, real)
     for field in real.schema.fields:
         same = bool((made.is_null(field.name) == real.is_null(field.name)).all())
         require(same, f"'{field.name}' is missing in other rows than before")
@@ -119,21 +112,17 @@ def nulls_kept(augmenter: Augmenter, real: Dataset) -> None:
 
 def parents_named(augmenter: Augmenter, real: Dataset) -> None:
     """Check that each row names the row it was made from, in order."""
-    made = _vary(augmenter, real)
+    made = _varied(augmenter, real)
     require("_parents" in made.records.column_names, "the rows do not say what they were made from")
     ids = real.records.column("_id").to_pylist()
     parents = made.records.column("_parents").to_pylist()
-    require(
-        all(own == found[:1] for own, found in zip([[i] for i in ids], parents)), "wrong parents"
-    )
+    require([found[0] for found in parents] == ids, "wrong parents")
 
 
 def something_varies(augmenter: Augmenter, real: Dataset) -> None:
     """Check that other streams give other rows."""
-    first, second = (
-        augmenter.apply(real, augmenter.draw(real, stream(name))).digest for name in ("a", "b")
-    )
-    require(first != second, "two streams gave the same rows")
+    other = augmenter.apply(real, augmenter.draw(real, stream("other")))
+    require(_varied(augmenter, real).digest != other.digest, "two streams gave the same rows")
 
 
 def hard_data_fit_or_are_refused(augmenter: Augmenter, real: Dataset) -> None:
@@ -148,21 +137,16 @@ def _vary(augmenter: Augmenter, real: Dataset) -> Dataset:
     return augmenter.apply(real, augmenter.draw(real, stream("draw")))
 
 
+_varied = keep_last(_vary)
+
+
 def _bytes(params: Mapping[str, Any]) -> dict[str, bytes]:
     return {name: np.ascontiguousarray(values).tobytes() for name, values in params.items()}
 
 
 AUGMENTER_CHECKS: tuple[Check, ...] = (
-    written_as_the_contract_asks,
-    same_rng_same_bytes,
-    parameters_are_one_a_row,
-    global_random_state_untouched,
-    input_unmutated,
-    exact_n,
-    schema_kept,
-    nulls_kept,
-    parents_named,
-    something_varies,
-    hard_data_fit_or_are_refused,
-)
+    written_as_the_contract_asks, input_unmutated, global_random_state_untouched,
+    same_rng_same_bytes, parameters_are_one_a_row, exact_n, schema_kept, nulls_kept,
+    parents_named, something_varies, hard_data_fit_or_are_refused,
+)  # fmt: skip
 """Every promise of an augmenter, as functions of (augmenter, rows to vary)."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +11,7 @@ import pyarrow as pa
 
 from twinset.core.contracts import Comparison, ComparisonContext, Positions
 from twinset.core.data.dataset import Card, Dataset
-from twinset.core.data.schema import BLOB, OBJECT, SPAN, Field, Kind, Schema
+from twinset.core.data.schema import BLOB, OBJECT, SPAN, Field, Schema
 from twinset.core.seeding import rng_for
 
 Labels = npt.NDArray[np.bool_]
@@ -57,9 +56,9 @@ def example_dataset(
     columns: dict[str, pa.Array] = {}
     for kind, make in _MAKERS.items():
         if kind in kinds:
-            for name, (field, column) in make(label, rng, missing).items():
-                fields.append(replace(field, name=name))
-                columns[name] = column
+            for field, column in make(label, rng, missing):
+                fields.append(field)
+                columns[field.name] = column
     card = Card(name="example", origin="real")
     made = Dataset.from_arrow(pa.table(columns), Schema(tuple(fields)), card)
     ids = pa.array([f"example-{seed}-{i}" for i in range(rows)], pa.string())
@@ -95,60 +94,57 @@ def example_comparison(kinds: Collection[str], *, rows: int = 80) -> Comparison:
     )
 
 
-Columns = Mapping[str, tuple[Field, pa.Array]]
-
-
-def _field(kind: Kind, **more: Any) -> Field:
-    return Field(name="", kind=kind, **more)
+Columns = list[tuple[Field, pa.Array]]
 
 
 def _numbers(label: Labels, rng: np.random.Generator, missing: bool) -> Columns:
     balance = rng.normal(size=len(label)) + 2 * label
     amount = np.round(np.exp(balance + 0.3 * rng.normal(size=len(label))), 2)
     gone = missing & (rng.random(len(label)) < 1 / 6)
-    return {
-        "amount": (_field("number", decimals=2), pa.array(amount, mask=gone)),
-        "balance": (_field("number", nullable=False), pa.array(balance)),
-    }
+    return [
+        (Field(name="amount", kind="number", decimals=2), pa.array(amount, mask=gone)),
+        (Field(name="balance", kind="number", nullable=False), pa.array(balance)),
+    ]
 
 
 def _integers(label: Labels, rng: np.random.Generator, missing: bool) -> Columns:
-    return {"visits": (_field("integer"), pa.array(rng.poisson(3 + 4 * label)))}
+    return [(Field(name="visits", kind="integer"), pa.array(rng.poisson(3 + 4 * label)))]
 
 
 def _categories(label: Labels, rng: np.random.Generator, missing: bool) -> Columns:
     drawn = rng.choice(["red", "green", "blue"], size=len(label), p=[0.5, 0.3, 0.2])
     gone = missing & (rng.random(len(label)) < 1 / 6)
-    levels = ("blue", "green", "red")
-    labels = pa.array(np.where(label, "yes", "no").tolist(), pa.string())
-    return {
-        "colour": (
-            _field("category", levels=levels),
-            pa.array(drawn.tolist(), pa.string(), mask=gone),
-        ),
-        "label": (_field("category", role="target", levels=("no", "yes"), nullable=False), labels),
-    }
+    colour = Field(name="colour", kind="category", levels=("blue", "green", "red"))
+    target = Field(
+        name="label", kind="category", role="target", levels=("no", "yes"), nullable=False
+    )
+    labels = np.where(label, "yes", "no").tolist()
+    return [
+        (colour, pa.array(drawn.tolist(), pa.string(), mask=gone)),
+        (target, pa.array(labels, pa.string())),
+    ]
 
 
 def _booleans(label: Labels, rng: np.random.Generator, missing: bool) -> Columns:
-    return {"insured": (_field("boolean"), pa.array(rng.random(len(label)) < 0.3 + 0.4 * label))}
+    insured = rng.random(len(label)) < 0.3 + 0.4 * label
+    return [(Field(name="insured", kind="boolean"), pa.array(insured))]
 
 
 def _datetimes(label: Labels, rng: np.random.Generator, missing: bool) -> Columns:
     day = 86_400_000_000
     when = 19_000 * day + rng.integers(0, 300, len(label)) * day
-    return {"opened": (_field("datetime"), pa.array(when, pa.timestamp("us")))}
+    return [(Field(name="opened", kind="datetime"), pa.array(when, pa.timestamp("us")))]
 
 
 def _ids(label: Labels, rng: np.random.Generator, missing: bool) -> Columns:
     numbers = rng.permutation(9 * len(label))[: len(label)]
-    ids = [f"C-{number:05d}" for number in numbers]
-    return {"customer": (_field("id", role="identifier"), pa.array(ids, pa.string()))}
+    ids = pa.array([f"C-{number:05d}" for number in numbers], pa.string())
+    return [(Field(name="customer", kind="id", role="identifier"), ids)]
 
 
 def _texts(label: Labels, rng: np.random.Generator, missing: bool) -> Columns:
     texts = [" ".join(_words(is_angry, rng)) for is_angry in label]
-    return {"message": (_field("text"), pa.array(texts, pa.string()))}
+    return [(Field(name="message", kind="text"), pa.array(texts, pa.string()))]
 
 
 def _words(is_angry: bool, rng: np.random.Generator) -> list[str]:
@@ -159,7 +155,7 @@ def _words(is_angry: bool, rng: np.random.Generator) -> list[str]:
 def _spans(label: Labels, rng: np.random.Generator, missing: bool) -> Columns:
     # Every message begins with "order NNN": the number is the one thing marked.
     mark = {"start": 6, "end": 9, "label": "number", "value": None}
-    return {"marks": (_field("spans"), pa.array([[mark]] * len(label), pa.list_(SPAN)))}
+    return [(Field(name="marks", kind="spans"), pa.array([[mark]] * len(label), pa.list_(SPAN)))]
 
 
 def _squares(label: Labels, rng: np.random.Generator) -> list[tuple[int, int, int]]:
@@ -170,11 +166,11 @@ def _squares(label: Labels, rng: np.random.Generator) -> list[tuple[int, int, in
 
 
 def _images(label: Labels, rng: np.random.Generator, missing: bool) -> Columns:
-    return {"photo": (_field("image"), _files(_drawn(label, "photo", rng)))}
+    return [(Field(name="photo", kind="image"), _drawn(label, "photo", rng))]
 
 
 def _masks(label: Labels, rng: np.random.Generator, missing: bool) -> Columns:
-    return {"instances": (_field("mask"), _files(_drawn(label, "instances", rng)))}
+    return [(Field(name="instances", kind="mask"), _drawn(label, "instances", rng))]
 
 
 def _boxes(label: Labels, rng: np.random.Generator, missing: bool) -> Columns:
@@ -183,10 +179,10 @@ def _boxes(label: Labels, rng: np.random.Generator, missing: bool) -> Columns:
         square = {"id": 1, "category": "square", "box": [left, top, left + side, top + side]}
         square |= {"area": side**2, "visible_fraction": 1.0, "truncated": False, "keypoints": []}
         rows.append([square])
-    return {"objects": (_field("boxes"), pa.array(rows, pa.list_(OBJECT)))}
+    return [(Field(name="objects", kind="boxes"), pa.array(rows, pa.list_(OBJECT)))]
 
 
-def _drawn(label: Labels, column: str, rng: np.random.Generator) -> list[bytes]:
+def _drawn(label: Labels, column: str, rng: np.random.Generator) -> pa.Array:
     from twinset.core.image.codec import encode_png
 
     files = []
@@ -197,24 +193,12 @@ def _drawn(label: Labels, column: str, rng: np.random.Generator) -> list[bytes]:
         photo = np.where(inside[..., None] == 1, [200, 90, 40], [60, 70, 80])
         photo = photo + rng.integers(-20, 20, (_HEIGHT, _WIDTH, 3))
         files.append(encode_png(inside if column == "instances" else photo.astype(np.uint8)))
-    return files
-
-
-def _files(files: list[bytes]) -> pa.Array:
     blobs = [pa.array(files, pa.binary()), pa.nulls(len(files), pa.string())]
     return pa.StructArray.from_arrays(blobs, fields=list(BLOB))
 
 
 _MAKERS: dict[str, Callable[[Labels, np.random.Generator, bool], Columns]] = {
-    "number": _numbers,
-    "integer": _integers,
-    "boolean": _booleans,
-    "datetime": _datetimes,
-    "id": _ids,
-    "text": _texts,
-    "spans": _spans,
-    "image": _images,
-    "mask": _masks,
-    "boxes": _boxes,
-    "category": _categories,
-}
+    "number": _numbers, "integer": _integers, "boolean": _booleans, "datetime": _datetimes,
+    "id": _ids, "text": _texts, "spans": _spans, "image": _images, "mask": _masks,
+    "boxes": _boxes, "category": _categories,
+}  # fmt: skip

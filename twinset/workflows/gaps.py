@@ -15,7 +15,7 @@ from twinset.core.errors import ParameterError
 from twinset.core.features.discretize import infer_factors
 from twinset.core.features.slice_search import Slice, search_slices
 from twinset.core.seeding import rng_for
-from twinset.generation.cards import cards_beside
+from twinset.generation.step import cards_beside
 from twinset.ingest.draft_recipe import (
     draft_counts,
     draft_drawing,

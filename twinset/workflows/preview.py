@@ -9,7 +9,6 @@ from twinset.catalog import Catalog
 from twinset.core.contracts import silent
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import RecipeError
-from twinset.generation.assets import predictions_of
 from twinset.generation.coverage_plan import CoveragePlan
 from twinset.generation.requests import plan_of
 from twinset.ingest.real_data import register_real, register_split
@@ -65,7 +64,9 @@ def plans(
         if predictions is not None:
             cover = cover.model_copy(update={"predictions": str(predictions.absolute())})
             step = step.model_copy(update={"cover": cover})
-        made[name] = plan_of(cover, recipe, train, predictions_of(recipe, step))
+        plan = plan_of(step, recipe, train)
+        assert plan is not None
+        made[name] = plan
     return made
 
 

@@ -15,10 +15,15 @@ from twinset.catalog import Catalog, Version
 from twinset.core.contracts import Progress, Score, silent
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError, RecipeError
-from twinset.generation.cards import joint_card, shared_where, training_set_card
 from twinset.generation.refit import refit_from_recipe
 from twinset.generation.run_step import check_brief, open_part, refuse_leaks
-from twinset.generation.step import GenerationStep, find_base
+from twinset.generation.step import (
+    GenerationStep,
+    find_base,
+    joint_card,
+    shared_where,
+    training_set_card,
+)
 from twinset.ingest.real_data import Real, register_real, register_split
 from twinset.io.delivery import check_place, deliver, is_delivered
 from twinset.measurement.notes import note_embedders_on_card

@@ -16,9 +16,8 @@ from twinset.catalog import Catalog
 from twinset.core.contracts import Progress, silent
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.errors import DataError, ParameterError, RecipeError, TwinsetError
-from twinset.generation.cards import joint_card
 from twinset.generation.run_step import check_brief, open_part, refuse_leaks
-from twinset.generation.step import GenerationStep, OpenStep
+from twinset.generation.step import GenerationStep, OpenStep, joint_card
 from twinset.ingest.real_data import register_real, register_split
 from twinset.io.files import sha256_of, write_text
 from twinset.io.vision.shards import ROWS_A_SHARD, ShardFolder

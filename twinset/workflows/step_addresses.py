@@ -11,7 +11,7 @@ from typing import Literal
 
 from twinset.catalog import Catalog
 from twinset.core.version import __version__
-from twinset.generation.assets import asset_digests, predictions_path
+from twinset.generation.requests import asset_digests, predictions_path
 from twinset.ingest.real_data import find_source
 from twinset.io.files import file_digest
 from twinset.measurement.load_embedders import hash_embedders

@@ -64,12 +64,12 @@ _DIGITS: dict[str, Callable[[date], str]] = {
     "j": lambda day: f"{day.timetuple().tm_yday:03}",
     "%": lambda _: "%",
 }
-# Directive -> what it writes, and its place in `_NAMES`; ordinals have a table of their own.
+# Directives whose texts depend on the language
 _BY_LANGUAGE = {
-    "B": ("the names of months", 0),
-    "A": ("the names of days", 1),
-    "b": ("the short names of months", 2),
-    "o": ("ordinals", -1),
+    "B": "the names of months",
+    "A": "the names of days",
+    "b": "the short names of months",
+    "o": "ordinals",
 }
 _DIRECTIVE = re.compile(r"%(-?.)?", re.S)
 
@@ -92,45 +92,44 @@ def date_writer(
     '1. März'
     """
     language = locale.partition("_")[0]
+    writers = _writers(language)
     parts: list[str | Callable[[date], str]] = []
     at = 0
     for found in _DIRECTIVE.finditer(form):
         directive = found[1] or ""
-        if directive not in _BY_LANGUAGE and directive not in _DIGITS:
+        if directive in writers:
+            parts += [form[at : found.start()], writers[directive]]
+            at = found.end()
+            continue
+        if directive not in _BY_LANGUAGE:
             raise ParameterError(
                 f"{subject} writes dates in an unknown form",
                 got=repr(form),
                 allowed="%d %-d %o %m %-m %B %b %A %Y %y %j %%",
                 place=place,
             )
-        if directive in _BY_LANGUAGE and language not in (known := _languages_of(directive)):
-            raise ParameterError(
-                f"{subject} asks for {_BY_LANGUAGE[directive][0]} in '{language}'",
-                allowed=", ".join(sorted(known)),
-                todo="write dates in digits, e.g. %d.%m.%Y; a locale looks like de_DE",
-                place=place,
-            )
-        parts += [form[at : found.start()], _directive_writer(directive, language)]
-        at = found.end()
+        raise ParameterError(
+            f"{subject} asks for {_BY_LANGUAGE[directive]} in '{language}'",
+            allowed=", ".join(sorted(key for key in _NAMES if directive in _writers(key))),
+            todo="write dates in digits, e.g. %d.%m.%Y; a locale looks like de_DE",
+            place=place,
+        )
     parts += [form[at:]]
     return lambda day: "".join(part if isinstance(part, str) else part(day) for part in parts)
 
 
-def _languages_of(directive: str) -> set[str]:
-    column = _BY_LANGUAGE[directive][1]
-    return set(_ORDINALS) if column < 0 else {key for key, own in _NAMES.items() if own[column]}
-
-
-def _directive_writer(directive: str, language: str) -> Callable[[date], str]:
-    if directive in _DIGITS:
-        return _DIGITS[directive]
-    if directive == "o":
-        ordinal = _ORDINALS[language]
-        return lambda day: ordinal(day.day)
-    names = _NAMES[language][_BY_LANGUAGE[directive][1]].split()
-    if directive == "A":
-        return lambda day: names[day.weekday()]
-    return lambda day: names[day.month - 1]
+def _writers(language: str) -> dict[str, Callable[[date], str]]:
+    """Return directive -> what it writes of a date in a language."""
+    found = dict(_DIGITS)
+    months, days, short = (names.split() for names in _NAMES.get(language, ("", "", "")))
+    if months:
+        found["B"] = lambda day: months[day.month - 1]
+        found["A"] = lambda day: days[day.weekday()]
+    if short:
+        found["b"] = lambda day: short[day.month - 1]
+    if language in _ORDINALS:
+        found["o"] = lambda day: _ORDINALS[language](day.day)
+    return found
 
 
 def _english_ending(number: int) -> str:

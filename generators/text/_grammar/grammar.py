@@ -270,7 +270,7 @@ def _check_names(subject: str, place: Place, nodes: Nodes, grammar: Grammar) -> 
             continue
         table = grammar.tables.get(node.name)
         if table is not None:
-            if not table.is_pending:
+            if table.rows is not None:
                 table.check_column(node.column, subject, place)
         elif node.name not in grammar.slots or node.column:
             raise ParameterError(
@@ -342,12 +342,13 @@ def _check_slots(grammar: Grammar) -> None:
                     todo=did_you_mean(other, grammar.slots),
                     place=(*slot.place, "distinct_from"),
                 )
-        if slot.kind == "like" and slot.settings.like not in own:
+        like = str(slot.settings.like)
+        if slot.kind == "like" and like not in own:
             raise ParameterError(
                 f"{slot.subject} is like a slot that has no values of its own",
-                got=str(slot.settings.like),
+                got=like,
                 allowed=", ".join(own),
-                todo=did_you_mean(str(slot.settings.like), own),
+                todo=did_you_mean(like, own),
                 place=(*slot.place, "like"),
             )
         if slot.kind == "column":
@@ -359,5 +360,5 @@ def _check_slots(grammar: Grammar) -> None:
                     allowed=", ".join(f"{name}.COLUMN" for name in grammar.tables) or "no table",
                     place=(*slot.place, "column"),
                 )
-            if not grammar.tables[table].is_pending:
+            if grammar.tables[table].rows is not None:
                 grammar.tables[table].check_column(column, slot.subject, slot.place)

@@ -6,17 +6,26 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TypeVar
 
 import numpy as np
 
-from twinset.core.errors import ParameterError
+from twinset.core.errors import ParameterError, Place
 
 from .grammar import Grammar, Mark, Template
 from .plan import UniqueSource
-from .sources import OpenedSources
+from .sources import Sources
 from .syntax import Choice, Literal, Maybe, Node, Nodes, SlotUse
-from .values import CELLS, Buckets, Entry, Permutation, Uniform, bucket_of, buckets_of, cumulated
+from .values import (
+    CELLS,
+    Buckets,
+    Entry,
+    Permutation,
+    Records,
+    Source,
+    Uniform,
+    buckets_of,
+    cumulated,
+)
 
 # Draws until a value differs: with 4 % of the weight free, 1 in 3,500 searches fails.
 _MAX_TRIES = 200
@@ -41,7 +50,8 @@ class TextBuffer:
     marks: list[int] = field(default_factory=list)
     values: list[str] = field(default_factory=list)
     canonical: list[str | None] = field(default_factory=list)
-    records: list[dict[tuple[str, int], int]] = field(default_factory=list)
+    # By text: its values and records, by name and number
+    drawn: list[dict[tuple[str, int], Entry]] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)
     # The current text:
     parts: list[str] = field(default_factory=list)
@@ -50,13 +60,12 @@ class TextBuffer:
     cell: int = -1
     ends_blank: bool = True
     bound: dict[tuple[str, int], Entry] = field(default_factory=dict)
-    rows: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def begin(self, place: int, cell: int = -1) -> None:
         """Start the text of row `place`; `cell` is its cell of the design, or -1."""
         self.parts, self.length, self.ends_blank = [], 0, True
         self.place, self.cell = place, cell
-        self.bound, self.rows = {}, {}
+        self.bound = {}
         self.seen += [-1] * self.n_tracked
 
     def finish(self, *, loose: bool, capital: bool) -> None:
@@ -69,7 +78,7 @@ class TextBuffer:
             text = _with_capital(text, self.starts[first] if len(self.starts) > first else None)
         self.texts.append(text)
         self.row_ends.append(len(self.starts))
-        self.records.append(self.rows)
+        self.drawn.append(self.bound)
 
     def drop(self) -> None:
         """Remove the last text."""
@@ -79,7 +88,7 @@ class TextBuffer:
             del column[first:]
         del self.seen[len(self.seen) - self.n_tracked :]
         self.texts.pop()
-        self.records.pop()
+        self.drawn.pop()
 
 
 _OPENING = "¿¡„“\"'«("
@@ -95,7 +104,6 @@ def _with_capital(text: str, marked: int | None) -> str:
     return text[:at] + upper + text[at + 1 :]
 
 
-T = TypeVar("T")
 Emit = Callable[[TextBuffer], None]
 Fetch = Callable[[TextBuffer], Entry]
 
@@ -137,8 +145,8 @@ class Compiler:
 
     grammar: Grammar  # A checked grammar
     # All sources, and those of the part
-    whole: OpenedSources
-    opened: OpenedSources
+    whole: Sources
+    opened: Sources
     marks: tuple[Mark, ...]  # Kinds of spans
     tracked: tuple[str, ...]  # Slots and tables that are tracked for coverage
     seed: int  # Seed of the order of unique values
@@ -194,42 +202,29 @@ class Compiler:
         mark = self.grammar.mark_of(use)
         return _value_step(fetch, None if mark is None else self.marks.index(mark))
 
+    def _cell(self, use: SlotUse, table: str, column: str) -> Fetch:
+        record = self._value(SlotUse(table, number=use.number))
+        records = self.opened[table]
+        assert isinstance(records, Records)
+        cells = records.columns[column]
+        return lambda buffer: cells[record(buffer)[1]]
+
     def _value(self, use: SlotUse) -> Fetch:
-        slot, source = self.grammar.slots[use.name], self.opened.sources[use.name]
-        others = self._distinct_from(use.name)
-        if slot.settings.unique:
+        """Return a function that draws a value of a slot, or a record of a table, once in a text."""
+        source, others = self.opened[use.name], self._distinct_from(use.name)
+        is_unique, subject, _ = self._promises(use.name)
+        is_tracked = use.number == 1 and use.name in self.tracked
+        column = self.tracked.index(use.name) if is_tracked else None
+        if is_unique:
             number = self._number(use, source.size)
-            return _drawn_once(lambda buffer: source.at(number(buffer)), use.key, self._column(use))
-        column = self._column(use)
+            return _drawn_once(lambda buffer: source.at(number(buffer)), use.key, column)
         if others:
-            return _drawn_once(_draw_distinct(source.draw, others, slot.subject), use.key, column)
-        buckets = None if column is None else buckets_of(source, self.whole.sources[use.name].size)
+            return _drawn_once(_draw_distinct(source.draw, others, subject), use.key, column)
+        buckets = None if column is None else buckets_of(source, self.whole[use.name].size)
         if column is None or buckets is None:
             draw = source.draw
             return _drawn_once(lambda buffer: draw(buffer.u), use.key, column)
-        return _drawn_once(
-            _draw_by_design(source.draw, source.at, buckets, column), use.key, column
-        )
-
-    def _cell(self, use: SlotUse, table: str, column: str) -> Fetch:
-        records = self.opened.records[table]
-        row = SlotUse(table, number=use.number)
-        pick = _draw_distinct_record(records.draw, table)
-        if self.grammar.tables[table].unique:
-            number = self._number(row, records.size)
-
-            def pick_next(buffer: TextBuffer) -> int:
-                return records.at(number(buffer))
-
-            pick = pick_next
-        tracked = self._column(row)
-        if tracked is not None and not self.grammar.tables[table].unique:
-            buckets = buckets_of(records, len(records.columns[column]))
-            if buckets is not None and self.n_uses[table] == 1:
-                pick = _draw_by_design(records.draw, lambda row: row, buckets, tracked)
-        cells = records.columns[column]
-        row_of = _record_once(pick, row.key, tracked, len(cells))
-        return lambda buffer: cells[row_of(buffer)]
+        return _drawn_once(_draw_by_design(source, buckets, column), use.key, column)
 
     def _number(self, use: SlotUse, size: int) -> Callable[[TextBuffer], int]:
         """Return a function that numbers the values of a set without repeats."""
@@ -238,17 +233,18 @@ class Compiler:
         # Chunks are written whole: rows after the last requested one may wrap around.
         return lambda buffer: order.at((buffer.place * n_uses + own) % size)
 
+    def _promises(self, name: str) -> tuple[bool, str, Place]:
+        """Return whether values of a slot or table do not repeat, and its name and place in errors."""
+        own = self.grammar.slots.get(name) or self.grammar.tables[name]
+        subject = own.subject if name in self.grammar.slots else f"the table '{name}'"
+        return own.settings.unique, subject, own.place
+
     def unique_sources(self) -> Iterator[UniqueSource]:
         """Yield the sources whose values must not repeat, with the number of texts they are enough for."""
-        for name, slot in self.grammar.slots.items():
-            if slot.settings.unique and name in self.opened.sources:
-                n_values = self.opened.sources[name].n_texts
-                yield UniqueSource(n_values // self.n_uses[name], slot.subject, slot.place)
-        for name, records in self.opened.records.items():
-            table = self.grammar.tables[name]
-            if table.unique:
-                n_texts = records.size // self.n_uses[name]
-                yield UniqueSource(n_texts, f"the table '{name}'", table.place)
+        for name, source in self.opened.items():
+            is_unique, subject, place = self._promises(name)
+            if is_unique:
+                yield UniqueSource(source.n_texts // self.n_uses[name], subject, place)
 
     @cached_property
     def n_uses(self) -> dict[str, int]:
@@ -264,13 +260,9 @@ class Compiler:
     def _distinct_from(self, name: str) -> frozenset[str]:
         """Return the slots that have another value than `name` in the same text."""
         slots = self.grammar.slots
-        found = set(slots[name].settings.distinct_from)
-        found |= {other for other, slot in slots.items() if name in slot.settings.distinct_from}
+        found = {other for other, slot in slots.items() if name in slot.settings.distinct_from}
+        found |= set(slots[name].settings.distinct_from) if name in slots else set()
         return frozenset(found | ({name} if self.n_uses[name] > 1 else set()))
-
-    def _column(self, use: SlotUse) -> int | None:
-        is_tracked = use.number == 1 and use.name in self.tracked
-        return self.tracked.index(use.name) if is_tracked else None
 
 
 def _joined(nodes: Nodes) -> Iterator[Node]:
@@ -388,19 +380,20 @@ def _draw_distinct(draw: Callable[[Uniform], Entry], names: frozenset[str], subj
             entry = draw(buffer.u)
             if entry[0] not in known and (entry[2] is None or entry[2] not in known):
                 return entry
-        raise _too_few_values(subject)
+        raise ParameterError(
+            f"{subject} has too few values that differ from those in the same text",
+            todo="give it more values, or drop 'distinct_from' and '#2'",
+        )
 
     return pick
 
 
-def _draw_by_design(
-    draw: Callable[[Uniform], T], at: Callable[[int], T], buckets: Buckets, column: int
-) -> Callable[[TextBuffer], T]:
+def _draw_by_design(source: Source, buckets: Buckets, column: int) -> Fetch:
     """Return a function that draws from the bucket that the cell of the design names, if any."""
 
-    def pick(buffer: TextBuffer) -> T:
+    def pick(buffer: TextBuffer) -> Entry:
         index = buckets.pick(buffer.cell, column, buffer.u) if buffer.cell >= 0 else None
-        return draw(buffer.u) if index is None else at(index)
+        return source.draw(buffer.u) if index is None else source.at(index)
 
     return pick
 
@@ -414,44 +407,3 @@ def _changed(fetch: Fetch, change: Callable[[str], str]) -> Fetch:
         return other, len(other), text if canonical is None and other != text else canonical, bucket
 
     return fetch_changed
-
-
-def _record_once(
-    pick: Callable[[TextBuffer], int], key: tuple[str, int], tracked: int | None, n_rows: int
-) -> Callable[[TextBuffer], int]:
-    """Return a function that draws a record at its first use in a text and repeats it later."""
-
-    def row_of(buffer: TextBuffer) -> int:
-        row = buffer.rows.get(key)
-        if row is None:
-            row = buffer.rows[key] = pick(buffer)
-            if tracked is not None:
-                buffer.seen[tracked - buffer.n_tracked] = bucket_of(row, n_rows)
-        return row
-
-    return row_of
-
-
-def _draw_distinct_record(
-    draw: Callable[[Uniform], int], table: str
-) -> Callable[[TextBuffer], int]:
-    """Return a function that draws a record other than those of the same text."""
-
-    def pick(buffer: TextBuffer) -> int:
-        if not buffer.rows:
-            return draw(buffer.u)
-        taken = [row for (name, _), row in buffer.rows.items() if name == table]
-        for _ in range(_MAX_TRIES):
-            row = draw(buffer.u)
-            if row not in taken:
-                return row
-        raise _too_few_values(f"the table '{table}'")
-
-    return pick
-
-
-def _too_few_values(subject: str) -> ParameterError:
-    return ParameterError(
-        f"{subject} has too few values that differ from those in the same text",
-        todo="give it more values, or drop 'distinct_from' and '#2'",
-    )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from math import exp, log
+from threading import Lock
+from typing import Any
 
-from twinset.core.errors import ParameterError, Place
+from twinset.core.errors import MissingExtraError, ParameterError, Place, did_you_mean
+from twinset.core.seeding import draw_seed, rng_for
 
-from .faker_pool import faker_values
 from .formats import date_writer, mask_pattern, number_writer, read_pattern
 from .settings import SlotSettings
 from .values import MAX_BUCKETS, ComputedValues, Source, ValuePool
@@ -19,6 +23,16 @@ from .values import MAX_BUCKETS, ComputedValues, Source, ValuePool
 # distinct names, cities, companies or addresses in 40 to 120 ms; texts combine the pools of their slots.
 CALLS = 4_000
 _MAX_LISTED = 5_000  # numbers or dates that are written once and looked up; more are computed
+# One Faker a locale is shared by all threads: it is seeded and called by one of them at a time.
+_LOCK = Lock()
+
+# Faker falls back to another country without a warning. That does no harm in these providers, which
+# hold no words; in all others it is an error.
+_WORDLESS = ("barcode", "credit_card", "geo", "isbn", "misc", "passport")
+
+# These read the clock, so the same seed would give other texts tomorrow.
+_CLOCKED = ("date_time", "passport", "profile")
+_CLOCKED_METHODS = ("credit_card_expire", "credit_card_full")
 _DEFAULT_MASKS = {"numerify": "%#", "bothify": "## ??", "lexify": "????"}  # Faker's own
 
 
@@ -96,16 +110,19 @@ def _faker(slot: Slot, locale: str, seed: int, calls: int) -> Source:
         # Every code is possible, not those of a pool alone.
         return _codes(slot, mask_pattern(str(mask), slot.settings.letters))
     pool = slot.settings.pool or calls
-    values = faker_values(
-        provider,
-        arguments,
-        locale=locale,
-        calls=pool if calls == CALLS else min(pool, calls),
-        seed=seed,
-        subject=slot.subject,
-        place=slot.place,
-    )
-    return ValuePool.from_texts(values)
+    pool = pool if calls == CALLS else min(pool, calls)
+    try:
+        key = json.dumps(arguments, sort_keys=True)
+    except TypeError as error:
+        raise slot.fault(
+            f"{slot.subject} gives Faker an argument that is no plain value"
+        ) from error
+    try:
+        return ValuePool.from_texts(_faker_values(provider, key, locale, pool, seed, slot.subject))
+    except ParameterError as error:
+        raise slot.fault(
+            error.message, got=error.got, allowed=error.allowed, todo=error.todo
+        ) from error.__cause__
 
 
 def _codes(slot: Slot, pattern: str) -> ComputedValues:
@@ -195,3 +212,88 @@ def _listed_or_computed(size: int, make: Callable[[int], tuple[str, str | None]]
         return ComputedValues(size, make)
     texts, canonical = zip(*map(make, range(size)))
     return ValuePool.from_texts(texts, None, canonical)
+
+
+@lru_cache(maxsize=128)
+def _faker_values(
+    provider: str, arguments: str, locale: str, calls: int, seed: int, subject: str
+) -> tuple[str, ...]:
+    """Return the distinct values of `calls` calls of a provider, in order, with single spaces.
+
+    A pool depends on provider, arguments, locale and seed alone, and not on earlier calls, so any number
+    of workers draws from the same values.
+    """
+    fake = _faker_in(locale)
+    method = _provider(subject, provider, locale, fake)
+    settings = json.loads(arguments)
+    try:
+        with _LOCK:
+            fake.seed_instance(draw_seed(rng_for(seed, provider, locale, arguments)))
+            drawn = [str(method(**settings)) for _ in range(calls)]
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        raise ParameterError(
+            f"the Faker provider of {subject} refuses its arguments", got=str(error)
+        ) from error
+    values = tuple(dict.fromkeys(" ".join(value.split()) for value in drawn))
+    if "" in values:
+        raise ParameterError(f"the Faker provider of {subject} gave an empty text")
+    return values
+
+
+@lru_cache(maxsize=128)
+def _faker_in(locale: str) -> Any:
+    """Return the generator of a locale; all elements of its lists are equally likely."""
+    try:
+        from faker import Faker
+        from faker.config import AVAILABLE_LOCALES
+    except ImportError as error:
+        raise MissingExtraError.for_library("faker", "text") from error
+    if locale not in AVAILABLE_LOCALES:
+        raise ParameterError(
+            f"Faker does not know the locale '{locale}'",
+            allowed="e.g. en_US, en_GB, de_DE, fr_FR, es_ES, it_IT, ja_JP",
+            todo=did_you_mean(locale, AVAILABLE_LOCALES),
+        )
+    # The inner generator: the outer one looks for a locale at every call.
+    return Faker(locale, use_weighting=False).factories[0]
+
+
+def _methods(fake: Any) -> set[str]:
+    return {
+        name
+        for provider in fake.get_providers()
+        for name in dir(provider)
+        if not name.startswith("_") and callable(getattr(provider, name))
+    }
+
+
+def _provider(subject: str, method: str, locale: str, fake: Any) -> Callable[..., object]:
+    """Return a method of Faker, if what it gives depends on the seed alone and fits the locale."""
+    from faker.providers import BaseProvider
+
+    if method not in (known := _methods(fake)):
+        raise ParameterError(
+            f"{subject} names an unknown Faker provider",
+            got=method,
+            todo=did_you_mean(method, known)
+            or "see the list of providers in Faker's documentation",
+        )
+    found: Callable[..., Any] = getattr(fake, method)
+    own: Any = getattr(fake, method).__self__
+    group = own.__provider__.rpartition(".")[2]
+    if hasattr(BaseProvider, method):
+        return found
+    if group in _CLOCKED or method in _CLOCKED_METHODS:
+        raise ParameterError(
+            f"{subject} depends on today's date, so a run could not be repeated",
+            got=method,
+            todo="use {date_range: [2025-01-01, 2025-12-31]} or a list of values",
+        )
+    spoken = own.__lang__
+    if spoken not in (None, locale) and group not in _WORDLESS:
+        raise ParameterError(
+            f"Faker has no '{method}' for the locale '{locale}' ({subject})",
+            got=f"it would give {spoken}",
+            todo=f"say so with {{faker: {method}, locale: {spoken}}}, or give a list of values",
+        )
+    return found

@@ -142,11 +142,11 @@ def parse(text: str, *, subject: str, place: Place = ()) -> Nodes:
 class _Parser:
     def __init__(self, text: str, subject: str, place: Place) -> None:
         self.text, self.subject, self.place, self.at = text, subject, place, 0
-        self.brackets, self.depth = _brackets(text), 0
+        (self.plain, self.is_unbalanced), self.depth = _plain_brackets(text), 0
 
     def whole(self) -> Nodes:
         nodes = self.sequence("")
-        if self.at < len(self.text) or self.brackets.is_unbalanced:
+        if self.at < len(self.text) or self.is_unbalanced:
             raise self.unbalanced()
         return nodes
 
@@ -155,7 +155,7 @@ class _Parser:
         nodes: list[Node] = []
         plain = ""
         while self.at < len(self.text):
-            if self.text[self.at] in stops and self.at not in self.brackets.plain:
+            if self.text[self.at] in stops and self.at not in self.plain:
                 break
             found = self.sign()
             if isinstance(found, str):
@@ -178,7 +178,7 @@ class _Parser:
             return self.slot()
         if letter == "[":
             return self.maybe()
-        if letter == "(" and self.at not in self.brackets.plain:
+        if letter == "(" and self.at not in self.plain:
             self.at += 1
             return self.choice(self.parts(")"))
         if letter in "}]":
@@ -270,17 +270,10 @@ class _Parser:
         return ParameterError(f"{self.subject} {problem}", **facts, place=self.place)
 
 
-@dataclass
-class _Brackets:
-    """Places of round brackets that are plain text, and whether a bracket of a choice has no partner."""
-
-    plain: set[int]
-    is_unbalanced: bool = False
-
-
-def _brackets(text: str) -> _Brackets:
-    """Return the round brackets that hold no ``|`` and so are plain text, e.g. an aside or a smiley."""
-    found = _Brackets(set())
+def _plain_brackets(text: str) -> tuple[set[int], bool]:
+    """Return the round brackets that hold no ``|``, e.g. a smiley, and whether one of a choice is alone."""
+    plain: set[int] = set()
+    is_unbalanced = False
     open_: list[tuple[int, str]] = []
     barred: set[int] = set()
     at = 0
@@ -297,24 +290,18 @@ def _brackets(text: str) -> _Brackets:
             barred.add(open_[-1][0] if open_ else -1)
         elif letter == "]":
             while open_ and open_[-1][1] == "(":
-                _add_single(found, open_.pop()[0], barred)
+                plain.add(open_[-1][0])
+                is_unbalanced |= open_.pop()[0] in barred
             del open_[-1:]
         elif letter == ")":
             start = open_.pop()[0] if open_ and open_[-1][1] == "(" else None
             if start is None:
-                found.is_unbalanced |= not open_ and -1 in barred
+                is_unbalanced |= not open_ and -1 in barred
             if start is None or start not in barred:
-                found.plain |= {at} if start is None else {at, start}
+                plain |= {at} if start is None else {at, start}
         at += 1
-    for start, letter in open_:
-        if letter == "(":
-            _add_single(found, start, barred)
-    return found
-
-
-def _add_single(found: _Brackets, start: int, barred: set[int]) -> None:
-    found.plain.add(start)
-    found.is_unbalanced |= start in barred
+    alone = {start for start, letter in open_ if letter == "("}
+    return plain | alone, is_unbalanced or bool(alone & barred)
 
 
 def _is_escaped(pair: str) -> bool:

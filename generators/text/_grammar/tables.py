@@ -29,16 +29,6 @@ class BoundTable:
     rows: pa.Table | None = None  # None until `with_rows` passes those of the asset
 
     @property
-    def asset(self) -> str:
-        """Name of the asset; empty where the rows are part of the grammar."""
-        return self.settings.asset
-
-    @property
-    def unique(self) -> bool:
-        """Whether records do not repeat in a set."""
-        return self.settings.unique
-
-    @property
     def place(self) -> Place:
         """Its path in the settings."""
         return ("tables", self.name)
@@ -55,18 +45,13 @@ class BoundTable:
     @property
     def names_records(self) -> bool:
         """Whether a text reports its record."""
-        return self.settings.key is not None or bool(self.asset)
-
-    @property
-    def is_pending(self) -> bool:
-        """Whether the rows are still missing."""
-        return self.rows is None
+        return self.settings.key is not None or bool(self.settings.asset)
 
     @property
     def subject(self) -> str:
         """Its name in errors."""
         name = f"the table '{self.name}'"
-        return f"{name} (the asset '{self.asset}')" if self.asset else name
+        return f"{name} (the asset '{self.settings.asset}')" if self.settings.asset else name
 
     def label_of(self, column: str) -> str | None:
         """Return the label of a column's spans."""
@@ -78,8 +63,8 @@ class BoundTable:
         if self.rows is None:
             raise ParameterError(
                 f"the rows of the table '{self.name}' are not there",
-                got=f"the asset '{self.asset}'",
-                todo=f"name its file under 'assets' of the recipe: assets: {{{self.asset}: FILE}}",
+                got=f"the asset '{self.settings.asset}'",
+                todo=f"name its file under 'assets' of the recipe: assets: {{{self.settings.asset}: FILE}}",
                 place=self.place,
             )
         if column not in self.rows.column_names:
@@ -115,14 +100,15 @@ class BoundTable:
                     got=f"a value that came before in {_named_rows(repeated)}",
                     todo="name a column without repeats, or correct these rows",
                 )
-        places = tuple(range(rows.num_rows))
-        if not places:
+        n = rows.num_rows
+        if not n:
             raise self.fault(f"the table '{self.name}' has no rows")
         bounds = None
-        if not self.asset and "weight" in rows.column_names:
+        if not self.settings.asset and "weight" in rows.column_names:
             weights = self._weights(rows.column("weight").to_pylist())
             bounds = cumulated(weights) if len(set(weights)) > 1 else None
-        return Records(places, bounds, texts, ids)
+        entries = tuple((str(i), i, None, bucket_of(i, n)) for i in range(n))
+        return Records(entries, bounds, texts, ids)
 
     def fault(self, problem: str, **facts: str) -> ParameterError:
         """Return an error at the place of the table."""

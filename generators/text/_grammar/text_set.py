@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from itertools import combinations, pairwise
@@ -24,8 +24,8 @@ from twinset.core.seeding import draw_seed, rng_for
 from .grammar import PARTS, Grammar, Mark
 from .plan import Codes, NoRoomError, Positions, TemplatePlan, UniqueSource
 from .program import Program, TextBuffer, uniforms
-from .sources import OpenedSources
-from .values import MAX_BUCKETS, Source, ValuePool, bucket_starts
+from .sources import Sources
+from .values import MAX_BUCKETS, Records, Source, ValuePool, bucket_starts
 
 Tracked = npt.NDArray[np.int8]
 
@@ -38,6 +38,12 @@ _MAX_TRACKED = 24  # columns of the design of `values.design_level`
 _MAX_NAMED = 30  # groups of missing pairs on the card
 _MAX_COMPARED = 2_000  # texts compared for near-duplicates: the work grows with the square
 _MIN_SIMILARITY = 0.8  # Jaccard index of word pairs: one changed word in a text of 17 words
+_ROLES: Mapping[str, tuple[Role, str]] = {
+    "label": ("target", ""),
+    "template": ("group", "template of the text; split by it"),
+    "part": ("split", "train and holdout share no template"),
+}
+_FACTS = "JSON: for each span its canonical value, role and group, where it has one"
 _UNLIMITED = ("faker", "pattern", "mask")  # sources of names and codes, whose pairs are not tracked
 
 
@@ -90,12 +96,7 @@ class TextWriter:
             for name in self.record_columns
         ]
         if self.has_facts:
-            description = (
-                "JSON: for each span its canonical value, role and group, where it has one"
-            )
-            fields.append(
-                Field(name="span_facts", kind="id", description=description, nullable=False)
-            )
+            fields.append(Field(name="span_facts", kind="id", description=_FACTS, nullable=False))
         return Schema(tuple(fields))
 
     @property
@@ -111,23 +112,10 @@ class TextWriter:
         return self.grammar.bindings()
 
     def _category(self, name: str) -> Field:
-        levels = tuple(dict.fromkeys(self.outcomes[name]))
-        roles: dict[str, tuple[Role, str]] = {
-            "label": ("target", ""),
-            "template": ("group", "template of the text; split by it"),
-            "part": ("split", "train and holdout share no template"),
-        }
-        role, description = roles.get(name, ("feature", ""))
-        if name == "part":
-            levels = PARTS
-        return Field(
-            name=name,
-            kind="category",
-            role=role,
-            nullable=False,
-            levels=levels,
-            description=description,
-        )
+        levels = PARTS if name == "part" else tuple(dict.fromkeys(self.outcomes[name]))
+        role, description = _ROLES.get(name, ("feature", ""))
+        field = Field(name=name, kind="category", role=role, nullable=False, levels=levels)
+        return replace(field, description=description)
 
     def rows(self, buffer: TextBuffer, templates: Codes) -> tuple[Dataset, Tracked]:
         """Return the texts of a buffer as rows, and their buckets, shape (n, tracked)."""
@@ -144,7 +132,7 @@ class TextWriter:
         for name, key in zip(self.record_columns, self._records):
             ids = self.ids[key[0]]
             assert ids is not None
-            cells = [ids[rows[key]] if key in rows else None for rows in buffer.records]
+            cells = [ids[drawn[key][1]] if key in drawn else None for drawn in buffer.drawn]
             columns[name] = pa.array(cells, pa.string())
         if self.has_facts:
             columns["span_facts"] = pa.array(self._facts(buffer), pa.string())
@@ -192,7 +180,7 @@ class TrackedSlot:
     distinct_from: frozenset[str]  # Slots that have another value in the same text
 
 
-def tracked_slots(grammar: Grammar, opened: OpenedSources) -> tuple[TrackedSlot, ...]:
+def tracked_slots(grammar: Grammar, opened: Sources) -> tuple[TrackedSlot, ...]:
     """Return the slots with lists, numbers or dates, and the tables, at most 24 of them."""
     found = []
     for name in grammar.used():
@@ -200,22 +188,21 @@ def tracked_slots(grammar: Grammar, opened: OpenedSources) -> tuple[TrackedSlot,
         own = grammar.slots[str(slot.settings.like)] if slot and slot.kind == "like" else slot
         if own is not None and own.kind in (*_UNLIMITED, "column"):
             continue
-        source = opened.sources.get(name)
-        size = opened.records[name].size if source is None else source.size
+        source = opened[name]
         others = set() if slot is None else set(slot.settings.distinct_from)
         others |= {
             other.name for other in grammar.slots.values() if name in other.settings.distinct_from
         }
-        if size > 1:
-            found.append(TrackedSlot(name, _bucket_names(source, size), frozenset(others)))
+        if source.size > 1:
+            found.append(TrackedSlot(name, _bucket_names(source), frozenset(others)))
     return tuple(found[:_MAX_TRACKED])
 
 
-def _bucket_names(source: Source | None, size: int) -> tuple[str, ...]:
-    n = min(size, MAX_BUCKETS)
-    if source is None:
+def _bucket_names(source: Source) -> tuple[str, ...]:
+    n = min(source.size, MAX_BUCKETS)
+    if isinstance(source, Records):
         return tuple(f"rows {b + 1}/{n}" for b in range(n))
-    if isinstance(source, ValuePool) and size <= MAX_BUCKETS:
+    if isinstance(source, ValuePool) and source.size <= MAX_BUCKETS:
         return tuple(entry[0] for entry in source.entries)
     starts = bucket_starts(source, n)
     return tuple(f"{source.at(a)[0]} to {source.at(max(b - 1, a))[0]}" for a, b in pairwise(starts))
@@ -369,7 +356,8 @@ class TextSet:
         for i, digest in enumerate(hashes):
             if came[i] or digest in own:
                 place = self._base + first + i
-                new = self._new_text(templates[i], place, seed, own, buffer, plan)
+                buffer.u = uniforms(rng_for(seed, place), _BATCH).__next__
+                new = self._new_text(templates[i], place, own, buffer, plan)
                 if new is None:
                     continue
                 replaced.append(i)
@@ -387,19 +375,12 @@ class TextSet:
         return Dataset.concat([chunk, new_rows]).take(order), seen
 
     def _new_text(
-        self,
-        template: int,
-        place: int,
-        seed: int,
-        own: set[int],
-        buffer: TextBuffer,
-        plan: TemplatePlan,
+        self, template: int, place: int, own: set[int], buffer: TextBuffer, plan: TemplatePlan
     ) -> tuple[int, int] | None:
         """Write a new text; return its template and hash, or None where the label has none left."""
         label = plan.grammar.templates[template].label
         if label in self._exhausted:
             return None
-        buffer.u = uniforms(rng_for(seed, place), _BATCH).__next__
         for one in (template, plan.richest(template)):
             for _ in range(_MAX_TRIES):
                 self.writer.programs[one].write(buffer, place)

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from math import gcd
-from typing import Generic, Self, TypeVar
+from typing import Self
 
 from twinset.core.seeding import rng_for
 
-T = TypeVar("T")
 Entry = tuple[str, int, str | None, int]
-"""A value: text, length in code points, canonical value if it differs, bucket."""
+"""A value: text, length in code points, canonical value if it differs, bucket. Of a record: its number
+as text and in place of the length."""
 Uniform = Callable[[], float]
 """Returns the next number in [0, 1)."""
 
@@ -50,39 +50,34 @@ def cumulated(weights: Sequence[float]) -> tuple[float, ...]:
 
 
 @dataclass(frozen=True)
-class WeightedList(Generic[T]):
-    """Items to draw from; `bounds` are their cumulated weights, None for equal weights."""
+class ValuePool:
+    """A list of values; `bounds` are their cumulated weights, None for equal weights."""
 
-    entries: tuple[T, ...]
+    entries: tuple[Entry, ...]
     bounds: tuple[float, ...] | None = None
 
     @property
     def size(self) -> int:
-        """Number of items."""
+        """Number of values."""
         return len(self.entries)
 
-    def draw(self, u: Uniform) -> T:
-        """Return a random item."""
+    def draw(self, u: Uniform) -> Entry:
+        """Return a random value."""
         if self.bounds is None:
             return self.entries[int(u() * len(self.entries))]
         return self.entries[bisect_right(self.bounds, u())]
 
-    def at(self, index: int) -> T:
-        """Return item `index`."""
+    def at(self, index: int) -> Entry:
+        """Return value `index`."""
         return self.entries[index]
 
     def subset(self, chosen: Sequence[int]) -> Self:
-        """Return the chosen items, with the weights that they had."""
+        """Return the chosen values, with the weights that they had."""
         bounds = self.bounds
         if bounds is not None:
             steps = [b - a for a, b in zip((0.0, *bounds), bounds)]
             bounds = cumulated([steps[i] for i in chosen])
         return replace(self, entries=tuple(self.entries[i] for i in chosen), bounds=bounds)
-
-
-@dataclass(frozen=True)
-class ValuePool(WeightedList[Entry]):
-    """A list of values."""
 
     @classmethod
     def from_texts(
@@ -156,15 +151,15 @@ class ComputedValues:
         return bucket_of(index, self.size) if self.bucket is None else self.bucket(index)
 
 
-Source = ValuePool | ComputedValues
-
-
 @dataclass(frozen=True)
-class Records(WeightedList[int]):
+class Records(ValuePool):
     """Rows of a table, drawn whole: all columns of a text come from one of them."""
 
     columns: Mapping[str, tuple[Entry, ...]] = field(default_factory=dict)  # Column -> its values
     ids: tuple[str, ...] | None = None  # Of the rows; without them texts do not report their row
+
+
+Source = ValuePool | ComputedValues
 
 
 @dataclass(frozen=True)
@@ -235,7 +230,7 @@ def bucket_starts(source: Source, n: int) -> list[int]:
     return [bisect_left(range(source.size), b, key=source.bucket_at) for b in range(n + 1)]
 
 
-def buckets_of(source: Source | Records, n_all: int) -> Buckets | None:
+def buckets_of(source: Source, n_all: int) -> Buckets | None:
     """Return the buckets of a source, or None where equal shares of buckets would change its weights."""
     if isinstance(source, ComputedValues):
         if source.place is not None:
@@ -246,10 +241,6 @@ def buckets_of(source: Source | Records, n_all: int) -> Buckets | None:
     if source.bounds is not None or (n_all % n and n_all < _MIN_EVEN):
         return None
     members: list[list[int]] = [[] for _ in range(n)]
-    if isinstance(source, ValuePool):
-        for i, entry in enumerate(source.entries):
-            members[entry[3]].append(i)
-    else:
-        for row in source.entries:
-            members[bucket_of(row, n_all)].append(row)
+    for i, entry in enumerate(source.entries):
+        members[entry[3]].append(i)
     return Buckets(n, members.__getitem__)

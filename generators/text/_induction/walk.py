@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from .guard import Classes, RealTexts, shortest_lengths
-from .tokens import Sentence, Token
-from .values import Values
+from twinset.core.errors import FitError
+
+from .tokens import Lexicon, Sentence, Token, Value, words_of
 
 Place = tuple[int, int]
 """Index of a sentence, and of a token in it."""
+Source = Literal["real and lexicon", "lexicon"]
+Ints = npt.NDArray[np.int64]
+Term = tuple[object, int]
 
 _START = "\x02"
 # Probability of going on after one shared word where no two are shared; a shared slot is always enough.
@@ -29,6 +34,144 @@ _TRIES_AS_SET = (
 _TRIES_FOR_NEW = 20  # walks after which a repeated text is returned
 _DROP_PROBABILITY = 0.15  # of a word, once walks as set have failed: one word of a text of seven
 _MIN_MARGIN = 1.0  # log-likelihood ratio: the class is e times as likely as the next by the words
+_SMOOTHING = 0.1  # added to every count (Lidstone): a word unseen in a class does not rule it out
+_LEXICON_SHARE = 0.5  # of slots that have both real and listed values: neither source is preferred
+
+
+class Values:
+    """The values of every slot.
+
+    A class with n values, d of them distinct, draws from the values of all classes with probability
+    d / (n + d) (the probability that its next value is a new one), else from its own. So classes keep
+    to their own values where values recur (ratings, kinds of restaurant), and share names and titles.
+
+    References
+    ----------
+    Witten and Bell, "The zero-frequency problem", IEEE Transactions on Information Theory 37, 1991.
+    """
+
+    def __init__(self, sentences: Sequence[Sentence], lexicon: Lexicon, source: Source) -> None:
+        real: dict[str, dict[int, list[Value]]] = defaultdict(lambda: defaultdict(list))
+        for sentence in sentences:
+            for token in sentence.tokens:
+                if token.value is not None and token.value.spans:
+                    real[token.key][sentence.group].append(token.value)
+        self._of_class: dict[tuple[str, int], list[Value]] = {}
+        self._new: dict[tuple[str, int], float] = {}
+        self._shared: dict[str, list[Value]] = {}
+        for key, by_group in real.items() if source == "real and lexicon" else ():
+            self._shared[key] = [value for own in by_group.values() for value in own]
+            for group, own in by_group.items():
+                self._of_class[key, group] = own
+                distinct = len({value.text.lower() for value in own})
+                self._new[key, group] = distinct / (len(own) + distinct)
+        self._lexicon: dict[str, list[Value]] = {}
+        self._weights: dict[str, npt.NDArray[np.float64]] = {}
+        for name, texts in lexicon.lists.items():
+            key = "{" + name + "}"
+            is_label = key in real
+            self._lexicon[key] = [
+                Value(text, ((0, len(text), name),) if is_label else ()) for text in texts
+            ]
+            if name in lexicon.weights:
+                weights = lexicon.weights[name]
+                self._weights[key] = np.cumsum(weights) / sum(weights)
+        if source == "lexicon" and (missing := sorted(set(real) - set(self._lexicon))):
+            raise FitError(
+                f"the lexicon has no list for the spans '{missing[0][1:-1]}'",
+                todo="give one, or allow the values of the real texts",
+            )
+
+    def draw(self, token: Token, group: int, rng: np.random.Generator) -> Value:
+        """Return a value for a slot in a text of a class."""
+        own = self._of_class.get((token.key, group), [])
+        if not own or rng.random() < self._new[token.key, group]:
+            own = self._shared.get(token.key, [])
+        listed = self._lexicon.get(token.key, [])
+        take_listed = bool(listed) and (not own or rng.random() < _LEXICON_SHARE)
+        if take_listed and token.key in self._weights:
+            at = int(np.searchsorted(self._weights[token.key], rng.random(), side="right"))
+            value = listed[min(at, len(listed) - 1)]
+        else:
+            chosen = listed if take_listed else own
+            value = chosen[int(rng.integers(len(chosen)))]
+        return _with_case_of(token.text, value) if take_listed and not value.spans else value
+
+
+def _with_case_of(replaced: str, value: Value) -> Value:
+    """Return a phrase with a capital first letter where the replaced phrase has one."""
+    if replaced[:1].isupper() and replaced[1:] == replaced[1:].lower():
+        return Value(value.text[:1].upper() + value.text[1:], value.spans)
+    return value
+
+
+class RealTexts:
+    """Index of real texts for the similarity of a new text to the nearest one.
+
+    similarity(a, b) = 2 |A n B| / (|A| + |B|) (Dice), A and B being the multisets of words and pairs of
+    neighbouring words: 1 for the same words in the same order, 0 for no word in common.
+
+    Examples
+    --------
+    >>> RealTexts(["play some jazz", "stop"]).similarity("Play some blues")
+    0.6
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        places: dict[Term, list[int]] = defaultdict(list)
+        sizes = []
+        for i, text in enumerate(texts):
+            terms = _terms(text)
+            sizes.append(len(terms))
+            for term in terms:
+                places[term].append(i)
+        self._places = {term: np.array(found, dtype=np.int64) for term, found in places.items()}
+        self._sizes = np.array(sizes, dtype=np.float64)
+
+    def has_repetition(self, text: str) -> bool:
+        """Return whether a word is repeated in a row that no real text repeats."""
+        pairs = pairwise(words_of(text))
+        return any(one == other and ((one, other), 0) not in self._places for one, other in pairs)
+
+    def similarity(self, text: str) -> float:
+        """Return the similarity to the nearest real text, 0 to 1."""
+        terms = _terms(text)
+        hits = [self._places[term] for term in terms if term in self._places]
+        shared = np.bincount(
+            np.concatenate([*hits, np.empty(0, dtype=np.int64)]), minlength=len(self._sizes)
+        )
+        total = np.maximum(self._sizes + len(terms), 1)
+        return float(np.max(2 * shared / total, initial=0.0))
+
+
+class Classes:
+    """Naive Bayes model of the words of each class."""
+
+    def __init__(self, sentences: Sequence[Sentence], n_groups: int) -> None:
+        keys = sorted({token.key for s in sentences for token in s.tokens})
+        self._at = {key: i for i, key in enumerate(keys)}
+        counts = np.full((len(keys), n_groups), _SMOOTHING)
+        for sentence in sentences:
+            for key in {token.key for token in sentence.tokens}:
+                counts[self._at[key], sentence.group] += 1
+        self._weights = np.log(counts / counts.sum(axis=0))
+
+    def margin(self, tokens: Sequence[Token], group: int) -> float:
+        """Return the log-likelihood ratio of a class to the best other one; inf without another."""
+        at = [self._at[key] for key in {token.key for token in tokens}]
+        scores = self._weights[at].sum(axis=0)
+        return float(scores[group] - np.delete(scores, group).max(initial=-np.inf))
+
+
+def _terms(text: str) -> list[Term]:
+    """Return the words and pairs of a text, each with the number of its earlier occurrences."""
+    words = words_of(text)
+    seen: Counter[object] = Counter()
+    terms: list[Term] = []
+    for term in (*words, *pairwise(words)):
+        terms.append((term, seen[term]))
+        seen[term] += 1
+    return terms
 
 
 class Walk:
@@ -143,7 +286,11 @@ class TextComposer:
         self._walk, self._values = Walk(sentences), values
         self._probabilities, self._max_similarity = (switch, borrow), max_similarity
         self._classes = Classes(sentences, 1 + max(sentence.group for sentence in sentences))
-        self._shortest = shortest_lengths(sentences)
+        # Class -> number of tokens of its shortest real text
+        self._shortest: dict[int, int] = {}
+        for sentence in sentences:
+            n = len(sentence.tokens)
+            self._shortest[sentence.group] = min(n, self._shortest.get(sentence.group, n))
         self._real = RealTexts(texts)
 
     def new(

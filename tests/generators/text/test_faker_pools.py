@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from twinset.core.errors import ParameterError
-from twinset.generators.text._grammar import faker_pool
+from twinset.generators.text._grammar import slots
 
 pytest.importorskip("faker")
 
@@ -22,10 +23,9 @@ def pool(
     calls: int = 200,
     seed: int = 3,
 ) -> tuple[str, ...]:
-    faker_pool._pool.cache_clear()
-    return faker_pool.faker_values(
-        provider, arguments or {}, locale=locale, calls=calls, seed=seed, subject="the slot"
-    )
+    slots._faker_values.cache_clear()
+    key = json.dumps(arguments or {})
+    return slots._faker_values(provider, key, locale, calls, seed, "the slot")
 
 
 def test_one_seed_gives_one_pool_whatever_was_drawn_before() -> None:
@@ -38,12 +38,10 @@ def test_one_seed_gives_one_pool_whatever_was_drawn_before() -> None:
 def test_threads_that_fill_pools_at_the_same_time_get_the_same_values() -> None:
     providers = ["name", "city", "company", "ascii_safe_email"] * 3
     expected = [pool(provider) for provider in providers]
-    faker_pool._pool.cache_clear()
+    slots._faker_values.cache_clear()
 
     def fill(provider: str) -> tuple[str, ...]:
-        return faker_pool.faker_values(
-            provider, {}, locale="en_US", calls=200, seed=3, subject="the slot"
-        )
+        return slots._faker_values(provider, "{}", "en_US", 200, 3, "the slot")
 
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(fill, providers)) == expected

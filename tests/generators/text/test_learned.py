@@ -12,10 +12,8 @@ from twinset.core.data.schema import Field, Schema
 from twinset.core.data.where import Where
 from twinset.core.errors import DataError, FitError, ParameterError, SchemaError
 from twinset.core.seeding import rng_for
-from twinset.generators.text._induction.guard import Classes, RealTexts
 from twinset.generators.text._induction.tokens import Lexicon, Sentence, words_of
-from twinset.generators.text._induction.values import Values
-from twinset.generators.text._induction.walk import Walk
+from twinset.generators.text._induction.walk import Classes, RealTexts, Values, Walk
 from twinset.generators.text.learned import Learned
 
 SONGS = [
