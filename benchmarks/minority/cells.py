@@ -31,10 +31,14 @@ from benchmarks.runner import Benchmark, Settings
 from twinset.core.seeding import draw_seed, rng_for
 from twinset.registry import component_names
 from twinset.workflows.advise import strategies
-from twinset.workflows.advise.cross_validation import FoldResult, StrategyTrials
-from twinset.workflows.advise.folds import GAP_DAYS, GAP_SHARE, TrainTestSplit, split_test_set
-from twinset.workflows.advise.labelled_table import LabelledTable, read_labelled_table
-from twinset.workflows.advise.models import fit, fit_encoder
+from twinset.workflows.advise.labelled_table import (
+    GAP_DAYS,
+    GAP_SHARE,
+    LabelledTable,
+    TrainTestSplit,
+    read_labelled_table,
+    split_test_set,
+)
 from twinset.workflows.advise.ranking_metrics import (
     BootstrapDraws,
     WeightedRanking,
@@ -42,11 +46,13 @@ from twinset.workflows.advise.ranking_metrics import (
     log_loss,
 )
 from twinset.workflows.advise.select_strategy import (
+    FoldResult,
     ModelSelection,
+    StrategyTrials,
     calibrate_strategy,
     select_strategies,
 )
-from twinset.workflows.advise.strategies import Strategy, candidates
+from twinset.workflows.advise.strategies import Strategy, candidates, fit, fit_encoder
 from twinset.workflows.options import AdviseOptions
 
 HERE = Path(__file__).parent

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from twinset.cli.terminal import check_new, check_places, progress_bar, write_text
+from twinset.core.errors import DataError, RecipeError
+
 if TYPE_CHECKING:
     from twinset.workflows.paraphrase import Endpoint, ParaphraseResult, RequestPlan, Sheet
     from twinset.workflows.paraphrase.requests import Cache
@@ -18,7 +21,7 @@ _BASE_URL, _MODEL, _KEY = "TWINSET_LLM_BASE_URL", "TWINSET_LLM_MODEL", "TWINSET_
 _MAX_NAMED = 5  # templates in a note: one line of a terminal
 
 
-def command(
+def paraphrase(
     templates: Path,
     /,
     *,
@@ -75,7 +78,6 @@ def command(
     force : bool
         Overwrite the file if there is one.
     """
-    from twinset.core.errors import RecipeError
     from twinset.io.fetch import cache_folder
     from twinset.workflows.paraphrase import Endpoint, plan_requests, read_sheet
     from twinset.workflows.paraphrase.requests import Cache
@@ -102,22 +104,14 @@ def command(
         return
     if out is None:
         raise RecipeError("no file to write is named", todo="name one with --out, or say --dry-run")
-    _check_out(out, templates, force)
+    check_places({"--out": out}, [templates])
+    check_new("--out", out, force)
     if not endpoint or not named:
         raise RecipeError(
             "no server is named, so nothing is asked" if not endpoint else "no model is named",
             todo=f"set --base-url and --model, or {_BASE_URL} and {_MODEL}; --dry-run shows the prompts",
         )
     _ask_and_write(sheet, plan, endpoint, kept, concurrency, out)
-
-
-def _check_out(out: Path, templates: Path, force: bool) -> None:
-    from twinset.cli.files import check_places
-    from twinset.core.errors import RecipeError
-
-    check_places({"--out": out}, [templates])
-    if out.exists() and not force:
-        raise RecipeError(f"there is a '{out}' already", todo="choose --out, or --force")
 
 
 def _print_plan(plan: RequestPlan, address: str) -> None:
@@ -152,9 +146,6 @@ def _named(items: Sequence[Item]) -> str:
 def _ask_and_write(
     sheet: Sheet, plan: RequestPlan, endpoint: Endpoint, cache: Cache, concurrency: int, out: Path
 ) -> None:
-    from twinset.cli.files import write_text
-    from twinset.cli.progress import progress_bar
-    from twinset.core.errors import DataError
     from twinset.workflows.paraphrase import paraphrase
     from twinset.workflows.paraphrase.requests import prompt_digest
 

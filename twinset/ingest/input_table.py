@@ -15,7 +15,7 @@ from twinset.core.data.schema import RESERVED, TABULAR_KINDS, Role, Schema
 from twinset.core.errors import DataError, ParameterError, SchemaError
 from twinset.core.seeding import rng_for
 from twinset.io import read_dataset
-from twinset.measurement.splitting import part_of, split_rows
+from twinset.measurement.comparison import part_of, split_rows
 
 _KINDS = TABULAR_KINDS | {"id", "text"}
 _TARGET_KINDS = ("category", "boolean", "integer", "number")

@@ -180,19 +180,7 @@ def recover_canaries(canaries: Canaries, synthetic: Dataset) -> CanaryRecall:
 
 
 def add_canaries(score: Score, train: Dataset, refit: Refit, rng: np.random.Generator) -> Score:
-    """Return the score of an attack with the counts of canaries among its findings; same verdict.
-
-    Parameters
-    ----------
-    score : Score
-        Result of the attack.
-    train : Dataset
-        Real rows to plant canaries among.
-    refit : Refit
-        Fits the generator again.
-    rng : numpy.random.Generator
-        Draws canaries and rows.
-    """
+    """Return the score of an attack with the counts of canaries among its findings; same verdict."""
     if score.value is None:
         return score
     return replace(score, findings=(*score.findings, measure_canaries(train, refit, rng)))

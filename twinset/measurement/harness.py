@@ -30,21 +30,20 @@ from twinset.core.errors import MissingExtraError
 from twinset.core.features.embedders import Embedder
 from twinset.core.findings import BaselineKind, ComparisonBasis, DecidingRows, ReferenceRows
 from twinset.core.seeding import rng_for
-from twinset.measurement.cache import ResultCache
 from twinset.measurement.canaries import add_canaries
 from twinset.measurement.comparison import (
     ComparisonSets,
     MetricColumns,
+    ResultCache,
     compare_halves,
     match_sizes,
     shuffle_columns,
 )
-from twinset.measurement.embedded_sets import EmbeddedSets, embed_sets
+from twinset.measurement.embedders import EmbeddedSets, embed_sets
 from twinset.measurement.verdict import Reference, compute_verdict, not_measurable
 
-_MAX_CACHED_ROWS = (
-    200_000  # real rows up to which metrics share results: more would fill the memory
-)
+# real rows up to which metrics share results: more would fill the memory
+_MAX_CACHED_ROWS = 200_000
 
 FAMILIES: tuple[MetricFamily, ...] = ("gap", "coverage", "utility", "privacy")
 """Order of the results."""
@@ -72,27 +71,15 @@ class _RealResult:
 
 @dataclass(frozen=True)
 class MetricHarness:
-    """Sets and settings that the metrics of one run share.
+    """Sets and settings that the metrics of one run share."""
 
-    Parameters
-    ----------
-    sets : EmbeddedSets
-        Train, synthetic and holdout as they were given.
-    request : MeasureRequest
-        Condition, target and seed.
-    halves, models : ComparisonSets or None
-        Sets of gap, coverage and privacy, under the condition; sets of utility.
-    refit : Refit, optional
-        Fits the generator of the candidate to other rows.
-    cache : ResultCache, optional
-        Results on real rows alone, for further candidates of equal size.
-    """
-
-    sets: EmbeddedSets
-    request: MeasureRequest
+    sets: EmbeddedSets  # Train, synthetic and holdout as they were given
+    request: MeasureRequest  # Condition, target and seed
+    # halves, models: sets of gap, coverage and privacy, under the condition; sets of utility
     halves: ComparisonSets | None = None
     models: ComparisonSets | None = None
-    refit: Refit | None = None
+    refit: Refit | None = None  # Fits the generator of the candidate to other rows
+    # Results on real rows alone, for further candidates of equal size
     cache: ResultCache | None = None
 
     @classmethod

@@ -22,17 +22,7 @@ _SMALL_CELL = 11  # a value in fewer rows may point at persons (the rule of CMS 
 def note_kept_values(train: Dataset | None, synthetic: Dataset) -> list[str]:
     """Return one sentence on columns whose rare real values occur in the synthetic rows, if any.
 
-    Parameters
-    ----------
-    train : Dataset, optional
-        Real rows that the generator may have learnt from.
-    synthetic : Dataset
-        Synthetic rows.
-
-    Returns
-    -------
-    list of str
-        Column names and counts, never a value.
+    Column names and counts, never a value.
 
     Examples
     --------
@@ -69,14 +59,8 @@ def note_kept_values(train: Dataset | None, synthetic: Dataset) -> list[str]:
 def note_rules(train: Dataset | None, synthetic: Dataset, cards: Sequence[Card]) -> list[str]:
     """Return how many synthetic rows break rules, and how many real rows do or were repaired.
 
-    Parameters
-    ----------
-    train : Dataset, optional
-        Real rows, for rules that depend on the combinations that occur.
-    synthetic : Dataset
-        Rows to check; the rules are those of its schema.
-    cards : sequence of Card
-        Cards of the real set and of the steps, with their notes on rules.
+    `train`: real rows, for rules that depend on the combinations that occur. `cards`: cards of the
+    real set and of the steps, with their notes on rules.
 
     Examples
     --------

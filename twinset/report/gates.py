@@ -96,14 +96,8 @@ def check_gates(
 ) -> None:
     """Raise what `apply_gates` would, before anything is measured.
 
-    Parameters
-    ----------
-    gates : mapping
-        As for `apply_gates`.
-    metrics : iterable of str
-        The metrics that will be measured.
-    place : str
-        Where the gates stand, for the error's sentence.
+    `gates`: as for `apply_gates`. `metrics`: the metrics that will be measured. `place`: where the
+    gates stand, for the error's sentence.
     """
     known = set(metrics)
     for metric, settings in gates.items():
@@ -116,11 +110,6 @@ def read_gates(words: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return the gates that words like ``"privacy.exact_copies <= 0"`` mean, as a recipe holds them.
 
     ``difference`` after the name compares the bound with the difference from real rows.
-
-    Raises
-    ------
-    RecipeError
-        Words are not understood, or a metric gets a bound twice.
 
     Examples
     --------

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from twinset.measurement.plan_coverage import PlanCoverage
 from twinset.report.answers.phrases import Mark, joined, plural
 from twinset.report.answers.verdict import VerdictLine
-from twinset.report.figures.charts import clip, element, svg, tick, upright_tick
+from twinset.report.figures.columns import clip, element, svg, tick, upright_tick
 
 QUESTION = "Does every planned combination come?"
 N_ROWS = 12  # rows of a plan's tables; all combinations stand in the JSON

@@ -16,9 +16,9 @@ from twinset.core.errors import DataError, ParameterError, TwinsetError
 from twinset.core.rules.violations import broken_by_real_rows
 from twinset.generation.provenance import TwinNote
 from twinset.ingest.input_table import open_table, same_columns
-from twinset.measurement.cache import ResultCache
+from twinset.measurement.comparison import ResultCache
 from twinset.measurement.leakage import check_allowed, require_clean_sets
-from twinset.measurement.leakage.row_overlap import count_copied_rows, note_copied_rows
+from twinset.measurement.leakage.duplicates import count_copied_rows, note_copied_rows
 from twinset.measurement.notes import (
     list_score_embedders,
     note_embedder_mismatch,
@@ -28,7 +28,7 @@ from twinset.measurement.notes import (
 )
 from twinset.report import apply_gates
 from twinset.report.candidates import CandidateReport
-from twinset.workflows.evaluation import (
+from twinset.workflows.evaluate import (
     EvaluationTask,
     PreparedReal,
     check_metric_gates,
@@ -190,13 +190,7 @@ def _check_names(candidates: Mapping[str, object]) -> None:
 def _read_notes(
     plain: Dataset, candidates: Mapping[str, object], holdout: object | None
 ) -> tuple[dict[str, TwinNote], list[str]]:
-    """Return the provenance of the candidates by name, and remarks on them.
-
-    Raises
-    ------
-    DataError
-        The candidates were made on different splits.
-    """
+    """Return the provenance of the candidates by name, and remarks on them."""
     found, remarks = {}, []
     for name, source in candidates.items():
         note, remark = read_twin_note(plain, source, holdout)
@@ -242,13 +236,7 @@ def _options_from_notes(notes: Notes, options: EvaluateOptions) -> EvaluateOptio
 
 
 def _agreed(option: str, values: Mapping[str, T | None]) -> T | None:
-    """Return the one value of all notes.
-
-    Raises
-    ------
-    DataError
-        They differ.
-    """
+    """Return the one value of all notes."""
     if len(set(values.values())) > 1:
         raise DataError(
             f"the notes beside the candidates name different things as {option}",

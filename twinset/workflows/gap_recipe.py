@@ -28,47 +28,23 @@ _MEDIA = frozenset({"image", "mask", "boxes"})
 
 @dataclass(frozen=True)
 class Filler:
-    """A generator that shall make rows of missing slices.
+    """A generator that shall make rows of missing slices."""
 
-    Parameters
-    ----------
-    name : str
-        Name of the generator.
-    learns : bool
-        Whether it learns from real rows; a slice without any cannot be learnt.
-    columns : frozenset of str, optional
-        Columns that conditions may speak of; None: all of the real set.
-    settings : mapping
-        Settings that make its rows fit the set: the side of square images, the levels it shows.
-    labels : tuple of str, optional
-        Labels of objects whose numbers it can be asked for; None: it knows nothing of numbers.
-    """
-
-    name: str
-    learns: bool
+    name: str  # Name of the generator
+    learns: bool  # Whether it learns from real rows; a slice without any cannot be learnt
+    # Columns that conditions may speak of; None: all of the real set
     columns: frozenset[str] | None = None
+    # Settings that make its rows fit the set: the side of square images, the levels it shows
     settings: Mapping[str, Any] = field(default_factory=dict)
+    # Labels of objects whose numbers it can be asked for; None: it knows nothing of numbers
     labels: tuple[str, ...] | None = None
 
     @classmethod
     def from_sets(cls, use: str | None, real: Dataset, cards: Sequence[Card] = ()) -> Filler:
         """Return the generator that is named, or the one that suits the columns of the real set.
 
-        Parameters
-        ----------
-        use : str, optional
-            Name of the generator.
-        real : Dataset
-            The real set.
-        cards : sequence of Card
-            What is known of how the sets were made; settings of the same generator are taken over.
-
-        Raises
-        ------
-        UnknownNameError
-            There is no such generator.
-        SchemaError
-            The generator cannot make the columns, or draws none of them.
+        `use`: name of the generator. `cards`: what is known of how the sets were made; settings of
+        the same generator are taken over.
 
         Examples
         --------

@@ -17,14 +17,20 @@ from twinset.core.contracts import Progress, silent
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.errors import DataError, ParameterError, RecipeError, TwinsetError
 from twinset.generation.cards import joint_card
-from twinset.generation.run_step import check_brief, open_part, refuse_leaks
+from twinset.generation.run_step import open_part
 from twinset.generation.step import GenerationStep, OpenStep
-from twinset.ingest.real_data import register_real, register_split
 from twinset.io.files import sha256_of, write_text
 from twinset.io.vision.shard_folder import ShardFolder
 from twinset.io.vision.shards import ROWS_A_SHARD
-from twinset.recipe import AugmentStep, Recipe, load_recipe
-from twinset.workflows.step_addresses import address, candidate_address, step_addresses
+from twinset.recipe import AugmentStep, Recipe
+from twinset.workflows.run import (
+    address,
+    candidate_address,
+    load_train,
+    read_recipe,
+    register_parts,
+    step_addresses,
+)
 
 _CHECKSUMS = "CHECKSUMS.sha256"
 _POLL = 0.5  # seconds between looks at what the other processes have finished
@@ -99,7 +105,7 @@ def make_shards(
         raise ParameterError(
             "the number of workers is out of range", got=str(workers), allowed="1 or more"
         )
-    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe), overrides)
+    recipe = read_recipe(recipe, overrides)
     with threadpool_limits(limits=1):
         maker = _Maker.open(recipe, Path(root), progress)
         folder = ShardFolder(Path(to), maker.key(rows_a_shard), maker.n_rows, rows_a_shard)
@@ -123,24 +129,12 @@ class _Maker:
 
     @classmethod
     def open(cls, recipe: Recipe, root: Path, progress: Progress) -> _Maker:
-        """Bring the real set in, where there is one, and fit every step.
-
-        Raises
-        ------
-        RecipeError
-            The recipe makes nothing, or rows that depend on each other.
-        """
+        """Bring the real set in, where there is one, and fit every step."""
         catalog = Catalog(root) if recipe.source is not None or root.exists() else None
         addresses = step_addresses(recipe, catalog)
         parent, train, known = None, None, None
-        if recipe.source is not None:
-            assert catalog is not None
-            whole = register_real(recipe, catalog, addresses["source"], progress)
-            real = register_split(recipe, catalog, whole, addresses["split"])
-            parent, train = real.train, catalog.load(real.train)
-            check_brief(recipe, train)
-            refuse_leaks(recipe, train, catalog.load(real.holdout))
-            known = catalog.load(real.whole) if train.schema.of_kind("id") else None
+        if catalog is not None and (real := register_parts(recipe, catalog, addresses, progress)):
+            parent, (train, known) = real.train, load_train(recipe, catalog, real)
         parts: list[OpenStep] = []
         for name, step in recipe.named_steps():
             if isinstance(step, AugmentStep) and step.of is not None:

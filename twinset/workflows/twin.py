@@ -31,8 +31,7 @@ from twinset.io import read_dataset, write_dataset
 from twinset.io.formats import writable_formats
 from twinset.measurement.leakage import require_clean_sets
 from twinset.report import Report
-from twinset.workflows.evaluate import measure_and_report
-from twinset.workflows.evaluation import EvaluationTask, PreparedReal
+from twinset.workflows.evaluate import EvaluationTask, PreparedReal, measure_and_report
 from twinset.workflows.options import EvaluateOptions, TwinOptions
 
 

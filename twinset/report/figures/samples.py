@@ -16,7 +16,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.errors import MissingExtraError
 from twinset.core.image.codec import hash_images
 from twinset.core.seeding import rng_for
-from twinset.report.figures.charts import element, svg
+from twinset.report.figures.columns import element, svg
 
 N_TEXTS = 20  # texts of a page: a reader sees all labels of a small set and still scrolls once
 N_ROWS = 5  # real rows that a page may print, when it was requested
@@ -166,11 +166,6 @@ def image_samples(
 
     Small PNG and JPEG files are kept byte for byte; others are encoded again, at most 320 pixels wide
     or high.
-
-    Raises
-    ------
-    MissingExtraError
-        There are images and OpenCV is not installed.
     """
     field = next(iter(synthetic.schema.of_kind("image")), None)
     if field is None or not len(synthetic):
@@ -194,11 +189,6 @@ def numbered_images(
 
     Those whose pixels are those of a real image are excluded, however they were saved; and all are where
     there are more than 20,000 real images to compare with.
-
-    Raises
-    ------
-    MissingExtraError
-        There are images and OpenCV is not installed.
     """
     field = next(iter(synthetic.schema.of_kind("image")), None)
     columns = [d.records.column(field.name) for d in real if field and field.name in d.schema.names]

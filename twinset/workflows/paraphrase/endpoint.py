@@ -44,32 +44,14 @@ class _Completion(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Where to ask, and how patiently.
+    """Where to ask, and how patiently."""
 
-    Parameters
-    ----------
-    base_url : str
-        Address up to ``/chat/completions``, e.g. ``http://127.0.0.1:11434/v1``.
-    key : str
-        Sent as bearer token when not empty. It is in no repr, error or file.
-    timeout : float
-        Seconds for one whole request, above 0.
-    tries : int
-        How often a request is sent at most, 1 or more.
-    longest_wait : float
-        Seconds to wait between two tries at most; a server that asks for more is given up.
-
-    Raises
-    ------
-    ParameterError
-        The address is none of http or https, or carries a name, a password or a query; a number is out
-        of its range.
-    """
-
-    base_url: str
+    base_url: str  # Address up to ``/chat/completions``, e.g. ``http://127.0.0.1:11434/v1``.
+    # Sent as bearer token when not empty. It is in no repr, error or file.
     key: str = field(default="", repr=False)
-    timeout: Annotated[float, Gt(0)] = 60.0
-    tries: Annotated[int, Ge(1)] = 4
+    timeout: Annotated[float, Gt(0)] = 60.0  # Seconds for one whole request, above 0
+    tries: Annotated[int, Ge(1)] = 4  # How often a request is sent at most, 1 or more
+    # Seconds to wait between two tries at most; a server that asks for more is given up
     longest_wait: Annotated[float, Ge(0)] = 60.0
 
     def __post_init__(self) -> None:
@@ -98,15 +80,6 @@ class Endpoint:
 
         `read` raises ValueError for an answer that cannot be used; the request is then sent once more.
         `stop` ends the waiting between tries.
-
-        Raises
-        ------
-        EndpointError
-            The server refuses: wrong key, model, address or request.
-        NoAnswer
-            It is too slow, too busy, out of order, or its answers cannot be used.
-        MissingExtraError
-            httpx is not installed.
         """
         stop = stop or Event()
         body, fault, spoiled, answer = dict(body), "", 0, _Answer()

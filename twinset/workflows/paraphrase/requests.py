@@ -19,8 +19,7 @@ from typing import Any
 from twinset.core.contracts import Progress, silent
 from twinset.core.errors import DataError, ParameterError, UnknownNameError
 from twinset.workflows.paraphrase.endpoint import Endpoint, NoAnswer
-from twinset.workflows.paraphrase.sheet import Item, Sheet, Variant
-from twinset.workflows.paraphrase.wording import Wording, normalize_wording
+from twinset.workflows.paraphrase.sheet import Item, Sheet, Variant, Wording, normalize_wording
 
 SYSTEM = """\
 You write other wordings of one template of a short message.

@@ -1,4 +1,4 @@
-"""Scores and gates as JUnit XML, which build servers read; it holds no clock and no host."""
+"""Reports in other forms: Markdown for pull requests and wikis, JUnit XML for build servers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,85 @@ from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
 from twinset.core.contracts import Score
-from twinset.report.answers.phrases import short
+from twinset.report.answers.phrases import (
+    MARKS,
+    NOTHING,
+    Mark,
+    by_question,
+    count,
+    metric_title,
+    short,
+    signed_interval,
+)
 from twinset.report.answers.sentences import score_sentence
+from twinset.report.answers.verdict import Use, unmeasured
 from twinset.report.gates import Gate
+
+_JOINER = "\u2060"
+LEGEND = "✅ as good as real, ❌ different, ❔ cannot tell, ➖ not measurable."
+
+
+def escape(words: str) -> str:
+    """Return words as they stand: on one line, nothing in them a link, a tag or a cell's end."""
+    escaped = re.sub(r"([\\`*_\[\]<>|~#&])", r"\\\1", " ".join(words.split()))
+    # Addresses and names become links without any mark around them; a joiner of no width breaks them.
+    return re.sub(r"(?i)(?<=[a-z]):(?=//|\S*@)|(?<![a-z])www(?=[.])|@", rf"\g<0>{_JOINER}", escaped)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table."""
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+
+
+def notes(texts: Sequence[str]) -> list[str]:
+    """Return the lines of a section of notes; nothing without any."""
+    return ["", "### Notes", "", *(f"- {escape(note)}" for note in texts)] if texts else []
+
+
+def answer_line(mark: Mark, question: str, text: str) -> str:
+    """Return a question with its answer as an item of a list."""
+    return f"- {mark.emoji} **{escape(question)}** {escape(text)}"
+
+
+def metric_cell(metric: str) -> str:
+    """Return the title of a metric above its name."""
+    return f"{escape(metric_title(metric))}<br>`{metric}`"
+
+
+def use_table(uses: Sequence[Use]) -> list[str]:
+    """Return the lines of a table of uses."""
+    rows = [(escape(u.purpose), f"{u.mark.emoji} {u.answer}", escape(u.reason)) for u in uses]
+    return table(("what to use it for", "answer", "reason"), rows)
+
+
+def gate_table(gates: Sequence[Gate]) -> list[str]:
+    """Return the lines of a table of gates."""
+    rows = []
+    for gate in gates:
+        of = " (difference from real rows)" if gate.of == "difference" else ""
+        value = "not measurable" if gate.value is None else short(gate.value)
+        sign = (Mark.GOOD if gate.passed else Mark.BAD).emoji
+        rows.append((sign, metric_cell(gate.metric), f"{gate.format_bound()}{of}", value))
+    return table(("", "metric", "bound", "measured"), rows)
+
+
+def score_table(scores: Sequence[Score]) -> list[str]:
+    """Return the lines of a table of scores; tests that share a reason stand below it, once."""
+    shared = unmeasured(scores)
+    pooled = {id(score) for _, own in shared for score in own}
+    rows = []
+    for s in (s for _, own in by_question(scores) for s in own if id(s) not in pooled):
+        interval = NOTHING if s.interval is None else signed_interval(s.interval)
+        verdict = f"{MARKS[s.verdict].emoji} {s.verdict}"
+        numbers = (short(s.value), short(s.baseline), interval, short(s.margin))
+        rows.append((metric_cell(s.metric), verdict, *numbers))
+    head = ("metric", "verdict", "value", "real vs real", "difference, 95 % interval", "margin")
+    lines = table(head, rows) if rows else []
+    for reason, own in shared:
+        named = ", ".join(escape(metric_title(score.metric)) for score in own)
+        lines += ["", f"➖ Not measurable, {count(len(own), 'test')}: {escape(reason)} ({named})."]
+    return lines
+
 
 # What XML 1.0 cannot hold, however it is written.
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -21,10 +97,7 @@ def junit_xml(suites: Mapping[str, tuple[Sequence[Score], Sequence[Gate]]]) -> s
     A failed gate is a failure, a metric that could not be measured is skipped (unless a gate demands
     it), and the sentence of the verdict is the text of the case.
 
-    Parameters
-    ----------
-    suites : mapping
-        Name of a suite -> its scores and the gates on them.
+    `suites`: name of a suite -> its scores and the gates on them.
 
     Examples
     --------
