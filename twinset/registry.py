@@ -393,8 +393,6 @@ def default_metrics(kinds: Iterable[str], *, quick: bool = False) -> list[tuple[
 
     A quick look leaves out those that take a while. Those that run on request only are never among them.
 
-    Examples
-    --------
     >>> "gap.marginals" in [name for name, _ in default_metrics({"number"})]
     True
     """
@@ -413,8 +411,6 @@ def default_metrics(kinds: Iterable[str], *, quick: bool = False) -> list[tuple[
 def attack_names() -> Mapping[str, str]:
     """Return attack -> metric, of the attacks that run only where they are requested.
 
-    Examples
-    --------
     >>> dict(attack_names())
     {'shadow': 'privacy.shadow_models'}
     """
@@ -425,8 +421,6 @@ def attack_names() -> Mapping[str, str]:
 def attack_metrics(attacks: Sequence[str]) -> list[tuple[str, Metric]]:
     """Return the metrics of attacks that run on request, with their default settings.
 
-    Examples
-    --------
     >>> attack_metrics(["shadow"])[0][0]
     'privacy.shadow_models'
     """

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 import textwrap
 import time
 import warnings
@@ -15,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from twinset.core.errors import DataError, RecipeError
+from twinset.core.errors import RecipeError
 
 
 def check_place(path: Path) -> None:
@@ -62,14 +61,10 @@ def check_places(outputs: Mapping[str, Path | None], inputs: Iterable[Path | Non
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path`, by way of a hidden file beside it."""
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".twinset-") as folder:
-            staged = Path(folder) / path.name
-            staged.write_bytes(text.encode())
-            staged.replace(path)
-    except OSError as error:
-        raise DataError(f"cannot write '{path}'", got=error.strerror or str(error)) from error
+    """Write `text` to `path`, whole or not at all."""
+    from twinset.io.files import write_text  # late: it loads numpy
+
+    write_text(path, text)
 
 
 _SILENCE = 15.0  # seconds without a line in a log: quick commands write none, long ones show that they live

@@ -191,8 +191,6 @@ def measure_canaries(train: Dataset, refit: Refit, rng: np.random.Generator) -> 
 
     Where a table has no room for any, the result has a `reason`.
 
-    Examples
-    --------
     >>> import pyarrow as pa
     >>> x = np.round(np.random.default_rng(0).normal(size=600), 2)
     >>> real = Dataset.from_arrow(pa.table({"x": x, "y": x, "c": np.where(x > 0, "a", "b")}))

@@ -25,8 +25,6 @@ T = TypeVar("T")
 class ResultCache:
     """Results by key, valid as long as all that they depend on is the same.
 
-    Examples
-    --------
     >>> cache = ResultCache()
     >>> cache.depend_on("digest of the real rows", 7)
     >>> cache.get("sum", lambda: 1 + 1), cache.get("sum", lambda: 1 / 0)
@@ -96,8 +94,6 @@ def split_rows(
 def part_of(dataset: Dataset, rows: Rows) -> Dataset:
     """Return these rows as a set of their own: its schema lists no level that only other rows hold.
 
-    Examples
-    --------
     >>> import pyarrow as pa
     >>> whole = Dataset.from_arrow(pa.table({"city": ["Rome", "Oslo", "Rome"]}))
     >>> part_of(whole, np.array([0, 2])).schema["city"].levels
@@ -268,8 +264,6 @@ def match_sizes(sets: ComparisonSets, seed: int) -> ComparisonSets:
 def shuffle_columns(dataset: Dataset, rng: np.random.Generator) -> Dataset:
     """Return the set with every column shuffled by itself, so that columns are independent.
 
-    Examples
-    --------
     >>> d = Dataset.from_arrow(pa.table({"a": [1.5, 2.5], "b": [0.5, 3.5]}))
     >>> shuffled = shuffle_columns(d, rng_for(1, "floor"))
     >>> sorted(shuffled.values("a").tolist()) == [1.5, 2.5]

@@ -46,8 +46,6 @@ def load_embedders(names: Sequence[str | Embedder]) -> tuple[Embedder, ...]:
     "torchvision:MODEL:FILE", "timm:MODEL:FILE". Of texts "words", "wordllama", "minilm". Embedders
     pass through.
 
-    Examples
-    --------
     >>> [one.name for one in load_embedders(["classical", SmallNet(steps=9)])]
     ['classical', 'net']
     """
@@ -65,8 +63,6 @@ def load_embedders(names: Sequence[str | Embedder]) -> tuple[Embedder, ...]:
 def hash_embedders(names: Sequence[str]) -> list[tuple[str, str]]:
     """Return each name without the folder of its file, and the SHA-256 of that file's bytes or nothing.
 
-    Examples
-    --------
     >>> hash_embedders(["classical"])
     [('classical', '')]
     """
@@ -89,9 +85,7 @@ def _load(name: str) -> Embedder:
     if parts.kind == "net":
         return SmallNet()
     return OutsideNet(
-        family=cast(Family, parts.kind),
-        weights=_weights(parts),
-        architecture=parts.architecture,
+        family=cast(Family, parts.kind), weights=_weights(parts), architecture=parts.architecture
     )
 
 
@@ -130,8 +124,6 @@ def _weights(parts: EmbedderName) -> Weights:
 def find_image_label(real: Dataset) -> str | None:
     """Return the only column of labels of an image set; None for any other set.
 
-    Examples
-    --------
     >>> import pyarrow as pa
     >>> find_image_label(Dataset.from_arrow(pa.table({"sex": ["f", "m"] * 9}))) is None
     True
@@ -234,8 +226,6 @@ def split_embedders(
 ) -> tuple[tuple[TextEmbedding, ...], tuple[Embedder, ...] | None]:
     """Return the embedders of texts, and those of images; None where none of images is named.
 
-    Examples
-    --------
     >>> split_embedders([Classical()])[1] == (Classical(),), split_embedders(None)
     (True, ((), None))
     """

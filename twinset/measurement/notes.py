@@ -24,8 +24,6 @@ def note_kept_values(train: Dataset | None, synthetic: Dataset) -> list[str]:
 
     Column names and counts, never a value.
 
-    Examples
-    --------
     >>> towns = ["Oslo"] * 30 + ["Bergen"] * 2
     >>> real, both = (Dataset.from_arrow(pa.table({"town": t})) for t in (towns, ["Oslo", "Bergen"]))
     >>> note_kept_values(real, both)[0][:80]
@@ -62,8 +60,6 @@ def note_rules(train: Dataset | None, synthetic: Dataset, cards: Sequence[Card])
     `train`: real rows, for rules that depend on the combinations that occur. `cards`: cards of the
     real set and of the steps, with their notes on rules.
 
-    Examples
-    --------
     >>> from dataclasses import replace
     >>> from twinset.core.data.rule import Rule
     >>> d = Dataset.from_arrow(pa.table({"age": [31, -1, 50]}))
@@ -135,8 +131,6 @@ def list_score_embedders(scores: Sequence[Score]) -> dict[str, Any]:
 def note_embedders(found: Mapping[str, Any]) -> list[str]:
     """Return one sentence a column on its embedders, from `list_score_embedders`.
 
-    Examples
-    --------
     >>> note_embedders({"photo": {"classical": {"kind": "classical features", "size": 210}}})[0]
     "The images of 'photo' were compared by: classical (classical features, 210 numbers)."
     """
@@ -152,8 +146,6 @@ def note_embedders(found: Mapping[str, Any]) -> list[str]:
 def note_embedders_on_card(found: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the notes of a card on the embedders that a set was measured by, one a column.
 
-    Examples
-    --------
     >>> note_embedders_on_card({"photo": {"eye": {"weights": "eye.onnx", "weights_sha256": "ab12"}}})
     ("images of 'photo' measured by: eye (weights SHA-256 ab12)",)
     """

@@ -90,8 +90,6 @@ def measure_plan_coverage(
     synthetic rows, and real ones where they have the conditions. `counts_real`: whether the plan
     counted real rows. `step`: the step that planned.
 
-    Examples
-    --------
     >>> import pyarrow as pa
     >>> rows = Dataset.from_arrow(pa.table({"light": ["day", "day", "night"], "fog": ["no", "yes", "no"]}))
     >>> factors = {"light": ["day", "night"], "fog": ["no", "yes"]}

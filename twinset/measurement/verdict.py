@@ -170,8 +170,6 @@ def estimate_required_rows(
     `n_rows`: rows there are. `degradation`: 95 % interval of the degradation. `margin`: largest
     degradation that is equivalent.
 
-    Examples
-    --------
     >>> estimate_required_rows(100, (-0.02, 0.06), 0.04)
     400
     """

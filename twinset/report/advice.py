@@ -244,8 +244,6 @@ def format_label_delay(gap: float, in_days: bool) -> str:
 def format_alerts(count: float) -> str:
     """Return a number of alerts, whole where it is not small.
 
-    Examples
-    --------
     >>> format_alerts(1851.9), format_alerts(0.42)
     ('1,852', '0.420')
     """
@@ -255,8 +253,6 @@ def format_alerts(count: float) -> str:
 def written(value: float, unit: str) -> str:
     """Return a measure's value in its unit.
 
-    Examples
-    --------
     >>> written(0.613, "percent"), written(12.25, "times"), written(0.7, "share")
     ('61.3 %', '12.2 times', '0.700')
     """
@@ -268,8 +264,6 @@ def written(value: float, unit: str) -> str:
 def between(ends: tuple[float, float], unit: str, *, changes: bool = False) -> str:
     """Return an interval of values, or of changes, in the unit of its measure, named once.
 
-    Examples
-    --------
     >>> between((0.25, 0.5), "times"), between((-0.02, 0.1), "percent", changes=True)
     ('0.250 to 0.500 times', '−2.0 to +10.0 points')
     """
@@ -283,8 +277,6 @@ def between(ends: tuple[float, float], unit: str, *, changes: bool = False) -> s
 def change(value: float, unit: str) -> str:
     """Return a difference in the unit of its measure.
 
-    Examples
-    --------
     >>> change(-0.02, "percent"), change(0.1, "share")
     ('−2.0 points', '+0.100')
     """

@@ -136,8 +136,6 @@ def is_ahead(score: Score, other: Score) -> bool:
     Each interval is that of the difference from real rows, so sets of other sizes can be compared.
     Two intervals that do not touch are further apart than a test of their difference would ask for.
 
-    Examples
-    --------
     >>> from twinset.core.contracts import Estimate
     >>> from twinset.core.findings import Verdict
     >>> def scored(low, high):

@@ -99,8 +99,6 @@ def junit_xml(suites: Mapping[str, tuple[Sequence[Score], Sequence[Gate]]]) -> s
 
     `suites`: name of a suite -> its scores and the gates on them.
 
-    Examples
-    --------
     >>> from twinset.core.contracts import Estimate
     >>> from twinset.core.findings import Verdict
     >>> score = Score("gap.a", "gap", 0.2, False, Verdict.EQUIVALENT,
@@ -130,8 +128,6 @@ def junit_xml(suites: Mapping[str, tuple[Sequence[Score], Sequence[Gate]]]) -> s
 def format_gate(gate: Gate) -> str:
     """Return a gate and what was measured, in words.
 
-    Examples
-    --------
     >>> format_gate(Gate("gap.a", "max", 0.1, "value", 0.25, False))
     'at most 0.100 is allowed, measured 0.250'
     """

@@ -20,32 +20,18 @@ _WORDS = re.compile(r"\s*([\w.]+)(?:\s+(value|difference))?\s*(<=|>=)\s*(\S+)\s*
 
 @dataclass(frozen=True)
 class Gate:
-    """One bound on a score, with its outcome.
+    """One bound on a score, with its outcome."""
 
-    Parameters
-    ----------
-    metric : str
-        Name of the metric.
-    bound : {"max", "min"}
-        Side of the bound; the limit itself still passes.
-    limit : float
-        The bound.
-    of : {"value", "difference"}
-        What is compared with it: the metric's value, or its difference from the baseline of real rows.
-        Of a difference the far end of its 95 % interval counts, so that a small sample cannot pass by
-        being small.
-    value : float or None
-        The number that was compared with the limit; None when it could not be measured.
-    passed : bool
-        Whether the bound is satisfied; what could not be measured fails.
-    """
-
-    metric: str
-    bound: Bound
-    limit: float
+    metric: str  # Name of the metric
+    bound: Bound  # Side of the bound; the limit itself still passes
+    limit: float  # The bound
+    # What is compared with it: the metric's value, or its difference from the baseline of real
+    # rows. Of a difference the far end of its 95 % interval counts, so that a small sample cannot
+    # pass by being small.
     of: Of
+    # The number that was compared with the limit; None when it could not be measured
     value: float | None
-    passed: bool
+    passed: bool  # Whether the bound is satisfied; what could not be measured fails
 
     def format_bound(self) -> str:
         """Return the bound in words, e.g. "at most 0.100"."""
@@ -57,19 +43,8 @@ def apply_gates(
 ) -> tuple[Gate, ...]:
     """Return every gate with its outcome, in the order of `gates`.
 
-    Parameters
-    ----------
-    scores : sequence of Score
-        What was measured.
-    gates : mapping
-        Metric -> ``{max: number, min: number, of: "value" | "difference"}``, at least one bound.
-
-    Raises
-    ------
-    UnknownNameError
-        A gate names a metric that was not measured.
-    RecipeError
-        A gate has no bound, an unknown key or a limit that is no number.
+    `gates`: metric -> ``{max: number, min: number, of: "value" | "difference"}``, at least one
+    bound.
 
     Examples
     --------
@@ -111,8 +86,6 @@ def read_gates(words: Iterable[str]) -> dict[str, dict[str, Any]]:
 
     ``difference`` after the name compares the bound with the difference from real rows.
 
-    Examples
-    --------
     >>> read_gates(["privacy.exact_copies <= 0", "gap.marginals difference <= 0.05"])
     {'privacy.exact_copies': {'max': 0.0}, 'gap.marginals': {'of': 'difference', 'max': 0.05}}
     """

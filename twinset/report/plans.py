@@ -80,8 +80,6 @@ def plan_groups(plan: PlanCoverage) -> list[PlanGroup]:
 def format_levels(levels: Mapping[str, str]) -> str:
     """Return a combination in words.
 
-    Examples
-    --------
     >>> format_levels({"light": "night", "weather": "fog"})
     'light = night and weather = fog'
     """

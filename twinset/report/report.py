@@ -442,28 +442,12 @@ def build_report(
     images and texts exclude whatever stands in a real set, and are withheld altogether when a card
     says that the rows were made from real ones.
 
-    Parameters
-    ----------
-    title : str
-        Heading of the page.
-    train, synthetic, holdout : Dataset
-        The sets that were compared; `where` filters all three for the figures.
-    scores, gates : sequence
-        What was measured and what was demanded.
-    cards : sequence of Card
-        Cards to print at the end; synthetic ones name the embedders that measured the set.
-    lineage : mapping, optional
-        Nested tree of the sets.
-    target : str, optional
-        The column to predict.
-    where : Where, optional
-        Rows that the comparison is about.
-    show_real_rows : bool
-        Whether five real rows may be printed beside five synthetic ones.
-    notes : sequence of str
-        Warnings for the reader; a `Note` among them has a kind.
-    plans : sequence of PlanCoverage
-        What became of the plans that the rows were made by.
+    `title`: heading of the page. `train`, `synthetic`, `holdout`: the sets that were compared;
+    `where` filters all three for the figures. `scores`, `gates`: what was measured and what was
+    demanded. `cards`: cards to print at the end; synthetic ones name the embedders that measured
+    the set. `lineage`: nested tree of the sets. `target`: the column to predict. `where`: rows that
+    the comparison is about. `show_real_rows`: whether five real rows may be printed beside five
+    synthetic ones. `plans`: what became of the plans that the rows were made by.
 
     Examples
     --------

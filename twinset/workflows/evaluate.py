@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from twinset.core.contracts import Metric, Progress, Refit, Score, silent
+from twinset.core.contracts import Metric, Progress, Score, silent
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.errors import DataError
-from twinset.core.features.embedders import Embedder
 from twinset.core.rules.violations import broken_by_real_rows
 from twinset.generation.provenance import Seal, TwinNote, note_path
 from twinset.generation.refit import refit_from_note
@@ -28,9 +27,8 @@ from twinset.ingest.input_table import (
     with_role,
 )
 from twinset.ingest.text_columns import reduce_to_texts
-from twinset.measurement.comparison import ResultCache
 from twinset.measurement.embedders import find_image_label, load_embedders
-from twinset.measurement.harness import measure
+from twinset.measurement.harness import MeasureRequest, measure
 from twinset.measurement.leakage import check_allowed, require_clean_sets
 from twinset.measurement.leakage.duplicates import (
     count_copied_rows,
@@ -38,58 +36,50 @@ from twinset.measurement.leakage.duplicates import (
     note_copied_rows,
     note_shared_holdout,
 )
-from twinset.measurement.notes import (
-    note_images,
-    note_kept_values,
-    note_rules,
-    note_single_label,
-)
+from twinset.measurement.notes import note_images, note_kept_values, note_rules, note_single_label
 from twinset.measurement.verdict import not_measurable
 from twinset.registry import attack_metrics, default_metrics
 from twinset.report import Report, apply_gates, build_report, check_gates
 from twinset.workflows.options import EvaluateOptions
 
 Metrics = Sequence[tuple[str, Metric]]
+T = TypeVar("T", bound=Hashable)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationTask:
     """What one evaluation needs besides the sets."""
 
-    options: EvaluateOptions  # Options as given, with target and seed filled in
+    options: EvaluateOptions  # Options as given, with the target filled in
+    request: MeasureRequest  # What all metrics are asked
     # Metrics with their settings; None takes the default ones of the options
     metrics: Metrics | None = None
-    # Declared shares, column -> {level: share}
-    population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    # Embedders of images and texts; None takes the default ones
-    embedders: Sequence[Embedder] | None = None
     guessed_target: str | None = None  # The target, where nobody named it
-    # Fits the generator of the synthetic set again, for attacks that need it
-    refit: Refit | None = None
-    cache: ResultCache | None = None  # Results on the real rows, shared by several candidates
-    progress: Progress = silent  # Called with (step, done, total) for every metric
 
     @classmethod
-    def from_options(cls, options: EvaluateOptions, real: Dataset, **others: Any) -> Self:
-        """Return the task; the only label of an image set becomes the target where none is named."""
-        guessed = find_image_label(real) if options.target is None else None
-        named = options.embedders
-        return cls(
-            options=replace(options, target=options.target or guessed),
-            embedders=None if named is None else load_embedders(named),
-            guessed_target=guessed,
+    def from_options(
+        cls,
+        options: EvaluateOptions,
+        real: Dataset | None = None,
+        metrics: Metrics | None = None,
+        **others: Any,
+    ) -> Self:
+        """Return the task; the only label of an image set becomes the target where none is named.
+
+        `others` are further fields of the request.
+        """
+        guessed = find_image_label(real) if real is not None and options.target is None else None
+        options = replace(options, target=options.target or guessed)
+        request = MeasureRequest(
+            where=Where.from_value(options.where),
+            target=options.target,
+            positive=options.positive,
+            seed=options.seed or 0,
+            workers=options.workers,
+            embedders=None if options.embedders is None else load_embedders(options.embedders),
             **others,
         )
-
-    @property
-    def where(self) -> Where | None:
-        """Condition on the rows that are compared."""
-        return Where.from_value(self.options.where)
-
-    @property
-    def seed(self) -> int:
-        """Seed of the measurement."""
-        return self.options.seed or 0
+        return cls(options=options, request=request, metrics=metrics, guessed_target=guessed)
 
     @property
     def leakage_settings(self) -> dict[str, Any]:
@@ -97,7 +87,7 @@ class EvaluationTask:
         options = self.options
         by = None if options.time is None else "time"
         split = {"split_by": by, "split_on": options.time, "target": options.target}
-        return {**split, "allow": tuple(options.allow_leaks), "seed": self.seed}
+        return {**split, "allow": tuple(options.allow_leaks), "seed": self.request.seed}
 
 
 @dataclass(frozen=True)
@@ -175,7 +165,7 @@ def measure_set(
     `blind` is why what rests on unseen rows is not measurable; empty where it is.
     """
     if task.metrics is None:
-        _require_rows(train, synthetic, task.where)
+        _require_rows(train, synthetic, task.request.where)
     kinds = (synthetic if train is None else train).schema.kinds
     metrics = _default_metrics(task.options, kinds) if task.metrics is None else task.metrics
     hidden = [
@@ -186,16 +176,7 @@ def measure_set(
         synthetic=synthetic,
         holdout=holdout,
         metrics=[pair for pair in metrics if pair not in hidden],
-        where=task.where,
-        target=task.options.target,
-        positive=task.options.positive,
-        population=task.population,
-        embedders=task.embedders,
-        seed=task.seed,
-        workers=task.options.workers,
-        progress=task.progress,
-        refit=task.refit,
-        cache=task.cache,
+        request=task.request,
     )
     scores += [not_measurable(name, metric, blind) for name, metric in hidden]
     order = ("gap", "coverage", "utility", "privacy")
@@ -275,7 +256,7 @@ def evaluate(
     )
     notes = [*remarks, *lost]
     if note is not None:
-        options = _complete(options, note)
+        options = options_from_notes({"": note}, options)
     if options.target is None and (label := label_beside_texts(plain.schema)) is not None:
         options = replace(options, target=label)
         notes += [f"Taken as the target: '{label}', the only label beside the texts."]
@@ -311,10 +292,10 @@ def measure_and_report(
         gates=apply_gates(scores, task.options.gates),
         cards=(train.card, synthetic.card),
         target=task.options.target,
-        where=task.where,
+        where=task.request.where,
         notes=[
             *note_images(scores, task.guessed_target),
-            *note_single_label(train, synthetic, task.options.target, task.where),
+            *note_single_label(train, synthetic, task.options.target, task.request.where),
             *notes,
             *note_excluded_metrics(train, task.options),
             *broken_by_real_rows(train),
@@ -324,13 +305,29 @@ def measure_and_report(
     )
 
 
-def _complete(options: EvaluateOptions, note: TwinNote) -> EvaluateOptions:
-    """Return the options; what was not given comes from the provenance of the synthetic file."""
-    target = options.target or note.target
-    return replace(
-        options,
-        target=target,
-        seed=note.seed if options.seed is None else options.seed,
-        positive=options.positive or (note.positive if target == note.target else None),
-        where=options.where or note.where,
-    )
+def options_from_notes(notes: Mapping[str, TwinNote], options: EvaluateOptions) -> EvaluateOptions:
+    """Return the options; what is not given comes from the notes, which must agree on it."""
+    target, positive, where, seed = options.target, options.positive, options.where, options.seed
+    if target is None:
+        target = _agreed("target", {name: note.target for name, note in notes.items()})
+    if positive is None:
+        labels = {n: note.positive for n, note in notes.items() if note.target == target}
+        positive = _agreed("positive", labels)
+    if where is None:
+        wheres = {name: Where.from_value(note.where) for name, note in notes.items()}
+        _agreed("where", {name: str(found) if found else None for name, found in wheres.items()})
+        where = next(iter(wheres.values()), None)
+    if seed is None:
+        seed = next((note.seed for note in notes.values()), 0)
+    return replace(options, target=target, positive=positive, where=where, seed=seed)
+
+
+def _agreed(option: str, values: Mapping[str, T | None]) -> T | None:
+    """Return the one value of all notes."""
+    if len(set(values.values())) > 1:
+        raise DataError(
+            f"the notes beside the candidates name different things as {option}",
+            got=", ".join(f"{name}: {value or 'none'}" for name, value in values.items()),
+            todo=f"say which by --{option}",
+        )
+    return next(iter(values.values()), None)

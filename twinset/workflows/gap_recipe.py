@@ -46,8 +46,6 @@ class Filler:
         `use`: name of the generator. `cards`: what is known of how the sets were made; settings of
         the same generator are taken over.
 
-        Examples
-        --------
         >>> import pyarrow as pa
         >>> Filler.from_sets(None, Dataset.from_arrow(pa.table({"sky": ["day", "night"]}))).name
         'tabular.trees'
@@ -243,8 +241,6 @@ def _image_size(name: str, real: Dataset) -> dict[str, int]:
 def with_object_counts(dataset: Dataset, labels: Sequence[str]) -> Dataset:
     """Return the set with the counts as columns; one of such a name that it has already stays as it is.
 
-    Examples
-    --------
     >>> from twinset.core.data.schema import OBJECT, Field, Schema
     >>> boxes = pa.table({"objects": pa.array([[{"category": "cat"}], None], pa.list_(OBJECT))})
     >>> pets = Dataset.from_arrow(boxes, Schema((Field(name="objects", kind="boxes"),)))

@@ -148,8 +148,6 @@ def rows_to_add(counts: Floats, shares: Floats, within: Floats, n: int) -> npt.N
     (column) that lie in slice i (line) too; 1 on the diagonal. `n`: rows that there are in all. It
     is the least-squares solution without negative numbers; at most 20 `n` rows a slice.
 
-    Examples
-    --------
     >>> rows_to_add(np.array([0.0]), np.array([0.2]), np.eye(1), 80).tolist()
     [20]
     >>> rows_to_add(np.zeros(2), np.array([0.25, 0.25]), np.ones((2, 2)), 60).tolist()

@@ -29,7 +29,7 @@ from twinset.generation.step import GenerationStep, find_base
 from twinset.ingest.real_data import Real, find_source, register_real, register_split
 from twinset.io.delivery import check_place, deliver, is_delivered
 from twinset.io.files import file_digest
-from twinset.measurement.embedders import hash_embedders, load_embedders
+from twinset.measurement.embedders import hash_embedders
 from twinset.measurement.notes import (
     note_embedders_on_card,
     note_images,
@@ -58,8 +58,6 @@ def address(*parts: object) -> str:
 
     The version of twinset is part of it: another version may give other bytes.
 
-    Examples
-    --------
     >>> address("split", 7) == address("split", 7), address("split", 7) == address("split", 8)
     (True, False)
     """
@@ -125,19 +123,17 @@ def recipe_task(
 ) -> EvaluationTask:
     """Return the evaluation task that a recipe declares."""
     brief = recipe.brief
-    return EvaluationTask(
-        options=EvaluateOptions(
-            target=brief.target,
-            positive=brief.positive,
-            where=where,
-            seed=recipe.seed,
-            workers=workers,
-            gates=recipe.evaluate.gates_json(),
-        ),
-        metrics=recipe.evaluate.built_metrics(synthetic.schema.kinds),
-        population=brief.population,
-        embedders=load_embedders(recipe.embedders()) if recipe.embedders() else None,
+    options = EvaluateOptions(
+        target=brief.target,
+        positive=brief.positive,
+        where=where,
+        seed=recipe.seed,
+        workers=workers,
+        gates=recipe.evaluate.gates_json(),
+        embedders=recipe.embedders() or None,
     )
+    metrics = recipe.evaluate.built_metrics(synthetic.schema.kinds)
+    return EvaluationTask.from_options(options, metrics=metrics, population=brief.population)
 
 
 def recipe_notes(
@@ -193,23 +189,10 @@ def plans(
 ) -> dict[str, CoveragePlan]:
     """Return the name of each step that covers conditions -> its plan; no scene is made.
 
-    Parameters
-    ----------
-    recipe : Recipe or path
-        The recipe, some step of which has `cover`.
-    root : path
-        Folder of the catalogue; the real set is registered there where a plan goes beyond it.
-    overrides : sequence of str
-        Changes to the recipe, each ``"a.b=value"``; only with a path.
-    predictions : Path, optional
-        A model's predictions, in place of those that the recipe names.
-
-    Raises
-    ------
-    RecipeError
-        No step of the recipe covers conditions, or the recipe cannot be used.
-    DataError
-        The real set, or the predictions, cannot be read.
+    `recipe`: the recipe, some step of which has `cover`. `root`: folder of the catalogue; the real
+    set is registered there where a plan goes beyond it. `overrides`: changes to the recipe, each
+    ``"a.b=value"``; only with a path. `predictions`: a model's predictions, in place of those that
+    the recipe names.
     """
     recipe = read_recipe(recipe, overrides)
     steps = {
@@ -343,10 +326,7 @@ def run(
 
 
 def plan(
-    recipe: Recipe | Path | str,
-    *,
-    root: Path | str = DEFAULT_ROOT,
-    overrides: Sequence[str] = (),
+    recipe: Recipe | Path | str, *, root: Path | str = DEFAULT_ROOT, overrides: Sequence[str] = ()
 ) -> tuple[Step, ...]:
     """Return the steps that a run would take, and which are there already; nothing is written."""
     recipe = read_recipe(recipe, overrides)
@@ -472,8 +452,8 @@ class _Run:
         self._done("measure", kept=saved is not None)
         if saved is None:
             refit = refit_from_recipe(recipe)
-            measuring = replace(task, refit=refit, progress=self.progress)
-            found = measure_set(train, holdout, synthetic, measuring)
+            asked = replace(task.request, refit=refit, progress=self.progress)
+            found = measure_set(train, holdout, synthetic, replace(task, request=asked))
             saved = json.dumps([score.to_json() for score in found]).encode()
             catalog.note(self.addresses["measure"], "scores", saved)
         # What a later run will read is what this run goes on with.
@@ -489,7 +469,7 @@ class _Run:
             cards=cards,
             lineage=catalog.lineage(candidate).to_json(numbered=False),
             target=task.options.target,
-            where=task.where,
+            where=task.request.where,
             show_real_rows=recipe.report.show_real_rows,
             notes=[*leaks, *recipe_notes(recipe, train, synthetic, scores, cards)],
             plans=plans_of(recipe, train, synthetic),

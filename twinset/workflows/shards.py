@@ -38,22 +38,13 @@ _POLL = 0.5  # seconds between looks at what the other processes have finished
 
 @dataclass(frozen=True)
 class ShardSummary:
-    """What `make_shards` ended with.
+    """What `make_shards` ended with."""
 
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Where the shards are.
-    n_rows, n_shards : int
-        How many samples and shards they are.
-    n_kept : int
-        Shards that an earlier run had finished.
-    """
-
-    folder: Path
+    folder: Path  # Where the shards are
+    # n_rows, n_shards: how many samples and shards they are
     n_rows: int
     n_shards: int
-    n_kept: int
+    n_kept: int  # Shards that an earlier run had finished
 
 
 def make_shards(
@@ -72,34 +63,12 @@ def make_shards(
     shard the files are the same. A run that was interrupted, or killed, goes on with the shards that
     are missing, and ends with the same bytes.
 
-    Parameters
-    ----------
-    recipe : Recipe or path
-        What to make: its generate and augment steps; evaluate, report and deliver are not looked at.
-    to : path
-        Folder of the shards: new, empty, or begun by an earlier run.
-    root : path
-        Folder of the catalogue; used where the recipe has a source.
-    overrides : sequence of str
-        Changes to the recipe, each ``"a.b=value"``; only with a path.
-    rows_a_shard : int
-        Samples in a shard.
-    workers : int
-        Processes, each making whole shards; a script that asks for more than one needs the usual
-        ``if __name__ == "__main__":``.
-    progress : Progress
-        Called with ("shards", rows done, rows in all).
-
-    Raises
-    ------
-    ParameterError
-        A number is out of its range.
-    RecipeError
-        The recipe makes nothing, or rows that depend on each other.
-    SchemaError
-        It makes something else than images.
-    DataError
-        The folder holds something else, or cannot be written to.
+    `recipe`: what to make: its generate and augment steps; evaluate, report and deliver are not
+    looked at. `to`: folder of the shards: new, empty, or begun by an earlier run. `root`: folder of
+    the catalogue; used where the recipe has a source. `overrides`: changes to the recipe, each
+    ``"a.b=value"``; only with a path. `rows_a_shard`: samples in a shard. `workers`: processes,
+    each making whole shards; a script that asks for more than one needs the usual ``if __name__ ==
+    "__main__":``.
     """
     if workers < 1:
         raise ParameterError(

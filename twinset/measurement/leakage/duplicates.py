@@ -231,8 +231,6 @@ def simulate_copy_share(
     rows among them, at least one. `elsewhere`: keys of the train rows of other classes. The result is
     the larger share of: all columns shuffled, one informative column shuffled.
 
-    Examples
-    --------
     >>> cells = {"x": np.arange(100, dtype=np.uint64) % np.uint64(50) * np.uint64(1000)}
     >>> cells["y"] = cells["x"] * np.uint64(7)
     >>> in_holdout = np.arange(100) < 50
@@ -261,8 +259,6 @@ def has_few_rows(cells: Mapping[str, Keys]) -> bool:
 
     `cells`: column -> hash of each row of the class, shape (n,).
 
-    Examples
-    --------
     >>> kinds = np.arange(60, dtype=np.uint64) % np.uint64(20)
     >>> has_few_rows({"kind": kinds, "half": kinds // np.uint64(2)})
     True
@@ -381,8 +377,6 @@ def count_row_overlap(
     `known`, `others`: two sets with the same columns. `names`: columns to compare; by default all
     but masks, boxes and spans. Images are equal where their pixels are.
 
-    Examples
-    --------
     >>> real = Dataset.from_arrow(pa.table({"age": [31, 47, 47], "sex": ["f", "m", "m"]}))
     >>> found = count_row_overlap(real, real.slice(0, 1))
     >>> found.shared, found.rows, round(found.repeated, 2)

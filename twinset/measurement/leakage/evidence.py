@@ -43,12 +43,7 @@ class Leak:
     def to_json(self) -> dict[str, Any]:
         """Return the leak as plain JSON values; the chance as a power of ten."""
         tens = None if self.log_chance == -float("inf") else round(self.log_chance / np.log(10), 1)
-        return {
-            "kind": self.kind,
-            "message": self.message,
-            "rows": self.rows,
-            "log10_chance": tens,
-        }
+        return {"kind": self.kind, "message": self.message, "rows": self.rows, "log10_chance": tens}
 
 
 @dataclass(frozen=True)
@@ -124,8 +119,6 @@ def check_allowed(allow: Sequence[str]) -> None:
 def first_rows(touched: npt.NDArray[np.bool_]) -> tuple[int, ...]:
     """Return the positions of the first five rows that are touched.
 
-    Examples
-    --------
     >>> first_rows(np.array([False, True, True, False]))
     (1, 2)
     """
@@ -135,8 +128,6 @@ def first_rows(touched: npt.NDArray[np.bool_]) -> tuple[int, ...]:
 def format_count(n: int, noun: str = "holdout row") -> str:
     """Return the number with its noun; small counts, 1 to 10, are not disclosed.
 
-    Examples
-    --------
     >>> format_count(1_200), format_count(3)
     ('1,200 holdout rows', 'fewer than 11 holdout rows')
     """
@@ -176,8 +167,6 @@ def log_tail(successes: int, probabilities: npt.ArrayLike, counts: npt.ArrayLike
     `successes`: observed number k. `probabilities`, shape (g,): success probability of each group
     of trials, in [0, 1]. `counts`, shape (g,): trials of each group.
 
-    Examples
-    --------
     >>> round(float(np.exp(log_tail(3, 0.5, 3))), 3)
     0.125
     """
@@ -201,8 +190,6 @@ def split_probabilities(
 
     Every row falls into the holdout with probability `fraction`.
 
-    Examples
-    --------
     >>> split_probabilities(np.array([2, 2, 3]), 0.5)
     (array([0.5 , 0.75]), array([2, 1]))
     """

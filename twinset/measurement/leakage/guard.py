@@ -220,14 +220,8 @@ def find_leakage(
     >>> find_leakage(real, real.slice(300, 100)).leaks[0].kind
     'copies'
     """
-    leaks = [
-        *find_synthetic_rows(holdout),
-        *find_parents(holdout, train, []),
-    ]
-    remarks = [
-        *note_shared_ids(holdout, train),
-        *note_single_groups(holdout, train),
-    ]
+    leaks = [*find_synthetic_rows(holdout), *find_parents(holdout, train, [])]
+    remarks = [*note_shared_ids(holdout, train), *note_single_groups(holdout, train)]
     groups = find_shared_groups(holdout, train)
     if split_by == "time":
         leaks += find_future_rows(holdout, train, split_on)
@@ -258,8 +252,6 @@ def find_synthetic_leakage(
     `train`, `holdout`, `synthetic`: the three sets, with columns of the same names. `target`,
     `allow`, `seed`: as for `find_leakage`.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> import pyarrow as pa
     >>> rng = np.random.default_rng(0)
@@ -298,13 +290,7 @@ def require_clean_sets(
     if holdout is None:
         return []
     found = find_leakage(
-        train,
-        holdout,
-        target=target,
-        split_by=split_by,
-        split_on=split_on,
-        allow=allow,
-        seed=seed,
+        train, holdout, target=target, split_by=split_by, split_on=split_on, allow=allow, seed=seed
     )
     notes = list(found.require_clean().notes)
     for name, synthetic in candidates.items():

@@ -92,8 +92,6 @@ def find_finer_numbers(split: SplitRows) -> list[Leak]:
 def count_decimals(values: Floats) -> npt.NDArray[np.int64]:
     """Return the decimals that each number needs, 7 for more than 6; missing ones need none.
 
-    Examples
-    --------
     >>> count_decimals(np.array([3.0, 2.25, np.nan, 1 / 3])).tolist()
     [0, 2, 0, 7]
     """
@@ -373,8 +371,6 @@ def log_between(rows: Floats, near: Floats) -> Floats:
     `rows`, shape (n, d): whole numbers. `near`, shape (n, k, d): neighbours of each row. It
     is 0 for a row that lies between no two of them.
 
-    Examples
-    --------
     >>> near = np.array([[[0.0, 0.0, 0.0], [100.0, 50.0, 200.0], [9.0, 77.0, 30.0]]])
     >>> row, other = np.array([[30.0, 15.0, 60.0]]), np.array([[30.0, 40.0, 60.0]])
     >>> bool(log_between(row, near)[0] < -6), float(log_between(other, near)[0])

@@ -113,8 +113,6 @@ QUESTIONS: Mapping[str, FamilyQuestion] = {
 def short(value: object) -> str:
     """Return a number for a table cell, or a dash when there is none.
 
-    Examples
-    --------
     >>> short(0.03125), short(1234567), short(None), short(0.00002), short(0)
     ('0.031', '1,234,567', '–', '2e-05', '0')
     """
@@ -131,8 +129,6 @@ def short(value: object) -> str:
 def signed(value: object) -> str:
     """Return a difference with its sign.
 
-    Examples
-    --------
     >>> signed(0.02), signed(-0.02)
     ('+0.020', '−0.020')
     """
@@ -146,8 +142,6 @@ def signed(value: object) -> str:
 def signed_interval(ends: Sequence[float]) -> str:
     """Return an interval of differences.
 
-    Examples
-    --------
     >>> signed_interval((-0.02, 0.1))
     '−0.020 to +0.100'
     """
@@ -157,8 +151,6 @@ def signed_interval(ends: Sequence[float]) -> str:
 def percent(share: float) -> str:
     """Return a share in percent.
 
-    Examples
-    --------
     >>> percent(0.031), percent(0.0002), percent(1.0)
     ('3.1 %', '<0.1 %', '100 %')
     """
@@ -170,8 +162,6 @@ def percent(share: float) -> str:
 def axis_label(value: float, span: float) -> str:
     """Return `value` with as many digits as an axis of length `span` needs.
 
-    Examples
-    --------
     >>> axis_label(12.345, 100), axis_label(0.5, 1), axis_label(2500000, 5e6)
     ('12', '0.50', '2.5M')
     """
@@ -188,8 +178,6 @@ def axis_label(value: float, span: float) -> str:
 def date_label(microseconds: float, span: float) -> str:
     """Return an instant as a date, with the time of day where the axis is short.
 
-    Examples
-    --------
     >>> date_label(0.0, 1e13), date_label(3.6e9, 3.6e9)
     ('1970-01-01', '1970-01-01 01:00')
     """
@@ -203,8 +191,6 @@ def date_label(microseconds: float, span: float) -> str:
 def joined(parts: Sequence[str], limit: int | None = None, noun: str = "") -> str:
     """Return the parts as one enumeration: at most `limit` of them, and how many more there are.
 
-    Examples
-    --------
     >>> joined(["a", "b", "c"]), joined(["a", "b", "c"], 2), joined(["a", "b", "c"], 1, "column")
     ('a, b and c', 'a, b and 1 more', 'a and 2 more columns')
     """
@@ -220,8 +206,6 @@ def joined(parts: Sequence[str], limit: int | None = None, noun: str = "") -> st
 def plural(noun: str, n: int) -> str:
     """Return a noun in the number that `n` asks for.
 
-    Examples
-    --------
     >>> plural("column", 1), plural("property", 2)
     ('column', 'properties')
     """
@@ -233,8 +217,6 @@ def plural(noun: str, n: int) -> str:
 def count(n: int, noun: str) -> str:
     """Return a number with its noun.
 
-    Examples
-    --------
     >>> count(1, "test"), count(1200, "row")
     ('1 test', '1,200 rows')
     """
@@ -249,8 +231,6 @@ def capitalize(text: str) -> str:
 def plain(value: Any) -> Any:
     """Return `value` as plain JSON values: tuples as lists, NaN and infinity as null, the rest as text.
 
-    Examples
-    --------
     >>> plain({"a": (1, float("nan"))})
     {'a': [1, None]}
     """
@@ -282,8 +262,6 @@ def _metric_class(metric: str) -> type[Metric] | None:
 def metric_title(metric: str) -> str:
     """Return the title of a metric; one without a title is read from its path.
 
-    Examples
-    --------
     >>> metric_title("gap.marginals"), metric_title("gap.tail_weight")
     ('single columns', 'tail weight')
     """
@@ -294,8 +272,6 @@ def metric_title(metric: str) -> str:
 def interpret_metric(metric: str) -> str:
     """Return how to read the value of a metric; empty where it is not installed.
 
-    Examples
-    --------
     >>> interpret_metric("gap.classifier").partition(":")[0]
     'A model tries to separate synthetic rows from real ones'
     >>> interpret_metric("gap.no_such_metric")
@@ -346,8 +322,6 @@ def compute_certain_degradation(score: Score) -> float:
     Certain is the near end of the 95 % interval, so that a component with a wide interval does not
     lead. A mean over many columns says little of one that is off: its own number counts.
 
-    Examples
-    --------
     >>> from twinset.core.contracts import Estimate
     >>> components = DifferentComponents("column", ("age",), 0.1, certain_degradation=4.5)
     >>> score = Score("gap.a", "gap", 0.1, False, Verdict.DIFFERENT,
@@ -371,8 +345,6 @@ def worst_first(scores: Iterable[Score]) -> list[Score]:
     come before metrics of everything at once. Inconclusive and equivalent scores follow by their
     degradation; scores that were not measured come last. The metric's name decides ties.
 
-    Examples
-    --------
     >>> from twinset.core.contracts import Estimate
     >>> def scored(name, low, verdict):
     ...     numbers = Estimate(0.3, 0.0, None, (low, 0.5))

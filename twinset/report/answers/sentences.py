@@ -197,8 +197,6 @@ def region_sentence(region: f.RegionShare) -> str:
 def gap_sentence(condition: str, synthetic: float | None, target: float, declared: bool) -> str:
     """Return an under-represented slice with its share and the share that it should have.
 
-    Examples
-    --------
     >>> gap_sentence("sky = night", 0.25, 0.5, declared=False)
     'sky = night: 25.0 % of the synthetic rows, 50.0 % of the real ones'
     >>> gap_sentence("sky = night", None, 0.4, declared=True)

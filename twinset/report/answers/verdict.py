@@ -117,8 +117,6 @@ class TrainingEvidence:
 def summarize_families(scores: Sequence[Score]) -> tuple[VerdictLine, ...]:
     """Return one sentence for each of the four families, in the order of `QUESTIONS`.
 
-    Examples
-    --------
     >>> [str(sentence.mark) for sentence in summarize_families([])]
     ['unmeasured', 'unmeasured', 'unmeasured', 'unmeasured']
     """
@@ -133,8 +131,6 @@ def summarize_families(scores: Sequence[Score]) -> tuple[VerdictLine, ...]:
 def merged(verdict: Sequence[VerdictLine]) -> tuple[VerdictLine, ...]:
     """Return the sentences; one where none could be answered, and all for the same reason.
 
-    Examples
-    --------
     >>> lines = [VerdictLine(f, f"{f}?", "No real set.", Mark.UNMEASURED) for f in ("gap", "utility")]
     >>> [sentence.question for sentence in merged(lines)]
     ['gap? utility?']
@@ -152,8 +148,6 @@ def unmeasured(scores: Sequence[Score]) -> list[tuple[str, list[Score]]]:
 
     Reasons of most tests come first. Where nothing was measured at all, every reason is among them.
 
-    Examples
-    --------
     >>> from twinset.core.findings import NotMeasured
     >>> score = Score("gap.a", "gap", 0.1, False, Verdict.NOT_MEASURABLE,
     ...               findings=(NotMeasured("there is no real set"),))
@@ -409,8 +403,6 @@ def uses(
     `from_real`: whether its rows are made of single real ones, as interpolating generators do.
     `leak_allowed`: whether train set and holdout share information, and the user allowed it.
 
-    Examples
-    --------
     >>> [use.answer for use in uses([])]
     ['not measured', 'not measured', 'not measured', 'not measured']
     """
@@ -449,8 +441,6 @@ def caution(scores: Sequence[Score]) -> str:
 def in_short(found: Sequence[Use], careful: str = "") -> str:
     """Return all uses in one line, or nothing where none was measured; first what asks for care.
 
-    Examples
-    --------
     >>> in_short([Use("a", "yes", "", Mark.GOOD), Use("b", "no", "", Mark.BAD)])
     'a: yes; b: no'
     """

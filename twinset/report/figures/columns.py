@@ -248,8 +248,6 @@ def shared_bins(
     numbers, so that an end is nobody's value. With `may_compress` they grow away from zero when
     nearly all values would share one bin otherwise.
 
-    Examples
-    --------
     >>> shared_bins([np.array([1.0, 2.0, 3.0])], whole=True).edges.tolist()
     [0.5, 1.5, 2.5, 3.5]
     """
@@ -320,8 +318,6 @@ _HOLE, _MIN_REAL = 0.3, 0.01
 def element(tag: str, *content: str | Markup, **attributes: str | float) -> Markup:
     """Return an SVG element: numbers are rounded to a tenth, texts are escaped.
 
-    Examples
-    --------
     >>> element("text", "a < b", x=1.25, class_="tick", text_anchor="end")
     Markup('<text x="1.2" class="tick" text-anchor="end">a &lt; b</text>')
     """
@@ -533,8 +529,6 @@ def _square(
 def is_hole(cluster: ClusterShare) -> bool:
     """Return whether a cluster of real rows has hardly any synthetic ones.
 
-    Examples
-    --------
     >>> is_hole(ClusterShare("a", 0.0, 0.0, 0.2, 0.01)), is_hole(ClusterShare("a", 0.0, 0.0, 0.2, 0.19))
     (True, False)
     """

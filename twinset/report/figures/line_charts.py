@@ -63,8 +63,6 @@ def chart(
     words, for readers who do not see it. `marks`: places on the x axis that get an upright line,
     with its CSS class. `diagonal`: whether a line from corner to corner is drawn.
 
-    Examples
-    --------
     >>> axis = Axis("share", ((0.0, "0"), (1.0, "1")))
     >>> figure = chart([Line("none", (0.0, 1.0), (1.0, 0.0))], axis, axis, label="falling")
     >>> 'd="M66 10L410 226"' in figure
@@ -99,8 +97,6 @@ def chart(
 def even_ticks(top: float, digits: int = 0, steps: int = 4) -> Ticks:
     """Return ticks from 0 to a round number at or above `top`.
 
-    Examples
-    --------
     >>> even_ticks(0.83, digits=1, steps=5)
     ((0.0, '0'), (0.2, '0.2'), (0.4, '0.4'), (0.6, '0.6'), (0.8, '0.8'), (1.0, '1.0'))
     """

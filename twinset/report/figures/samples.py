@@ -85,8 +85,6 @@ def text_samples(
 def mark_spans(text: str, spans: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
     """Cut `text` at its spans into (piece, label) pairs.
 
-    Examples
-    --------
     >>> mark_spans("call Ann now", [{"start": 5, "end": 8, "label": "name"}])
     (('call ', ''), ('Ann', 'name'), (' now', ''))
     """
@@ -118,8 +116,6 @@ def spread_rows(n: int, max_rows: int = N_CANDIDATE_ROWS) -> list[int]:
     Each is moved a little at random, always the same: even steps coincide with a rhythm of the rows, and
     of labels that alternate they would show one alone.
 
-    Examples
-    --------
     >>> sorted(spread_rows(4)), len(spread_rows(9_000))
     ([0, 1, 2, 3], 240)
     """
@@ -270,8 +266,6 @@ def box_names(sample: ImageSample, size: float) -> list[tuple[str, float, float]
     Large boxes are named first: above, below, or inside; a name that would lie on another one, or leave
     the image, is excluded.
 
-    Examples
-    --------
     >>> twice = ImageSample("", 100, 100, (("car", 5.0, 20.0, 60.0, 60.0), ("car", 6.0, 21.0, 60.0, 60.0)))
     >>> [(name, round(y)) for name, _, y in box_names(twice, 6.0)]
     [('car', 18), ('car', 66)]

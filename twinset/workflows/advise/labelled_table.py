@@ -61,8 +61,6 @@ class LabelledTable:
 def read_labelled_table(source: object, columns: AdviseOptions) -> LabelledTable:
     """Return the labelled table of a file or a table, given the roles of its columns.
 
-    Examples
-    --------
     >>> import pyarrow as pa
     >>> table = pa.table({"x": [0.5, 1.0, 1.5, 2.0], "fraud": [0, 0, 1, 0]})
     >>> labelled = read_labelled_table(table, AdviseOptions(target="fraud"))

@@ -58,8 +58,6 @@ def precision_at_positives(score: Floats, truth: Mask) -> Floats:
 
     Their mean is the average precision, so two models can be compared positive by positive.
 
-    Examples
-    --------
     >>> score, truth = np.array([0.9, 0.8, 0.7]), np.array([True, False, True])
     >>> precision_at_positives(score, truth).round(3).tolist()
     [1.0, 0.667]
@@ -75,8 +73,6 @@ def precision_at_positives(score: Floats, truth: Mask) -> Floats:
 def average_precision(score: Floats, truth: Mask) -> float:
     """Return the average precision of a score, 0 to 1.
 
-    Examples
-    --------
     >>> round(average_precision(np.array([0.9, 0.8, 0.7]), np.array([True, False, True])), 4)
     0.8333
     """
@@ -378,8 +374,6 @@ def calibrate(folds: Sequence[HeldOut], drifts: bool = False) -> CalibrationMeth
 def set_back(probability: Floats, odds_factor: float) -> Floats:
     """Return probabilities with their odds divided by `odds_factor`.
 
-    Examples
-    --------
     >>> set_back(np.array([0.5, 0.9]), 9.0).round(2).tolist()
     [0.1, 0.5]
     """

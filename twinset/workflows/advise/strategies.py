@@ -223,8 +223,6 @@ def fit(
 def format_setting(model_name: str, setting: Setting) -> str:
     """Return a setting in plain words.
 
-    Examples
-    --------
     >>> format_setting("boosted", "finer"), format_setting("linear", "smoother")
     ('leaves of 5 rows or more instead of 20', 'C = 0.03 instead of 0.3')
     """
@@ -334,8 +332,6 @@ def candidates(
 
     A ratio that a table with this base rate of rare rows has anyway is skipped.
 
-    Examples
-    --------
     >>> [s.name for s in candidates(["tabular.copula"], [0.1], 0.002)][:6]
     ['none', 'finer model', 'smoother model', 'sqrt weights', 'balanced weights', 'repeat 0.1']
     """
@@ -374,8 +370,6 @@ class TrainingRows:
 def extra_rows(strategy: Strategy, truth: Mask) -> int:
     """Return the number of rare rows that a strategy adds to rows of these classes.
 
-    Examples
-    --------
     >>> extra_rows(Strategy("repeat 0.1", "repeat", ratio=0.1), np.arange(110) < 4)
     7
     """

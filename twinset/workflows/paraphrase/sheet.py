@@ -36,8 +36,6 @@ class Wording:
     def from_template(cls, template: str) -> Wording | None:
         """Return the wording of a template; None when it writes signs that templates give a meaning to.
 
-        Examples
-        --------
         >>> Wording.from_template("Hi[ there ?0.2], (where|when) is {thing}?").text
         'Hi there, where is {thing}?'
         """
@@ -70,8 +68,6 @@ class Wording:
 def normalize_wording(text: str) -> str:
     """Return `text` so that two wordings that differ in case and points alone are equal.
 
-    Examples
-    --------
     >>> normalize_wording("Where is {it}?") == normalize_wording("where is {it}")
     True
     """
@@ -212,8 +208,6 @@ def read_sheet(path: Path) -> Sheet:
 def parse_sheet(text: str, name: str) -> Sheet:
     """Return the templates in the text of a file of this name.
 
-    Examples
-    --------
     >>> [item.text for item in parse_sheet("ask:\\n- where is {it}\\n", "a.yaml").items]
     ['where is {it}']
     """
