@@ -268,14 +268,10 @@ def _find_equal_rows(
     canaries: Dataset, synthetic: Dataset, names: list[str]
 ) -> npt.NDArray[np.bool_]:
     """Return which canaries equal a synthetic row in all named columns."""
-    columns = [_cells(canaries, synthetic, name) for name in names]
-    out = np.zeros(len(canaries), dtype=bool)
-    for i in range(len(canaries)):
-        rows = np.arange(len(synthetic))
-        for own, others in columns:
-            rows = rows[others[rows] == own[i]]
-        out[i] = len(rows) > 0
-    return out
+    own, others = zip(*(_cells(canaries, synthetic, name) for name in names), strict=True)
+    rows = np.vstack([np.column_stack(own), np.column_stack(others)])
+    key = np.unique(rows, axis=0, return_inverse=True)[1].ravel()
+    return np.isin(key[: len(canaries)], key[len(canaries) :])
 
 
 def _cells(canaries: Dataset, synthetic: Dataset, name: str) -> list[Floats]:

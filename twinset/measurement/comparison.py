@@ -207,7 +207,11 @@ class MetricColumns:
         other features. Except for privacy, a time is excluded where the holdout is later than train: no
         generator can know that time. A column that `where` fixes to one value is excluded as well.
         """
-        own = _comparable(sets.reference)
+        own = [
+            f
+            for f in sets.reference.schema.fields
+            if not f.column_kind.is_key and f.role not in ("identifier", "split")
+        ]
         about_text = any(f.kind == "spans" for f in own) or not any(
             f.is_tabular and f.name != target for f in own
         )
@@ -275,14 +279,6 @@ def shuffle_columns(dataset: Dataset, rng: np.random.Generator) -> Dataset:
         for name in plain.schema.names
     ]
     return replace(plain, records=pa.table(columns, names=list(plain.schema.names)))
-
-
-def _comparable(dataset: Dataset) -> list[Field]:
-    return [
-        found
-        for found in dataset.schema.fields
-        if not found.column_kind.is_key and found.role not in ("identifier", "split")
-    ]
 
 
 def _mismatch(found: Field, sets: ComparisonSets) -> str:

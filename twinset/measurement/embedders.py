@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from twinset.core.contracts import Progress, silent
 from twinset.core.data.dataset import Dataset
@@ -247,19 +246,13 @@ def _fit_embedders(
         may_learn = has_holdout and len(train) >= _MIN_IMAGES_FOR_NET
         chosen = [one for one in default_embedders() if may_learn or not one.learns]
     fitted: dict[str, list[Embedding]] = {name: [] for name in columns}
-    excluded = []
+    excluded, labels = [], None
+    if target in train.schema.names and train.schema[target].has_levels:
+        labels = train.codes(target)[0].astype(np.int64)
     for name, found in fitted.items():
         for one in chosen:
             try:
-                found.append(one.fit(train.records.column(name), _labels(train, target), seed))
+                found.append(one.fit(train.records.column(name), labels, seed))
             except FitError as error:
                 excluded.append(f"The embedder '{one.name}' is left out of '{name}': {error}")
     return fitted, excluded
-
-
-def _labels(train: Dataset, target: str | None) -> npt.NDArray[np.int64] | None:
-    if target is None or target not in train.schema.names:
-        return None
-    if not train.schema[target].has_levels:
-        return None
-    return train.codes(target)[0].astype(np.int64)

@@ -143,7 +143,12 @@ def compute_verdict(
     difference = value - base
     interval = (difference - _NORMAL_QUANTILE * error, difference + _NORMAL_QUANTILE * error)
     degradation = (-interval[1], -interval[0]) if metric.higher_is_better else interval
-    verdict = _decide(degradation, metric.margin, enough=exact or rows.n >= MIN_ROWS)
+    verdict = Verdict.INCONCLUSIVE
+    if exact or rows.n >= MIN_ROWS:
+        if degradation[1] <= metric.margin + _ROUNDING:
+            verdict = Verdict.EQUIVALENT
+        elif degradation[0] > metric.margin + _ROUNDING:
+            verdict = Verdict.DIFFERENT
     different = find_different_components(
         metric, measured.components, against.baseline.components, rows.n
     )
@@ -192,11 +197,3 @@ def _standard_error(
     else:
         error = math.hypot(np.std(mine, ddof=1), np.std(other, ddof=1) if len(other) > 1 else 0.0)
     return max(error, min_standard_error(metric, n_rows))
-
-
-def _decide(degradation: tuple[float, float], margin: float, enough: bool) -> Verdict:
-    if not enough:
-        return Verdict.INCONCLUSIVE
-    if degradation[1] <= margin + _ROUNDING:
-        return Verdict.EQUIVALENT
-    return Verdict.DIFFERENT if degradation[0] > margin + _ROUNDING else Verdict.INCONCLUSIVE

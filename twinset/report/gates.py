@@ -133,24 +133,18 @@ def _apply(score: Score, bound: Bound, limit: float, of: Of) -> Gate:
 
 
 def _check(settings: Mapping[str, Any], place: str) -> None:
+    """Raise RecipeError for anything else than ``{max: number, min: number, of: word}``."""
     unknown = [str(key) for key in settings if key not in ("max", "min", "of")]
-    bounds = [key for key in ("max", "min") if key in settings]
-    if unknown or not bounds:
+    limits = [settings[key] for key in ("max", "min") if key in settings]
+    are_numbers = all(
+        isinstance(one, int | float) and not isinstance(one, bool) and not math.isnan(one)
+        for one in limits
+    )
+    knows_of = settings.get("of", "value") in ("value", "difference")
+    if unknown or not limits or not are_numbers or not knows_of:
         raise RecipeError(
             f"a gate is not understood ({place})",
-            got=", ".join(unknown) or "no bound",
-            allowed="max, min, of",
+            got=", ".join(f"{key}: {value}" for key, value in settings.items()) or "no bound",
+            allowed="max: NUMBER, min: NUMBER, of: value or difference",
             todo=did_you_mean(unknown[0], ("max", "min", "of")) if unknown else "",
-        )
-    for key in bounds:
-        limit = settings[key]
-        if isinstance(limit, bool) or not isinstance(limit, int | float) or math.isnan(limit):
-            raise RecipeError(
-                f"a gate's limit is no number ({place}.{key})", got=type(limit).__name__
-            )
-    if settings.get("of", "value") not in ("value", "difference"):
-        raise RecipeError(
-            f"a gate compares something unknown ({place}.of)",
-            got=str(settings["of"]),
-            allowed="value, difference",
         )

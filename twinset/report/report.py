@@ -235,16 +235,12 @@ def lineage_lines(node: Any, depth: int = 0) -> list[tuple[int, str, str]]:
     facts = {k: v for k, v in plain(node).items() if not isinstance(v, list | dict)}
     name = next((facts.pop(k) for k in ("ref", "name", "set") if k in facts), "set")
     details = [
-        f"{k.replace('_', ' ')} {_fact(k, v)}" for k, v in facts.items() if v not in (None, "")
+        f"{k.replace('_', ' ')} {str(v)[:12] if k == 'digest' else f'{v:,}' if type(v) is int else v}"
+        for k, v in facts.items()
+        if v not in (None, "")
     ]
     below = [line for parent in parents for line in lineage_lines(parent, depth + 1)]
     return [(depth, str(name), ", ".join(details)), *below]
-
-
-def _fact(key: str, value: Any) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return str(value)[:12] if key == "digest" else str(value)
 
 
 SCHEMA_VERSION = 1  # of the JSON; grows when a key is renamed, removed or gets another meaning

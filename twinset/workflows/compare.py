@@ -116,7 +116,11 @@ def compare(
     scores = {}
     for name, synthetic in sets.items():
         blind = _UNKNOWN if name in unknown else prepared.blind
-        asked = replace(task.request, progress=_named_progress(name, progress))
+
+        def report(step: str, done: int, total: int, name: str = name) -> None:
+            progress(f"{step} {name}", done, total)
+
+        asked = replace(task.request, progress=report)
         with _naming(name), threadpool_limits(limits=1):
             scores[name] = tuple(
                 measure_set(
@@ -227,13 +231,6 @@ def _naming(name: str) -> Iterator[None]:
     except TwinsetError as error:
         error.message = f"candidate '{name}': {error.message}"
         raise
-
-
-def _named_progress(name: str, progress: Progress) -> Progress:
-    def report(step: str, done: int, total: int) -> None:
-        progress(f"{step} {name}", done, total)
-
-    return report
 
 
 def _set_notes(real: Dataset, sets: Mapping[str, Dataset]) -> list[str]:

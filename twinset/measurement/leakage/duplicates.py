@@ -69,10 +69,12 @@ def find_copies(split: SplitRows, approximate: bool = False) -> list[Leak]:
 
 
 def _exact_keys(split: SplitRows) -> Iterator[_Candidate]:
+    excluded = [name for name in split.columns if name not in split.features]
+    but_for = ", ".join(f"'{name}'" for name in excluded[:5]) + ", ..." * (len(excluded) > 5)
     for names in split.column_sets:
         key = split.keys.key(names)
         is_whole = names == split.columns
-        method = "value for value" if is_whole else _list_excluded(split)
+        method = "value for value" if is_whole else f"but for {but_for}"
         kind = "copies" if is_whole else "changed_copies"
         for subject, rows in split.iterate_classes():
             yield _Candidate(kind, key, rows, subject, f"also stand in the train set, {method}")
@@ -124,12 +126,6 @@ def _sample_ties(key: Keys) -> Bools:
     """Return the rows to examine: groups of equal keys are taken or left as a whole."""
     share = min(1.0, _MAX_KEYS / len(key))
     return np.asarray((key >> np.uint64(32)).astype(np.float64) < share * 2.0**32)
-
-
-def _list_excluded(split: SplitRows) -> str:
-    excluded = [name for name in split.columns if name not in split.features]
-    more = ", ..." * (len(excluded) > 5)
-    return "but for " + ", ".join(f"'{name}'" for name in excluded[:5]) + more
 
 
 # of the holdout may equal synthetic rows: chance hits of rounded values
@@ -387,8 +383,11 @@ def count_row_overlap(
     if not names:
         return RowOverlap(0, len(others), 0.0)
     tables = [
-        pa.table([_content(part, name) for name in names], names=names).append_column(
-            "_other", pa.array(np.full(len(part), place))
+        pa.table(
+            {
+                **{n: part.schema[n].column_kind.content(part.records.column(n)) for n in names},
+                "_other": np.full(len(part), place),
+            }
         )
         for place, part in enumerate((known, others))
     ]
@@ -437,7 +436,3 @@ def note_shared_holdout(found: RowOverlap) -> list[str]:
 def _count(found: RowOverlap) -> str:
     """Return the shared rows; small counts, 1 to 10, are not disclosed."""
     return "fewer than 11" if 0 < found.shared < 11 else f"{found.shared:,}"
-
-
-def _content(rows: Dataset, name: str) -> pa.ChunkedArray:
-    return rows.schema[name].column_kind.content(rows.records.column(name))

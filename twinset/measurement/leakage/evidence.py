@@ -95,9 +95,10 @@ class Findings:
         first, *others = self.leaks
         more = f" (and {', '.join(leak.kind for leak in others)})" if others else ""
         names = ", ".join(leak.kind for leak in self.leaks)
+        at = ", ".join(map(str, first.at)) + ", ..." * (first.rows > len(first.at))
+        place = f" (in the holdout, counted from row 0: {at})" if first.at else ""
         raise LeakError(
-            f"the holdout is not independent of the training rows: {first.message}"
-            f"{_format_positions(first)}{more}",
+            f"the holdout is not independent of the training rows: {first.message}{place}{more}",
             kind=first.kind,
             todo="split the real rows first and generate rows from the train set alone; where you know "
             f"better, allow it (--allow-leak, or allow_leaks in a recipe and in Python): {names}",
@@ -132,14 +133,6 @@ def format_count(n: int, noun: str = "holdout row") -> str:
     ('1,200 holdout rows', 'fewer than 11 holdout rows')
     """
     return f"fewer than 11 {noun}s" if 0 < n < 11 else f"{n:,} {noun}s"
-
-
-def _format_positions(leak: Leak) -> str:
-    """Return the positions of the first rows in the holdout, without a value of them."""
-    if not leak.at:
-        return ""
-    more = ", ..." if leak.rows > len(leak.at) else ""
-    return f" (in the holdout, counted from row 0: {', '.join(map(str, leak.at))}{more})"
 
 
 Bools = npt.NDArray[np.bool_]
@@ -276,19 +269,30 @@ class SplitRows:
         """Return the rows of train, holdout and perhaps synthetic set; None without a column."""
         train = parts[0]
         shared = set.intersection(*(set(part.schema.names) for part in parts))
-        fields = [f for f in train.schema.fields if f.name in shared and _is_keyed(f)]
+        fields = [
+            f
+            for f in train.schema.fields
+            if f.name in shared
+            and not (f.column_kind.is_key or f.column_kind.is_annotation)
+            and f.role not in ("identifier", "split")
+        ]
         if not fields:
             return None
         names = tuple(f.name for f in fields)
         keys = RowKeys.from_datasets(parts, names)
         part = np.repeat(np.arange(len(parts), dtype=np.int8), [len(one) for one in parts])
         target = target or (train.schema.target.name if train.schema.target else None)
+
+        def acts_as_key(column: Field) -> bool:
+            """Return whether a whole number or date differs in nearly every train row."""
+            cells = keys.cells[column.name][part == 0]
+            is_counted = column.kind in ("integer", "datetime") and len(cells) > 1
+            return is_counted and len(np.unique(cells)) > _UNIQUE_SHARE * len(cells)
+
         features = tuple(
             f.name
             for f in fields
-            if not _acts_as_key(f, keys.cells[f.name][part == 0])
-            and f.name != target
-            and f.role not in ("group", "time", "target")
+            if f.name != target and f.role not in ("group", "time", "target") and not acts_as_key(f)
         )
         labels, levels = _shared_labels(parts, target if target in names else None)
         return cls(keys, part, labels, levels, names, features)
@@ -345,18 +349,6 @@ class SplitRows:
         """Return the largest class except `code`, as a control of what is natural."""
         sizes = self.class_sizes
         return int(np.argmax(np.where(np.arange(len(sizes)) == code, -1, sizes)))
-
-
-def _is_keyed(column: Field) -> bool:
-    kind = column.column_kind
-    return not (kind.is_key or kind.is_annotation) and column.role not in ("identifier", "split")
-
-
-def _acts_as_key(column: Field, cells: Keys) -> bool:
-    """Return whether a whole number or date differs in nearly every train row, as running numbers do."""
-    if column.kind not in ("integer", "datetime") or len(cells) < 2:
-        return False
-    return len(np.unique(cells)) > _UNIQUE_SHARE * len(cells)
 
 
 def _shared_labels(

@@ -377,10 +377,18 @@ _APPEARANCE = (*_BASIC, Role.APPEARANCE)
 _MAX_TITLES = 2  # tests and components in one reason: its column of the page is narrow
 _MAX_PROPERTIES = 3  # properties of images in the caution, which is one line of the page
 _NEEDS_HOLDOUT = "give real rows that the generator did not see"
-_NO_MODELS = ("not measured", f"name a target column and {_NEEDS_HOLDOUT}", Mark.UNMEASURED)
+_NO_MODELS = ("not measured", f"name a target column and {_NEEDS_HOLDOUT}")
 
-Assessment = tuple[str, str, Mark]
-"""Answer, reason and mark of one use."""
+# Answer -> its mark; all others ask for care.
+_USE_MARKS: Mapping[str, Mark] = {
+    "yes": Mark.GOOD,
+    "no sign of leaking": Mark.GOOD,
+    "no": Mark.BAD,
+    "not measured": Mark.UNMEASURED,
+}
+
+Assessment = tuple[str, str]
+"""Answer and reason of one use."""
 
 
 @dataclass(frozen=True)
@@ -416,9 +424,15 @@ def uses(
     evidence = TrainingEvidence.from_scores(models)
     trained = [_assess_substitution(scores, evidence), _assess_addition(scores, evidence)]
     if leak_allowed:
-        trained = [_doubt(one) for one in trained]
+        doubt = "but a leak was allowed, so that these rows are no fair test"
+        trained = [
+            one if one == _NO_MODELS else ("cannot tell", f"{one[1]}; {doubt}") for one in trained
+        ]
     answers = [*trained, _assess_exploration(scores), _assess_release(scores, from_real)]
-    return tuple(Use(purpose, *answer) for purpose, answer in zip(purposes, answers))
+    return tuple(
+        Use(purpose, answer, reason, _USE_MARKS.get(answer, Mark.INCONCLUSIVE))
+        for purpose, (answer, reason) in zip(purposes, answers)
+    )
 
 
 def caution(scores: Sequence[Score]) -> str:
@@ -448,39 +462,30 @@ def in_short(found: Sequence[Use], careful: str = "") -> str:
     return f"Mind that {careful}. {text}" if careful and text else text
 
 
-def _doubt(assessment: Assessment) -> Assessment:
-    """Return an assessment whose test rows are known to leak: nothing that models show counts."""
-    _, reason, mark = assessment
-    if mark == Mark.UNMEASURED:
-        return assessment
-    reason = f"{reason}; but a leak was allowed, so that these rows are no fair test"
-    return "cannot tell", reason, Mark.INCONCLUSIVE
-
-
 def _assess_substitution(scores: Sequence[Score], evidence: TrainingEvidence) -> Assessment:
     score, mixed = evidence.score, evidence.model(TrainingData.MIXED)
     if score is None:
         return _NO_MODELS
     if evidence.is_one_class:
-        return "no", "it holds one class only", Mark.BAD
+        return "no", "it holds one class only"
     numbers = f"models reach {short(score.value)}, on real rows {short(score.baseline)}"
     if score.verdict == Verdict.DIFFERENT:
-        return "no", numbers, Mark.BAD
+        return "no", numbers
     if score.verdict == Verdict.INCONCLUSIVE:
-        return "cannot tell", f"{numbers}: too few rows to be sure", Mark.INCONCLUSIVE
+        return "cannot tell", f"{numbers}: too few rows to be sure"
     off = _list_different(scores, Role.REPRESENTATION)
     if not off and mixed is not None and mixed.effect == Effect.HURTS:
         # Within the margin, but rows that harm beside real ones tell something wrong.
         off = "beside real rows it harms"
     if careful := caution(scores):
         reason = f"{careful}, which these models may not see; {numbers}{f'; {off}' if off else ''}"
-        return "with care", reason, Mark.INCONCLUSIVE
+        return "with care", reason
     if off:
-        return "with care", f"{numbers}; but {off}", Mark.INCONCLUSIVE
+        return "with care", f"{numbers}; but {off}"
     if _leaks(scores):
         reason = f"{numbers}; but it leaks: guard it, and models trained on it, like the real rows"
-        return "with care", reason, Mark.INCONCLUSIVE
-    return "yes", numbers, Mark.GOOD
+        return "with care", reason
+    return "yes", numbers
 
 
 def _assess_addition(scores: Sequence[Score], evidence: TrainingEvidence) -> Assessment:
@@ -493,59 +498,59 @@ def _assess_addition(scores: Sequence[Score], evidence: TrainingEvidence) -> Ass
         change += f" ({signed_interval(cell.interval)})"
     reason = f"change in {table.measures[0]} {change}"
     if evidence.tests_disagree:
-        return "cannot tell", f"{reason}; the exchange rate shows the opposite", Mark.INCONCLUSIVE
+        return "cannot tell", f"{reason}; the exchange rate shows the opposite"
     if mixed.effect == Effect.HURTS:
-        return "no", reason, Mark.BAD
+        return "no", reason
     if mixed.effect == Effect.NOT_SHOWN:
-        return "no gain shown", reason, Mark.INCONCLUSIVE
+        return "no gain shown", reason
     if careful := caution(scores):
-        return "with care", f"{careful}; measured all the same: {reason}", Mark.INCONCLUSIVE
-    return "yes", reason, Mark.GOOD
+        return "with care", f"{careful}; measured all the same: {reason}"
+    return "yes", reason
 
 
 def _assess_exploration(scores: Sequence[Score]) -> Assessment:
     basic = [s for s in with_role(scores, *_BASIC) if s.is_measured]
     if not basic:
-        return "not measured", "columns and pairs were not compared", Mark.UNMEASURED
+        return "not measured", "columns and pairs were not compared"
     off = _list_different(scores, *_APPEARANCE, Role.REPRESENTATION)
     if any(s.verdict == Verdict.DIFFERENT and _is_hopeless(s) for s in basic):
-        return "no", off, Mark.BAD
+        return "no", off
     if _leaks(scores):
         reason = f"{off}; it leaks" if off else "it leaks"
-        return "with care", f"{reason}: guard it like the real rows", Mark.INCONCLUSIVE
+        return "with care", f"{reason}: guard it like the real rows"
     if off:
-        return "with care", off, Mark.INCONCLUSIVE
+        return "with care", off
     is_open = [s for s in basic if s.verdict == Verdict.INCONCLUSIVE]
     if is_open:
         names = joined([metric_title(s.metric) for s in is_open])
-        return "cannot tell", f"too few rows for {names}", Mark.INCONCLUSIVE
+        return "cannot tell", f"too few rows for {names}"
     images = bool(with_role(basic, Role.IMAGE_APPEARANCE))
     reason = f"columns and {'images' if images else 'pairs'} are as in real rows"
     if any(s.family == "gap" and s.verdict == Verdict.DIFFERENT for s in scores):
         reason += "; finer differences are shown below"
-    return "yes", reason, Mark.GOOD
+    return "yes", reason
 
 
 def _assess_release(scores: Sequence[Score], from_real: bool) -> Assessment:
     every = [s for s in scores if s.family == "privacy"]
     own = [s for s in every if s.is_measured]
     if not own:
-        return "not measured", _NEEDS_HOLDOUT, Mark.UNMEASURED
+        return "not measured", _NEEDS_HOLDOUT
     leaking = worst_first(s for s in own if s.verdict == Verdict.DIFFERENT)
     if leaking:
-        return "no", f"signs of leaking: {_titles(leaking)}", Mark.BAD
+        return "no", f"signs of leaking: {_titles(leaking)}"
     undecided = [s for s in own if s.verdict == Verdict.INCONCLUSIVE]
     if undecided:
         tests = "1 test" if len(own) == 1 else f"{len(undecided)} of {len(own)} tests"
         reason = f"too few rows to decide {tests}: {_titles(undecided)}"
-        return "not shown to be safe", reason, Mark.INCONCLUSIVE
+        return "not shown to be safe", reason
     if from_real:
-        return "no", "its rows are made of single real ones: treat them as the real rows", Mark.BAD
+        return "no", "its rows are made of single real ones: treat them as the real rows"
     if 2 * len(own) < len(every):
         reason = f"only {len(own)} of {len(every)} tests could be made"
-        return "not shown to be safe", reason, Mark.INCONCLUSIVE
+        return "not shown to be safe", reason
     reason = f"in {count(len(own), 'test')}; whether that is enough is for you to decide"
-    return "no sign of leaking", reason, Mark.GOOD
+    return "no sign of leaking", reason
 
 
 def _leaks(scores: Sequence[Score]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -78,14 +78,21 @@ def column_panels(
     empty. `limit`: greatest number of figures.
     """
     synthetic = sets["synthetic"]
-    fields = [f for f in synthetic.schema.fields if _choose_figure(f) and f.role != "identifier"]
+    fields = [f for f in synthetic.schema.fields if _drawn_as(f) and f.role != "identifier"]
     # `sorted` is stable: columns without a distance keep the schema's order behind the others.
     fields.sort(key=lambda f: -distances.get(f.name, -1.0))
     panels = []
     for field in fields[:limit]:
-        present = {name: sets[name] for name in SERIES if _has(sets.get(name), field)}
-        draw = _choose_figure(field)
-        figure = draw(present, field) if present and draw else None
+        # A number in one set may be a category of few values in another: the scores speak of both.
+        present = {
+            name: sets[name]
+            for name in SERIES
+            if name in sets
+            and len(sets[name])
+            and field.name in sets[name].schema.names
+            and _drawn_as(sets[name].schema[field.name]) == _drawn_as(field)
+        }
+        figure = _figure(present, field) if present else None
         if figure is None:
             continue
         missing = {name: float(s.is_null(field.name).mean()) for name, s in present.items()}
@@ -96,51 +103,28 @@ def column_panels(
     return tuple(panels), max(0, len(fields) - limit)
 
 
-def _has(dataset: Dataset | None, field: Field) -> bool:
-    """Return whether a set holds the column as something that is drawn in the same way.
-
-    What is a number in one set may be a category of few values in another: then only the scores speak
-    of both.
-    """
-    if dataset is None or not len(dataset) or field.name not in dataset.schema.names:
-        return False
-    return _choose_figure(dataset.schema[field.name]) is _choose_figure(field)
-
-
-def _numbers(sets: Mapping[str, Dataset], field: Field) -> Histogram | None:
-    values = {name: dataset.values(field.name) for name, dataset in sets.items()}
-    return _histogram(values, whole=field.is_whole, label=axis_label)
-
-
-def _dates(sets: Mapping[str, Dataset], field: Field) -> Histogram | None:
-    values = {name: dataset.values(field.name) for name, dataset in sets.items()}
-    return _histogram(values, whole=False, label=date_label, may_compress=False)
-
-
-def _text_lengths(sets: Mapping[str, Dataset], field: Field) -> Histogram | None:
-    columns = {name: dataset.records.column(field.name) for name, dataset in sets.items()}
-    words = {
-        name: pc.cast(pc.list_value_length(pc.utf8_split_whitespace(column)), pa.float64())
-        for name, column in columns.items()
-    }
-    values = {name: one.to_numpy(zero_copy_only=False) for name, one in words.items()}
-    return _histogram(values, whole=True, label=axis_label)
-
-
-def _labels(sets: Mapping[str, Dataset], field: Field) -> Bars | None:
-    labels = field.column_kind.labels
-    return _bars({name: labels(rows.records.column(field.name)) for name, rows in sets.items()})
-
-
-Draw = Callable[[Mapping[str, Dataset], Field], Histogram | Bars | None]
-
-
-def _choose_figure(field: Field) -> Draw | None:
+def _drawn_as(field: Field) -> Literal["labels", "numbers", "dates", "lengths", ""]:
+    """Return how a column is drawn; empty where it is not."""
     if field.has_levels or field.column_kind.label_key:
-        return _labels
+        return "labels"
     if field.has_order:
-        return _dates if field.is_time else _numbers
-    return _text_lengths if field.column_kind.is_free_text else None
+        return "dates" if field.is_time else "numbers"
+    return "lengths" if field.column_kind.is_free_text else ""
+
+
+def _figure(sets: Mapping[str, Dataset], field: Field) -> Histogram | Bars | None:
+    kind = _drawn_as(field)
+    columns = {name: rows.records.column(field.name) for name, rows in sets.items()}
+    if kind == "labels":
+        return _bars({name: field.column_kind.labels(column) for name, column in columns.items()})
+    if kind == "lengths":
+        words = {n: pc.list_value_length(pc.utf8_split_whitespace(c)) for n, c in columns.items()}
+        lengths = {name: pc.cast(n, pa.float64()).to_numpy() for name, n in words.items()}
+        return _histogram(lengths, whole=True, label=axis_label)
+    values = {name: rows.values(field.name) for name, rows in sets.items()}
+    if kind == "dates":
+        return _histogram(values, whole=False, label=date_label, may_compress=False)
+    return _histogram(values, whole=field.is_whole, label=axis_label)
 
 
 def _histogram(
