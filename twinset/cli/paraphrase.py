@@ -13,9 +13,9 @@ from twinset.cli.terminal import check_new, check_places, progress_bar, write_te
 from twinset.core.errors import DataError, RecipeError
 
 if TYPE_CHECKING:
-    from twinset.workflows.paraphrase import Endpoint, ParaphraseResult, RequestPlan, Sheet
-    from twinset.workflows.paraphrase.requests import Cache
-    from twinset.workflows.paraphrase.sheet import Item
+    from twinset.workflows.paraphrase.endpoint import Endpoint
+    from twinset.workflows.paraphrase.requests import Cache, ParaphraseResult, RequestPlan
+    from twinset.workflows.paraphrase.sheet import Item, Sheet
 
 _BASE_URL, _MODEL, _KEY = "TWINSET_LLM_BASE_URL", "TWINSET_LLM_MODEL", "TWINSET_LLM_API_KEY"
 _MAX_NAMED = 5  # templates in a note: one line of a terminal
@@ -79,8 +79,9 @@ def paraphrase(
         Overwrite the file if there is one.
     """
     from twinset.io.fetch import cache_folder
-    from twinset.workflows.paraphrase import Endpoint, plan_requests, read_sheet
-    from twinset.workflows.paraphrase.requests import Cache
+    from twinset.workflows.paraphrase.endpoint import Endpoint
+    from twinset.workflows.paraphrase.requests import Cache, plan_requests
+    from twinset.workflows.paraphrase.sheet import read_sheet
 
     address = base_url or os.environ.get(_BASE_URL, "")
     named = model or os.environ.get(_MODEL, "")
@@ -146,8 +147,7 @@ def _named(items: Sequence[Item]) -> str:
 def _ask_and_write(
     sheet: Sheet, plan: RequestPlan, endpoint: Endpoint, cache: Cache, concurrency: int, out: Path
 ) -> None:
-    from twinset.workflows.paraphrase import paraphrase
-    from twinset.workflows.paraphrase.requests import prompt_digest
+    from twinset.workflows.paraphrase.requests import paraphrase, prompt_digest
 
     with progress_bar() as progress:
         answers = paraphrase(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -135,39 +135,29 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(
-        marks=MARKS,
-        Mark=Mark,
-        n_open_panels=N_OPEN_PANELS,
-        n_groups=N_GROUPS,
-        n_clusters=N_CLUSTERS,
-        n_plan_rows=plans.N_ROWS,
+    environment.globals |= {"marks": MARKS, "Mark": Mark, "n_open_panels": N_OPEN_PANELS}
+    environment.globals |= {
+        "n_groups": N_GROUPS,
+        "n_clusters": N_CLUSTERS,
+        "n_plan_rows": plans.N_ROWS,
+    }
+    words: tuple[Callable[..., Any], ...] = (
+        *(phrases.short, phrases.signed, phrases.signed_interval, phrases.percent, phrases.plural),
+        *(phrases.count, interpret_metric, columns.column_figure, columns.draw_cluster_map),
+        *(columns.is_hole, plans.plan_figure, sentences.outcome_name, sentences.reasons),
+        *(sentences.remarks, score_sentence),
     )
-    environment.filters.update(
-        short=phrases.short,
-        signed=phrases.signed,
-        signed_interval=phrases.signed_interval,
-        percent=phrases.percent,
-        plural=phrases.plural,
-        count=phrases.count,
-        thousands="{:,}".format,
-        with_class=lambda heading: (heading, ""),
-        title_of=metric_title,
-        interpret_metric=interpret_metric,
-        interval=columns.interval_figure,
-        column_figure=columns.column_figure,
-        change=columns.change_figure,
-        draw_cluster_map=columns.draw_cluster_map,
-        is_hole=columns.is_hole,
-        plan_figure=plans.plan_figure,
-        in_words=plans.format_levels,
-        components=lambda score: score.finding(DifferentComponents),
-        outcome_name=sentences.outcome_name,
-        training_set=lambda model, subject: sentences.TRAINED_ON[model.data].format(subject),
-        reasons=sentences.reasons,
-        remarks=sentences.remarks,
-        score_sentence=sentences.score_sentence,
-    )
+    environment.filters |= {function.__name__: function for function in words}
+    environment.filters |= {
+        "thousands": "{:,}".format,
+        "with_class": lambda heading: (heading, ""),
+        "title_of": metric_title,
+        "interval": columns.interval_figure,
+        "change": columns.change_figure,
+        "in_words": plans.format_levels,
+        "components": lambda score: score.finding(DifferentComponents),
+        "training_set": lambda model, noun: sentences.TRAINED_ON[model.data].format(noun),
+    }
     return environment
 
 

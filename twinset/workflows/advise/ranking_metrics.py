@@ -70,15 +70,6 @@ def precision_at_positives(score: Floats, truth: Mask) -> Floats:
     return out[truth]
 
 
-def average_precision(score: Floats, truth: Mask) -> float:
-    """Return the average precision of a score, 0 to 1.
-
-    >>> round(average_precision(np.array([0.9, 0.8, 0.7]), np.array([True, False, True])), 4)
-    0.8333
-    """
-    return float(precision_at_positives(score, truth).mean())
-
-
 def row_losses(probability: Floats, truth: Mask) -> Floats:
     """Return minus the logarithm of the true class's probability, shape (n,)."""
     likely = np.where(truth, probability, 1 - probability)
