@@ -263,7 +263,7 @@ def test_the_checks_of_the_structure_find_planted_faults() -> None:
     assert cycles_in(graph) == [["a", "b", "c"]]
     assert depth_of({"a": {"b"}, "b": {"c"}, "c": set()}) == 3
     file = ROOT / "twinset" / "io" / "toy.py"
-    up = list(imports_of(file, "from twinset.report.page import render_page"))
+    up = list(imports_of(file, "from twinset.report.report import render_page"))
     across = list(imports_of(file, "def f():\n    from twinset.testing import checks"))
     down = list(imports_of(file, "from twinset.core.errors import DataError"))
     assert [bool(layer_faults(found, LAYERS, 1)) for found in (up, across, down)] == [

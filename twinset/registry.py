@@ -38,27 +38,13 @@ _ALIASES = ("Fraction", "Margin", "Replicates")
 
 @dataclass(frozen=True)
 class Parameter:
-    """One setting of a component.
+    """One setting of a component."""
 
-    Parameters
-    ----------
-    name : str
-        Its key in recipes.
-    type : str
-        Its type, as the code writes it.
-    default : object
-        Its value when not given; None also when `required`.
-    help : str
-        What its class docstring says of it.
-    required : bool
-        Whether it must be given.
-    """
-
-    name: str
-    type: str
-    default: object
-    help: str
-    required: bool = False
+    name: str  # Its key in recipes
+    type: str  # Its type, as the code writes it
+    default: object  # Its value when not given; None also when `required`
+    help: str  # What its class docstring says of it
+    required: bool = False  # Whether it must be given
 
 
 def parameters_of(cls: type[Any]) -> tuple[Parameter, ...]:
@@ -80,17 +66,14 @@ def parameters_of(cls: type[Any]) -> tuple[Parameter, ...]:
     >>> parameters_of(Shift)
     (Parameter(name='by', type='float', default=1.0, help='What is added.', required=False),)
     """
-    helps = documented_settings(cls)
-    return tuple(
-        Parameter(
-            name=field.name,
-            type=_type_of(cls, field),
-            default=None if _is_required(field) else _default(field),
-            help=helps.get(field.name, ""),
-            required=_is_required(field),
-        )
-        for field in _fields(cls)
-    )
+    helps, found = documented_settings(cls), []
+    for field in _fields(cls):
+        required, default = _is_required(field), field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        kind, text = _type_of(cls, field), helps.get(field.name, "")
+        found.append(Parameter(field.name, kind, None if required else default, text, required))
+    return tuple(found)
 
 
 def documented_settings(cls: type[Any]) -> dict[str, str]:
@@ -99,24 +82,6 @@ def documented_settings(cls: type[Any]) -> dict[str, str]:
     for parent in reversed(cls.__mro__):
         found |= _parameters_section(inspect.cleandoc(parent.__dict__.get("__doc__") or ""))
     return found
-
-
-def build_checked(cls: type[Any], name: str, settings: Mapping[str, object], place: str) -> Any:
-    """Return `cls` built with `settings`, or raise the first fault with its place."""
-    component, faults = _attempt(cls, name, settings)
-    for key, error in faults:
-        at = ".".join(part for part in (place, key) if part)
-        what = f"{at}: {error.message}" if place else error.message
-        placed = type(error)(what, got=error.got, allowed=error.allowed, todo=error.todo)
-        raise placed from error
-    return component
-
-
-def faults_in(
-    cls: type[Any], name: str, settings: Mapping[str, object]
-) -> list[tuple[str, TwinsetError]]:
-    """Return all faults of `settings` as (setting or empty text, error)."""
-    return _attempt(cls, name, settings)[1]
 
 
 def _attempt(
@@ -128,12 +93,17 @@ def _attempt(
     hints = get_type_hints(cls)
     for key, value in settings.items():
         if key not in known:
-            faults.append((str(key), _unknown(str(key), name, list(known))))
+            error = ParameterError(
+                f"'{name}' has no setting '{key}'",
+                allowed=", ".join(known) or "none: it takes no settings",
+                todo=did_you_mean(str(key), known),
+            )
+            faults.append((str(key), error))
             continue
         try:
             values[key] = _checked(value, hints[key], key, name, known[key])
-        except ParameterError as error:
-            faults.append((key, error))
+        except ParameterError as fault:
+            faults.append((key, fault))
     for key, field in known.items():
         if _is_required(field) and key not in settings:
             faults.append((key, ParameterError(f"'{name}' needs the setting '{key}'")))
@@ -141,16 +111,8 @@ def _attempt(
         return None, faults
     try:
         return cls(**values), []
-    except TwinsetError as error:
-        return None, [("", error)]
-
-
-def _unknown(key: str, name: str, known: list[str]) -> ParameterError:
-    return ParameterError(
-        f"'{name}' has no setting '{key}'",
-        allowed=", ".join(known) or "none: it takes no settings",
-        todo=did_you_mean(key, known),
-    )
+    except TwinsetError as fault:
+        return None, [("", fault)]
 
 
 def _checked(
@@ -170,11 +132,8 @@ def _checked(
     except (TypeError, ValidationError) as error:
         shown = repr(value)
         shown = shown if len(shown) <= _LONGEST_SHOWN else f"a {type(value).__name__}"
-        raise ParameterError(
-            f"the setting '{key}' of '{name}' has a value of a wrong type",
-            got=shown,
-            allowed=kind,
-        ) from error
+        what = f"the setting '{key}' of '{name}' has a value of a wrong type"
+        raise ParameterError(what, got=shown, allowed=kind) from error
 
 
 def _plain(value: object) -> object:
@@ -191,12 +150,6 @@ def _fields(cls: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
 
 def _is_required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-
-
-def _default(field: dataclasses.Field[Any]) -> object:
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return field.default
 
 
 def _type_of(cls: type[Any], field: dataclasses.Field[Any]) -> str:
@@ -234,21 +187,11 @@ _GROUPS = {kind: f"twinset.{kind}s" for kind in KINDS}
 
 @dataclass(frozen=True)
 class ComponentInfo:
-    """What ``twinset list`` shows of a component.
+    """What ``twinset list`` shows of a component."""
 
-    Parameters
-    ----------
-    kind : {"generator", "augmenter", "metric"}
-        What it is.
-    name : str
-        Its name in recipes.
-    text : str
-        First line of its class docstring.
-    """
-
-    kind: ComponentKind
-    name: str
-    text: str
+    kind: ComponentKind  # What it is
+    name: str  # Its name in recipes
+    text: str  # First line of its class docstring
 
 
 @dataclass(frozen=True)
@@ -301,23 +244,7 @@ def component_class(
 def component_class(kind: ComponentKind, name: str, place: str = "") -> type[Any]:
     """Return the class that `name` means; this imports its module.
 
-    Parameters
-    ----------
-    kind : {"generator", "augmenter", "metric"}
-        What is looked for.
-    name : str
-        Name in recipes, e.g. ``"tabular.copula"``.
-    place : str
-        Where the name stood, for the error's sentence.
-
-    Raises
-    ------
-    UnknownNameError
-        No component of that kind has the name.
-    MissingExtraError
-        Its module needs a library at import that is not installed.
-    TwinsetError
-        The module holds no such class, or the class does not keep the contract.
+    `place` is where the name stood, for the error's sentence.
     """
     origin = _origins().get(name)
     if origin is None or origin.kind != kind:
@@ -357,57 +284,41 @@ def build(
 def build(kind: ComponentKind, name: str, settings: Mapping[str, object], place: str = "") -> Any:
     """Return the component that `name` means, with these settings.
 
-    Parameters
-    ----------
-    kind : {"generator", "augmenter", "metric"}
-        What is built.
-    name : str
-        Name in recipes.
-    settings : mapping
-        Setting -> value, as YAML or Python gives them. A whole number may stand for a float, a list
-        for a tuple; nothing else is converted.
-    place : str
-        Where the settings stood, e.g. ``"generate[0].with"``; begins the error's sentence.
-
-    Raises
-    ------
-    UnknownNameError
-        No component of that kind has the name.
-    ParameterError
-        A setting is unknown, lacking, of a wrong type or out of its range.
-    MissingExtraError
-        A library that its module imports is not installed.
+    Settings are values as YAML or Python gives them: a whole number may stand for a float, a list for a
+    tuple; nothing else is converted. `place` is where they stood, e.g. ``"generate[0].with"``.
     """
-    return build_checked(component_class(kind, name, place), name, settings, place)
+    component, faults = _attempt(component_class(kind, name, place), name, settings)
+    for key, error in faults:
+        at = ".".join(part for part in (place, key) if part)
+        what = f"{at}: {error.message}" if place else error.message
+        placed = type(error)(what, got=error.got, allowed=error.allowed, todo=error.todo)
+        raise placed from error
+    return component
 
 
 def setting_faults(
     kind: ComponentKind, name: str, settings: Mapping[str, object]
 ) -> list[tuple[str, TwinsetError]]:
     """Return all faults of the settings as (setting or empty text, error); none: `build` works."""
-    return faults_in(component_class(kind, name), name, settings)
+    return _attempt(component_class(kind, name), name, settings)[1]
 
 
 def parameters(kind: ComponentKind, name: str) -> tuple[Parameter, ...]:
-    """Return the parameters of a component: name, type, default and help.
-
-    Raises
-    ------
-    UnknownNameError
-        No component of that kind has the name.
-    """
+    """Return the parameters of a component: name, type, default and help."""
     return parameters_of(component_class(kind, name))
 
 
 def _contract_class(module: object, kind: ComponentKind, name: str, origin: _Origin) -> type[Any]:
-    contract = _contract(kind)
-    found = [
-        value
-        for key, value in vars(module).items()
-        if isinstance(value, type)
-        and issubclass(value, contract)
-        and (key == origin.class_name if origin.class_name else _is_own(key, value, origin.module))
-    ]
+    # Imported late: listing components must not wait for numpy and pyarrow.
+    from twinset.core import contracts
+
+    contract = getattr(contracts, kind.capitalize())
+    own = {k: v for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, contract)}
+    if origin.class_name:
+        found = [value for key, value in own.items() if key == origin.class_name]
+    else:
+        public = (value for key, value in own.items() if not key.startswith("_"))
+        found = [value for value in public if value.__module__ == origin.module]
     if len(found) != 1:
         raise TwinsetError(
             f"the {kind} '{name}' is not written as one public class",
@@ -415,22 +326,6 @@ def _contract_class(module: object, kind: ComponentKind, name: str, origin: _Ori
             allowed=f"one subclass of {contract.__name__}",
         )
     return found[0]
-
-
-def _contract(kind: ComponentKind) -> type[Any]:
-    # Imported late: listing components must not wait for numpy and pyarrow.
-    from twinset.core import contracts
-
-    classes: dict[ComponentKind, type[Any]] = {
-        "generator": contracts.Generator,
-        "augmenter": contracts.Augmenter,
-        "metric": contracts.Metric,
-    }
-    return classes[kind]
-
-
-def _is_own(key: str, value: type, module: str) -> bool:
-    return not key.startswith("_") and value.__module__ == module
 
 
 def _origins() -> Mapping[str, _Origin]:
@@ -490,7 +385,13 @@ def _text(origin: _Origin) -> str:
         return ""
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    wanted = [node for node in classes if _is_meant(node, origin)]
+    helpers = ("_", "Fitted")
+    wanted = [
+        node
+        for node in classes
+        if node.name == origin.class_name
+        or (origin.class_name is None and not node.name.startswith(helpers))
+    ]
     if not wanted:
         raise TwinsetError(
             f"the component file {origin.module} holds no public class of its own",
@@ -499,19 +400,11 @@ def _text(origin: _Origin) -> str:
     return inspect.cleandoc(ast.get_docstring(wanted[0]) or "").partition("\n")[0]
 
 
-def _is_meant(node: ast.ClassDef, origin: _Origin) -> bool:
-    if origin.class_name is not None:
-        return node.name == origin.class_name
-    return not node.name.startswith(("_", "Fitted"))
-
-
 def default_metrics(kinds: Iterable[str], *, quick: bool = False) -> list[tuple[str, Metric]]:
     """Return every metric that can look at one of `kinds` and lacks none, with its default settings.
 
     A quick look leaves out those that take a while. Those that run on request only are never among them.
 
-    Examples
-    --------
     >>> "gap.marginals" in [name for name, _ in default_metrics({"number"})]
     True
     """
@@ -530,8 +423,6 @@ def default_metrics(kinds: Iterable[str], *, quick: bool = False) -> list[tuple[
 def attack_names() -> Mapping[str, str]:
     """Return attack -> metric, of the attacks that run only where they are requested.
 
-    Examples
-    --------
     >>> dict(attack_names())
     {'shadow': 'privacy.shadow_models'}
     """
@@ -542,8 +433,6 @@ def attack_names() -> Mapping[str, str]:
 def attack_metrics(attacks: Sequence[str]) -> list[tuple[str, Metric]]:
     """Return the metrics of attacks that run on request, with their default settings.
 
-    Examples
-    --------
     >>> attack_metrics(["shadow"])[0][0]
     'privacy.shadow_models'
     """

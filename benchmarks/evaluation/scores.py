@@ -15,7 +15,7 @@ from twinset.core.findings import (
 )
 from twinset.measurement.harness import measure
 from twinset.registry import default_metrics
-from twinset.report.answers.scores import worst_first
+from twinset.report.answers.phrases import worst_first
 
 NAMED = 2  # names read of each finding: a report shows its first two in the summary
 

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+from sklearn.metrics import average_precision_score
 
 from benchmarks.markdown import table
 from benchmarks.minority.cell_figures import LEARNERS, cells_of, figures, is_beyond
@@ -31,22 +32,23 @@ from benchmarks.runner import Benchmark, Settings
 from twinset.core.seeding import draw_seed, rng_for
 from twinset.registry import component_names
 from twinset.workflows.advise import strategies
-from twinset.workflows.advise.cross_validation import FoldResult, StrategyTrials
-from twinset.workflows.advise.folds import GAP_DAYS, GAP_SHARE, TrainTestSplit, split_test_set
-from twinset.workflows.advise.labelled_table import LabelledTable, read_labelled_table
-from twinset.workflows.advise.models import fit, fit_encoder
-from twinset.workflows.advise.ranking_metrics import (
-    BootstrapDraws,
-    WeightedRanking,
-    average_precision,
-    log_loss,
+from twinset.workflows.advise.labelled_table import (
+    GAP_DAYS,
+    GAP_SHARE,
+    LabelledTable,
+    TrainTestSplit,
+    read_labelled_table,
+    split_test_set,
 )
+from twinset.workflows.advise.ranking_metrics import BootstrapDraws, WeightedRanking, log_loss
 from twinset.workflows.advise.select_strategy import (
+    FoldResult,
     ModelSelection,
+    StrategyTrials,
     calibrate_strategy,
     select_strategies,
 )
-from twinset.workflows.advise.strategies import Strategy, candidates
+from twinset.workflows.advise.strategies import Strategy, candidates, fit, fit_encoder
 from twinset.workflows.options import AdviseOptions
 
 HERE = Path(__file__).parent
@@ -214,9 +216,9 @@ def _test_figures(
         name: np.array([r.measures(w, ALERT_RATE)[0] for w in weights])
         for name, r in rankings.items()
     }
-    base, found = average_precision(scores["none"], truth), {}
+    base, found = average_precision_score(truth, scores["none"]), {}
     for name, ranking in rankings.items():
-        precision = average_precision(scores[name], truth)
+        precision = average_precision_score(truth, scores[name])
         error = float((draws[name] - draws["none"]).std(ddof=1))
         recall = ranking.measures(np.ones(len(truth)), ALERT_RATE)[1]
         found[name] = [precision, precision - base, error, recall]

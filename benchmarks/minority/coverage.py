@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import average_precision_score
 
 from benchmarks.markdown import table, write_page
 from twinset.core.seeding import rng_for
 from twinset.workflows.advise.ranking_metrics import (
     BootstrapDraws,
     WeightedRanking,
-    average_precision,
     small_sample_factors,
 )
 
@@ -43,7 +43,7 @@ class Drawing:
 
     def difference(self) -> float:
         """Return the difference in average precision."""
-        none, other = (average_precision(score, self.truth) for score in self.scores)
+        none, other = (average_precision_score(self.truth, score) for score in self.scores)
         return other - none
 
 

@@ -12,7 +12,7 @@ from benchmarks.minority.real_sets import RealSet, as_dataset
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Schema
 from twinset.core.seeding import rng_for
-from twinset.measurement.splitting import split_rows
+from twinset.measurement.comparison import split_rows
 from twinset.registry import build
 
 Rng = np.random.Generator

@@ -26,7 +26,6 @@ Rows = npt.NDArray[Any]
 Box = tuple[float, float, float, float]
 Rgb = tuple[float, float, float]
 Slices = tuple[slice, slice]
-Range = tuple[float, float]
 # Weight of a value that a condition names and the settings give no weight: it comes, if rarely.
 _MIN_WEIGHT = 1e-9
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
-from twinset.cli.compare import names_of
+from twinset.cli.measure import names_of
 from twinset.core.errors import RecipeError
 from twinset.registry import build
 
@@ -23,7 +23,7 @@ FEW = ("gap.marginals", "privacy.exact_copies")
 def few_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two quick metrics instead of all."""
     chosen = [(name, build("metric", name, {})) for name in FEW]
-    monkeypatch.setattr("twinset.workflows.evaluation.default_metrics", lambda kinds, **_: chosen)
+    monkeypatch.setattr("twinset.workflows.evaluate.default_metrics", lambda kinds, **_: chosen)
 
 
 @pytest.fixture

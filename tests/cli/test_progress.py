@@ -2,15 +2,15 @@
 
 import pytest
 
-from twinset.cli import progress
-from twinset.cli.progress import progress_bar
+from twinset.cli import terminal
+from twinset.cli.terminal import progress_bar
 
 
 def test_a_log_gets_a_line_now_and_then(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([0.0, 1.0, 16.0, 20.0, 40.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: next(clock))
     with progress_bar() as report:
         for done in range(4):
             report("measure", done, 12_000)

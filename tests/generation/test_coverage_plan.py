@@ -16,8 +16,7 @@ from twinset.core.errors import (
 from twinset.generation.coverage_plan import error_weights, plan_scenes
 from twinset.io import read_dataset
 from twinset.recipe import load_recipe, parse_recipe
-from twinset.workflows.preview import plans
-from twinset.workflows.run import run
+from twinset.workflows.run import plans, run
 
 FACTORS = {"light": ["day", "night"], "weather": ["clear", "fog", "rain"]}
 

@@ -13,7 +13,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.errors import SchemaError
 from twinset.core.seeding import rng_for
 from twinset.ingest.input_table import open_table
-from twinset.measurement.leakage.row_overlap import count_copied_rows
+from twinset.measurement.leakage.duplicates import count_copied_rows
 from twinset.registry import build
 from twinset.workflows.evaluate import evaluate
 from twinset.workflows.twin import twin
@@ -53,7 +53,7 @@ def sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
         "privacy.exact_copies",
     )
     chosen = [(name, build("metric", name, {})) for name in names]
-    monkeypatch.setattr("twinset.workflows.evaluation.default_metrics", lambda kinds, **_: chosen)
+    monkeypatch.setattr("twinset.workflows.evaluate.default_metrics", lambda kinds, **_: chosen)
     made = {"real": 200, "holdout": 200, "good": 200}
     paths = {
         name: written(tmp_path / f"{name}.jsonl", sentences(n, i))

@@ -46,7 +46,7 @@ def people(rows: int, seed: int) -> pa.Table:
 @pytest.fixture
 def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("twinset.workflows.evaluation.default_metrics", lambda kinds, **_: [])
+    monkeypatch.setattr("twinset.workflows.evaluate.default_metrics", lambda kinds, **_: [])
     pyarrow.csv.write_csv(people(400, 1), "people.csv")
     return tmp_path / "people.csv"
 

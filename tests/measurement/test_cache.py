@@ -11,8 +11,8 @@ from twinset.core.contracts import Comparison, Measurement, Metric, Score
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.embedders import Embedder, Embedding, ImageEmbedding
 from twinset.core.seeding import rng_for
-from twinset.measurement.cache import ResultCache
-from twinset.measurement.embedded_sets import embed_sets
+from twinset.measurement.comparison import ResultCache
+from twinset.measurement.embedders import embed_sets
 from twinset.measurement.harness import measure
 from twinset.registry import default_metrics
 

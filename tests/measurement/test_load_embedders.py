@@ -21,10 +21,14 @@ from twinset.core.features.embedders import (
 )
 from twinset.core.findings import ComparisonBasis, Verdict
 from twinset.core.image.codec import decode_pixels, encode_png, hash_image
-from twinset.measurement.embedded_sets import embed_sets
+from twinset.measurement.embedders import (
+    embed_sets,
+    find_image_label,
+    hash_embedders,
+    load_embedders,
+)
 from twinset.measurement.harness import measure
-from twinset.measurement.leakage.row_overlap import count_copied_rows
-from twinset.measurement.load_embedders import find_image_label, hash_embedders, load_embedders
+from twinset.measurement.leakage.duplicates import count_copied_rows
 from twinset.measurement.notes import (
     note_embedder_mismatch,
     note_embedders,
@@ -193,7 +197,7 @@ def test_candidates_are_compared_by_the_embedders_that_were_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     metrics = [m for m in default_metrics({"image", "category"}) if m[0] in _TWO]
-    monkeypatch.setattr("twinset.workflows.evaluation.default_metrics", lambda kinds, **_: metrics)
+    monkeypatch.setattr("twinset.workflows.evaluate.default_metrics", lambda kinds, **_: metrics)
     real, made = (
         pictures(60, 1).records,
         {n: pictures(60, s).records for n, s in (("a", 2), ("b", 3))},

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError, ParameterError, SchemaError
 from twinset.core.seeding import rng_for
-from twinset.measurement.splitting import split_rows
+from twinset.measurement.comparison import split_rows
 
 
 def split(

@@ -15,13 +15,12 @@ from twinset.core.contracts import Score
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
 from twinset.core.features.embedders import Embedder, TextEmbedding
-from twinset.measurement.embedded_sets import embed_sets, split_embedders
+from twinset.measurement.embedders import embed_sets, load_embedders, split_embedders
 from twinset.measurement.harness import measure
-from twinset.measurement.load_embedders import load_embedders
 from twinset.measurement.notes import list_score_embedders, note_embedders, note_embedders_on_card
 from twinset.recipe import parse_recipe
 from twinset.registry import build
-from twinset.workflows.step_addresses import step_addresses
+from twinset.workflows.run import step_addresses
 
 WORDS = ("play", "stop", "the", "a", "song", "rain", "now", "please")
 

@@ -1,7 +1,7 @@
 from xml.etree import ElementTree
 
 from twinset.report import apply_gates, build_report
-from twinset.report.junit import junit_xml
+from twinset.report.exports import junit_xml
 
 
 def read(scores, gates=(), name="people"):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -80,10 +81,11 @@ def media_report(score):
         score("gap.image_properties", "different", findings=unlike),
         *(score(f"utility.{n}", "not measurable", reason=LONG) for n in "abc"),
     ]
-    return build_report(
+    report = build_report(
         title="media", train=None, synthetic=synthetic, holdout=None, scores=scores, gates=[],
-        plans=[_plan()], embedders={"image": {LONG: {}}},
+        plans=[_plan()],
     )  # fmt: skip
+    return replace(report, facts={**report.facts, "embedders": {"image": {LONG: {}}}})
 
 
 def _plan():

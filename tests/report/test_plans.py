@@ -56,14 +56,10 @@ def test_what_never_comes_is_not_wanted() -> None:
 
 def test_conditions_that_lack_most_come_first() -> None:
     groups = plan_groups(held(at_least=2))
-    assert (groups[0].conditions, groups[0].planned, groups[0].synthetic) == (
-        ("light", "sky"),
-        4,
-        0,
-    )
-    assert groups[0].real == 1  # day and clear, 6 rows
+    first = {"conditions": ("light", "sky"), "planned": 4, "synthetic": 0, "real": 1}
+    assert first.items() <= groups[0].items()  # real: day and clear, 6 rows
     by_level = plan_groups(held(strength=1))
-    assert all((g.planned, g.synthetic) == (2, 2) for g in by_level)
+    assert all((g["planned"], g["synthetic"]) == (2, 2) for g in by_level)
 
 
 def test_the_map_frames_what_misses_the_rule() -> None:

@@ -24,7 +24,7 @@ FEW = ("gap.marginals", "utility.train_synthetic_test_real", "privacy.exact_copi
 @pytest.fixture(autouse=True)
 def few_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = [(name, build("metric", name, {})) for name in FEW]
-    monkeypatch.setattr("twinset.workflows.evaluation.default_metrics", lambda kinds, **_: chosen)
+    monkeypatch.setattr("twinset.workflows.evaluate.default_metrics", lambda kinds, **_: chosen)
 
 
 def people(rows: int = 400, seed: int = 1) -> pa.Table:

@@ -16,7 +16,7 @@ from twinset.core.errors import ParameterError, SchemaError
 from twinset.core.features.slice_search import Slice
 from twinset.recipe import GenerateStep, read_yaml
 from twinset.registry import build
-from twinset.workflows.gap_slices import rows_to_add
+from twinset.workflows.gaps import rows_to_add
 
 
 def test_rows_of_one_slice_by_hand() -> None:

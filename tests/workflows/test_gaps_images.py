@@ -16,7 +16,7 @@ from twinset.io import read_dataset, write_dataset
 from twinset.recipe import read_yaml
 from twinset.registry import build
 from twinset.workflows.gap_recipe import Filler, with_object_counts
-from twinset.workflows.gap_slices import Aim, plan_rows
+from twinset.workflows.gaps import Aim, plan_rows
 
 pytest.importorskip("cv2")
 

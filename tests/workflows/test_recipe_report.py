@@ -87,7 +87,5 @@ def test_values_are_reported_to_be_kept_only_where_a_step_saw_real_rows(
     twin = run(recipe.parent / "twin.yaml").report["notes"]
     assert any(note.startswith(KEPT) for note in twin)
     # A drawn set may share values with the real one, but did not keep them.
-    monkeypatch.setattr(
-        "twinset.workflows.recipe_report.note_kept_values", lambda train, synthetic: [KEPT]
-    )
+    monkeypatch.setattr("twinset.workflows.run.note_kept_values", lambda train, synthetic: [KEPT])
     assert KEPT not in run(recipe).report["notes"]

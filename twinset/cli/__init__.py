@@ -40,15 +40,14 @@ COMMANDS = {
     "schema": "Print the JSON Schema of recipes, or of a grammar of texts, for editors.",
 }
 
-# Command -> its module and function, where they have another name than `command` in its own module.
-_FUNCTIONS = {
-    **{name: f"catalog:{name}" for name in ("register", "sets", "lineage", "fetch")},
-    **{
-        "list": "components:list_components",
-        "show": "components:show",
-        "schema": "components:schema",
-    },
+# Module -> the commands it holds, where they have another name than the module.
+_HOMES = {
+    "measure": ("evaluate", "compare", "twin"),
+    "recipes": ("run", "plan", "shards"),
+    "drafts": ("init", "gaps", "advise"),
+    "catalog": ("register", "sets", "lineage", "fetch", "list", "show", "schema"),
 }
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 # Commands that need no words; without any they start without the argument parser, in half the time.
 BARE = frozenset({"list", "sets", "schema"})
@@ -98,9 +97,14 @@ def _guarded(words: Sequence[str]) -> int:
 
 def _bare(name: str) -> int:
     """Run a command that was given no words; there is nothing to parse."""
-    module, _, function = _FUNCTIONS[name].partition(":")
-    code = getattr(import_module(f"twinset.cli.{module}"), function)()
+    module, function = _place(name)
+    code = getattr(import_module(module), function)()
     return EXIT_OK if code is None else int(code)
+
+
+def _place(name: str) -> tuple[str, str]:
+    """Return the module and the function of a command; `list` is a word of Python itself."""
+    return f"twinset.cli.{_HOME_OF.get(name, name)}", "list_components" if name == "list" else name
 
 
 def _parsed(words: Sequence[str]) -> int:
@@ -129,7 +133,7 @@ def _app() -> App:
         suppress_keyboard_interrupt=False,
     )
     for name in COMMANDS:
-        app.command(f"twinset.cli.{_FUNCTIONS.get(name, f'{name}:command')}", name=name)
+        app.command(":".join(_place(name)), name=name)
     return app
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from twinset.cli.catalog import ROOT, open_catalog
-from twinset.cli.progress import progress_bar
+from twinset.cli.terminal import progress_bar
 from twinset.core.errors import RecipeError
 from twinset.io.formats import writable_formats
 
@@ -18,7 +18,7 @@ _FORMATS = "; ".join(
 )
 
 
-def command(
+def deliver(
     name: str,
     to: Path,
     /,

@@ -12,12 +12,7 @@ from cyclopts import Parameter
 
 from twinset.core.errors import RecipeError
 from twinset.registry import documented_settings
-from twinset.workflows.options import (
-    AdviseOptions,
-    EvaluateOptions,
-    TableOptions,
-    TwinOptions,
-)
+from twinset.workflows.options import AdviseOptions, EvaluateOptions, TableOptions, TwinOptions
 
 Flat = Parameter(name="*")
 """Marks a dataclass whose fields are options of the command itself."""

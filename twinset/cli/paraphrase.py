@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from twinset.cli.terminal import check_new, check_places, progress_bar, write_text
+from twinset.core.errors import DataError, RecipeError
+
 if TYPE_CHECKING:
-    from twinset.workflows.paraphrase import Endpoint, ParaphraseResult, RequestPlan, Sheet
-    from twinset.workflows.paraphrase.requests import Cache
-    from twinset.workflows.paraphrase.sheet import Item
+    from twinset.workflows.paraphrase.endpoint import Endpoint
+    from twinset.workflows.paraphrase.requests import Cache, ParaphraseResult, RequestPlan
+    from twinset.workflows.paraphrase.sheet import Item, Sheet
 
 _BASE_URL, _MODEL, _KEY = "TWINSET_LLM_BASE_URL", "TWINSET_LLM_MODEL", "TWINSET_LLM_API_KEY"
 _MAX_NAMED = 5  # templates in a note: one line of a terminal
 
 
-def command(
+def paraphrase(
     templates: Path,
     /,
     *,
@@ -75,10 +78,10 @@ def command(
     force : bool
         Overwrite the file if there is one.
     """
-    from twinset.core.errors import RecipeError
     from twinset.io.fetch import cache_folder
-    from twinset.workflows.paraphrase import Endpoint, plan_requests, read_sheet
-    from twinset.workflows.paraphrase.requests import Cache
+    from twinset.workflows.paraphrase.endpoint import Endpoint
+    from twinset.workflows.paraphrase.requests import Cache, plan_requests
+    from twinset.workflows.paraphrase.sheet import read_sheet
 
     address = base_url or os.environ.get(_BASE_URL, "")
     named = model or os.environ.get(_MODEL, "")
@@ -102,22 +105,14 @@ def command(
         return
     if out is None:
         raise RecipeError("no file to write is named", todo="name one with --out, or say --dry-run")
-    _check_out(out, templates, force)
+    check_places({"--out": out}, [templates])
+    check_new("--out", out, force)
     if not endpoint or not named:
         raise RecipeError(
             "no server is named, so nothing is asked" if not endpoint else "no model is named",
             todo=f"set --base-url and --model, or {_BASE_URL} and {_MODEL}; --dry-run shows the prompts",
         )
     _ask_and_write(sheet, plan, endpoint, kept, concurrency, out)
-
-
-def _check_out(out: Path, templates: Path, force: bool) -> None:
-    from twinset.cli.files import check_places
-    from twinset.core.errors import RecipeError
-
-    check_places({"--out": out}, [templates])
-    if out.exists() and not force:
-        raise RecipeError(f"there is a '{out}' already", todo="choose --out, or --force")
 
 
 def _print_plan(plan: RequestPlan, address: str) -> None:
@@ -152,11 +147,7 @@ def _named(items: Sequence[Item]) -> str:
 def _ask_and_write(
     sheet: Sheet, plan: RequestPlan, endpoint: Endpoint, cache: Cache, concurrency: int, out: Path
 ) -> None:
-    from twinset.cli.files import write_text
-    from twinset.cli.progress import progress_bar
-    from twinset.core.errors import DataError
-    from twinset.workflows.paraphrase import paraphrase
-    from twinset.workflows.paraphrase.requests import prompt_digest
+    from twinset.workflows.paraphrase.requests import paraphrase, prompt_digest
 
     with progress_bar() as progress:
         answers = paraphrase(

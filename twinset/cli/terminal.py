@@ -1,4 +1,4 @@
-"""What commands print: aligned tables, JSON, and colour where a person is looking."""
+"""What commands print and write: tables, JSON, progress, whole files, and colour for people."""
 
 from __future__ import annotations
 
@@ -7,11 +7,112 @@ import os
 import shutil
 import sys
 import textwrap
+import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
+
+from twinset.core.errors import RecipeError
+
+
+def check_place(path: Path) -> None:
+    """Raise RecipeError when no file can be written to `path`: it is a folder, or lies in none."""
+    if path.is_dir():
+        raise RecipeError(f"'{path}' is a folder", todo="name a file in it")
+    if not path.parent.is_dir():
+        raise RecipeError(
+            f"the folder '{path.parent}' does not exist", todo="make it, or name another place"
+        )
+
+
+def check_new(option: str, path: Path | None, force: bool) -> None:
+    """Raise RecipeError when there is such a file already, unless `force`, or none can be written."""
+    if path is None:
+        return
+    if path.exists() and not force:
+        raise RecipeError(
+            f"there is a '{path}' already", todo=f"choose another {option}, or --force"
+        )
+    check_place(path)
+
+
+def check_places(outputs: Mapping[str, Path | None], inputs: Iterable[Path | None] = ()) -> None:
+    """Raise RecipeError when an output cannot be written, is an input, or is named twice.
+
+    `outputs`: option -> the file to write; None where it is not asked for. `inputs`: files that are
+    read.
+    """
+    read = {path.resolve() for path in inputs if path is not None}
+    taken: dict[Path, str] = {}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        check_place(path)
+        place = path.resolve()
+        if place in read:
+            raise RecipeError(f"{option} would overwrite '{path}'", todo="name another file")
+        if place in taken:
+            raise RecipeError(
+                f"{taken[place]} and {option} name the same file '{path}'", todo="name two files"
+            )
+        taken[place] = option
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path`, whole or not at all."""
+    from twinset.io.files import write_text  # late: it loads numpy
+
+    write_text(path, text)
+
+
+_SILENCE = 15.0  # seconds without a line in a log: quick commands write none, long ones show that they live
+
+
+def _lines() -> Callable[[str, int, int], None]:
+    """Return a `Progress` that writes a plain line at most every 15 seconds."""
+    last = time.monotonic()
+
+    def report(step: str, done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _SILENCE:
+            last = now
+            print(f"{step}: {done:,} of {total:,}", file=sys.stderr, flush=True)
+
+    return report
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Give a `Progress` callable that draws one bar a step while the block lasts.
+
+    Not a terminal: rich is not imported, and a plain line is written at most every 15 seconds.
+    """
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield _lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+        TimeElapsedColumn(),
+    )
+    console = Console(file=sys.stderr, no_color=bool(os.environ.get("NO_COLOR")))
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=console, transient=True) as bar:
+
+        def report(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bar.add_task(step, total=max(total, 1))
+            bar.update(tasks[step], completed=done, total=max(total, 1))
+
+        yield report
+
 
 if TYPE_CHECKING:
     from twinset.core.contracts import Score
@@ -129,3 +230,7 @@ def _plain(value: object) -> object:
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None
     return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+if TYPE_CHECKING:
+    pass

@@ -13,7 +13,7 @@ from twinset.io.formats import writable_formats
 _LAYOUTS = ", ".join(name for name, entry in writable_formats().items() if entry.for_tiles)
 
 
-def command(
+def tiles(
     source: Path,
     to: Path,
     /,

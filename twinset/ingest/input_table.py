@@ -19,7 +19,7 @@ from twinset.core.seeding import rng_for
 from twinset.io import read_dataset
 from twinset.io.formats import find_format
 from twinset.io.text.rows import TextColumns
-from twinset.measurement.splitting import part_of, split_rows
+from twinset.measurement.comparison import part_of, split_rows
 
 _KINDS = TABULAR_KINDS | {"id", "text"}
 _TARGET_KINDS = ("category", "boolean", "integer", "number")

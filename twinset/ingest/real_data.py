@@ -16,7 +16,7 @@ from twinset.core.errors import CatalogError, DataError, SchemaError
 from twinset.core.rules.violations import broken_by_real_rows, violations
 from twinset.core.seeding import rng_for
 from twinset.io.files import file_digest
-from twinset.measurement.splitting import part_of, split_rows
+from twinset.measurement.comparison import part_of, split_rows
 from twinset.recipe import Recipe
 
 CHUNK_ROWS = 65_536  # a row group of the catalogue's files: chunks are written without being joined

@@ -180,19 +180,7 @@ def recover_canaries(canaries: Canaries, synthetic: Dataset) -> CanaryRecall:
 
 
 def add_canaries(score: Score, train: Dataset, refit: Refit, rng: np.random.Generator) -> Score:
-    """Return the score of an attack with the counts of canaries among its findings; same verdict.
-
-    Parameters
-    ----------
-    score : Score
-        Result of the attack.
-    train : Dataset
-        Real rows to plant canaries among.
-    refit : Refit
-        Fits the generator again.
-    rng : numpy.random.Generator
-        Draws canaries and rows.
-    """
+    """Return the score of an attack with the counts of canaries among its findings; same verdict."""
     if score.value is None:
         return score
     return replace(score, findings=(*score.findings, measure_canaries(train, refit, rng)))
@@ -203,8 +191,6 @@ def measure_canaries(train: Dataset, refit: Refit, rng: np.random.Generator) -> 
 
     Where a table has no room for any, the result has a `reason`.
 
-    Examples
-    --------
     >>> import pyarrow as pa
     >>> x = np.round(np.random.default_rng(0).normal(size=600), 2)
     >>> real = Dataset.from_arrow(pa.table({"x": x, "y": x, "c": np.where(x > 0, "a", "b")}))
@@ -282,14 +268,10 @@ def _find_equal_rows(
     canaries: Dataset, synthetic: Dataset, names: list[str]
 ) -> npt.NDArray[np.bool_]:
     """Return which canaries equal a synthetic row in all named columns."""
-    columns = [_cells(canaries, synthetic, name) for name in names]
-    out = np.zeros(len(canaries), dtype=bool)
-    for i in range(len(canaries)):
-        rows = np.arange(len(synthetic))
-        for own, others in columns:
-            rows = rows[others[rows] == own[i]]
-        out[i] = len(rows) > 0
-    return out
+    own, others = zip(*(_cells(canaries, synthetic, name) for name in names), strict=True)
+    rows = np.vstack([np.column_stack(own), np.column_stack(others)])
+    key = np.unique(rows, axis=0, return_inverse=True)[1].ravel()
+    return np.isin(key[: len(canaries)], key[len(canaries) :])
 
 
 def _cells(canaries: Dataset, synthetic: Dataset, name: str) -> list[Floats]:

@@ -1,9 +1,10 @@
-"""Sets that metrics compare: halves of the holdout, equal sizes, columns that all sets have."""
+"""Splits of real rows, the sets that metrics compare, and results that candidates share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,36 +14,179 @@ from twinset.core.contracts import Metric
 from twinset.core.data.dataset import Dataset, sample_positions
 from twinset.core.data.schema import Field
 from twinset.core.data.where import Where
-from twinset.core.errors import DataError
+from twinset.core.errors import DataError, ParameterError, SchemaError
 from twinset.core.findings import ReferenceRows
 from twinset.core.seeding import rng_for
-from twinset.measurement.splitting import split_rows
+
+T = TypeVar("T")
+
+
+@dataclass
+class ResultCache:
+    """Results by key, valid as long as all that they depend on is the same.
+
+    >>> cache = ResultCache()
+    >>> cache.depend_on("digest of the real rows", 7)
+    >>> cache.get("sum", lambda: 1 + 1), cache.get("sum", lambda: 1 / 0)
+    (2, 2)
+    >>> cache.depend_on("digest of other rows", 7)
+    >>> cache.get("sum", lambda: 3)
+    3
+    """
+
+    _content: tuple[Hashable, ...] = ()
+    _results: dict[Hashable, Any] = field(default_factory=dict)
+
+    def depend_on(self, *content: Hashable) -> None:
+        """Set the digests and settings that results depend on; a change empties the cache."""
+        if content != self._content:
+            self._content, self._results = content, {}
+
+    def get(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return the result of `key`, computed the first time; threads must ask for different keys."""
+        if key not in self._results:
+            self._results[key] = compute()
+        found: T = self._results[key]
+        return found
+
+
+SplitBy = Literal["stratified", "time", "group", "given"]
+Rows = npt.NDArray[np.int64]
+
+
+def split_rows(
+    dataset: Dataset,
+    *,
+    by: SplitBy,
+    on: str | None,
+    holdout_fraction: float,
+    rng: np.random.Generator,
+) -> tuple[Rows, Rows]:
+    """Return the row positions of the train set and of the holdout, each in ascending order.
+
+    `by`: stratified keeps the shares of the labels in `on` (the target by default); time puts the
+    latest rows aside; group puts whole groups aside; given reads a column that says "train" or
+    "holdout". `on`: the column that the cut looks at. `holdout_fraction`: share of rows in the
+    holdout, in (0, 1).
+    """
+    if not 0 < holdout_fraction < 1:
+        raise ParameterError(
+            "the holdout fraction is out of range", got=str(holdout_fraction), allowed="0 < f < 1"
+        )
+    if by == "time":
+        holdout = _latest(dataset, _named(dataset, on, "time"), holdout_fraction)
+    elif by == "group":
+        holdout = _groups(dataset, _named(dataset, on, "group"), holdout_fraction, rng)
+    elif by == "given":
+        holdout = _given(dataset, _named(dataset, on, "split"))
+    else:
+        holdout = _stratified(dataset, on, holdout_fraction, rng)
+    if not holdout.any() or holdout.all():
+        part = "train set" if holdout.all() else "holdout"
+        raise DataError(
+            f"the split leaves no row for the {part}",
+            got=f"{len(dataset)} rows, split by {by}",
+            todo="use more rows, another holdout fraction or another split",
+        )
+    return np.flatnonzero(~holdout), np.flatnonzero(holdout)
+
+
+def part_of(dataset: Dataset, rows: Rows) -> Dataset:
+    """Return these rows as a set of their own: its schema lists no level that only other rows hold.
+
+    >>> import pyarrow as pa
+    >>> whole = Dataset.from_arrow(pa.table({"city": ["Rome", "Oslo", "Rome"]}))
+    >>> part_of(whole, np.array([0, 2])).schema["city"].levels
+    ('Rome',)
+    """
+    part = dataset.take(rows)
+    schema = part.schema
+    for one in schema.fields:
+        if one.levels is not None:
+            schema = schema.with_field(replace(one, levels=part.codes(one.name)[1]))
+    return replace(part, schema=schema)
+
+
+def _named(dataset: Dataset, on: str | None, role: str) -> str:
+    found = on or next((one.name for one in dataset.schema.with_role(role)), None)
+    if found is None:
+        raise SchemaError(
+            f"a split by {role} needs a column and none is named",
+            todo=f"set split.on, or give one column the role '{role}'",
+        )
+    dataset.schema[found]
+    return found
+
+
+def _latest(dataset: Dataset, on: str, fraction: float) -> npt.NDArray[np.bool_]:
+    values = dataset.values(on)
+    if np.isnan(values).any():
+        raise DataError(
+            f"the time column '{on}' has {int(np.isnan(values).sum())} missing values",
+            todo="fill or remove these rows, or split another way",
+        )
+    # Rows of one instant stay together: the cut falls between two different times.
+    cut = np.sort(values)[int(np.ceil(len(values) * (1 - fraction))) - 1]
+    return np.asarray(values > cut, dtype=bool)
+
+
+def _groups(
+    dataset: Dataset, on: str, fraction: float, rng: np.random.Generator
+) -> npt.NDArray[np.bool_]:
+    codes, levels = dataset.codes(on)
+    sizes = np.bincount(codes + 1, minlength=len(levels) + 1)
+    order = rng.permutation(len(sizes))
+    filled = np.cumsum(sizes[order])
+    chosen = order[filled - sizes[order] < fraction * len(dataset)]
+    return np.isin(codes + 1, chosen)
+
+
+def _given(dataset: Dataset, on: str) -> npt.NDArray[np.bool_]:
+    codes, levels = dataset.codes(on)
+    wrong = [level for level in levels if level.lower() not in ("train", "holdout", "test")]
+    if wrong or (codes < 0).any():
+        raise SchemaError(
+            f"the split column '{on}' holds something else than train and holdout",
+            got=f"{len(wrong)} other words" if wrong else "missing values",
+            allowed="train, holdout, test",
+        )
+    holdout = np.array([level.lower() != "train" for level in levels])
+    return np.asarray(holdout[codes], dtype=bool)
+
+
+def _stratified(
+    dataset: Dataset, on: str | None, fraction: float, rng: np.random.Generator
+) -> npt.NDArray[np.bool_]:
+    target = dataset.schema.target
+    on = on or (target.name if target is not None and target.has_levels else None)
+    codes = dataset.codes(on)[0] if on else np.zeros(len(dataset), dtype=np.int32)
+    holdout = np.zeros(len(dataset), dtype=bool)
+    wanted = 0.0
+    taken = 0
+    for code in np.unique(codes):
+        rows = np.flatnonzero(codes == code)
+        wanted += fraction * len(rows)
+        # The running sum is rounded, not each class: the whole keeps its exact size.
+        count = round(wanted) - taken
+        taken += count
+        holdout[rng.permutation(rows)[:count]] = True
+    return holdout
 
 
 @dataclass(frozen=True)
 class ComparisonSets:
-    """The sets of one family of metrics.
+    """The sets of one family of metrics."""
 
-    Parameters
-    ----------
-    train, synthetic : Dataset
-        Real rows that the generator was fitted on; the candidate.
-    baseline, reference : Dataset
-        Real rows in the candidate's place; real rows that both are compared with.
-    reference_rows : ReferenceRows
-        Origin of the reference.
-    later : bool
-        Whether the reference is later than all of train.
-    places : numpy.ndarray of int, shape (n,), optional
-        Positions of the candidate's rows in the set that was given; None for all of it.
-    """
-
+    # train, synthetic: real rows that the generator was fitted on; the candidate
     train: Dataset
     synthetic: Dataset
+    # baseline, reference: real rows in the candidate's place; real rows that both are compared
+    # with
     baseline: Dataset
     reference: Dataset
-    reference_rows: ReferenceRows
-    later: bool = False
+    reference_rows: ReferenceRows  # Origin of the reference
+    later: bool = False  # Whether the reference is later than all of train
+    # Positions of the candidate's rows in the set that was given; None for all of it, shape (n,)
     places: npt.NDArray[np.int64] | None = None
 
 
@@ -63,7 +207,11 @@ class MetricColumns:
         other features. Except for privacy, a time is excluded where the holdout is later than train: no
         generator can know that time. A column that `where` fixes to one value is excluded as well.
         """
-        own = _comparable(sets.reference)
+        own = [
+            f
+            for f in sets.reference.schema.fields
+            if not f.column_kind.is_key and f.role not in ("identifier", "split")
+        ]
         about_text = any(f.kind == "spans" for f in own) or not any(
             f.is_tabular and f.name != target for f in own
         )
@@ -120,8 +268,6 @@ def match_sizes(sets: ComparisonSets, seed: int) -> ComparisonSets:
 def shuffle_columns(dataset: Dataset, rng: np.random.Generator) -> Dataset:
     """Return the set with every column shuffled by itself, so that columns are independent.
 
-    Examples
-    --------
     >>> d = Dataset.from_arrow(pa.table({"a": [1.5, 2.5], "b": [0.5, 3.5]}))
     >>> shuffled = shuffle_columns(d, rng_for(1, "floor"))
     >>> sorted(shuffled.values("a").tolist()) == [1.5, 2.5]
@@ -133,14 +279,6 @@ def shuffle_columns(dataset: Dataset, rng: np.random.Generator) -> Dataset:
         for name in plain.schema.names
     ]
     return replace(plain, records=pa.table(columns, names=list(plain.schema.names)))
-
-
-def _comparable(dataset: Dataset) -> list[Field]:
-    return [
-        found
-        for found in dataset.schema.fields
-        if not found.column_kind.is_key and found.role not in ("identifier", "split")
-    ]
 
 
 def _mismatch(found: Field, sets: ComparisonSets) -> str:

@@ -30,35 +30,42 @@ from twinset.core.errors import MissingExtraError
 from twinset.core.features.embedders import Embedder
 from twinset.core.findings import BaselineKind, ComparisonBasis, DecidingRows, ReferenceRows
 from twinset.core.seeding import rng_for
-from twinset.measurement.cache import ResultCache
 from twinset.measurement.canaries import add_canaries
 from twinset.measurement.comparison import (
     ComparisonSets,
     MetricColumns,
+    ResultCache,
     compare_halves,
     match_sizes,
     shuffle_columns,
 )
-from twinset.measurement.embedded_sets import EmbeddedSets, embed_sets
+from twinset.measurement.embedders import EmbeddedSets, embed_sets
 from twinset.measurement.verdict import Reference, compute_verdict, not_measurable
 
-_MAX_CACHED_ROWS = (
-    200_000  # real rows up to which metrics share results: more would fill the memory
-)
+# real rows up to which metrics share results: more would fill the memory
+_MAX_CACHED_ROWS = 200_000
 
 FAMILIES: tuple[MetricFamily, ...] = ("gap", "coverage", "utility", "privacy")
 """Order of the results."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MeasureRequest:
-    """Question that all metrics of a run answer; see `measure`."""
+    """Question that all metrics of a run answer, and how they are computed."""
 
-    where: Where | None = None
-    target: str | None = None
-    positive: str | None = None
+    where: Where | None = None  # Condition under which the rows were generated
+    target: str | None = None  # The column to predict
+    positive: str | None = None  # Its label that counts as positive
+    # Declared shares, column -> {level: share}
     population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    seed: int = 0
+    embedders: Sequence[Embedder] | None = None  # Of images and texts; see `embed_sets`
+    seed: int = 0  # Seed of the run
+    workers: int = 1  # Metrics measured at the same time; the scores do not depend on it
+    progress: Progress = silent  # Called with ("measure", done, total)
+    # Fits the generator of the candidate to other real rows, for attacks with shadow models
+    refit: Refit | None = None
+    # Keeps results on real rows alone for the next candidate; the scores do not depend on it
+    cache: ResultCache | None = None
 
 
 @dataclass(frozen=True)
@@ -72,42 +79,21 @@ class _RealResult:
 
 @dataclass(frozen=True)
 class MetricHarness:
-    """Sets and settings that the metrics of one run share.
+    """Sets and settings that the metrics of one run share."""
 
-    Parameters
-    ----------
-    sets : EmbeddedSets
-        Train, synthetic and holdout as they were given.
-    request : MeasureRequest
-        Condition, target and seed.
-    halves, models : ComparisonSets or None
-        Sets of gap, coverage and privacy, under the condition; sets of utility.
-    refit : Refit, optional
-        Fits the generator of the candidate to other rows.
-    cache : ResultCache, optional
-        Results on real rows alone, for further candidates of equal size.
-    """
-
-    sets: EmbeddedSets
-    request: MeasureRequest
+    sets: EmbeddedSets  # Train, synthetic and holdout as they were given
+    request: MeasureRequest  # Condition, target and seed
+    # halves, models: sets of gap, coverage and privacy, under the condition; sets of utility
     halves: ComparisonSets | None = None
     models: ComparisonSets | None = None
-    refit: Refit | None = None
-    cache: ResultCache | None = None
 
     @classmethod
-    def from_sets(
-        cls,
-        sets: EmbeddedSets,
-        request: MeasureRequest,
-        refit: Refit | None = None,
-        cache: ResultCache | None = None,
-    ) -> MetricHarness:
+    def from_sets(cls, sets: EmbeddedSets, request: MeasureRequest) -> MetricHarness:
         """Return the harness with the comparison sets of each family."""
         train, holdout, where = sets.train, sets.holdout, request.where
         synthetic = sets.synthetic.where(where)
         if train is None:
-            return cls(sets, request, refit=refit, cache=cache)
+            return cls(sets, request)
         held = None if holdout is None else holdout.where(where)
         halves = compare_halves(train.where(where), synthetic, held, request.target, request.seed)
         if halves is not None and where is not None:
@@ -117,7 +103,7 @@ class MetricHarness:
             later = halves is not None and halves.later
             whole = ReferenceRows.WHOLE_HOLDOUT
             models = ComparisonSets(train, sets.synthetic, train, holdout, whole, later)
-        return cls(sets, request, halves, models, refit, cache)
+        return cls(sets, request, halves, models)
 
     def score(self, name: str, metric: Metric) -> Score:
         """Return the score of one metric."""
@@ -125,10 +111,10 @@ class MetricHarness:
             if not metric.needs_real:
                 return self._score_alone(name, metric)
             score = self._score_beside_real(name, metric, self._choose_sets(metric))
-            if self.refit is None or metric.attack is None or self.halves is None:
+            if self.request.refit is None or metric.attack is None or self.halves is None:
                 return score
             rng = rng_for(self.request.seed, "measure", name, "canaries")
-            return add_canaries(score, self.halves.train, self.refit, rng)
+            return add_canaries(score, self.halves.train, self.request.refit, rng)
         except (NotMeasurable, MissingExtraError) as reason:
             return not_measurable(name, metric, str(reason))
 
@@ -163,7 +149,7 @@ class MetricHarness:
         )
         baseline = train if is_utility else sets.baseline.select(columns.names)
         key = (name, repr(metric), columns.names, len(synthetic))
-        cache = self.cache
+        cache = self.request.cache
         if cache is None or len(sets.train) + len(reference) > _MAX_CACHED_ROWS:
             cache = ResultCache()
         own_cache: dict[str, Any] = cache.get(("cache", *key), dict)
@@ -219,7 +205,7 @@ class MetricHarness:
 
     def _refit_rows(self, sets: ComparisonSets, names: Sequence[str]) -> RefitRows | None:
         """Return a function that fits the generator to some rows of train and reference, all columns."""
-        refit = self.refit
+        refit = self.request.refit
         if refit is None:
             return None
 
@@ -268,16 +254,8 @@ def measure(
     synthetic: Dataset,
     holdout: Dataset | None,
     metrics: Sequence[tuple[str, Metric]],
-    where: Where | None = None,
-    target: str | None = None,
-    positive: str | None = None,
-    population: Mapping[str, Mapping[str, float]] | None = None,
-    embedders: Sequence[Embedder] | None = None,
-    seed: int = 0,
-    workers: int = 1,
-    progress: Progress = silent,
-    refit: Refit | None = None,
-    cache: ResultCache | None = None,
+    request: MeasureRequest | None = None,
+    **settings: Any,
 ) -> list[Score]:
     """Return the score of every metric, by family in the order gap, coverage, utility, privacy.
 
@@ -297,24 +275,10 @@ def measure(
         Real rows that the generator was not fitted on.
     metrics : sequence of (str, Metric)
         Names and settings.
-    where : Where, optional
-        Condition under which the rows were generated.
-    target, positive : str, optional
-        The column to predict, and its label that counts as positive.
-    population : mapping, optional
-        Declared shares, column -> {level: share}.
-    embedders : sequence of Embedder, optional
-        Embedders of images and texts; see `embed_sets`.
-    seed : int
-        Seed of the run.
-    workers : int
-        Metrics measured at the same time. The scores do not depend on it.
-    progress : Progress
-        Called with ``("measure", done, total)``.
-    refit : Refit, optional
-        Fits the generator of the candidate to other real rows, for attacks with shadow models.
-    cache : ResultCache, optional
-        Keeps results on real rows alone for the next candidate. The scores do not depend on it.
+    request : MeasureRequest, optional
+        Condition, target, seed and all else.
+    **settings
+        Single fields of the request, e.g. ``target="label"``.
 
     Raises
     ------
@@ -332,22 +296,23 @@ def measure(
     >>> score.verdict.value, round(score.value, 2)
     ('different', 0.4)
     """
+    asked = replace(request or MeasureRequest(), **settings)
     ordered = sorted(metrics, key=lambda pair: FAMILIES.index(pair[1].family))
-    request = MeasureRequest(where, target, positive, population or {}, seed)
     with threadpool_limits(limits=1):
-        if cache is not None:
+        if asked.cache is not None:
             real = [None if part is None else part.digest for part in (train, holdout)]
-            chosen = None if embedders is None else tuple(embedders)
-            cache.depend_on(*real, str(where), target, positive, repr(population), chosen, seed)
+            chosen = None if asked.embedders is None else tuple(asked.embedders)
+            facts = (str(asked.where), asked.target, asked.positive, repr(asked.population))
+            asked.cache.depend_on(*real, *facts, chosen, asked.seed)
         sets = EmbeddedSets(train, synthetic, holdout)
         if ordered:
             sets = embed_sets(
-                train, synthetic, holdout, embedders,
-                target=target, seed=seed, progress=progress, cache=cache,
+                train, synthetic, holdout, asked.embedders,
+                target=asked.target, seed=asked.seed, progress=asked.progress, cache=asked.cache,
             )  # fmt: skip
-        harness = MetricHarness.from_sets(sets, request, refit, cache)
-        progress("measure", 0, len(ordered))
-        return _score_all(harness.score, ordered, workers, progress)
+        harness = MetricHarness.from_sets(sets, asked)
+        asked.progress("measure", 0, len(ordered))
+        return _score_all(harness.score, ordered, asked.workers, asked.progress)
 
 
 def _score_all(

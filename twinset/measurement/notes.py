@@ -22,20 +22,8 @@ _SMALL_CELL = 11  # a value in fewer rows may point at persons (the rule of CMS 
 def note_kept_values(train: Dataset | None, synthetic: Dataset) -> list[str]:
     """Return one sentence on columns whose rare real values occur in the synthetic rows, if any.
 
-    Parameters
-    ----------
-    train : Dataset, optional
-        Real rows that the generator may have learnt from.
-    synthetic : Dataset
-        Synthetic rows.
+    Column names and counts, never a value.
 
-    Returns
-    -------
-    list of str
-        Column names and counts, never a value.
-
-    Examples
-    --------
     >>> towns = ["Oslo"] * 30 + ["Bergen"] * 2
     >>> real, both = (Dataset.from_arrow(pa.table({"town": t})) for t in (towns, ["Oslo", "Bergen"]))
     >>> note_kept_values(real, both)[0][:80]
@@ -69,17 +57,9 @@ def note_kept_values(train: Dataset | None, synthetic: Dataset) -> list[str]:
 def note_rules(train: Dataset | None, synthetic: Dataset, cards: Sequence[Card]) -> list[str]:
     """Return how many synthetic rows break rules, and how many real rows do or were repaired.
 
-    Parameters
-    ----------
-    train : Dataset, optional
-        Real rows, for rules that depend on the combinations that occur.
-    synthetic : Dataset
-        Rows to check; the rules are those of its schema.
-    cards : sequence of Card
-        Cards of the real set and of the steps, with their notes on rules.
+    `train`: real rows, for rules that depend on the combinations that occur. `cards`: cards of the
+    real set and of the steps, with their notes on rules.
 
-    Examples
-    --------
     >>> from dataclasses import replace
     >>> from twinset.core.data.rule import Rule
     >>> d = Dataset.from_arrow(pa.table({"age": [31, -1, 50]}))
@@ -151,8 +131,6 @@ def list_score_embedders(scores: Sequence[Score]) -> dict[str, Any]:
 def note_embedders(found: Mapping[str, Any]) -> list[str]:
     """Return one sentence a column on its embedders, from `list_score_embedders`.
 
-    Examples
-    --------
     >>> note_embedders({"photo": {"classical": {"kind": "classical features", "size": 210}}})[0]
     "The images of 'photo' were compared by: classical (classical features, 210 numbers)."
     """
@@ -168,8 +146,6 @@ def note_embedders(found: Mapping[str, Any]) -> list[str]:
 def note_embedders_on_card(found: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the notes of a card on the embedders that a set was measured by, one a column.
 
-    Examples
-    --------
     >>> note_embedders_on_card({"photo": {"eye": {"weights": "eye.onnx", "weights_sha256": "ab12"}}})
     ("images of 'photo' measured by: eye (weights SHA-256 ab12)",)
     """

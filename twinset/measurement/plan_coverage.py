@@ -22,31 +22,17 @@ NOUNS = {1: "level", 2: "pair", 3: "triple"}
 
 @dataclass(frozen=True)
 class PlanCoverage:
-    """Number of rows of each combination of conditions, in real rows, synthetic rows and both.
+    """Number of rows of each combination of conditions, in real rows, synthetic rows and both."""
 
-    Parameters
-    ----------
-    step : str
-        The step that planned for it.
-    factors : mapping
-        Condition -> its levels.
-    strength, at_least : int
-        Conditions of a combination, and the rows that each needs: the stop rule.
-    counts_real : bool
-        Whether real rows count for the stop rule.
-    has_real : bool
-        Whether there are real rows with these conditions.
-    rows : tuple of mapping
-        One for each possible combination: ``levels`` (condition -> level), and the numbers of rows
-        ``real``, ``synthetic`` and ``union``.
-    """
-
-    step: str
-    factors: Factors
+    step: str  # The step that planned for it
+    factors: Factors  # Condition -> its levels
+    # strength, at_least: conditions of a combination, and the rows that each needs: the stop rule
     strength: int
     at_least: int
-    counts_real: bool
-    has_real: bool
+    counts_real: bool  # Whether real rows count for the stop rule
+    has_real: bool  # Whether there are real rows with these conditions
+    # One for each possible combination: ``levels`` (condition -> level), and the numbers of rows
+    # ``real``, ``synthetic`` and ``union``
     rows: tuple[Mapping[str, Any], ...]
 
     def n_met(self, name: str) -> int:
@@ -100,24 +86,10 @@ def measure_plan_coverage(
 ) -> PlanCoverage:
     """Return the number of rows of each combination.
 
-    Parameters
-    ----------
-    factors, strength, at_least, forbidden
-        As in `plan_scenes`.
-    synthetic, real : Dataset
-        Synthetic rows, and real ones where they have the conditions.
-    counts_real : bool
-        Whether the plan counted real rows.
-    step : str
-        The step that planned.
+    `factors`, `strength`, `at_least`, `forbidden`: as in `plan_scenes`. `synthetic`, `real`:
+    synthetic rows, and real ones where they have the conditions. `counts_real`: whether the plan
+    counted real rows. `step`: the step that planned.
 
-    Raises
-    ------
-    SchemaError
-        A condition is no column of a set.
-
-    Examples
-    --------
     >>> import pyarrow as pa
     >>> rows = Dataset.from_arrow(pa.table({"light": ["day", "day", "night"], "fog": ["no", "yes", "no"]}))
     >>> factors = {"light": ["day", "night"], "fog": ["no", "yes"]}
@@ -144,13 +116,7 @@ def measure_plan_coverage(
 
 
 def encode_levels(data: Dataset, factors: Factors) -> npt.NDArray[np.int32]:
-    """Return the level of each row and condition, shape (n, f); any other value is one past the last.
-
-    Raises
-    ------
-    SchemaError
-        A condition is no column of the set.
-    """
+    """Return the level of each row and condition, shape (n, f); any other value is one past the last."""
     columns = []
     for name, levels in factors.items():
         data.schema[name]
@@ -162,15 +128,7 @@ def encode_levels(data: Dataset, factors: Factors) -> npt.NDArray[np.int32]:
 
 
 def encode_ban(entry: Mapping[str, str], factors: Factors) -> dict[int, int]:
-    """Return a forbidden combination as position of the condition -> position of the level.
-
-    Raises
-    ------
-    ParameterError
-        It is empty.
-    UnknownNameError
-        It names no condition or no level.
-    """
+    """Return a forbidden combination as position of the condition -> position of the level."""
     names = list(factors)
     if not entry:
         raise ParameterError(

@@ -96,21 +96,12 @@ def min_standard_error(metric: Metric, n_rows: int) -> float:
 
 @dataclass(frozen=True)
 class Reference:
-    """Baseline, floor and number of rows that a measurement is compared with.
+    """Baseline, floor and number of rows that a measurement is compared with."""
 
-    Parameters
-    ----------
-    baseline : Measurement
-        The same metric on real rows, or the best value it can take where it needs no real rows.
-    floor : float or None
-        The same metric on independent columns.
-    rows : DecidingRows
-        Rows of the smaller set, which decide unless the metric names others.
-    """
-
+    # The same metric on real rows, or the best value it can take where it needs no real rows
     baseline: Measurement
-    floor: float | None
-    rows: DecidingRows
+    floor: float | None  # The same metric on independent columns
+    rows: DecidingRows  # Rows of the smaller set, which decide unless the metric names others
 
 
 def not_measurable(name: str, metric: Metric, reason: str) -> Score:
@@ -138,19 +129,10 @@ def compute_verdict(
     measurement has components, one that is different makes the whole different: see
     `find_different_components`.
 
-    Parameters
-    ----------
-    name : str
-        Name of the metric.
-    metric : Metric
-        The metric, for its direction, margin and bounds.
-    measured : Measurement
-        Measurement of the candidate. Without replicates it is taken as exact. `DecidingRows` among its
-        findings, e.g. the positive rows of a rare class, are the rows that count.
-    against : Reference
-        Baseline, floor and number of rows.
-    basis : ComparisonBasis, optional
-        Rows and columns that were compared, for the findings of the score.
+    `measured`: measurement of the candidate. Without replicates it is taken as exact.
+    `DecidingRows` among its findings, e.g. the positive rows of a rare class, are the rows that
+    count. `against`: baseline, floor and number of rows. `basis`: rows and columns that were
+    compared, for the findings of the score.
     """
     value, base = float(measured.value), float(against.baseline.value)
     if not math.isfinite(value) or not math.isfinite(base):
@@ -161,7 +143,12 @@ def compute_verdict(
     difference = value - base
     interval = (difference - _NORMAL_QUANTILE * error, difference + _NORMAL_QUANTILE * error)
     degradation = (-interval[1], -interval[0]) if metric.higher_is_better else interval
-    verdict = _decide(degradation, metric.margin, enough=exact or rows.n >= MIN_ROWS)
+    verdict = Verdict.INCONCLUSIVE
+    if exact or rows.n >= MIN_ROWS:
+        if degradation[1] <= metric.margin + _ROUNDING:
+            verdict = Verdict.EQUIVALENT
+        elif degradation[0] > metric.margin + _ROUNDING:
+            verdict = Verdict.DIFFERENT
     different = find_different_components(
         metric, measured.components, against.baseline.components, rows.n
     )
@@ -185,17 +172,9 @@ def estimate_required_rows(
 ) -> int | None:
     """Return about how many rows would decide, two digits rounded up; None where none would.
 
-    Parameters
-    ----------
-    n_rows : int
-        Rows there are.
-    degradation : tuple of float
-        95 % interval of the degradation.
-    margin : float
-        Largest degradation that is equivalent.
+    `n_rows`: rows there are. `degradation`: 95 % interval of the degradation. `margin`: largest
+    degradation that is equivalent.
 
-    Examples
-    --------
     >>> estimate_required_rows(100, (-0.02, 0.06), 0.04)
     400
     """
@@ -218,11 +197,3 @@ def _standard_error(
     else:
         error = math.hypot(np.std(mine, ddof=1), np.std(other, ddof=1) if len(other) > 1 else 0.0)
     return max(error, min_standard_error(metric, n_rows))
-
-
-def _decide(degradation: tuple[float, float], margin: float, enough: bool) -> Verdict:
-    if not enough:
-        return Verdict.INCONCLUSIVE
-    if degradation[1] <= margin + _ROUNDING:
-        return Verdict.EQUIVALENT
-    return Verdict.DIFFERENT if degradation[0] > margin + _ROUNDING else Verdict.INCONCLUSIVE

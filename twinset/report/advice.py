@@ -13,10 +13,9 @@ import numpy as np
 from markupsafe import Markup
 
 from twinset.report.answers.phrases import Mark, percent, plain, short, signed
-from twinset.report.figures.charts import change_figure
+from twinset.report.figures.columns import change_figure
 from twinset.report.figures.line_charts import Axis, Line, chart, even_ticks
-from twinset.report.page import render
-from twinset.report.report import SCHEMA_VERSION
+from twinset.report.report import SCHEMA_VERSION, render
 
 Verdict = Literal["helps", "hurts", "no evidence", "too few to tell"]
 MARKS: Mapping[Verdict, Mark] = {
@@ -36,35 +35,20 @@ _LOG_SHARE = ((1e-4, "0.01 %"), (1e-3, "0.1 %"), (0.01, "1 %"), (0.1, "10 %"), (
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """One measure of the model without balancing and of the one with, on the test rows.
+    """One measure of the model without balancing and of the one with, on the test rows."""
 
-    Parameters
-    ----------
-    name, title : str
-        Short name, and the same in plain words.
-    none, other : float
-        Without and with balancing.
-    none_interval : tuple of float
-        95 % interval of the first.
-    difference : float
-        `other - none`.
-    interval : tuple of float
-        95 % interval of the difference; paired, with the variance between training sets.
-    higher_is_better : bool
-        Direction of good.
-    unit : {"share", "percent", "times", "money"}
-        How it is written.
-    """
-
+    # name, title: short name, and the same in plain words
     name: str
     title: str
+    # none, other: without and with balancing
     none: float
-    none_interval: tuple[float, float]
+    none_interval: tuple[float, float]  # 95 % interval of the first
     other: float
-    difference: float
+    difference: float  # `other - none`
+    # 95 % interval of the difference; paired, with the variance between training sets
     interval: tuple[float, float]
-    higher_is_better: bool
-    unit: str = "share"
+    higher_is_better: bool  # Direction of good
+    unit: str = "share"  # How it is written
 
     @property
     def verdict(self) -> Verdict:
@@ -77,32 +61,18 @@ class Measure:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One strategy on the inner folds.
+    """One strategy on the inner folds."""
 
-    Parameters
-    ----------
-    name, title : str
-        Short name, and the same in plain words.
-    kind : str
-        What strategies that differ by their ratio alone have in common.
-    ratio : float
-        Rare rows per common row after it; 0 where it sets none.
-    precision : float
-        Mean average precision over the inner folds.
-    difference, error : float
-        Difference to "none" and its standard error.
-    is_shortlisted : bool
-        Whether it took part in the last round.
-    """
-
+    # name, title: short name, and the same in plain words
     name: str
     title: str
-    kind: str
-    ratio: float
-    precision: float
+    kind: str  # What strategies that differ by their ratio alone have in common
+    ratio: float  # Rare rows per common row after it; 0 where it sets none
+    precision: float  # Mean average precision over the inner folds
+    # difference, error: difference to "none" and its standard error
     difference: float
     error: float
-    is_shortlisted: bool
+    is_shortlisted: bool  # Whether it took part in the last round
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,11 +187,63 @@ class Advice:
         return "\n".join(lines)
 
 
+_BY_CHANCE: Mapping[str, str] = {
+    "helps": "That the test rows see something in one of the ways is no ground to take it.",
+    "hurts": "Columns that tell the label are wanted first.",
+    "no evidence": "Columns that tell the label are wanted first.",
+}
+_NOT_CHOSEN: Mapping[str, str] = {
+    "helps": "The test rows see more in it than the choice did: {} helps there. One such win after the "
+    "fact is no ground to change; more rare rows would tell.",
+    "hurts": "The best of the rest, {}, hurts on the test rows.",
+    "no evidence": "For the best of the rest, {}, the test rows give no evidence either.",
+}
+_CHANGE_MODEL: Mapping[str, str] = {
+    "helps": "Do not balance, change the model",
+    "hurts": "Do not balance",
+    "no evidence": "Do not balance, but perhaps change the model",
+}
+_BALANCE: Mapping[str, str] = {
+    "helps": "Balance",
+    "hurts": "Do not balance",
+    "no evidence": "Perhaps",
+}
+_CHOSEN: Mapping[str, str] = {
+    "helps": ", and helps on the untouched test rows.",
+    "hurts": ", but hurts on the untouched test rows.",
+    "no evidence": ", but the untouched test rows give no evidence that it helps. Leaving everything as it "
+    "is is the safe choice.",
+}
+
+
+def advice_sentence(
+    verdict: Verdict, best: str, *, is_chance: bool, is_chosen: bool, is_balancing: bool
+) -> str:
+    """Return the advice in one or two sentences; `best` is the tested strategy in plain words."""
+    if is_chance:
+        return (
+            "Do not balance: inside the training rows the model ranks the rows no better than chance, so "
+            f"there is nothing to choose by. {_BY_CHANCE[verdict]}"
+        )
+    if not is_chosen:
+        return (
+            "Do not balance: in trials inside the training rows nothing surely beat leaving them as "
+            f"they are. {_NOT_CHOSEN[verdict].format(best)}"
+        )
+    head = (_BALANCE if is_balancing else _CHANGE_MODEL)[verdict]
+    return f"{head}: {best} won the trials inside the training rows{_CHOSEN[verdict]}"
+
+
+def format_label_delay(gap: float, in_days: bool) -> str:
+    """Return the assumed delay of labels, with its unit or how to name it."""
+    unit = "days" if in_days else "units of the time"
+    todo = "" if in_days else "; --time-unit says what one unit is"
+    return f"labels are taken to arrive after {short(gap)} {unit}: set --delay if not{todo}"
+
+
 def format_alerts(count: float) -> str:
     """Return a number of alerts, whole where it is not small.
 
-    Examples
-    --------
     >>> format_alerts(1851.9), format_alerts(0.42)
     ('1,852', '0.420')
     """
@@ -231,8 +253,6 @@ def format_alerts(count: float) -> str:
 def written(value: float, unit: str) -> str:
     """Return a measure's value in its unit.
 
-    Examples
-    --------
     >>> written(0.613, "percent"), written(12.25, "times"), written(0.7, "share")
     ('61.3 %', '12.2 times', '0.700')
     """
@@ -244,8 +264,6 @@ def written(value: float, unit: str) -> str:
 def between(ends: tuple[float, float], unit: str, *, changes: bool = False) -> str:
     """Return an interval of values, or of changes, in the unit of its measure, named once.
 
-    Examples
-    --------
     >>> between((0.25, 0.5), "times"), between((-0.02, 0.1), "percent", changes=True)
     ('0.250 to 0.500 times', '−2.0 to +10.0 points')
     """
@@ -259,8 +277,6 @@ def between(ends: tuple[float, float], unit: str, *, changes: bool = False) -> s
 def change(value: float, unit: str) -> str:
     """Return a difference in the unit of its measure.
 
-    Examples
-    --------
     >>> change(-0.02, "percent"), change(0.1, "share")
     ('−2.0 points', '+0.100')
     """

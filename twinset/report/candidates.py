@@ -10,22 +10,23 @@ from functools import cached_property
 from typing import Any
 
 from twinset.core.contracts import MetricFamily, Score
+from twinset.report import exports as md
 from twinset.report.answers.phrases import (
     MARKS,
     NOTHING,
     QUESTIONS,
     Mark,
     capitalize,
+    degradation_interval,
     joined,
+    metric_title,
     plain,
     short,
 )
-from twinset.report.answers.scores import degradation_interval, metric_title
 from twinset.report.answers.sentences import score_sentence
-from twinset.report.answers.uses import caution
-from twinset.report.answers.verdict import VerdictLine, summarize_families
+from twinset.report.answers.verdict import VerdictLine, caution, summarize_families
 from twinset.report.gates import Gate
-from twinset.report.report import SCHEMA_VERSION, score_json
+from twinset.report.report import SCHEMA_VERSION, count_facts, render, score_json
 
 # An answer that is open or was not measured is better than a bad one and worse than a good one.
 _RANK = {Mark.GOOD: 2, Mark.INCONCLUSIVE: 1, Mark.UNMEASURED: 1, Mark.BAD: 0}
@@ -35,21 +36,11 @@ _ROUNDING = 1e-9  # intervals that overlap by less than this touch: the same tol
 
 @dataclass(frozen=True)
 class MetricRow:
-    """One metric over all candidates.
+    """One metric over all candidates."""
 
-    Parameters
-    ----------
-    metric : str
-        Its name.
-    scores : mapping
-        Candidate -> its score.
-    excluded : frozenset of str
-        Candidates that are never called best.
-    """
-
-    metric: str
-    scores: Mapping[str, Score]
-    excluded: frozenset[str] = frozenset()
+    metric: str  # Its name
+    scores: Mapping[str, Score]  # Candidate -> its score
+    excluded: frozenset[str] = frozenset()  # Candidates that are never called best
 
     @property
     def first(self) -> Score:
@@ -145,8 +136,6 @@ def is_ahead(score: Score, other: Score) -> bool:
     Each interval is that of the difference from real rows, so sets of other sizes can be compared.
     Two intervals that do not touch are further apart than a test of their difference would ask for.
 
-    Examples
-    --------
     >>> from twinset.core.contracts import Estimate
     >>> from twinset.core.findings import Verdict
     >>> def scored(low, high):
@@ -353,8 +342,6 @@ class CandidateReport:
 
     def to_html(self) -> str:
         """Return the comparison as one self-contained page that asks nothing of the network."""
-        from twinset.report.page import count_facts, render
-
         rows = {q.text: [row for row in self.rows if row.family == f] for f, q in QUESTIONS.items()}
         counts = {
             "candidates": len(self.scores),
@@ -371,8 +358,6 @@ class CandidateReport:
 
     def to_markdown(self) -> str:
         """Return the comparison as Markdown, for a pull request."""
-        from twinset.report import markdown as md
-
         advice, names, rows = self.recommendation, list(self.scores), []
         for row in self.rows:
             found = [row.scores.get(name) for name in names]
@@ -388,9 +373,7 @@ class CandidateReport:
 
     def to_junit(self) -> str:
         """Return the verdicts as JUnit XML, one suite a candidate."""
-        from twinset.report.junit import junit_xml
-
-        return junit_xml({n: (own, self.gates.get(n, ())) for n, own in self.scores.items()})
+        return md.junit_xml({n: (own, self.gates.get(n, ())) for n, own in self.scores.items()})
 
     def summary(self) -> str:
         """Return the recommendation and one sentence a question as plain lines for a terminal."""

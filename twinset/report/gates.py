@@ -20,32 +20,18 @@ _WORDS = re.compile(r"\s*([\w.]+)(?:\s+(value|difference))?\s*(<=|>=)\s*(\S+)\s*
 
 @dataclass(frozen=True)
 class Gate:
-    """One bound on a score, with its outcome.
+    """One bound on a score, with its outcome."""
 
-    Parameters
-    ----------
-    metric : str
-        Name of the metric.
-    bound : {"max", "min"}
-        Side of the bound; the limit itself still passes.
-    limit : float
-        The bound.
-    of : {"value", "difference"}
-        What is compared with it: the metric's value, or its difference from the baseline of real rows.
-        Of a difference the far end of its 95 % interval counts, so that a small sample cannot pass by
-        being small.
-    value : float or None
-        The number that was compared with the limit; None when it could not be measured.
-    passed : bool
-        Whether the bound is satisfied; what could not be measured fails.
-    """
-
-    metric: str
-    bound: Bound
-    limit: float
+    metric: str  # Name of the metric
+    bound: Bound  # Side of the bound; the limit itself still passes
+    limit: float  # The bound
+    # What is compared with it: the metric's value, or its difference from the baseline of real
+    # rows. Of a difference the far end of its 95 % interval counts, so that a small sample cannot
+    # pass by being small.
     of: Of
+    # The number that was compared with the limit; None when it could not be measured
     value: float | None
-    passed: bool
+    passed: bool  # Whether the bound is satisfied; what could not be measured fails
 
     def format_bound(self) -> str:
         """Return the bound in words, e.g. "at most 0.100"."""
@@ -57,19 +43,8 @@ def apply_gates(
 ) -> tuple[Gate, ...]:
     """Return every gate with its outcome, in the order of `gates`.
 
-    Parameters
-    ----------
-    scores : sequence of Score
-        What was measured.
-    gates : mapping
-        Metric -> ``{max: number, min: number, of: "value" | "difference"}``, at least one bound.
-
-    Raises
-    ------
-    UnknownNameError
-        A gate names a metric that was not measured.
-    RecipeError
-        A gate has no bound, an unknown key or a limit that is no number.
+    `gates`: metric -> ``{max: number, min: number, of: "value" | "difference"}``, at least one
+    bound.
 
     Examples
     --------
@@ -96,14 +71,8 @@ def check_gates(
 ) -> None:
     """Raise what `apply_gates` would, before anything is measured.
 
-    Parameters
-    ----------
-    gates : mapping
-        As for `apply_gates`.
-    metrics : iterable of str
-        The metrics that will be measured.
-    place : str
-        Where the gates stand, for the error's sentence.
+    `gates`: as for `apply_gates`. `metrics`: the metrics that will be measured. `place`: where the
+    gates stand, for the error's sentence.
     """
     known = set(metrics)
     for metric, settings in gates.items():
@@ -117,13 +86,6 @@ def read_gates(words: Iterable[str]) -> dict[str, dict[str, Any]]:
 
     ``difference`` after the name compares the bound with the difference from real rows.
 
-    Raises
-    ------
-    RecipeError
-        Words are not understood, or a metric gets a bound twice.
-
-    Examples
-    --------
     >>> read_gates(["privacy.exact_copies <= 0", "gap.marginals difference <= 0.05"])
     {'privacy.exact_copies': {'max': 0.0}, 'gap.marginals': {'of': 'difference', 'max': 0.05}}
     """
@@ -171,24 +133,18 @@ def _apply(score: Score, bound: Bound, limit: float, of: Of) -> Gate:
 
 
 def _check(settings: Mapping[str, Any], place: str) -> None:
+    """Raise RecipeError for anything else than ``{max: number, min: number, of: word}``."""
     unknown = [str(key) for key in settings if key not in ("max", "min", "of")]
-    bounds = [key for key in ("max", "min") if key in settings]
-    if unknown or not bounds:
+    limits = [settings[key] for key in ("max", "min") if key in settings]
+    are_numbers = all(
+        isinstance(one, int | float) and not isinstance(one, bool) and not math.isnan(one)
+        for one in limits
+    )
+    knows_of = settings.get("of", "value") in ("value", "difference")
+    if unknown or not limits or not are_numbers or not knows_of:
         raise RecipeError(
             f"a gate is not understood ({place})",
-            got=", ".join(unknown) or "no bound",
-            allowed="max, min, of",
+            got=", ".join(f"{key}: {value}" for key, value in settings.items()) or "no bound",
+            allowed="max: NUMBER, min: NUMBER, of: value or difference",
             todo=did_you_mean(unknown[0], ("max", "min", "of")) if unknown else "",
-        )
-    for key in bounds:
-        limit = settings[key]
-        if isinstance(limit, bool) or not isinstance(limit, int | float) or math.isnan(limit):
-            raise RecipeError(
-                f"a gate's limit is no number ({place}.{key})", got=type(limit).__name__
-            )
-    if settings.get("of", "value") not in ("value", "difference"):
-        raise RecipeError(
-            f"a gate compares something unknown ({place}.of)",
-            got=str(settings["of"]),
-            allowed="value, difference",
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -13,24 +12,14 @@ from markupsafe import Markup
 from twinset.measurement.plan_coverage import PlanCoverage
 from twinset.report.answers.phrases import Mark, joined, plural
 from twinset.report.answers.verdict import VerdictLine
-from twinset.report.figures.charts import clip, element, svg, tick, upright_tick
+from twinset.report.figures.columns import clip, element, svg, tick, upright_tick
 
 QUESTION = "Does every planned combination come?"
+_SETS = ("real", "synthetic")
 N_ROWS = 12  # rows of a plan's tables; all combinations stand in the JSON
 # CSS pixels: a square with its gap, the gap between conditions, and a letter of a label of 11 px.
 _SIDE, _GAP, _LETTER = 17.0, 6.0, 6.0
 _MAX_LABEL = 24  # letters of a level beside the map
-
-
-@dataclass(frozen=True)
-class PlanGroup:
-    """The combinations of some conditions: how many there are, and come often enough in each set."""
-
-    conditions: tuple[str, ...]
-    planned: int
-    real: int
-    synthetic: int
-    union: int
 
 
 def plan_sentence(plan: PlanCoverage) -> VerdictLine:
@@ -62,26 +51,22 @@ def plan_rule(plan: PlanCoverage) -> str:
     return f"The stop rule: every {plan.noun} of levels {_times(plan.at_least)} or more{aside}."
 
 
-def plan_groups(plan: PlanCoverage) -> list[PlanGroup]:
+def plan_groups(plan: PlanCoverage) -> list[dict[str, Any]]:
     """Return one line for each set of conditions, those with most combinations missing first."""
     groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for row in plan.rows:
         groups.setdefault(tuple(row["levels"]), []).append(row)
-    found = []
-    for names, rows in groups.items():
-        met = {
-            key: sum(row[key] >= plan.at_least for row in rows)
-            for key in ("real", "synthetic", "union")
-        }
-        found.append(PlanGroup(names, len(rows), **met))
-    return sorted(found, key=lambda group: getattr(group, plan.decides) - group.planned)
+    found = [
+        {"conditions": names, "planned": len(rows)}
+        | {key: sum(row[key] >= plan.at_least for row in rows) for key in (*_SETS, "union")}
+        for names, rows in groups.items()
+    ]
+    return sorted(found, key=lambda group: group[plan.decides] - group["planned"])
 
 
 def format_levels(levels: Mapping[str, str]) -> str:
     """Return a combination in words.
 
-    Examples
-    --------
     >>> format_levels({"light": "night", "weather": "fog"})
     'light = night and weather = fog'
     """

@@ -3,22 +3,53 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
 
 from twinset.core.contracts import Score
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.where import Where
 from twinset.core.errors import MissingExtraError
-from twinset.core.findings import ColumnDistances, ConfidentRows, Note, NoteKind
+from twinset.core.findings import (
+    ClusterShares,
+    ColumnDistances,
+    ConfidentRows,
+    DifferentComponents,
+    FindingType,
+    GroupResults,
+    LevelShares,
+    ModelComparison,
+    Note,
+    NoteKind,
+    PairDistances,
+)
+from twinset.measurement.notes import list_score_embedders, note_embedders_on_card
 from twinset.measurement.plan_coverage import PlanCoverage
-from twinset.report.answers.phrases import Mark, plain
-from twinset.report.answers.scores import by_question
+from twinset.report import exports as md
+from twinset.report import plans
+from twinset.report.answers import phrases, sentences
+from twinset.report.answers.phrases import (
+    MARKS,
+    Mark,
+    by_question,
+    interpret_metric,
+    metric_title,
+    plain,
+)
 from twinset.report.answers.sentences import score_sentence
-from twinset.report.answers.uses import Use, caution, in_short, uses
-from twinset.report.answers.verdict import VerdictLine, merged, summarize_families
+from twinset.report.answers.verdict import (
+    Use,
+    VerdictLine,
+    caution,
+    in_short,
+    merged,
+    summarize_families,
+    unmeasured,
+    uses,
+)
+from twinset.report.figures import columns, samples
 from twinset.report.figures.columns import ColumnPanel, column_panels
 from twinset.report.figures.samples import (
     ImageSample,
@@ -31,6 +62,176 @@ from twinset.report.figures.samples import (
 )
 from twinset.report.gates import Gate
 from twinset.report.plans import plan_groups, plan_rule, plan_sentence
+
+if TYPE_CHECKING:
+    import jinja2
+
+MAX_HEATMAP_COLUMNS = 40  # squares of 16 px: more would not fit the width of the page
+# Rows of a table that a reader takes in; the JSON holds all of them.
+N_OPEN_PANELS, N_WORST_PAIRS, N_GROUPS, N_CLUSTERS = 15, 8, 16, 8
+
+
+def render(template: str, **content: Any) -> str:
+    """Return a page: one string, the same bytes for the same content."""
+    return _environment().get_template(template).render(**content)
+
+
+def score_sections(scores: Sequence[Score]) -> dict[str, Any]:
+    """Return the content of the sections on scores: tables, groups, clusters, pairs and rows."""
+    shared = unmeasured(scores)
+    pooled = {id(score) for _, own in shared for score in own}
+    groups = first_finding(scores, GroupResults)
+    population = first_finding(scores, LevelShares)
+    clusters = first_finding(scores, ClusterShares)
+    with_outcome = [g for g in (groups.groups if groups else ()) if g.real is not None]
+    return {
+        "families": by_question([score for score in scores if id(score) not in pooled]),
+        "unmeasured": shared,
+        "comparisons": sentences.comparison_sentences(scores),
+        "model_tables": [
+            (found, sentences.describe_test_rows(score))
+            for score in scores
+            if (found := score.finding(ModelComparison))
+        ],
+        "population": [
+            one for one in (population.levels if population else ()) if one.found or one.declared
+        ],
+        "group_results": groups,
+        "groups": sorted(with_outcome, key=lambda g: -abs((g.synthetic or 0.0) - (g.real or 0.0))),
+        "confident": first_finding(scores, ConfidentRows),
+        "clusters": sorted(
+            clusters.clusters if clusters else (), key=lambda one: -abs(one.synthetic - one.real)
+        ),
+        "heatmap": _heatmap(scores),
+    }
+
+
+def image_sections(
+    images: Sequence[samples.ImageSample], confident: Mapping[int, samples.ImageSample]
+) -> dict[str, Any]:
+    """Return the content of the sections on images: a contact sheet, and thumbnails by row number."""
+    colours = samples.category_colours(images)
+    return {
+        "colours": colours,
+        "images": [
+            (image.caption, samples.image_figure(image, colours, i + 1))
+            for i, image in enumerate(images)
+        ],
+        "thumbnails": {
+            number: samples.image_figure(image, {}, number) for number, image in confident.items()
+        },
+    }
+
+
+@lru_cache(maxsize=1)
+def _environment() -> jinja2.Environment:
+    """Return what renders the templates; every value is escaped, every unknown name an error."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("twinset.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"marks": MARKS, "Mark": Mark, "n_open_panels": N_OPEN_PANELS}
+    environment.globals |= {
+        "n_groups": N_GROUPS,
+        "n_clusters": N_CLUSTERS,
+        "n_plan_rows": plans.N_ROWS,
+    }
+    words: tuple[Callable[..., Any], ...] = (
+        *(phrases.short, phrases.signed, phrases.signed_interval, phrases.percent, phrases.plural),
+        *(phrases.count, interpret_metric, columns.column_figure, columns.draw_cluster_map),
+        *(columns.is_hole, plans.plan_figure, sentences.outcome_name, sentences.reasons),
+        *(sentences.remarks, score_sentence),
+    )
+    environment.filters |= {function.__name__: function for function in words}
+    environment.filters |= {
+        "thousands": "{:,}".format,
+        "with_class": lambda heading: (heading, ""),
+        "title_of": metric_title,
+        "interval": columns.interval_figure,
+        "change": columns.change_figure,
+        "in_words": plans.format_levels,
+        "components": lambda score: score.finding(DifferentComponents),
+        "training_set": lambda model, noun: sentences.TRAINED_ON[model.data].format(noun),
+    }
+    return environment
+
+
+def first_finding(scores: Sequence[Score], kind: type[FindingType]) -> FindingType | None:
+    """Return the first finding of a type."""
+    return next((found for score in scores if (found := score.finding(kind))), None)
+
+
+def count_facts(
+    counts: Mapping[str, int | None], facts: Mapping[str, Any]
+) -> list[tuple[str, str]]:
+    """Return the counts under a title as (label, value) pairs, and the embedders of images."""
+    lines = [(label, f"{value:,}") for label, value in counts.items() if value is not None]
+    own = (found for found in facts.get("embedders", {}).values() if isinstance(found, Mapping))
+    names = dict.fromkeys(name for embedders in own for name in embedders)
+    return [*lines, *([("images compared by", ", ".join(names))] if facts.get("embedders") else [])]
+
+
+def _heatmap(scores: Sequence[Score]) -> dict[str, Any] | None:
+    found = first_finding(scores, PairDistances)
+    if found is None or not found.distances:
+        return None
+    errors = {(one, other): value for one, other, value in found.distances}
+    worst: dict[str, float] = {}
+    for pair, error in errors.items():
+        for name in pair:
+            worst[name] = max(worst.get(name, 0.0), error)
+    names = sorted(worst, key=lambda name: (-worst[name], name))
+    drawn = names[:MAX_HEATMAP_COLUMNS]
+    among_drawn = {pair: error for pair, error in errors.items() if set(drawn).issuperset(pair)}
+    return {
+        "figure": columns.pair_heatmap(drawn, among_drawn),
+        "worst": sorted(errors.items(), key=lambda item: (-item[1], item[0]))[:N_WORST_PAIRS],
+        "n_pairs": len(errors),
+        "n_left": len(names) - len(drawn),
+    }
+
+
+def card_lines(card: Card) -> list[tuple[str, str]]:
+    """Return what a card says as (label, text) pairs; empty values are excluded."""
+    lines = []
+    for key, value in plain(card.to_json()).items():
+        if key != "name":
+            lines += _lines("note" if key == "notes" else key.replace("_", " "), value)
+    return lines
+
+
+def _lines(label: str, value: Any) -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        return [line for key, item in value.items() for line in _lines(f"{label}: {key}", item)]
+    if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
+        return [(label, str(item)) for item in value]
+    if value in (None, "", []):
+        return []
+    return [(label, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))]
+
+
+def lineage_lines(node: Any, depth: int = 0) -> list[tuple[int, str, str]]:
+    """Return the nested tree as (depth, name, details) lines; parents follow their child."""
+    if not node:
+        return []
+    if not isinstance(node, Mapping):
+        return [(depth, str(node), "")]
+    parents = next((node[k] for k in ("parents", "children", "made_from") if k in node), ()) or ()
+    facts = {k: v for k, v in plain(node).items() if not isinstance(v, list | dict)}
+    name = next((facts.pop(k) for k in ("ref", "name", "set") if k in facts), "set")
+    details = [
+        f"{k.replace('_', ' ')} {str(v)[:12] if k == 'digest' else f'{v:,}' if type(v) is int else v}"
+        for k, v in facts.items()
+        if v not in (None, "")
+    ]
+    below = [line for parent in parents for line in lineage_lines(parent, depth + 1)]
+    return [(depth, str(name), ", ".join(details)), *below]
+
 
 SCHEMA_VERSION = 1  # of the JSON; grows when a key is renamed, removed or gets another meaning
 
@@ -122,25 +323,21 @@ class Report:
 
     def to_html(self) -> str:
         """Return the report as one self-contained page that asks nothing of the network."""
-        from twinset.report import page
-
         shown = self.examples
-        return page.render(
+        return render(
             "report.html",
             report=self,
             examples=shown,
             facts=self._facts(),
             has_uses=any(use.mark != Mark.UNMEASURED for use in self.uses),
             plans=[(plan, plan_rule(plan), plan_groups(plan)) for plan in self.plans],
-            cards=[(card, page.card_lines(card)) for card in self.cards],
-            lineage=page.lineage_lines(self.lineage),
-            **page.score_sections(self.scores),
-            **page.image_sections(shown.images, shown.confident),
+            cards=[(card, card_lines(card)) for card in self.cards],
+            lineage=lineage_lines(self.lineage),
+            **score_sections(self.scores),
+            **image_sections(shown.images, shown.confident),
         )
 
     def _facts(self) -> list[tuple[str, str]]:
-        from twinset.report.page import count_facts
-
         facts = self.facts
         counts = {
             "synthetic rows": facts.get("synthetic_rows"),
@@ -158,8 +355,6 @@ class Report:
 
     def to_markdown(self) -> str:
         """Return verdict, gates and scores as Markdown, for a pull request."""
-        from twinset.report import markdown as md
-
         lines = [f"## {md.escape(self.title)}", ""]
         if self.caution:
             lines += [f"Mind that {md.escape(self.caution)}.", ""]
@@ -172,13 +367,9 @@ class Report:
 
     def to_junit(self) -> str:
         """Return gates and verdicts as JUnit XML: one test case a metric."""
-        from twinset.report.junit import junit_xml
-
-        return junit_xml({self.title: (self.scores, self.gates)})
+        return md.junit_xml({self.title: (self.scores, self.gates)})
 
     def _repr_html_(self) -> str:
-        from twinset.report.page import render
-
         ranked = [score for _, own in by_question(self.scores) for score in own]
         return render("notebook.html", report=self, scores=ranked)
 
@@ -230,7 +421,6 @@ def build_report(
     show_real_rows: bool = False,
     notes: Sequence[str] = (),
     plans: Sequence[PlanCoverage] = (),
-    embedders: Mapping[str, Any] | None = None,
 ) -> Report:
     """Return the report on `synthetic`.
 
@@ -238,30 +428,12 @@ def build_report(
     images and texts exclude whatever stands in a real set, and are withheld altogether when a card
     says that the rows were made from real ones.
 
-    Parameters
-    ----------
-    title : str
-        Heading of the page.
-    train, synthetic, holdout : Dataset
-        The sets that were compared; `where` filters all three for the figures.
-    scores, gates : sequence
-        What was measured and what was demanded.
-    cards : sequence of Card
-        Cards to print at the end.
-    lineage : mapping, optional
-        Nested tree of the sets.
-    target : str, optional
-        The column to predict.
-    where : Where, optional
-        Rows that the comparison is about.
-    show_real_rows : bool
-        Whether five real rows may be printed beside five synthetic ones.
-    notes : sequence of str
-        Warnings for the reader; a `Note` among them has a kind.
-    plans : sequence of PlanCoverage
-        What became of the plans that the rows were made by.
-    embedders : mapping, optional
-        Image column -> embedder -> its facts.
+    `title`: heading of the page. `train`, `synthetic`, `holdout`: the sets that were compared;
+    `where` filters all three for the figures. `scores`, `gates`: what was measured and what was
+    demanded. `cards`: cards to print at the end; synthetic ones name the embedders that measured
+    the set. `lineage`: nested tree of the sets. `target`: the column to predict. `where`: rows that
+    the comparison is about. `show_real_rows`: whether five real rows may be printed beside five
+    synthetic ones. `plans`: what became of the plans that the rows were made by.
 
     Examples
     --------
@@ -271,6 +443,12 @@ def build_report(
     >>> report.passed, "<h1>ages</h1>" in report.to_html()
     (True, True)
     """
+    embedders = list_score_embedders(scores)
+    measured_by = note_embedders_on_card(embedders)
+    cards = [
+        card if card.origin == "real" else replace(card, notes=(*card.notes, *measured_by))
+        for card in cards
+    ]
     given = {"real": train, "synthetic": synthetic, "holdout": holdout}
     sets = {name: found for name, found in given.items() if found is not None}
     compared = {name: found.where(where) for name, found in sets.items()}
@@ -282,7 +460,7 @@ def build_report(
         "columns": len(synthetic.schema.fields),
         "target": target,
         "where": None if where is None else str(where),
-        "embedders": dict(embedders or {}),
+        "embedders": embedders,
         "plans": [plan.to_json() for plan in plans],
     }
     by_column = [s.finding(ColumnDistances) for s in scores if s.family == "gap"]

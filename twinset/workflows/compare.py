@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 from twinset.core.contracts import Progress, Score, silent
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.where import Where
 from twinset.core.errors import DataError, ParameterError, TwinsetError
 from twinset.core.rules.violations import broken_by_real_rows
 from twinset.generation.provenance import TwinNote
 from twinset.ingest.input_table import open_table, same_columns
-from twinset.measurement.cache import ResultCache
+from twinset.measurement.comparison import ResultCache
 from twinset.measurement.leakage import check_allowed, require_clean_sets
-from twinset.measurement.leakage.row_overlap import count_copied_rows, note_copied_rows
+from twinset.measurement.leakage.duplicates import count_copied_rows, note_copied_rows
 from twinset.measurement.notes import (
     list_score_embedders,
     note_embedder_mismatch,
@@ -28,12 +27,13 @@ from twinset.measurement.notes import (
 )
 from twinset.report import apply_gates
 from twinset.report.candidates import CandidateReport
-from twinset.workflows.evaluation import (
+from twinset.workflows.evaluate import (
     EvaluationTask,
     PreparedReal,
     check_metric_gates,
     measure_set,
     note_excluded_metrics,
+    options_from_notes,
     prepare_real,
     read_twin_note,
 )
@@ -41,7 +41,6 @@ from twinset.workflows.options import EvaluateOptions
 
 _UNKNOWN = "nothing tells which of these real rows its generator saw"
 Notes = Mapping[str, TwinNote]
-T = TypeVar("T", bound=Hashable)
 
 
 def compare(
@@ -97,7 +96,7 @@ def compare(
     check_metric_gates(options, plain.schema.kinds)
     notes, remarks = _read_notes(plain, candidates, holdout)
     task = EvaluationTask.from_options(
-        _options_from_notes(notes, options), plain, cache=ResultCache()
+        options_from_notes(notes, options), plain, cache=ResultCache()
     )
     prepared = prepare_real(plain, holdout, next(iter(notes.values()), None), task.options)
     parts = prepared.parts
@@ -117,16 +116,22 @@ def compare(
     scores = {}
     for name, synthetic in sets.items():
         blind = _UNKNOWN if name in unknown else prepared.blind
-        own = replace(task, progress=_named_progress(name, progress))
+
+        def report(step: str, done: int, total: int, name: str = name) -> None:
+            progress(f"{step} {name}", done, total)
+
+        asked = replace(task.request, progress=report)
         with _naming(name), threadpool_limits(limits=1):
             scores[name] = tuple(
-                measure_set(parts.train, parts.holdout, synthetic, own, blind=blind)
+                measure_set(
+                    parts.train, parts.holdout, synthetic, replace(task, request=asked), blind=blind
+                )
             )
     return CandidateReport(
         title=f"{len(sets)} candidates beside {plain.card.name}",
         scores=scores,
         copies=tuple(copies),
-        gates={name: apply_gates(own, options.gates) for name, own in scores.items()}
+        gates={name: apply_gates(found, options.gates) for name, found in scores.items()}
         if options.gates
         else {},
         notes=(
@@ -169,8 +174,8 @@ def _facts(
         "holdout_rows": None if holdout is None else len(holdout),
         "candidate_rows": {name: len(synthetic) for name, synthetic in sets.items()},
         "target": task.options.target,
-        "where": None if task.where is None else str(task.where),
-        "seed": task.seed,
+        "where": None if task.request.where is None else str(task.request.where),
+        "seed": task.request.seed,
         **({"embedders": embedders} if embedders else {}),
     }
 
@@ -190,13 +195,7 @@ def _check_names(candidates: Mapping[str, object]) -> None:
 def _read_notes(
     plain: Dataset, candidates: Mapping[str, object], holdout: object | None
 ) -> tuple[dict[str, TwinNote], list[str]]:
-    """Return the provenance of the candidates by name, and remarks on them.
-
-    Raises
-    ------
-    DataError
-        The candidates were made on different splits.
-    """
+    """Return the provenance of the candidates by name, and remarks on them."""
     found, remarks = {}, []
     for name, source in candidates.items():
         note, remark = read_twin_note(plain, source, holdout)
@@ -224,40 +223,6 @@ def _read_notes(
     return found, remarks
 
 
-def _options_from_notes(notes: Notes, options: EvaluateOptions) -> EvaluateOptions:
-    """Return the options; what is not given comes from the notes, which must agree on it."""
-    target, positive, where, seed = options.target, options.positive, options.where, options.seed
-    if target is None:
-        target = _agreed("target", {name: note.target for name, note in notes.items()})
-    if positive is None:
-        labels = {n: note.positive for n, note in notes.items() if note.target == target}
-        positive = _agreed("positive", labels)
-    if where is None:
-        wheres = {name: Where.from_value(note.where) for name, note in notes.items()}
-        _agreed("where", {name: str(found) if found else None for name, found in wheres.items()})
-        where = next(iter(wheres.values()), None)
-    if seed is None:
-        seed = next((note.seed for note in notes.values()), 0)
-    return replace(options, target=target, positive=positive, where=where, seed=seed)
-
-
-def _agreed(option: str, values: Mapping[str, T | None]) -> T | None:
-    """Return the one value of all notes.
-
-    Raises
-    ------
-    DataError
-        They differ.
-    """
-    if len(set(values.values())) > 1:
-        raise DataError(
-            f"the notes beside the candidates name different things as {option}",
-            got=", ".join(f"{name}: {value or 'none'}" for name, value in values.items()),
-            todo=f"say which by --{option}",
-        )
-    return next(iter(values.values()), None)
-
-
 @contextmanager
 def _naming(name: str) -> Iterator[None]:
     """Put the candidate's name in front of what an error of ours says."""
@@ -266,13 +231,6 @@ def _naming(name: str) -> Iterator[None]:
     except TwinsetError as error:
         error.message = f"candidate '{name}': {error.message}"
         raise
-
-
-def _named_progress(name: str, progress: Progress) -> Progress:
-    def report(step: str, done: int, total: int) -> None:
-        progress(f"{step} {name}", done, total)
-
-    return report
 
 
 def _set_notes(real: Dataset, sets: Mapping[str, Dataset]) -> list[str]:

@@ -1,39 +1,211 @@
-"""`evaluate`: a report on synthetic rows beside real ones, without a recipe."""
+"""`evaluate`, and the path of every evaluation: prepare the real rows, measure, report."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self, TypeVar
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
-from twinset.core.contracts import Progress, silent
+from twinset.core.contracts import Metric, Progress, Score, silent
 from twinset.core.data.dataset import Dataset
+from twinset.core.data.where import Where
+from twinset.core.errors import DataError
 from twinset.core.rules.violations import broken_by_real_rows
-from twinset.generation.provenance import TwinNote
+from twinset.generation.provenance import Seal, TwinNote, note_path
 from twinset.generation.refit import refit_from_note
 from twinset.ingest.input_table import (
+    RealSplit,
     label_beside_texts,
+    name_target,
     open_table,
     reduce_to_texts,
     same_columns,
+    split_holdout,
+    with_role,
 )
+from twinset.measurement.embedders import find_image_label, load_embedders
+from twinset.measurement.harness import MeasureRequest, measure
 from twinset.measurement.leakage import check_allowed, require_clean_sets
-from twinset.measurement.leakage.row_overlap import count_copied_rows, note_copied_rows
-from twinset.measurement.notes import note_images, note_kept_values, note_rules, note_single_label
-from twinset.report import Report
-from twinset.workflows.evaluation import (
-    EvaluationTask,
-    PreparedReal,
-    check_metric_gates,
-    measure_set,
-    note_excluded_metrics,
-    prepare_real,
-    read_twin_note,
-    report_on,
+from twinset.measurement.leakage.duplicates import (
+    count_copied_rows,
+    count_row_overlap,
+    note_copied_rows,
+    note_shared_holdout,
 )
+from twinset.measurement.notes import note_images, note_kept_values, note_rules, note_single_label
+from twinset.measurement.verdict import not_measurable
+from twinset.registry import attack_metrics, default_metrics
+from twinset.report import Report, apply_gates, build_report, check_gates
 from twinset.workflows.options import EvaluateOptions
+
+Metrics = Sequence[tuple[str, Metric]]
+T = TypeVar("T", bound=Hashable)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationTask:
+    """What one evaluation needs besides the sets."""
+
+    options: EvaluateOptions  # Options as given, with the target filled in
+    request: MeasureRequest  # What all metrics are asked
+    # Metrics with their settings; None takes the default ones of the options
+    metrics: Metrics | None = None
+    guessed_target: str | None = None  # The target, where nobody named it
+
+    @classmethod
+    def from_options(
+        cls,
+        options: EvaluateOptions,
+        real: Dataset | None = None,
+        metrics: Metrics | None = None,
+        **others: Any,
+    ) -> Self:
+        """Return the task; the only label of an image set becomes the target where none is named.
+
+        `others` are further fields of the request.
+        """
+        guessed = find_image_label(real) if real is not None and options.target is None else None
+        options = replace(options, target=options.target or guessed)
+        request = MeasureRequest(
+            where=Where.from_value(options.where),
+            target=options.target,
+            positive=options.positive,
+            seed=options.seed or 0,
+            workers=options.workers,
+            embedders=None if options.embedders is None else load_embedders(options.embedders),
+            **others,
+        )
+        return cls(options=options, request=request, metrics=metrics, guessed_target=guessed)
+
+    @property
+    def leakage_settings(self) -> dict[str, Any]:
+        """Arguments of the leakage checks."""
+        options = self.options
+        by = None if options.time is None else "time"
+        split = {"split_by": by, "split_on": options.time, "target": options.target}
+        return {**split, "allow": tuple(options.allow_leaks), "seed": self.request.seed}
+
+
+@dataclass(frozen=True)
+class PreparedReal:
+    """The real rows of an evaluation."""
+
+    parts: RealSplit  # Train set and holdout
+    notes: tuple[str, ...] = ()  # What must be read with care
+    blind: str = ""  # Why leaks and usefulness cannot be measured; empty where they can
+
+
+def read_twin_note(
+    plain: Dataset, synthetic: object, holdout: object | None = None
+) -> tuple[TwinNote | None, list[str]]:
+    """Return the provenance beside a synthetic file if it belongs to this real table, else a remark."""
+    if holdout is not None or not isinstance(synthetic, str | Path):
+        return None, []
+    note = TwinNote.read(Path(synthetic))
+    if note is None or Seal.from_rows(plain, note.seed).real_digest == note.real_digest:
+        return note, []
+    name = note_path(Path(synthetic)).name
+    return None, [
+        f"{name} belongs to another real table, so it is not known which of these real rows the "
+        "generator saw: leaks and usefulness are not measured"
+    ]
+
+
+def check_metric_gates(options: EvaluateOptions, kinds: Iterable[str]) -> None:
+    """Raise an error for a gate on a metric that is not measured."""
+    metrics = _default_metrics(options, kinds)
+    check_gates(options.gates, [name for name, _ in metrics], place="gates")
+
+
+def prepare_real(
+    plain: Dataset, holdout: object | None, note: TwinNote | None, options: EvaluateOptions
+) -> PreparedReal:
+    """Return the real table, split as the holdout or the note says, or whole where neither does."""
+    real = name_target(plain, options.target, options.positive)
+    if options.time is not None:
+        real = with_role(real, options.time, "time")
+    if options.group is not None:
+        real = with_role(real, options.group, "group")
+    if holdout is not None:
+        unseen = same_columns(holdout, real, "holdout")
+        overlap = count_row_overlap(real, unseen)
+        notes = note_shared_holdout(overlap)
+        blind = notes[0] if notes and overlap.is_beyond_chance else ""
+        return PreparedReal(RealSplit(real, unseen, np.empty(0, dtype=np.int64)), (*notes,), blind)
+    if note is None or note.holdout_fraction == 0:
+        return PreparedReal(RealSplit(real, None, np.empty(0, dtype=np.int64)))
+    # The split was stratified by the target given to `twin`, which may differ from the present one.
+    parts = split_holdout(name_target(plain, note.target), note.holdout_fraction, note.seed)
+    if Seal.from_rows(plain, note.seed).holdout_digest(parts.holdout_rows) != note.holdout_digest:
+        raise DataError(
+            "the holdout rows cannot be found again",
+            got=f"a note by twinset {note.version}",
+            todo="make the twin again with this version, or give the holdout as a file",
+        )
+    kept = np.setdiff1d(np.arange(len(real)), parts.holdout_rows)
+    return PreparedReal(
+        replace(parts, train=real.take(kept), holdout=real.take(parts.holdout_rows))
+    )
+
+
+def measure_set(
+    train: Dataset | None,
+    holdout: Dataset | None,
+    synthetic: Dataset,
+    task: EvaluationTask,
+    *,
+    blind: str = "",
+) -> list[Score]:
+    """Return the scores of a synthetic set beside the train set and the holdout, by family.
+
+    `blind` is why what rests on unseen rows is not measurable; empty where it is.
+    """
+    if task.metrics is None:
+        _require_rows(train, synthetic, task.request.where)
+    kinds = (synthetic if train is None else train).schema.kinds
+    metrics = _default_metrics(task.options, kinds) if task.metrics is None else task.metrics
+    hidden = [
+        (n, m) for n, m in metrics if blind and m.needs_real and m.family in ("utility", "privacy")
+    ]
+    scores = measure(
+        train=train,
+        synthetic=synthetic,
+        holdout=holdout,
+        metrics=[pair for pair in metrics if pair not in hidden],
+        request=task.request,
+    )
+    scores += [not_measurable(name, metric, blind) for name, metric in hidden]
+    order = ("gap", "coverage", "utility", "privacy")
+    return sorted(scores, key=lambda score: order.index(score.family))
+
+
+def note_excluded_metrics(train: Dataset, options: EvaluateOptions) -> list[str]:
+    """Return a note that names what a quick look excludes."""
+    full, quick = (
+        {name for name, _ in default_metrics(train.schema.kinds, quick=quick)}
+        for quick in (False, options.quick)
+    )
+    named = ", ".join(sorted(full - quick))
+    return [f"A quick look, without {named}; a full one measures these too."] if named else []
+
+
+def _default_metrics(options: EvaluateOptions, kinds: Iterable[str]) -> Metrics:
+    return [*default_metrics(kinds, quick=options.quick), *attack_metrics(options.attacks)]
+
+
+def _require_rows(train: Dataset | None, synthetic: Dataset, where: Where | None) -> None:
+    """Raise an error where no row of a set meets the condition."""
+    for name, rows in (("real", train), ("synthetic", synthetic)):
+        if rows is not None and len(rows.where(where)) == 0:
+            raise DataError(
+                f"no {name} row meets the condition: {where}",
+                got=f"0 of {len(rows)} rows",
+                todo="correct the condition, or give data that hold such rows",
+            )
 
 
 def evaluate(
@@ -84,7 +256,7 @@ def evaluate(
     )
     notes = [*remarks, *lost]
     if note is not None:
-        options = _complete(options, note)
+        options = options_from_notes({"": note}, options)
     if options.target is None and (label := label_beside_texts(plain.schema)) is not None:
         options = replace(options, target=label)
         notes += [f"Taken as the target: '{label}', the only label beside the texts."]
@@ -108,27 +280,22 @@ def evaluate(
 def measure_and_report(
     prepared: PreparedReal, synthetic: Dataset, task: EvaluationTask, *, notes: Sequence[str] = ()
 ) -> Report:
-    """Return the report on a synthetic set beside prepared real rows.
-
-    Raises
-    ------
-    DataError
-        The condition means no row of a set.
-    """
+    """Return the report on a synthetic set beside prepared real rows."""
     train, holdout = prepared.parts.train, prepared.parts.holdout
     scores = measure_set(train, holdout, synthetic, task, blind=prepared.blind)
-    return report_on(
-        train,
-        holdout,
-        synthetic,
-        scores,
-        task,
+    return build_report(
         title=f"{synthetic.card.name} beside {train.card.name}",
-        real_cards=[train.card],
-        synthetic_cards=[synthetic.card],
+        train=train,
+        synthetic=synthetic,
+        holdout=holdout,
+        scores=scores,
+        gates=apply_gates(scores, task.options.gates),
+        cards=(train.card, synthetic.card),
+        target=task.options.target,
+        where=task.request.where,
         notes=[
             *note_images(scores, task.guessed_target),
-            *note_single_label(train, synthetic, task.options.target, task.where),
+            *note_single_label(train, synthetic, task.options.target, task.request.where),
             *notes,
             *note_excluded_metrics(train, task.options),
             *broken_by_real_rows(train),
@@ -138,13 +305,29 @@ def measure_and_report(
     )
 
 
-def _complete(options: EvaluateOptions, note: TwinNote) -> EvaluateOptions:
-    """Return the options; what was not given comes from the provenance of the synthetic file."""
-    target = options.target or note.target
-    return replace(
-        options,
-        target=target,
-        seed=note.seed if options.seed is None else options.seed,
-        positive=options.positive or (note.positive if target == note.target else None),
-        where=options.where or note.where,
-    )
+def options_from_notes(notes: Mapping[str, TwinNote], options: EvaluateOptions) -> EvaluateOptions:
+    """Return the options; what is not given comes from the notes, which must agree on it."""
+    target, positive, where, seed = options.target, options.positive, options.where, options.seed
+    if target is None:
+        target = _agreed("target", {name: note.target for name, note in notes.items()})
+    if positive is None:
+        labels = {n: note.positive for n, note in notes.items() if note.target == target}
+        positive = _agreed("positive", labels)
+    if where is None:
+        wheres = {name: Where.from_value(note.where) for name, note in notes.items()}
+        _agreed("where", {name: str(found) if found else None for name, found in wheres.items()})
+        where = next(iter(wheres.values()), None)
+    if seed is None:
+        seed = next((note.seed for note in notes.values()), 0)
+    return replace(options, target=target, positive=positive, where=where, seed=seed)
+
+
+def _agreed(option: str, values: Mapping[str, T | None]) -> T | None:
+    """Return the one value of all notes."""
+    if len(set(values.values())) > 1:
+        raise DataError(
+            f"the notes beside the candidates name different things as {option}",
+            got=", ".join(f"{name}: {value or 'none'}" for name, value in values.items()),
+            todo=f"say which by --{option}",
+        )
+    return next(iter(values.values()), None)

@@ -27,50 +27,24 @@ _MEDIA = frozenset({"image", "mask", "boxes"})
 
 @dataclass(frozen=True)
 class Filler:
-    """A generator that shall make rows of missing slices.
+    """A generator that shall make rows of missing slices."""
 
-    Parameters
-    ----------
-    name : str
-        Name of the generator.
-    learns : bool
-        Whether it learns from real rows; a slice without any cannot be learnt.
-    columns : frozenset of str, optional
-        Columns that conditions may speak of; None: all of the real set.
-    settings : mapping
-        Settings that make its rows fit the set: the side of square images, the levels it shows.
-    labels : tuple of str, optional
-        Labels of objects whose numbers it can be asked for; None: it knows nothing of numbers.
-    """
-
-    name: str
-    learns: bool
+    name: str  # Name of the generator
+    learns: bool  # Whether it learns from real rows; a slice without any cannot be learnt
+    # Columns that conditions may speak of; None: all of the real set
     columns: frozenset[str] | None = None
+    # Settings that make its rows fit the set: the side of square images, the levels it shows
     settings: Mapping[str, Any] = field(default_factory=dict)
+    # Labels of objects whose numbers it can be asked for; None: it knows nothing of numbers
     labels: tuple[str, ...] | None = None
 
     @classmethod
     def from_sets(cls, use: str | None, real: Dataset, cards: Sequence[Card] = ()) -> Filler:
         """Return the generator that is named, or the one that suits the columns of the real set.
 
-        Parameters
-        ----------
-        use : str, optional
-            Name of the generator.
-        real : Dataset
-            The real set.
-        cards : sequence of Card
-            What is known of how the sets were made; settings of the same generator are taken over.
+        `use`: name of the generator. `cards`: what is known of how the sets were made; settings of
+        the same generator are taken over.
 
-        Raises
-        ------
-        UnknownNameError
-            There is no such generator.
-        SchemaError
-            The generator cannot make the columns, or draws none of them.
-
-        Examples
-        --------
         >>> import pyarrow as pa
         >>> Filler.from_sets(None, Dataset.from_arrow(pa.table({"sky": ["day", "night"]}))).name
         'tabular.trees'
@@ -157,21 +131,19 @@ def _pasting(real: Dataset, kinds: frozenset[str]) -> Filler:
             allowed="one column of images, one of objects, and " + ", ".join(sorted(TABULAR_KINDS)),
             todo="give annotated images: COCO, YOLO, VOC or masks",
         )
-    settings = {} if _has_pixels(real) else {"masks_from_boxes": "ellipse"}
+    # Id maps and outlines tell the pixels of the objects.
+    objects = real.records.column(schema.of_kind("boxes")[0].name).to_pylist()
+    has_outlines = any(item.get("polygons") for row in objects for item in row or ())
+    has_pixels = bool(schema.of_kind("mask")) or has_outlines
+    settings = {} if has_pixels else {"masks_from_boxes": "ellipse"}
     return Filler(_PASTES, learns=True, settings=settings, labels=box_labels(real))
-
-
-def _has_pixels(real: Dataset) -> bool:
-    """Return whether anything tells the pixels of the objects: id maps or outlines."""
-    if real.schema.of_kind("mask"):
-        return True
-    rows = real.records.column(real.schema.of_kind("boxes")[0].name).to_pylist()
-    return any(item.get("polygons") for row in rows for item in row or ())
 
 
 def _drawing(name: str, real: Dataset, cards: Sequence[Card]) -> Filler:
     """Return a generator that learns nothing, with settings by which it draws what the set has."""
-    settings = {**_known_settings(name, cards), **_image_size(name, real)}
+    # Settings by which the sets were drawn, where cards tell them and they suffice.
+    told = (c.settings for c in cards if c.component == name and _can_be(name, c.settings))
+    settings = {**next(told, {}), **_image_size(name, real)}
     known = {one.name for one in parameters("generator", name)}
     drawn = _drawn_schema(name, settings)
     shared = _shared(drawn, real)
@@ -191,7 +163,10 @@ def _drawing(name: str, real: Dataset, cards: Sequence[Card]) -> Filler:
         if tuple(wider) != range_ and _can_be(name, {**settings, "n_objects_range": wider}):
             settings = {**settings, "n_objects_range": wider}
     drawn = _drawn_schema(name, settings)
-    shared = {c for c in shared if _is_drawn(drawn, real, c)}
+    # A column counts whose every label in the set can be drawn.
+    shared = {
+        c for c in shared if (own := drawn[c].levels) is None or set(_levels(real, c)) <= set(own)
+    }
     if not shared:
         raise SchemaError(
             f"the generator '{name}' draws none of the columns of this set",
@@ -200,14 +175,6 @@ def _drawing(name: str, real: Dataset, cards: Sequence[Card]) -> Filler:
             todo="name another generator by --use",
         )
     return Filler(name, learns=False, columns=frozenset(shared), settings=settings)
-
-
-def _known_settings(name: str, cards: Sequence[Card]) -> dict[str, Any]:
-    """Return the settings by which the sets were drawn, where cards tell them and they suffice."""
-    for card in cards:
-        if card.component == name and _can_be(name, card.settings):
-            return dict(card.settings)
-    return {}
 
 
 def _can_be(name: str, settings: Mapping[str, Any]) -> bool:
@@ -226,12 +193,6 @@ def _drawn_schema(name: str, settings: Mapping[str, Any]) -> Schema:
 def _shared(drawn: Schema, real: Dataset) -> set[str]:
     names = set(real.schema.names)
     return {f.name for f in drawn.fields if f.is_tabular} & names
-
-
-def _is_drawn(drawn: Schema, real: Dataset, column: str) -> bool:
-    """Return whether the generator can draw every label that the set has in a column."""
-    levels = drawn[column].levels
-    return levels is None or set(_levels(real, column)) <= set(levels)
 
 
 def _levels(real: Dataset, column: str) -> list[str]:
@@ -266,8 +227,6 @@ def _image_size(name: str, real: Dataset) -> dict[str, int]:
 def with_object_counts(dataset: Dataset, labels: Sequence[str]) -> Dataset:
     """Return the set with the counts as columns; one of such a name that it has already stays as it is.
 
-    Examples
-    --------
     >>> from twinset.core.data.schema import OBJECT, Field, Schema
     >>> boxes = pa.table({"objects": pa.array([[{"category": "cat"}], None], pa.list_(OBJECT))})
     >>> pets = Dataset.from_arrow(boxes, Schema((Field(name="objects", kind="boxes"),)))

@@ -16,13 +16,19 @@ from twinset.catalog import Catalog
 from twinset.core.contracts import Progress, silent
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.errors import DataError, ParameterError, RecipeError, TwinsetError
-from twinset.generation.run_step import check_brief, open_part, refuse_leaks
+from twinset.generation.run_step import open_part
 from twinset.generation.step import GenerationStep, OpenStep, joint_card
-from twinset.ingest.real_data import register_real, register_split
 from twinset.io.files import sha256_of, write_text
 from twinset.io.vision.shards import ROWS_A_SHARD, ShardFolder
-from twinset.recipe import AugmentStep, Recipe, load_recipe
-from twinset.workflows.step_addresses import address, candidate_address, step_addresses
+from twinset.recipe import AugmentStep, Recipe
+from twinset.workflows.run import (
+    address,
+    candidate_address,
+    load_train,
+    read_recipe,
+    register_parts,
+    step_addresses,
+)
 
 _CHECKSUMS = "CHECKSUMS.sha256"
 _POLL = 0.5  # seconds between looks at what the other processes have finished
@@ -30,22 +36,13 @@ _POLL = 0.5  # seconds between looks at what the other processes have finished
 
 @dataclass(frozen=True)
 class ShardSummary:
-    """What `make_shards` ended with.
+    """What `make_shards` ended with."""
 
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Where the shards are.
-    n_rows, n_shards : int
-        How many samples and shards they are.
-    n_kept : int
-        Shards that an earlier run had finished.
-    """
-
-    folder: Path
+    folder: Path  # Where the shards are
+    # n_rows, n_shards: how many samples and shards they are
     n_rows: int
     n_shards: int
-    n_kept: int
+    n_kept: int  # Shards that an earlier run had finished
 
 
 def make_shards(
@@ -64,40 +61,18 @@ def make_shards(
     shard the files are the same. A run that was interrupted, or killed, goes on with the shards that
     are missing, and ends with the same bytes.
 
-    Parameters
-    ----------
-    recipe : Recipe or path
-        What to make: its generate and augment steps; evaluate, report and deliver are not looked at.
-    to : path
-        Folder of the shards: new, empty, or begun by an earlier run.
-    root : path
-        Folder of the catalogue; used where the recipe has a source.
-    overrides : sequence of str
-        Changes to the recipe, each ``"a.b=value"``; only with a path.
-    rows_a_shard : int
-        Samples in a shard.
-    workers : int
-        Processes, each making whole shards; a script that asks for more than one needs the usual
-        ``if __name__ == "__main__":``.
-    progress : Progress
-        Called with ("shards", rows done, rows in all).
-
-    Raises
-    ------
-    ParameterError
-        A number is out of its range.
-    RecipeError
-        The recipe makes nothing, or rows that depend on each other.
-    SchemaError
-        It makes something else than images.
-    DataError
-        The folder holds something else, or cannot be written to.
+    `recipe`: what to make: its generate and augment steps; evaluate, report and deliver are not
+    looked at. `to`: folder of the shards: new, empty, or begun by an earlier run. `root`: folder of
+    the catalogue; used where the recipe has a source. `overrides`: changes to the recipe, each
+    ``"a.b=value"``; only with a path. `rows_a_shard`: samples in a shard. `workers`: processes,
+    each making whole shards; a script that asks for more than one needs the usual ``if __name__ ==
+    "__main__":``.
     """
     if workers < 1:
         raise ParameterError(
             "the number of workers is out of range", got=str(workers), allowed="1 or more"
         )
-    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe), overrides)
+    recipe = read_recipe(recipe, overrides)
     with threadpool_limits(limits=1):
         maker = _Maker.open(recipe, Path(root), progress)
         folder = ShardFolder(Path(to), maker.key(rows_a_shard), maker.n_rows, rows_a_shard)
@@ -121,24 +96,12 @@ class _Maker:
 
     @classmethod
     def open(cls, recipe: Recipe, root: Path, progress: Progress) -> _Maker:
-        """Bring the real set in, where there is one, and fit every step.
-
-        Raises
-        ------
-        RecipeError
-            The recipe makes nothing, or rows that depend on each other.
-        """
+        """Bring the real set in, where there is one, and fit every step."""
         catalog = Catalog(root) if recipe.source is not None or root.exists() else None
         addresses = step_addresses(recipe, catalog)
         parent, train, known = None, None, None
-        if recipe.source is not None:
-            assert catalog is not None
-            whole = register_real(recipe, catalog, addresses["source"], progress)
-            real = register_split(recipe, catalog, whole, addresses["split"])
-            parent, train = real.train, catalog.load(real.train)
-            check_brief(recipe, train)
-            refuse_leaks(recipe, train, catalog.load(real.holdout))
-            known = catalog.load(real.whole) if train.schema.of_kind("id") else None
+        if catalog is not None and (real := register_parts(recipe, catalog, addresses, progress)):
+            parent, (train, known) = real.train, load_train(recipe, catalog, real)
         parts: list[OpenStep] = []
         for name, step in recipe.named_steps():
             if isinstance(step, AugmentStep) and step.of is not None:

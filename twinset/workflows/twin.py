@@ -31,8 +31,7 @@ from twinset.io import read_dataset, write_dataset
 from twinset.io.formats import writable_formats
 from twinset.measurement.leakage import require_clean_sets
 from twinset.report import Report
-from twinset.workflows.evaluate import measure_and_report
-from twinset.workflows.evaluation import EvaluationTask, PreparedReal
+from twinset.workflows.evaluate import EvaluationTask, PreparedReal, measure_and_report
 from twinset.workflows.options import EvaluateOptions, TwinOptions
 
 
@@ -106,16 +105,14 @@ def twin(
     real = name_target(plain, options.target, options.positive)
     seed = options.seed or 0
     parts = split_holdout(real, options.holdout_fraction, seed)
-    task = EvaluationTask(
-        options=EvaluateOptions(
-            target=options.target,
-            positive=options.positive,
-            where=condition,
-            seed=seed,
-            workers=options.workers,
-        ),
-        progress=progress,
+    asked = EvaluateOptions(
+        target=options.target,
+        positive=options.positive,
+        where=condition,
+        seed=seed,
+        workers=options.workers,
     )
+    task = EvaluationTask.from_options(asked, progress=progress)
     seal = Seal.from_rows(plain, seed)
     note = TwinNote(
         use=options.use,
@@ -183,18 +180,18 @@ def _draw(
         parts.train,
         seed=note.seed,
         path=("twin", note.use),
-        where=task.where,
+        where=task.request.where,
         known=parts.whole,
-        progress=task.progress,
+        progress=task.request.progress,
     )
     schema, card = parts.train.schema, note.card(_name(parts))
     state = source.open_set()
     drawn = source.draw(
         note.rows,
-        where=task.where,
+        where=task.request.where,
         into=state,
         workers=task.options.workers,
-        progress=task.progress,
+        progress=task.request.progress,
     )
     drawn = with_aggregates(drawn, parts.train)
     chunks = (Dataset(chunk.records.select(list(schema.names)), schema, card) for chunk in drawn)

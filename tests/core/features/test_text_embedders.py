@@ -19,7 +19,7 @@ from twinset.core.errors import DataError, MissingExtraError, ParameterError
 from twinset.core.features.embedders import SHIPPED, EmbedderName, TextEmbedding, hashed_words
 from twinset.core.features.embedders import text as module
 from twinset.core.features.encoder import FeatureEncoder
-from twinset.measurement.load_embedders import _shipped, hash_embedders, load_embedders
+from twinset.measurement.embedders import _shipped, hash_embedders, load_embedders
 
 SAID = ("play some jazz", "Please refund 5.20 EUR to Zoë Müller.", "")
 

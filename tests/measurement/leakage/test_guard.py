@@ -12,8 +12,8 @@ import pytest
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Schema
 from twinset.core.errors import LeakError, ParameterError
+from twinset.measurement.comparison import split_rows
 from twinset.measurement.leakage import find_leakage
-from twinset.measurement.splitting import split_rows
 
 ROWS = 1_200
 

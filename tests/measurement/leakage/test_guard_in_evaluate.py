@@ -24,7 +24,7 @@ from twinset.workflows.twin import twin
 @pytest.fixture(autouse=True)
 def few_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = [(name, build("metric", name, {})) for name in ("privacy.exact_copies",)]
-    monkeypatch.setattr("twinset.workflows.evaluation.default_metrics", lambda kinds, **_: chosen)
+    monkeypatch.setattr("twinset.workflows.evaluate.default_metrics", lambda kinds, **_: chosen)
 
 
 def payments(rows: int, seed: int) -> pa.Table:

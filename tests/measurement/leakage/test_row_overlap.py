@@ -8,7 +8,7 @@ import twinset
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import LeakError
 from twinset.core.seeding import rng_for
-from twinset.measurement.leakage.row_overlap import (
+from twinset.measurement.leakage.duplicates import (
     RowOverlap,
     count_copied_rows,
     count_row_overlap,
@@ -23,7 +23,7 @@ FEW = ("gap.marginals", "utility.train_synthetic_test_real", "privacy.exact_copi
 @pytest.fixture
 def few_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = [(name, build("metric", name, {})) for name in FEW]
-    monkeypatch.setattr("twinset.workflows.evaluation.default_metrics", lambda kinds, **_: chosen)
+    monkeypatch.setattr("twinset.workflows.evaluate.default_metrics", lambda kinds, **_: chosen)
 
 
 def people(rows: int, seed: int = 1) -> pa.Table:

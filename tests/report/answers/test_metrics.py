@@ -16,8 +16,8 @@ from twinset.core.findings import DifferingComponents, Finding
 from twinset.measurement.harness import measure
 from twinset.registry import build, component_class, list_components
 from twinset.report import build_report
-from twinset.report.answers import scores as described
-from twinset.report.answers.scores import has_role, interpret_metric, metric_title
+from twinset.report.answers import phrases as described
+from twinset.report.answers.phrases import has_role, interpret_metric, metric_title
 
 NAMES = [info.name for info in list_components("metric")]
 

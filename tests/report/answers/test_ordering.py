@@ -6,12 +6,12 @@ import pytest
 
 from tests.report.conftest import components
 from twinset.report import build_report, summarize_families
-from twinset.report.answers.scores import (
+from twinset.report.answers.phrases import (
     compute_certain_degradation,
     compute_degradation,
     worst_first,
 )
-from twinset.report.answers.uses import uses
+from twinset.report.answers.verdict import uses
 
 
 def parts(certain=1.0, names=("age",)):

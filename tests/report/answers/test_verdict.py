@@ -19,7 +19,7 @@ from twinset.core.findings import (
 )
 from twinset.report import summarize_families
 from twinset.report.answers.sentences import reasons, remarks
-from twinset.report.answers.uses import uses
+from twinset.report.answers.verdict import uses
 
 
 def answer(scores, family):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twinset.core.findings import ClusterShare, ClusterShares
 from twinset.report import build_report
-from twinset.report.figures.charts import draw_cluster_map
+from twinset.report.figures.columns import draw_cluster_map
 
 CLUSTERS = (
     ClusterShare("<b>age</b> low", -1.0, 0.0, real=0.25, synthetic=0.25),

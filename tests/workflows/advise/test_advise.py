@@ -19,7 +19,7 @@ from twinset.core.errors import (
 )
 from twinset.core.seeding import rng_for
 from twinset.workflows.advise.labelled_table import read_labelled_table
-from twinset.workflows.advise.models import Reader, fit, fit_encoder
+from twinset.workflows.advise.strategies import Reader, fit, fit_encoder
 from twinset.workflows.options import AdviseOptions
 
 from .conftest import payments

@@ -14,12 +14,15 @@ import twinset as tw
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import FitError
 from twinset.core.seeding import rng_for
+from twinset.report.advice import advice_sentence
 from twinset.workflows.advise import advise as face
-from twinset.workflows.advise.conclusion import sentence_of
-from twinset.workflows.advise.cross_validation import FoldResult, StrategyTrials
-from twinset.workflows.advise.folds import Rows, TrainTestSplit
-from twinset.workflows.advise.labelled_table import read_labelled_table
-from twinset.workflows.advise.select_strategy import random_ranking, select_strategies
+from twinset.workflows.advise.labelled_table import Rows, TrainTestSplit, read_labelled_table
+from twinset.workflows.advise.select_strategy import (
+    FoldResult,
+    StrategyTrials,
+    random_ranking,
+    select_strategies,
+)
 from twinset.workflows.advise.strategies import NONE, Strategy
 from twinset.workflows.options import AdviseOptions
 
@@ -164,7 +167,10 @@ def test_where_nothing_ranks_better_than_chance_nothing_is_taken() -> None:
         for seed in range(4)
     ]
     assert all(one.is_chance and one.chosen == "none" for one in found)
-    assert "no better than chance" in sentence_of("no evidence", found[0])
+    sentence = advice_sentence(
+        "no evidence", "", is_chance=True, is_chosen=False, is_balancing=True
+    )
+    assert "no better than chance" in sentence
 
 
 def test_a_random_order_reaches_what_chance_does() -> None:

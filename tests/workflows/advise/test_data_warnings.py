@@ -9,8 +9,11 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.seeding import rng_for
-from twinset.workflows.advise.folds import data_warnings, split_test_set
-from twinset.workflows.advise.labelled_table import read_labelled_table
+from twinset.workflows.advise.labelled_table import (
+    data_warnings,
+    read_labelled_table,
+    split_test_set,
+)
 from twinset.workflows.options import AdviseOptions
 
 

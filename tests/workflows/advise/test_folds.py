@@ -10,9 +10,13 @@ from hypothesis import strategies as st
 
 from twinset.core.errors import DataError
 from twinset.core.seeding import rng_for
-from twinset.workflows.advise.conclusion import format_label_delay
-from twinset.workflows.advise.folds import inner_folds, split_test_set
-from twinset.workflows.advise.labelled_table import LabelledTable, read_labelled_table
+from twinset.report.advice import format_label_delay
+from twinset.workflows.advise.labelled_table import (
+    LabelledTable,
+    inner_folds,
+    read_labelled_table,
+    split_test_set,
+)
 from twinset.workflows.options import AdviseOptions
 
 

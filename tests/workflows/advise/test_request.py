@@ -13,9 +13,12 @@ import twinset as tw
 from twinset.core.errors import RecipeError, SchemaError
 from twinset.core.seeding import rng_for
 from twinset.recipe import load_recipe
-from twinset.workflows.advise.folds import split_test_set
-from twinset.workflows.advise.labelled_table import read_labelled_table
-from twinset.workflows.advise.request import read_request, recipe_of
+from twinset.workflows.advise.labelled_table import (
+    read_labelled_table,
+    read_request,
+    recipe_of,
+    split_test_set,
+)
 from twinset.workflows.advise.strategies import GENERATORS, NONE, Strategy
 from twinset.workflows.options import AdviseOptions
 

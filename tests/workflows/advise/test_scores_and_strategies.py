@@ -11,21 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twinset.core.seeding import rng_for
-from twinset.workflows.advise.calibration import HeldOut, calibrate, reliability, set_back
-from twinset.workflows.advise.cross_validation import FoldResult
-from twinset.workflows.advise.folds import TrainTestSplit
-from twinset.workflows.advise.labelled_table import read_labelled_table
-from twinset.workflows.advise.models import BinnedEncoder, RawRows, ScaledEncoder
+from twinset.workflows.advise.labelled_table import TrainTestSplit, read_labelled_table
 from twinset.workflows.advise.ranking_metrics import (
     BootstrapDraws,
+    HeldOut,
     Prices,
     WeightedRanking,
-    average_precision,
+    calibrate,
     precision_at_positives,
+    reliability,
+    set_back,
     small_sample_factors,
 )
 from twinset.workflows.advise.select_strategy import (
     Difference,
+    FoldResult,
     ModelSelection,
     choose,
     compare,
@@ -33,6 +33,9 @@ from twinset.workflows.advise.select_strategy import (
 )
 from twinset.workflows.advise.strategies import (
     NONE,
+    BinnedEncoder,
+    RawRows,
+    ScaledEncoder,
     Strategy,
     candidates,
     extra_rows,
@@ -50,7 +53,7 @@ def test_average_precision_is_that_of_scikit_learn_with_ties_too(seed: int, leve
     score, truth = rng.integers(0, levels, 60) / levels, rng.random(60) < 0.2
     truth[0] = True
     expected = SKLEARN.average_precision_score(truth, score)
-    assert average_precision(score, truth) == pytest.approx(expected)
+    assert precision_at_positives(score, truth).mean() == pytest.approx(expected)
     drawn = rng.integers(0, 3, 60).astype(float)
     drawn[truth] += 1
     expected = SKLEARN.average_precision_score(truth, score, sample_weight=drawn)

@@ -14,8 +14,15 @@ from hypothesis import strategies as st
 from twinset.core.errors import DataError, ParameterError, RecipeError
 from twinset.workflows.paraphrase import endpoint
 from twinset.workflows.paraphrase.requests import variants_in
-from twinset.workflows.paraphrase.sheet import Variant, parse_sheet, read_sheet
-from twinset.workflows.paraphrase.wording import MEANINGFUL, PLACEHOLDER, Wording, normalize_wording
+from twinset.workflows.paraphrase.sheet import (
+    MEANINGFUL,
+    PLACEHOLDER,
+    Variant,
+    Wording,
+    normalize_wording,
+    parse_sheet,
+    read_sheet,
+)
 
 
 def test_a_template_in_plain_words() -> None:

@@ -1,6 +1,6 @@
 """The leakage guard: checks that a holdout is independent of what was trained on."""
 
-from twinset.measurement.leakage.findings import LEAKS, Findings, Leak, check_allowed
+from twinset.measurement.leakage.evidence import LEAKS, Findings, Leak, check_allowed
 from twinset.measurement.leakage.guard import (
     find_leakage,
     find_synthetic_leakage,

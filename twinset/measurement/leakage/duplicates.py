@@ -1,4 +1,4 @@
-"""Copies of rows in train and holdout: exact, with changed columns, near, or multiplied before the split.
+"""Rows that occur in two sets: copies between train and holdout, and real rows in synthetic sets.
 
 Natural repeats are no leak. A random split divides a group of equal rows between train and holdout with a
 known probability; rows that were copied across are divided more often. Rows that were multiplied before the
@@ -7,20 +7,23 @@ split are divided as chance does, but one class has many more repeats than the o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.stats.neighbors import nearest
-from twinset.measurement.leakage.findings import Leak, format_count
-from twinset.measurement.leakage.split_rows import (
+from twinset.measurement.leakage.evidence import (
     LOG_ALPHA,
     Bools,
     Keys,
+    Leak,
     SplitRows,
+    format_count,
     log_tail,
     split_probabilities,
     sum_cells,
@@ -66,10 +69,12 @@ def find_copies(split: SplitRows, approximate: bool = False) -> list[Leak]:
 
 
 def _exact_keys(split: SplitRows) -> Iterator[_Candidate]:
+    excluded = [name for name in split.columns if name not in split.features]
+    but_for = ", ".join(f"'{name}'" for name in excluded[:5]) + ", ..." * (len(excluded) > 5)
     for names in split.column_sets:
         key = split.keys.key(names)
         is_whole = names == split.columns
-        method = "value for value" if is_whole else _list_excluded(split)
+        method = "value for value" if is_whole else f"but for {but_for}"
         kind = "copies" if is_whole else "changed_copies"
         for subject, rows in split.iterate_classes():
             yield _Candidate(kind, key, rows, subject, f"also stand in the train set, {method}")
@@ -123,15 +128,8 @@ def _sample_ties(key: Keys) -> Bools:
     return np.asarray((key >> np.uint64(32)).astype(np.float64) < share * 2.0**32)
 
 
-def _list_excluded(split: SplitRows) -> str:
-    excluded = [name for name in split.columns if name not in split.features]
-    more = ", ..." * (len(excluded) > 5)
-    return "but for " + ", ".join(f"'{name}'" for name in excluded[:5]) + more
-
-
-_HOLDOUT_COPY_SHARE = (
-    0.001  # of the holdout may equal synthetic rows: chance hits of rounded values
-)
+# of the holdout may equal synthetic rows: chance hits of rounded values
+_HOLDOUT_COPY_SHARE = 0.001
 _HOLDOUT_COPY_TIMES = 2.0  # synthetic rows may equal holdout rows twice as often as train rows do
 
 
@@ -225,24 +223,10 @@ def simulate_copy_share(
 ) -> float:
     """Return the share of a class's holdout rows that are in train once columns are shuffled.
 
-    Parameters
-    ----------
-    cells : mapping
-        Column -> hash of each row of the class, shape (n,).
-    in_holdout : numpy.ndarray of bool, shape (n,)
-        Holdout rows among them, at least one.
-    elsewhere : numpy.ndarray
-        Keys of the train rows of other classes.
-    rng : numpy.random.Generator
-        Shuffles.
+    `cells`: column -> hash of each row of the class, shape (n,). `in_holdout`, shape (n,): holdout
+    rows among them, at least one. `elsewhere`: keys of the train rows of other classes. The result is
+    the larger share of: all columns shuffled, one informative column shuffled.
 
-    Returns
-    -------
-    float
-        The largest share, in [0, 1], of: all columns shuffled, one informative column shuffled.
-
-    Examples
-    --------
     >>> cells = {"x": np.arange(100, dtype=np.uint64) % np.uint64(50) * np.uint64(1000)}
     >>> cells["y"] = cells["x"] * np.uint64(7)
     >>> in_holdout = np.arange(100) < 50
@@ -269,13 +253,8 @@ def has_few_rows(cells: Mapping[str, Keys]) -> bool:
     Fewer than 12 distinct rows repeat; or up to 50 do, and fewer than three columns tell them apart, as
     measured values would.
 
-    Parameters
-    ----------
-    cells : mapping
-        Column -> hash of each row of the class, shape (n,).
+    `cells`: column -> hash of each row of the class, shape (n,).
 
-    Examples
-    --------
     >>> kinds = np.arange(60, dtype=np.uint64) % np.uint64(20)
     >>> has_few_rows({"kind": kinds, "half": kinds // np.uint64(2)})
     True
@@ -357,3 +336,103 @@ def _find_near_rows(
             )
             return [Leak("near_copies", message, near, chance)]
     return []
+
+
+_HIGH_SHARE = 0.5  # of the rows: from there on, verdicts on the set would mislead
+_N_ERRORS = 3.0  # standard errors beyond the expected share: chance reaches it 1 time in 740
+
+
+@dataclass(frozen=True)
+class RowOverlap:
+    """Rows of a set that equal a row of another."""
+
+    # shared, rows: rows that equal one of the other set, and all rows
+    shared: int
+    rows: int
+    # Share of the other set's rows that equal a further row of it, in [0, 1]: about the share to
+    # expect of new real rows
+    repeated: float
+
+    @property
+    def is_high(self) -> bool:
+        """Whether half of the rows or more are shared."""
+        return self.rows > 0 and self.shared >= self.rows * _HIGH_SHARE
+
+    @property
+    def is_beyond_chance(self) -> bool:
+        """Whether half of the rows or more are shared, and more than chance explains."""
+        error = (self.repeated * (1 - self.repeated) / max(self.rows, 1)) ** 0.5
+        return self.is_high and self.shared > self.rows * (self.repeated + _N_ERRORS * error)
+
+
+def count_row_overlap(
+    known: Dataset, others: Dataset, names: Sequence[str] | None = None
+) -> RowOverlap:
+    """Return how many of the other rows equal a known one, value for value.
+
+    `known`, `others`: two sets with the same columns. `names`: columns to compare; by default all
+    but masks, boxes and spans. Images are equal where their pixels are.
+
+    >>> real = Dataset.from_arrow(pa.table({"age": [31, 47, 47], "sex": ["f", "m", "m"]}))
+    >>> found = count_row_overlap(real, real.slice(0, 1))
+    >>> found.shared, found.rows, round(found.repeated, 2)
+    (1, 1, 0.67)
+    """
+    able = [field.name for field in known.schema.fields if not field.column_kind.is_annotation]
+    names = able if names is None else list(names)
+    if not names:
+        return RowOverlap(0, len(others), 0.0)
+    tables = [
+        pa.table(
+            {
+                **{n: part.schema[n].column_kind.content(part.records.column(n)) for n in names},
+                "_other": np.full(len(part), place),
+            }
+        )
+        for place, part in enumerate((known, others))
+    ]
+    groups = pa.concat_tables(tables).group_by(names)
+    counts = groups.aggregate([("_other", "count"), ("_other", "sum")])
+    other = counts["_other_sum"].to_numpy()
+    own = counts["_other_count"].to_numpy() - other
+    repeated = float(own[own > 1].sum() / len(known)) if len(known) else 0.0
+    return RowOverlap(int(other[own > 0].sum()), len(others), repeated)
+
+
+def count_copied_rows(real: Dataset, synthetic: Dataset) -> RowOverlap:
+    """Return how many synthetic rows equal a real one, without identifiers, which are placeholders."""
+    fields = [field for field in real.schema.fields if field.kind not in ("id", "spans")]
+    # Images decide alone: many of them share their few labels. Texts decide beside one label at most:
+    # texts of tables are placeholders.
+    tabular = [field.name for field in fields if field.is_tabular]
+    images = [field.name for field in fields if field.column_kind.is_media]
+    about_texts = len(tabular) < 2 and len(tabular) < len(fields)
+    rest = [field.name for field in fields if not field.column_kind.is_annotation]
+    return count_row_overlap(real, synthetic, images or (rest if about_texts else tabular))
+
+
+def note_copied_rows(found: RowOverlap) -> list[str]:
+    """Return a note where synthetic rows equal real ones and there is no holdout to compare with."""
+    if not found.shared:
+        return []
+    verb = "equals" if found.rows == 1 else "equal"
+    return [
+        f"{_count(found)} of {found.rows:,} synthetic rows {verb} a real row. Without a holdout it is not "
+        "known how many do so by chance; a mere copy, too, looks close to real and covers everything. Give "
+        "such rows by --holdout"
+    ]
+
+
+def note_shared_holdout(found: RowOverlap) -> list[str]:
+    """Return a note when most holdout rows are also train rows."""
+    if not found.is_high:
+        return []
+    return [
+        f"{_count(found)} of {found.rows:,} holdout rows also stand, value for value, in the real table; "
+        "if they are the same records, the generator saw them and a leak cannot be found"
+    ]
+
+
+def _count(found: RowOverlap) -> str:
+    """Return the shared rows; small counts, 1 to 10, are not disclosed."""
+    return "fewer than 11" if 0 < found.shared < 11 else f"{found.shared:,}"

@@ -13,12 +13,12 @@ import numpy.typing as npt
 
 from twinset.core.features.encoder import robust_scale
 from twinset.core.stats.neighbors import nearest
-from twinset.measurement.leakage.findings import Leak
-from twinset.measurement.leakage.split_rows import (
+from twinset.measurement.leakage.evidence import (
     LOG_ALPHA,
     Bools,
     Floats,
     Keys,
+    Leak,
     SplitRows,
     hash_points,
     log_tail,
@@ -28,14 +28,11 @@ Rows = npt.NDArray[np.int64]
 
 _MAX_DECIMALS = 6  # numbers that need more are not written by hand
 _ON_GRID = 1e-3  # of a unit of the last decimal: float error of large amounts
-_RULE_QUANTILE = (
-    0.999  # decimals of nearly all other rows: single typing errors do not set the rule
-)
+# decimals of nearly all other rows: single typing errors do not set the rule
+_RULE_QUANTILE = 0.999
 _MIN_FINER_COLUMNS = 2  # one finer column may be a typing error
-_FINER_SHARE, _FINER_TIMES = (
-    0.02,
-    3.0,
-)  # natural: 2 % of the rows, or three times that of other classes
+# natural: 2 % of the rows, or three times that of other classes
+_FINER_SHARE, _FINER_TIMES = 0.02, 3.0
 _MIN_ORIGINALS = 5  # rows as the source writes them: without, the whole class may be measured finer
 
 
@@ -95,8 +92,6 @@ def find_finer_numbers(split: SplitRows) -> list[Leak]:
 def count_decimals(values: Floats) -> npt.NDArray[np.int64]:
     """Return the decimals that each number needs, 7 for more than 6; missing ones need none.
 
-    Examples
-    --------
     >>> count_decimals(np.array([3.0, 2.25, np.nan, 1 / 3])).tolist()
     [0, 2, 0, 7]
     """
@@ -122,30 +117,20 @@ _STEPS_AWAY = 1_000  # steps of rounding: nearer rows have too few directions
 _LOG_LINE = (
     -27.0
 )  # of a direction by accident: a holdout row sees up to 1e8 pairs, none may agree so
-_MIN_MIXED = (
-    2.5  # columns that must change along a line: rows that differ in one column always lie on one
-)
+# columns that must change along a line: rows that differ in one column always lie on one
+_MIN_MIXED = 2.5
 _LINE_SHARE, _LINE_TIMES = 0.04, 3.0  # natural: 4 % of the rows, or three times the control's share
 _LINE_EXCESS = 0.15  # beyond the control's share, for classes of equal size, which were made so
 
 
 @dataclass(frozen=True)
 class FinePoints:
-    """Rows as points in their fine-grained columns.
+    """Rows as points in their fine-grained columns."""
 
-    Parameters
-    ----------
-    points : numpy.ndarray, shape (n, d)
-        Numbers in units of their spread.
-    precision : numpy.ndarray, shape (d,)
-        Step of a column of whole numbers in the same units; 0 for others.
-    key : numpy.ndarray, shape (n,)
-        Equal for equal points.
-    """
-
-    points: Floats
+    points: Floats  # Numbers in units of their spread, shape (n, d)
+    # Step of a column of whole numbers in the same units; 0 for others, shape (d,)
     precision: Floats
-    key: Keys
+    key: Keys  # Equal for equal points, shape (n,)
 
     @classmethod
     def from_split(cls, split: SplitRows) -> FinePoints | None:
@@ -299,18 +284,15 @@ def _log_coincidence(direction: Floats, tolerance: Floats) -> Floats:
     return np.asarray(part.sum(axis=1) - part.min(axis=1))
 
 
-_N_NEIGHBORS = (
-    12  # of a row, among which its parents are searched: samplers use 5, rounding moves some
-)
+# of a row, among which its parents are searched: samplers use 5, rounding moves some
+_N_NEIGHBORS = 12
 _MAX_SHIFTED = 2_000  # holdout rows that are examined
 _MIN_POOL = 50  # other rows of a class: with fewer, neighbours are too far to be parents
 _MIN_VALUES = 3  # a column of two values has no place between them
 _MIN_STEPS = 8  # parents nearer than that have too few points between them
 _LOG_BETWEEN = -8.0  # log chance below which a place between two rows is no accident
-_BETWEEN_SHARE, _BETWEEN_TIMES = (
-    0.05,
-    3.0,
-)  # natural: 5 % of the rows, or three times the control's share
+# natural: 5 % of the rows, or three times the control's share
+_BETWEEN_SHARE, _BETWEEN_TIMES = 0.05, 3.0
 
 
 def find_shifted_rows(split: SplitRows, rng: np.random.Generator) -> list[Leak]:
@@ -386,20 +368,9 @@ def log_between(rows: Floats, near: Floats) -> Floats:
     The column in which two neighbours differ most gives the fraction of the way. Each other column
     agrees by accident with the probability that a value as scattered as the neighbours' falls that near.
 
-    Parameters
-    ----------
-    rows : numpy.ndarray, shape (n, d)
-        Whole numbers.
-    near : numpy.ndarray, shape (n, k, d)
-        Neighbours of each row.
+    `rows`, shape (n, d): whole numbers. `near`, shape (n, k, d): neighbours of each row. It
+    is 0 for a row that lies between no two of them.
 
-    Returns
-    -------
-    numpy.ndarray
-        0 for a row that lies between no two of them.
-
-    Examples
-    --------
     >>> near = np.array([[[0.0, 0.0, 0.0], [100.0, 50.0, 200.0], [9.0, 77.0, 30.0]]])
     >>> row, other = np.array([[30.0, 15.0, 60.0]]), np.array([[30.0, 40.0, 60.0]])
     >>> bool(log_between(row, near)[0] < -6), float(log_between(other, near)[0])

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import string
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from functools import singledispatch
+from typing import Any
 
 from twinset.core import findings as f
 from twinset.core.contracts import Score
 from twinset.core.features.slice_search import MIN_REPORTED
 from twinset.measurement.verdict import MIN_ROWS, estimate_required_rows
-from twinset.report.answers.phrases import QUESTIONS, capitalize, count, joined, short
-from twinset.report.answers.scores import degradation_interval
+from twinset.report.answers.phrases import (
+    QUESTIONS,
+    capitalize,
+    count,
+    degradation_interval,
+    joined,
+    short,
+)
 
 
 class Obstacle(StrEnum):
@@ -189,8 +197,6 @@ def region_sentence(region: f.RegionShare) -> str:
 def gap_sentence(condition: str, synthetic: float | None, target: float, declared: bool) -> str:
     """Return an under-represented slice with its share and the share that it should have.
 
-    Examples
-    --------
     >>> gap_sentence("sky = night", 0.25, 0.5, declared=False)
     'sky = night: 25.0 % of the synthetic rows, 50.0 % of the real ones'
     >>> gap_sentence("sky = night", None, 0.4, declared=True)
@@ -213,9 +219,106 @@ def _slice_sentence(condition: str, synthetic: float | None, aim: str) -> str:
     return f"{condition}: {_share_or_few(synthetic)} of the synthetic rows, {aim}"
 
 
+_UNDETECTED = (
+    "a region of less than {share:percent1} of the real rows could lose half its rows undetected, while "
+    "the margin is {margin:percent1}"
+)
+_SHOWN = "shown a training row and a real row that the generator never saw, an attacker who"
+
+FORMS: Mapping[str, Callable[[Any], str]] = {
+    "percent1": lambda share: f"{100 * share:.1f} %",
+    "times": lambda share: f"{100 * share:.0f}",
+    "chance": lambda share: "less than 1 %" if share < 0.01 else f"{100 * share:.0f} %",
+    "few": lambda n: f"fewer than {MIN_REPORTED}" if n is None else f"{n:,}",
+    "rate": lambda share: share if isinstance(share, str) else f"{100 * share:.0f} %",
+    "list": ", ".join,
+    "joined": joined,
+    "region": lambda region: region_sentence(region),
+}
+"""Form of a field in a template -> the function that writes its value."""
+
+TEMPLATES: Mapping[type[f.Finding], str | Mapping[str, str]] = {
+    f.DifferingTriples: {
+        "worst": "{n_differing:,} of {n_tested:,} combinations of three columns differ beyond chance, "
+        "most of all {worst:joined} (distance {distance:.3f}, by chance {chance_distance:.3f})",
+        "": "none of {n_tested:,} combinations of three columns differs beyond chance",
+    },
+    f.PermutationTest: {
+        "found_nothing": "chance alone gives such a distance in {p_value:chance} of the cases",
+        "": "beyond chance: shuffled labels give such a distance in {p_value:chance} of the cases",
+    },
+    f.FarthestEmbedding: "the distance is largest by '{name}'",
+    f.LevelShares: {
+        "lowest": "furthest below its share: {lowest.column} = {lowest.level}, {lowest.found:percent1} of "
+        "the rows, declared {lowest.declared:percent1}",
+        "": "no declared group has less than its share",
+    },
+    f.RegionShares: {
+        "underrepresented": "too few rows of: {underrepresented[0]:region}",
+        "overrepresented": "too many rows of: {overrepresented[0]:region}",
+        "": "no region of up to three conditions has too few or too many rows beyond chance",
+    },
+    f.DetectableRegion: {
+        "n_rows_needed": f"{_UNDETECTED}; it takes about {{n_rows_needed:,}} rows of each set",
+        "": _UNDETECTED,
+    },
+    f.ColumnLimit: "{n_compared} of {n_columns} columns were compared",
+    f.FeatureImportances: {"names": "most important columns: {names:list}"},
+    f.ConfidentRows: {"common": "in most of the rows that look least real, {common:region}"},
+    f.TextAnomalyShare: "{description}: {synthetic:percent1} against {real:percent1} in held-out real "
+    "texts",
+    f.TextFeatures: "separated by {features:list}",
+    f.ContradictedLabel: "most often in '{column}': {confusion}",
+    f.WorstLabel: "worst off is '{label}': F1 {synthetic:.2f} where real texts give {real:.2f}",
+    f.AttackRates: {
+        "attribute": "the worst of {n_attributes} sensitive attributes, '{attribute}', is inferred for "
+        "{members:rate} of {n_members:,} training rows and for {control:rate} of {n_control:,} rows that "
+        "the generator never saw",
+        "n_attempts": "of {n_attempts:,} combinations that one synthetic row meets, {members:rate} single "
+        "out one of {n_members:,} training rows and {control:rate} one of as many that the generator "
+        "never saw",
+        "": "two halves of a row are linked for {members:rate} of {n_members:,} training rows and "
+        "{control:rate} of {n_control:,} rows that the generator never saw",
+    },
+    f.MembershipAttack: {
+        "upper": f"{_SHOWN} can fit the generator again picks the training row {{success:times}} times in "
+        "100, at most {upper:times} by the 95 % interval; guessing does 50",
+        "": f"{_SHOWN} holds the synthetic rows picks the training row {{success:times}} times in 100; "
+        "guessing does 50",
+    },
+    f.OutlierCounts: "of the {n_train:,} training rows farthest from all others, {near_train:few} have a "
+    "synthetic row less than half as far away as any other real row; of {n_control:,} such rows that the "
+    "generator never saw, {near_control:few} do",
+    f.SmallCells: "{share:percent1} of the synthetic rows have a combination of {columns:list} that exists "
+    "in fewer than {k} training rows",
+    f.CanaryCounts: {
+        "reason": "no canary was planted: {reason}",
+        "": "of {n} canaries that were planted among the training rows {n_recovered} came back value for "
+        "value, of as many that were not planted {n_control_recovered}",
+    },
+}
+"""Finding -> its sentence, or the sentence of the first field that has a value; "" always has one."""
+
+
+class _Formatter(string.Formatter):
+    """Fills a template from the fields of a finding; a form is a name of `FORMS` or Python's own."""
+
+    def get_value(self, key: int | str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        return getattr(args[0], str(key))
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        write = FORMS.get(format_spec)
+        return format(value, format_spec) if write is None else write(value)
+
+
 @singledispatch
 def describe(found: f.Finding) -> str:
     """Return a finding as a clause; one of an unknown type as its fields and values."""
+    templates = TEMPLATES.get(type(found), {})
+    for name, template in ({"": templates} if isinstance(templates, str) else templates).items():
+        value = getattr(found, name) if name else True
+        if value is not None and value is not False and value not in ((), ""):
+            return _Formatter().format(template, found)
     if type(found).__module__.startswith("twinset.core.findings") or not is_dataclass(found):
         return ""
     values = {field.name: getattr(found, field.name) for field in fields(found)}
@@ -232,14 +335,6 @@ def _plain(value: object) -> str:
 
 def _share_or_few(share: float | None) -> str:
     return f"fewer than {MIN_REPORTED}" if share is None else f"{100 * share:.1f} %"
-
-
-def _count_or_few(n: int | None) -> str:
-    return f"fewer than {MIN_REPORTED}" if n is None else f"{n:,}"
-
-
-def _rate(share: float | str) -> str:
-    return share if isinstance(share, str) else f"{100 * share:.0f} %"
 
 
 def _describe_components(found: f.DifferentComponents) -> str:
@@ -259,17 +354,6 @@ def _(found: f.DifferingComponents) -> str:
 
 
 @describe.register
-def _(found: f.DifferingTriples) -> str:
-    tested = f"{found.n_tested:,} combinations of three columns"
-    if not found.worst:
-        return f"none of {tested} differs beyond chance"
-    return (
-        f"{found.n_differing:,} of {tested} differ beyond chance, most of all {joined(found.worst)} "
-        f"(distance {found.distance:.3f}, by chance {found.chance_distance:.3f})"
-    )
-
-
-@describe.register
 def _(found: f.MissingCellPattern) -> str:
     if not found.n_missing:
         return "no cell is missing in either set"
@@ -285,30 +369,6 @@ def _(found: f.MissingCellPattern) -> str:
 
 
 @describe.register
-def _(found: f.PermutationTest) -> str:
-    share = "less than 1 %" if found.p_value < 0.01 else f"{100 * found.p_value:.0f} %"
-    if found.found_nothing:
-        return f"chance alone gives such a distance in {share} of the cases"
-    return f"beyond chance: shuffled labels give such a distance in {share} of the cases"
-
-
-@describe.register
-def _(found: f.FarthestEmbedding) -> str:
-    return f"the distance is largest by '{found.name}'"
-
-
-@describe.register
-def _(found: f.LevelShares) -> str:
-    low = found.lowest
-    if low is None:
-        return "no declared group has less than its share"
-    return (
-        f"furthest below its share: {low.column} = {low.level}, {100 * low.found:.1f} % of the rows, "
-        f"declared {100 * low.declared:.1f} %"
-    )
-
-
-@describe.register
 def _(found: f.GroupResults) -> str:
     worst = found.worst
     if worst is None or worst.synthetic_loss is None or worst.real_loss is None:
@@ -320,45 +380,8 @@ def _(found: f.GroupResults) -> str:
 
 
 @describe.register
-def _(found: f.RegionShares) -> str:
-    if found.underrepresented:
-        return f"too few rows of: {region_sentence(found.underrepresented[0])}"
-    if found.overrepresented:
-        return f"too many rows of: {region_sentence(found.overrepresented[0])}"
-    return "no region of up to three conditions has too few or too many rows beyond chance"
-
-
-@describe.register
-def _(found: f.DetectableRegion) -> str:
-    text = (
-        f"a region of less than {100 * found.share:.1f} % of the real rows could lose half its rows "
-        f"undetected, while the margin is {100 * found.margin:.1f} %"
-    )
-    if found.n_rows_needed is None:
-        return text
-    return f"{text}; it takes about {found.n_rows_needed:,} rows of each set"
-
-
-@describe.register
-def _(found: f.ColumnLimit) -> str:
-    return f"{found.n_compared} of {found.n_columns} columns were compared"
-
-
-@describe.register
 def _(found: f.NamedValues) -> str:
     return ", ".join(f"{name} {short(value)}" for name, value in found.values.items())
-
-
-@describe.register
-def _(found: f.FeatureImportances) -> str:
-    return f"most important columns: {', '.join(found.names)}" if found.names else ""
-
-
-@describe.register
-def _(found: f.ConfidentRows) -> str:
-    if found.common is None:
-        return ""
-    return f"in most of the rows that look least real, {region_sentence(found.common)}"
 
 
 @describe.register
@@ -367,42 +390,13 @@ def _(found: f.BrokenRules) -> str:
     if not rules:
         return f"rules found in the real rows: {found.n_rules}, broken more often than by real rows: none"
     named = ", ".join(
-        f"{one.rule} by {one.n_synthetic:,} synthetic and {_count_or_few(one.n_real)} real rows"
+        f"{one.rule} by {one.n_synthetic:,} synthetic and {FORMS['few'](one.n_real)} real rows"
         for one in rules[:_MAX_NAMES]
     )
     verb = "is" if len(rules) == 1 else "are"
     return (
         f"{len(rules)} of {found.n_rules} rules {verb} broken more often than by real rows: {named}"
     )
-
-
-@describe.register
-def _(found: f.TextAnomalyShare) -> str:
-    shares = (
-        f"{100 * found.synthetic:.1f} % against {100 * found.real:.1f} % in held-out real texts"
-    )
-    return f"{found.description}: {shares}"
-
-
-@describe.register
-def _(found: f.TextFeatures) -> str:
-    return f"separated by {', '.join(found.features)}"
-
-
-@describe.register
-def _(found: f.ContradictedLabel) -> str:
-    return f"most often in '{found.column}': {found.confusion}"
-
-
-@describe.register
-def _(found: f.WorstLabel) -> str:
-    return f"worst off is '{found.label}': F1 {found.synthetic:.2f} where real texts give {found.real:.2f}"
-
-
-@describe.register
-def _(found: f.ModelChoice) -> str:
-    text = f"by the synthetic rows one would choose {found.by_synthetic}"
-    return text if found.by_synthetic == found.by_real else f"{text} rather than {found.by_real}"
 
 
 @describe.register
@@ -479,62 +473,9 @@ def _(found: f.CopyCounts) -> str:
 
 
 @describe.register
-def _(found: f.AttackRates) -> str:
-    members, control = _rate(found.members), _rate(found.control)
-    if found.attribute is not None:
-        return (
-            f"the worst of {found.n_attributes} sensitive attributes, '{found.attribute}', is inferred "
-            f"for {members} of {found.n_members:,} training rows and for {control} of "
-            f"{found.n_control:,} rows that the generator never saw"
-        )
-    if found.n_attempts is not None:
-        return (
-            f"of {found.n_attempts:,} combinations that one synthetic row meets, {members} single out "
-            f"one of {found.n_members:,} training rows and {control} one of as many that the generator "
-            "never saw"
-        )
-    return (
-        f"two halves of a row are linked for {members} of {found.n_members:,} training rows and "
-        f"{control} of {found.n_control:,} rows that the generator never saw"
-    )
-
-
-@describe.register
-def _(found: f.MembershipAttack) -> str:
-    who = "holds the synthetic rows" if found.upper is None else "can fit the generator again"
-    most = "" if found.upper is None else f", at most {100 * found.upper:.0f} by the 95 % interval"
-    return (
-        "shown a training row and a real row that the generator never saw, an attacker who "
-        f"{who} picks the training row {100 * found.success:.0f} times in 100{most}; guessing does 50"
-    )
-
-
-@describe.register
-def _(found: f.OutlierCounts) -> str:
-    train, control = _count_or_few(found.near_train), _count_or_few(found.near_control)
-    return (
-        f"of the {found.n_train:,} training rows farthest from all others, {train} have a synthetic row "
-        f"less than half as far away as any other real row; of {found.n_control:,} such rows that the "
-        f"generator never saw, {control} do"
-    )
-
-
-@describe.register
-def _(found: f.SmallCells) -> str:
-    return (
-        f"{100 * found.share:.1f} % of the synthetic rows have a combination of "
-        f"{', '.join(found.columns)} that exists in fewer than {found.k} training rows"
-    )
-
-
-@describe.register
-def _(found: f.CanaryCounts) -> str:
-    if found.reason:
-        return f"no canary was planted: {found.reason}"
-    return (
-        f"of {found.n} canaries that were planted among the training rows {found.n_recovered} came back "
-        f"value for value, of as many that were not planted {found.n_control_recovered}"
-    )
+def _(found: f.ModelChoice) -> str:
+    text = f"by the synthetic rows one would choose {found.by_synthetic}"
+    return text if found.by_synthetic == found.by_real else f"{text} rather than {found.by_real}"
 
 
 def _rounded_rate(value: float, half: float) -> str:

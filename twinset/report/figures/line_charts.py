@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from twinset.report.figures.charts import element, format_coordinate, svg, tick, upright_tick
+from twinset.report.figures.columns import element, format_coordinate, svg, tick, upright_tick
 
 # CSS pixels of the chart's own coordinates: two charts fit beside each other on the page.
 _WIDTH, _HEIGHT = 420.0, 270.0
@@ -20,45 +20,25 @@ Ticks = Sequence[tuple[float, str]]
 
 @dataclass(frozen=True)
 class Line:
-    """One series of a chart.
+    """One series of a chart."""
 
-    Parameters
-    ----------
-    kind : str
-        CSS class that gives it its colour.
-    x, y : sequence of float
-        Points, in the order they are joined.
-    low, high : sequence of float
-        Band around the line; empty without one.
-    dots : bool
-        Whether the points are shown and not joined.
-    """
-
-    kind: str
+    kind: str  # CSS class that gives it its colour
+    # x, y: points, in the order they are joined
     x: Sequence[float]
     y: Sequence[float]
+    # low, high: band around the line; empty without one
     low: Sequence[float] = ()
     high: Sequence[float] = ()
-    dots: bool = False
+    dots: bool = False  # Whether the points are shown and not joined
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One direction of a chart.
+    """One direction of a chart."""
 
-    Parameters
-    ----------
-    title : str
-        What is measured, in words.
-    ticks : sequence of (float, str)
-        Places with their labels; the first and the last one bound the axis.
-    is_log : bool
-        Whether equal steps are equal ratios.
-    """
-
-    title: str
-    ticks: Ticks
-    is_log: bool = False
+    title: str  # What is measured, in words
+    ticks: Ticks  # Places with their labels; the first and the last one bound the axis
+    is_log: bool = False  # Whether equal steps are equal ratios
 
     def share(self, value: float) -> float:
         """Return where a value lies between the two ends, cut off to 0 to 1."""
@@ -79,21 +59,10 @@ def chart(
 ) -> Markup:
     """Return a chart as an SVG element.
 
-    Parameters
-    ----------
-    lines : sequence of Line
-        What is drawn, the last on top.
-    x, y : Axis
-        The two directions.
-    label : str
-        The chart in words, for readers who do not see it.
-    marks : sequence of (float, str)
-        Places on the x axis that get an upright line, with its CSS class.
-    diagonal : bool
-        Whether a line from corner to corner is drawn.
+    `lines`: what is drawn, the last on top. `x`, `y`: the two directions. `label`: the chart in
+    words, for readers who do not see it. `marks`: places on the x axis that get an upright line,
+    with its CSS class. `diagonal`: whether a line from corner to corner is drawn.
 
-    Examples
-    --------
     >>> axis = Axis("share", ((0.0, "0"), (1.0, "1")))
     >>> figure = chart([Line("none", (0.0, 1.0), (1.0, 0.0))], axis, axis, label="falling")
     >>> 'd="M66 10L410 226"' in figure
@@ -128,8 +97,6 @@ def chart(
 def even_ticks(top: float, digits: int = 0, steps: int = 4) -> Ticks:
     """Return ticks from 0 to a round number at or above `top`.
 
-    Examples
-    --------
     >>> even_ticks(0.83, digits=1, steps=5)
     ((0.0, '0'), (0.2, '0.2'), (0.4, '0.4'), (0.6, '0.6'), (0.8, '0.8'), (1.0, '1.0'))
     """

@@ -16,7 +16,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.errors import needs_extra
 from twinset.core.image.codec import hash_images
 from twinset.core.seeding import rng_for
-from twinset.report.figures.charts import element, svg
+from twinset.report.figures.columns import element, svg
 
 N_TEXTS = 20  # texts of a page: a reader sees all labels of a small set and still scrolls once
 N_ROWS = 5  # real rows that a page may print, when it was requested
@@ -85,8 +85,6 @@ def text_samples(
 def mark_spans(text: str, spans: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
     """Cut `text` at its spans into (piece, label) pairs.
 
-    Examples
-    --------
     >>> mark_spans("call Ann now", [{"start": 5, "end": 8, "label": "name"}])
     (('call ', ''), ('Ann', 'name'), (' now', ''))
     """
@@ -118,8 +116,6 @@ def spread_rows(n: int, max_rows: int = N_CANDIDATE_ROWS) -> list[int]:
     Each is moved a little at random, always the same: even steps coincide with a rhythm of the rows, and
     of labels that alternate they would show one alone.
 
-    Examples
-    --------
     >>> sorted(spread_rows(4)), len(spread_rows(9_000))
     ([0, 1, 2, 3], 240)
     """
@@ -166,11 +162,6 @@ def image_samples(
 
     Small PNG and JPEG files are kept byte for byte; others are encoded again, at most 320 pixels wide
     or high.
-
-    Raises
-    ------
-    MissingExtraError
-        There are images and OpenCV is not installed.
     """
     field = next(iter(synthetic.schema.of_kind("image")), None)
     if field is None or not len(synthetic):
@@ -194,11 +185,6 @@ def numbered_images(
 
     Those whose pixels are those of a real image are excluded, however they were saved; and all are where
     there are more than 20,000 real images to compare with.
-
-    Raises
-    ------
-    MissingExtraError
-        There are images and OpenCV is not installed.
     """
     field = next(iter(synthetic.schema.of_kind("image")), None)
     columns = [d.records.column(field.name) for d in real if field and field.name in d.schema.names]
@@ -278,8 +264,6 @@ def box_names(sample: ImageSample, size: float) -> list[tuple[str, float, float]
     Large boxes are named first: above, below, or inside; a name that would lie on another one, or leave
     the image, is excluded.
 
-    Examples
-    --------
     >>> twice = ImageSample("", 100, 100, (("car", 5.0, 20.0, 60.0, 60.0), ("car", 6.0, 21.0, 60.0, 60.0)))
     >>> [(name, round(y)) for name, _, y in box_names(twice, 6.0)]
     [('car', 18), ('car', 66)]

@@ -1,20 +1,200 @@
-"""Selection of a strategy: comparison on folds, then a rule of 1.2 standard errors with "none" in it."""
+"""Strategies tried on folds, and the choice among them by a rule of 1.2 standard errors."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from twinset.core.seeding import rng_for
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.where import Where
+from twinset.core.errors import FitError, ParameterError, SchemaError
+from twinset.core.seeding import draw_seed, rng_for
 from twinset.core.stats.hypothesis_tests import areas
-from twinset.workflows.advise.calibration import CalibrationMethod, HeldOut, calibrate
-from twinset.workflows.advise.cross_validation import FoldResult, NamedSplits, StrategyTrials
-from twinset.workflows.advise.folds import TrainTestSplit, inner_folds
-from twinset.workflows.advise.labelled_table import Floats, LabelledTable, Mask, Rows
-from twinset.workflows.advise.strategies import NONE, Strategy, extra_rows
+from twinset.registry import build
+from twinset.workflows.advise.labelled_table import (
+    Floats,
+    LabelledTable,
+    Mask,
+    Rows,
+    TrainTestSplit,
+    inner_folds,
+)
+from twinset.workflows.advise.ranking_metrics import (
+    CalibrationMethod,
+    HeldOut,
+    calibrate,
+    precision_at_positives,
+)
+from twinset.workflows.advise.strategies import (
+    NONE,
+    TREES,
+    RawRows,
+    Reader,
+    Strategy,
+    extra_rows,
+    fit,
+    fit_encoder,
+    settings_of,
+    training_rows,
+)
+
+NamedSplits = Sequence[tuple[str, TrainTestSplit]]
+"""Folds, each with a path that decides its draws, e.g. "repeat-0/fold-2"."""
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """The result of one strategy on one fold."""
+
+    scores: Floats  # predicted probabilities of the test rows, shape (n_test,)
+    precision: Floats  # see `precision_at_positives`, shape (n_test_positives,)
+    odds_factor: float  # by which the odds were raised in training
+    n_train: int  # rows that the model was trained on
+
+
+@dataclass
+class StrategyTrials:
+    """Trains and tests strategies on folds of a table; counts the rows that models were trained on.
+
+    Every draw depends on `seed` and the path of the fold, the result not on `workers`.
+    """
+
+    labelled: LabelledTable
+    seed: int
+    workers: int = 1
+    fitted_rows: int = 0
+    fits: int = 0
+    refused: dict[str, str] = field(
+        default_factory=dict
+    )  # generator -> reason on the first such fold
+
+    def __post_init__(self) -> None:
+        self.reader = Reader.from_dataset(self.labelled.dataset, self.labelled.features)
+        self.raw = self.reader.read(self.labelled.dataset)
+        self._drawn: dict[tuple[str, str, int, int], RawRows] = {}
+        self._refusals: dict[str, dict[str, str]] = {}
+
+    def try_all(
+        self,
+        splits: NamedSplits,
+        strategies: Sequence[Strategy],
+        model_name: str,
+        done: Callable[[int], None] = lambda n: None,
+        trees: int = TREES,
+    ) -> list[dict[str, FoldResult]]:
+        """Return the result of each strategy for each fold, without strategies that cannot be used.
+
+        `done` is called after every fold with the number of models fitted.
+        """
+
+        def one(named: tuple[str, TrainTestSplit]) -> dict[str, FoldResult]:
+            found = self._try(named[0], named[1], strategies, model_name, trees)
+            done(len(strategies))
+            return found
+
+        with threadpool_limits(limits=1):
+            if self.workers == 1 or len(splits) == 1:
+                found = [one(named) for named in splits]
+            else:
+                # OpenMP counts its threads for each calling thread, so each worker sets it once.
+                with ThreadPoolExecutor(
+                    self.workers, initializer=threadpool_limits, initargs=(1,)
+                ) as pool:
+                    found = list(pool.map(one, splits))
+        for path, _ in splits:  # whichever worker came first, the reason of the first fold is kept
+            for component, reason in self._refusals.get(path, {}).items():
+                self.refused.setdefault(component, reason)
+        self.fitted_rows += sum(result.n_train for fold in found for result in fold.values())
+        self.fits += sum(len(fold) for fold in found)
+        return found
+
+    def synthetic_rows(self, component: str, train: Rows, n: int, path: str) -> Dataset:
+        """Return `n` synthetic rows of the rare class from those among `train`."""
+        labelled = self.labelled
+        rare = train[labelled.truth[train]]
+        rng = rng_for(self.seed, "advise", path, component)
+        generator = build("generator", component, settings_of(component))
+        with warnings.catch_warnings():
+            # Generators warn of few rows; advice is sought because there are few.
+            warnings.simplefilter("ignore", UserWarning)
+            if generator.needs_others:
+                fitted = generator.fit(labelled.dataset.take(train), rng)
+                drawn = fitted.sample(n, rng, Where({labelled.target: labelled.positive}))
+            else:
+                alone = labelled.dataset.take(rare).select(labelled.features)
+                drawn = generator.fit(alone, rng).sample(n, rng)
+        return drawn.select(labelled.features)
+
+    def _try(
+        self,
+        path: str,
+        split: TrainTestSplit,
+        strategies: Sequence[Strategy],
+        model_name: str,
+        trees: int,
+    ) -> dict[str, FoldResult]:
+        truth, test_truth = self.labelled.truth[split.train], self.labelled.truth[split.test]
+        raw = self.raw.take(split.train)
+        encoder = fit_encoder(model_name, raw)
+        x, test_x = encoder.transform(raw), encoder.transform(self.raw.take(split.test))
+        seed = draw_seed(rng_for(self.seed, "advise", path, "model"))
+        synthetic = self._synthetic_by_component(path, split.train, strategies)
+        has_thin = any(s.family == "thin" for s in strategies)
+        hardness: Floats | None = None
+        found: dict[str, FoldResult] = {}
+        for strategy in sorted(strategies, key=lambda s: s.family == "thin"):
+            if strategy.component and strategy.component not in synthetic:
+                continue
+            if strategy.family == "thin" and hardness is None:
+                hardness = fit(model_name, x, truth, None, seed, trees=trees)(x)
+            component = strategy.component
+            rows = training_rows(
+                strategy,
+                x,
+                truth,
+                synthetic=encoder.transform(synthetic[component]) if component else None,
+                hardness=hardness,
+                rng=rng_for(self.seed, "advise", path, strategy.kind),
+            )
+            predict = fit(
+                model_name, rows.x, rows.truth, rows.weight, seed, strategy.setting, trees
+            )
+            scores = predict(test_x)
+            if strategy is NONE and has_thin:
+                hardness = predict(x)
+            precision = precision_at_positives(scores, test_truth)
+            found[strategy.name] = FoldResult(scores, precision, rows.odds_factor, len(rows.truth))
+        return found
+
+    def _synthetic_by_component(
+        self, path: str, train: Rows, strategies: Sequence[Strategy]
+    ) -> Mapping[str, RawRows]:
+        """Return the synthetic rows of every generator, as many as its greatest ratio needs."""
+        truth = self.labelled.truth[train]
+        needed: dict[str, int] = {}
+        for strategy in strategies:
+            if strategy.component:
+                n = max(needed.get(strategy.component, 0), extra_rows(strategy, truth))
+                needed[strategy.component] = n
+        found = {}
+        for component, n in needed.items():
+            key = (component, path, len(train), n)
+            if key not in self._drawn:  # every model of a fold sees the same synthetic rows
+                try:
+                    rows = self.synthetic_rows(component, train, n, path)
+                except (FitError, SchemaError, ParameterError) as error:
+                    self._refusals.setdefault(path, {})[component] = str(error)
+                    continue
+                self._drawn[key] = self.reader.read(rows)
+            found[component] = self._drawn[key]
+        return found
+
 
 _N_ORDERS = 300  # random orders: their standard deviation is then known to 4 %
 # Standard deviations above chance: of "none" (5 % of tables of noise), and of a strategy that was picked
@@ -27,9 +207,8 @@ class Difference:
     """Difference of a strategy to "none" on the inner folds, in average precision."""
 
     mean: float
-    error: (
-        float  # standard error, with Nadeau and Bengio's correction for train rows that folds share
-    )
+    # standard error, with Nadeau and Bengio's correction for train rows that folds share
+    error: float
     shrunk: float  # the mean shrunk half-way to that of the other ratios of the same kind
     precision: float  # average precision of the strategy itself
 
@@ -178,9 +357,8 @@ BUDGET_ROWS = (
 ERRORS = 1.2
 
 _SCREEN_ROWS, _SCREEN_TREES = 10_000, 40  # of the first round on large tables: seconds per strategy
-_FIXED_ROWS = (
-    15_000  # a fit of few rows takes as long as if it had so many more (30 columns, 100 trees)
-)
+# a fit of few rows takes as long as if it had so many more (30 columns, 100 trees)
+_FIXED_ROWS = 15_000
 _N_KEPT = 4  # strategies of the last round
 _MAX_REPEATS = 3  # of the last round: they share rows, so more of them add little
 

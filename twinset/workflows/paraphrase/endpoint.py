@@ -11,7 +11,7 @@ from threading import Event
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from twinset.core.errors import DataError, ParameterError, needs_extra
 from twinset.core.parameters import Ge, Gt, check_parameters
@@ -29,6 +29,16 @@ class NoAnswer(DataError):
     """The server gave no usable answer to one request, also when asked again."""
 
 
+@dataclass
+class _Fault(Exception):
+    """Why one try gave no answer: whether it was paid for, and what the server asks to wait."""
+
+    text: str
+    is_spoiled: bool = False
+    is_absent: bool = False
+    wait: float | None = None
+
+
 class _Message(BaseModel):
     content: str | None = None
 
@@ -44,32 +54,14 @@ class _Completion(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Where to ask, and how patiently.
+    """Where to ask, and how patiently."""
 
-    Parameters
-    ----------
-    base_url : str
-        Address up to ``/chat/completions``, e.g. ``http://127.0.0.1:11434/v1``.
-    key : str
-        Sent as bearer token when not empty. It is in no repr, error or file.
-    timeout : float
-        Seconds for one whole request, above 0.
-    tries : int
-        How often a request is sent at most, 1 or more.
-    longest_wait : float
-        Seconds to wait between two tries at most; a server that asks for more is given up.
-
-    Raises
-    ------
-    ParameterError
-        The address is none of http or https, or carries a name, a password or a query; a number is out
-        of its range.
-    """
-
-    base_url: str
+    base_url: str  # Address up to ``/chat/completions``, e.g. ``http://127.0.0.1:11434/v1``.
+    # Sent as bearer token when not empty. It is in no repr, error or file.
     key: str = field(default="", repr=False)
-    timeout: Annotated[float, Gt(0)] = 60.0
-    tries: Annotated[int, Ge(1)] = 4
+    timeout: Annotated[float, Gt(0)] = 60.0  # Seconds for one whole request, above 0
+    tries: Annotated[int, Ge(1)] = 4  # How often a request is sent at most, 1 or more
+    # Seconds to wait between two tries at most; a server that asks for more is given up
     longest_wait: Annotated[float, Ge(0)] = 60.0
 
     def __post_init__(self) -> None:
@@ -98,53 +90,61 @@ class Endpoint:
 
         `read` raises ValueError for an answer that cannot be used; the request is then sent once more.
         `stop` ends the waiting between tries.
-
-        Raises
-        ------
-        EndpointError
-            The server refuses: wrong key, model, address or request.
-        NoAnswer
-            It is too slow, too busy, out of order, or its answers cannot be used.
-        MissingExtraError
-            httpx is not installed.
         """
-        stop = stop or Event()
-        body, fault, spoiled, answer = dict(body), "", 0, _Answer()
+        stop, body, n_spoiled = stop or Event(), dict(body), 0
+        fault = _Fault("")
         for attempt in range(self.tries):
-            answer = self._post(body)
-            while answer.is_refusal and answer.status in (400, 422) and _adapt(body, answer.text):
-                answer = self._post(body)
-            if answer.is_refusal:
-                raise self._refused(answer.status)
-            fault, spoiled = answer.fault, spoiled + answer.is_spoiled
-            if not fault:
-                try:
-                    read(answer.text)
-                except ValueError as error:
-                    fault, spoiled = str(error), spoiled + 1
-                else:
-                    return answer.text
-            if answer.wait is not None and answer.wait > self.longest_wait:
-                raise NoAnswer(f"the server asks to wait for {answer.wait:.0f} seconds")
-            wait = _FIRST_WAIT * 2**attempt if answer.wait is None else answer.wait
+            try:
+                answer = self._complete(body)
+                read(answer)
+                return answer
+            except _Fault as error:
+                fault = error
+            except ValueError as error:
+                fault = _Fault(str(error), is_spoiled=True)
+            if fault.wait is not None and fault.wait > self.longest_wait:
+                raise NoAnswer(f"the server asks to wait for {fault.wait:.0f} seconds")
+            n_spoiled += fault.is_spoiled
+            wait = _FIRST_WAIT * 2**attempt if fault.wait is None else fault.wait
             # An answer that cannot be used was paid for: it is asked for once more and not again.
-            is_last = attempt == self.tries - 1 or spoiled > 1
+            is_last = attempt == self.tries - 1 or n_spoiled > 1
             if is_last or stop.wait(min(wait, self.longest_wait)):
                 break
-        if answer.is_absent:
+        if fault.is_absent:
             raise EndpointError(
                 f"the server at {self._host} cannot be reached",
-                got=answer.fault,
+                got=fault.text,
                 todo="check that it runs, and the base URL",
             )
-        raise NoAnswer(fault)
+        raise NoAnswer(fault.text)
 
-    def _post(self, body: Mapping[str, Any]) -> _Answer:
-        """Send one request; its whole answer must come within the timeout."""
+    def _complete(self, body: dict[str, Any]) -> str:
+        """Return what the model writes; what its server does not know is taken out of the request."""
+        status, retry_after, data = self._post(body)
+        while status in (400, 422) and _adapt(body, data.decode(errors="replace")):
+            status, retry_after, data = self._post(body)
+        if status in _AGAIN:
+            raise _Fault(f"the server answers with status {status}", wait=_seconds(retry_after))
+        if status != 200:
+            raise self._refused(status)
+        try:
+            choice = _Completion.model_validate(json.loads(data)).choices[0]
+        except (ValueError, IndexError, RecursionError):
+            content = "a page of HTML" if data.lstrip()[:1] == b"<" else "something else"
+            raise _Fault(f"the server answers with {content} instead of a completion") from None
+        if choice.finish_reason == "length":
+            raise _Fault("the answer breaks off at the limit of tokens", is_spoiled=True)
+        if not choice.message.content:
+            raise _Fault("the answer is empty", is_spoiled=True)
+        return choice.message.content
+
+    def _post(self, body: Mapping[str, Any]) -> tuple[int, str | None, bytes]:
+        """Return status, header Retry-After and content; all must come within the timeout."""
         with needs_extra("httpx", "llm"):
             import httpx
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         address = f"{self.base_url.rstrip('/')}/chat/completions"
+        slow = _Fault(f"no answer came within {self.timeout:g} seconds")
         deadline, data = time.monotonic() + self.timeout, bytearray()
         try:
             with httpx.stream(
@@ -154,26 +154,22 @@ class Endpoint:
                     data += piece
                     # The limits of httpx hold for each piece: a server that drips would never end.
                     if time.monotonic() > deadline:
-                        return _Answer(fault=self._slow)
+                        raise slow
                     if len(data) > _MAX_BYTES:
-                        return _Answer(fault="the answer is larger than 4 MB")
+                        raise _Fault("the answer is larger than 4 MB")
         except httpx.TimeoutException:
-            return _Answer(fault=self._slow)
+            raise slow from None
         except httpx.ConnectError as error:
             is_distrusted = "CERTIFICATE" in str(error).upper()
-            fault = "its certificate is not trusted" if is_distrusted else "no connection"
-            return _Answer(fault=fault, is_absent=True)
+            text = "its certificate is not trusted" if is_distrusted else "no connection"
+            raise _Fault(text, is_absent=True) from None
         except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError) as error:
-            return _Answer(fault=f"the connection broke off ({type(error).__name__})")
-        return _understood(reply.status_code, reply.headers.get("retry-after"), bytes(data))
+            raise _Fault(f"the connection broke off ({type(error).__name__})") from None
+        return reply.status_code, reply.headers.get("retry-after"), bytes(data)
 
     @property
     def _host(self) -> str:
         return urlsplit(self.base_url).netloc
-
-    @property
-    def _slow(self) -> str:
-        return f"no answer came within {self.timeout:g} seconds"
 
     def _refused(self, status: int) -> EndpointError:
         """Return the error of a request that would be refused again; the server's words may quote it."""
@@ -183,40 +179,8 @@ class Endpoint:
             404: "check the base URL and the name of the model",
         }.get(status, "check the base URL, the name of the model and what the server allows")
         return EndpointError(
-            f"the server at {self._host} refuses the request",
-            got=f"status {status}",
-            todo=todo,
+            f"the server at {self._host} refuses the request", got=f"status {status}", todo=todo
         )
-
-
-@dataclass(frozen=True)
-class _Answer:
-    text: str = ""
-    fault: str = ""
-    status: int = 0
-    is_refusal: bool = False
-    is_spoiled: bool = False
-    is_absent: bool = False
-    wait: float | None = None
-
-
-def _understood(status: int, retry_after: str | None, data: bytes) -> _Answer:
-    if status in _AGAIN:
-        return _Answer(fault=f"the server answers with status {status}", wait=_seconds(retry_after))
-    if status != 200:
-        return _Answer(data.decode(errors="replace"), status=status, is_refusal=True)
-    try:
-        completion = _Completion.model_validate(json.loads(data))
-        choice = completion.choices[0]
-    except (ValueError, ValidationError, IndexError, RecursionError):
-        is_page = data.lstrip()[:1] == b"<"
-        content = "a page of HTML" if is_page else "something else"
-        return _Answer(fault=f"the server answers with {content} instead of a completion")
-    if choice.finish_reason == "length":
-        return _Answer(fault="the answer breaks off at the limit of tokens", is_spoiled=True)
-    if not choice.message.content:
-        return _Answer(fault="the answer is empty", is_spoiled=True)
-    return _Answer(text=choice.message.content)
 
 
 def _adapt(body: dict[str, Any], message: str) -> bool:

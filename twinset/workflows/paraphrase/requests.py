@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import secrets
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -18,9 +15,9 @@ from typing import Any
 
 from twinset.core.contracts import Progress, silent
 from twinset.core.errors import DataError, ParameterError, UnknownNameError
+from twinset.io.files import write_text
 from twinset.workflows.paraphrase.endpoint import Endpoint, NoAnswer
-from twinset.workflows.paraphrase.sheet import Item, Sheet, Variant
-from twinset.workflows.paraphrase.wording import Wording, normalize_wording
+from twinset.workflows.paraphrase.sheet import Item, Sheet, Variant, Wording, normalize_wording
 
 SYSTEM = """\
 You write other wordings of one template of a short message.
@@ -78,10 +75,7 @@ def request_for(
     answer = n * (2 * _tokens(wording.text) + 10) + _SPARE_TOKENS
     body: dict[str, Any] = {
         "model": model,
-        "messages": [
-            {"role": "system", "content": SYSTEM},
-            {"role": "user", "content": question},
-        ],
+        "messages": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}],
         "temperature": temperature,
         "max_tokens": answer,
         "response_format": FORMAT,
@@ -119,22 +113,15 @@ class Cache:
 
     def keep(self, digest: str, answer: str) -> None:
         """Keep an answer; its file appears when it is whole."""
-        place = self._place(digest)
-        draft = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
         content = json.dumps({"request": digest, "answer": answer}, ensure_ascii=False, indent=1)
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(f"{content}\n".encode())
-            os.replace(draft, place)
-        except OSError as error:
+            write_text(self._place(digest), f"{content}\n")
+        except DataError as error:
             raise DataError(
                 f"cannot keep answers in '{self.folder}'",
-                got=error.strerror or type(error).__name__,
+                got=error.got,
                 todo="name another folder with --cache",
             ) from error
-        finally:
-            with suppress(OSError):
-                draft.unlink()
 
     def _place(self, digest: str) -> Path:
         return self.folder / digest[:2] / f"{digest}.json"
@@ -307,8 +294,6 @@ def _answers(
 def variants_in(answer: str) -> list[str]:
     """Return the wordings that an answer lists, also where words or a fence stand round its JSON.
 
-    Examples
-    --------
     >>> variants_in('I keep {x}: {"variants": ["a {x}", "b {x}"]}')
     ['a {x}', 'b {x}']
     """

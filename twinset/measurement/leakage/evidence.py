@@ -1,24 +1,139 @@
-"""Rows of a split as 64-bit keys with their classes, and the tail probabilities that tests use.
-
-Limits of the tests in this package were set so that `benchmarks/minority/LEAKS.md` refuses 208 of 209
-planted leaks and none of 267 clean splits.
-"""
+"""Evidence of leakage: kinds, findings, rows of a split as keys, tail probabilities."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from twinset.core.contracts import LeakKind
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field
+from twinset.core.errors import LeakError, ParameterError, did_you_mean
 from twinset.core.features.encoder import robust_scale
+from twinset.core.findings import Note, NoteKind
 from twinset.core.seeding import GOLDEN, spread
-from twinset.measurement.leakage.findings import first_rows
+
+LEAKS: tuple[str, ...] = get_args(LeakKind)
+"""Kinds of leaks, by the name that allows them."""
+
+_N_REPORTED_ROWS = 5  # positions in an error: enough to look at, and they still fit on a line
+
+
+@dataclass(frozen=True)
+class Leak:
+    """One way in which a holdout shares information with the rows that were trained on."""
+
+    kind: str  # One of `LEAKS`
+    message: str  # The finding in one sentence, without a full stop
+    rows: int  # Holdout rows that are affected, among those that were examined
+    # Natural logarithm of the probability of as much by chance, at most 0; minus infinity where
+    # chance has no part in it
+    log_chance: float = -float("inf")
+    # Whether the nature of the class is another explanation; such a leak is a remark
+    is_doubtful: bool = False
+    # Positions of the first affected rows in the holdout, from 0; empty where they are not known
+    at: tuple[int, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the leak as plain JSON values; the chance as a power of ten."""
+        tens = None if self.log_chance == -float("inf") else round(self.log_chance / np.log(10), 1)
+        return {"kind": self.kind, "message": self.message, "rows": self.rows, "log10_chance": tens}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Result of a leakage check."""
+
+    leaks: tuple[Leak, ...] = ()  # Those that make an evaluation worthless
+    allowed: tuple[Leak, ...] = ()  # Those that the caller allowed
+    remarks: tuple[str, ...] = ()  # Further sentences for the reader
+
+    @classmethod
+    def from_leaks(
+        cls, leaks: Sequence[Leak], allow: Sequence[str] = (), remarks: Sequence[str] = ()
+    ) -> Findings:
+        """Return the first leak of each kind; doubtful leaks become remarks."""
+        check_allowed(allow)
+        first: dict[str, Leak] = {}
+        for leak in leaks:
+            if not leak.is_doubtful:
+                first.setdefault(leak.kind, leak)
+        return cls(
+            tuple(leak for kind, leak in first.items() if kind not in allow),
+            tuple(leak for kind, leak in first.items() if kind in allow),
+            (*remarks, *(leak.message for leak in leaks if leak.is_doubtful)),
+        )
+
+    def join(self, other: Findings) -> Findings:
+        """Return the findings of two checks, one leak of each kind."""
+        kinds = [leak.kind for leak in (*self.allowed, *other.allowed)]
+        leaks = (*self.leaks, *self.allowed, *other.leaks, *other.allowed)
+        return Findings.from_leaks(leaks, kinds, (*self.remarks, *other.remarks))
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether there is no leak that was not allowed."""
+        return not self.leaks
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for a report: every allowed leak, then the remarks."""
+        kind = NoteKind.ALLOWED_LEAK
+        notes = [Note(f"Allowed leak '{leak.kind}': {leak.message}", kind) for leak in self.allowed]
+        return [*notes, *self.remarks]
+
+    def require_clean(self) -> Findings:
+        """Return the findings if they are clean."""
+        if self.is_clean:
+            return self
+        first, *others = self.leaks
+        more = f" (and {', '.join(leak.kind for leak in others)})" if others else ""
+        names = ", ".join(leak.kind for leak in self.leaks)
+        at = ", ".join(map(str, first.at)) + ", ..." * (first.rows > len(first.at))
+        place = f" (in the holdout, counted from row 0: {at})" if first.at else ""
+        raise LeakError(
+            f"the holdout is not independent of the training rows: {first.message}{place}{more}",
+            kind=first.kind,
+            todo="split the real rows first and generate rows from the train set alone; where you know "
+            f"better, allow it (--allow-leak, or allow_leaks in a recipe and in Python): {names}",
+        )
+
+
+def check_allowed(allow: Sequence[str]) -> None:
+    """Raise ParameterError for a name that is no kind of leak."""
+    for name in allow:
+        if name not in LEAKS:
+            raise ParameterError(
+                "an allowed leak is not known",
+                got=f"'{name}'",
+                allowed=", ".join(LEAKS),
+                todo=did_you_mean(name, LEAKS),
+            )
+
+
+def first_rows(touched: npt.NDArray[np.bool_]) -> tuple[int, ...]:
+    """Return the positions of the first five rows that are touched.
+
+    >>> first_rows(np.array([False, True, True, False]))
+    (1, 2)
+    """
+    return tuple(np.flatnonzero(touched)[:_N_REPORTED_ROWS].tolist())
+
+
+def format_count(n: int, noun: str = "holdout row") -> str:
+    """Return the number with its noun; small counts, 1 to 10, are not disclosed.
+
+    >>> format_count(1_200), format_count(3)
+    ('1,200 holdout rows', 'fewer than 11 holdout rows')
+    """
+    return f"fewer than 11 {noun}s" if 0 < n < 11 else f"{n:,} {noun}s"
+
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -42,17 +157,9 @@ def log_tail(successes: int, probabilities: npt.ArrayLike, counts: npt.ArrayLike
     Chernoff's bound, min_t sum_g n_g ln(1 + p_g (e^t - 1)) - t k, at most 0; it is the exact value where
     every trial succeeds.
 
-    Parameters
-    ----------
-    successes : int
-        Observed number k.
-    probabilities : array_like, shape (g,)
-        Success probability of each group of trials, in [0, 1].
-    counts : array_like, shape (g,)
-        Trials of each group.
+    `successes`: observed number k. `probabilities`, shape (g,): success probability of each group
+    of trials, in [0, 1]. `counts`, shape (g,): trials of each group.
 
-    Examples
-    --------
     >>> round(float(np.exp(log_tail(3, 0.5, 3))), 3)
     0.125
     """
@@ -76,8 +183,6 @@ def split_probabilities(
 
     Every row falls into the holdout with probability `fraction`.
 
-    Examples
-    --------
     >>> split_probabilities(np.array([2, 2, 3]), 0.5)
     (array([0.5 , 0.75]), array([2, 1]))
     """
@@ -87,18 +192,10 @@ def split_probabilities(
 
 @dataclass(frozen=True)
 class RowKeys:
-    """Cells of several sets, one below the other, as hashes that add up to a key for each row.
+    """Cells of several sets, one below the other, as hashes that add up to a key for each row."""
 
-    Parameters
-    ----------
-    cells : mapping
-        Column -> 64-bit hash of each row's cell, shape (n,).
-    numbers : mapping
-        Numeric column -> values, NaN where missing, shape (n,).
-    """
-
-    cells: Mapping[str, Keys]
-    numbers: Mapping[str, Floats]
+    cells: Mapping[str, Keys]  # Column -> 64-bit hash of each row's cell, shape (n,)
+    numbers: Mapping[str, Floats]  # Numeric column -> values, NaN where missing, shape (n,)
     _scaled: dict[str, Floats] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -121,14 +218,8 @@ class RowKeys:
     def grid_key(self, names: Sequence[str], width: float, shift: float) -> Keys:
         """Return one key a row, equal for numbers in one cell of a grid and equal other cells.
 
-        Parameters
-        ----------
-        names : sequence of str
-            Columns.
-        width : float
-            Side of a cell, in units of the column's spread.
-        shift : float
-            Offset of the grid, in [0, 1) of a side.
+        `names`: columns. `width`: side of a cell, in units of the column's spread. `shift`: offset
+        of the grid, in [0, 1) of a side.
         """
         total = np.zeros(len(next(iter(self.cells.values()))), dtype=np.uint64)
         for place, name in enumerate(names):
@@ -162,49 +253,46 @@ def hash_points(points: Floats) -> Keys:
 
 @dataclass(frozen=True)
 class SplitRows:
-    """Rows of a train set, a holdout and perhaps a synthetic set, one below the other.
+    """Rows of a train set, a holdout and perhaps a synthetic set, one below the other."""
 
-    Parameters
-    ----------
-    keys : RowKeys
-        Their cells.
-    part : numpy.ndarray of int, shape (n,)
-        0 for a train row, 1 for a holdout row, 2 for a synthetic row.
-    labels : numpy.ndarray of int, optional
-        Class of each row, shape (n,); None without a target that holds labels.
-    names : tuple of str
-        Names of the classes.
-    columns : tuple of str
-        Columns to compare, without identifiers.
-    features : tuple of str
-        Columns without targets, groups, times and those that act as keys.
-    """
-
-    keys: RowKeys
+    keys: RowKeys  # Their cells
+    # 0 for a train row, 1 for a holdout row, 2 for a synthetic row, shape (n,)
     part: npt.NDArray[np.int8]
+    # Class of each row, shape (n,); None without a target that holds labels
     labels: npt.NDArray[np.int32] | None
-    names: tuple[str, ...]
-    columns: tuple[str, ...]
-    features: tuple[str, ...]
+    names: tuple[str, ...]  # Names of the classes
+    columns: tuple[str, ...]  # Columns to compare, without identifiers
+    features: tuple[str, ...]  # Columns without targets, groups, times and those that act as keys
 
     @classmethod
     def from_datasets(cls, parts: Sequence[Dataset], target: str | None) -> SplitRows | None:
         """Return the rows of train, holdout and perhaps synthetic set; None without a column."""
         train = parts[0]
         shared = set.intersection(*(set(part.schema.names) for part in parts))
-        fields = [f for f in train.schema.fields if f.name in shared and _is_keyed(f)]
+        fields = [
+            f
+            for f in train.schema.fields
+            if f.name in shared
+            and not (f.column_kind.is_key or f.column_kind.is_annotation)
+            and f.role not in ("identifier", "split")
+        ]
         if not fields:
             return None
         names = tuple(f.name for f in fields)
         keys = RowKeys.from_datasets(parts, names)
         part = np.repeat(np.arange(len(parts), dtype=np.int8), [len(one) for one in parts])
         target = target or (train.schema.target.name if train.schema.target else None)
+
+        def acts_as_key(column: Field) -> bool:
+            """Return whether a whole number or date differs in nearly every train row."""
+            cells = keys.cells[column.name][part == 0]
+            is_counted = column.kind in ("integer", "datetime") and len(cells) > 1
+            return is_counted and len(np.unique(cells)) > _UNIQUE_SHARE * len(cells)
+
         features = tuple(
             f.name
             for f in fields
-            if not _acts_as_key(f, keys.cells[f.name][part == 0])
-            and f.name != target
-            and f.role not in ("group", "time", "target")
+            if f.name != target and f.role not in ("group", "time", "target") and not acts_as_key(f)
         )
         labels, levels = _shared_labels(parts, target if target in names else None)
         return cls(keys, part, labels, levels, names, features)
@@ -261,18 +349,6 @@ class SplitRows:
         """Return the largest class except `code`, as a control of what is natural."""
         sizes = self.class_sizes
         return int(np.argmax(np.where(np.arange(len(sizes)) == code, -1, sizes)))
-
-
-def _is_keyed(column: Field) -> bool:
-    kind = column.column_kind
-    return not (kind.is_key or kind.is_annotation) and column.role not in ("identifier", "split")
-
-
-def _acts_as_key(column: Field, cells: Keys) -> bool:
-    """Return whether a whole number or date differs in nearly every train row, as running numbers do."""
-    if column.kind not in ("integer", "datetime") or len(cells) < 2:
-        return False
-    return len(np.unique(cells)) > _UNIQUE_SHARE * len(cells)
 
 
 def _shared_labels(

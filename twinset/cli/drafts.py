@@ -1,15 +1,72 @@
-"""`twinset gaps`: what a synthetic file lacks, and a recipe that makes exactly that."""
+"""Commands that look at files and write a recipe: `init`, `gaps` and `advise`."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from twinset.cli.files import check_place, write_text
-from twinset.cli.terminal import print_json, print_notes, print_table
+from twinset.cli.options import AdviseArguments, Flat, given
+from twinset.cli.terminal import (
+    check_new,
+    check_places,
+    print_json,
+    print_notes,
+    print_paths,
+    print_summary,
+    print_table,
+    progress_bar,
+    write_text,
+)
 from twinset.core.errors import RecipeError
 
 
-def command(
+def init(
+    file: Path,
+    /,
+    *,
+    out: Path = Path("recipe.yaml"),
+    target: str | None = None,
+    force: bool = False,
+) -> None:
+    """Look at a file and write a recipe for it, which runs as it is.
+
+    Parameters
+    ----------
+    file : Path
+        A CSV, Parquet or JSON-Lines file, a folder of images, or a file of labelled texts.
+    out : Path
+        The recipe to write.
+    target : str
+        Column that models will predict; guessed when not given.
+    force : bool
+        Overwrite the recipe if there is one.
+    """
+    from twinset.ingest.draft_recipe import draft_recipe, guess_target, recipe_name, seen_from
+    from twinset.ingest.input_table import name_target, open_table
+    from twinset.ingest.locale_formats import local_notes
+
+    check_new("--out", out, force)
+    dataset = open_table(file)
+    if target is None:
+        field, reason = guess_target(dataset)
+    else:
+        dataset = name_target(dataset, target)
+        field, reason = dataset.schema[target], "the column to predict"
+    text = draft_recipe(
+        dataset,
+        path=seen_from(file, out.parent),
+        name=recipe_name(file.name.partition(".")[0]),
+        target=field,
+        reason=reason,
+    )
+    write_text(out, text)
+    shown = f"'{field.name}' ({reason})" if field is not None else f"none ({reason})"
+    print(f"{len(dataset):,} rows, {len(dataset.schema.fields)} columns, target: {shown}")
+    print_notes(local_notes(dataset))
+    print(f"Wrote {out}. Next: twinset run {out}")
+
+
+def gaps(
     real: Path,
     synthetic: Path,
     /,
@@ -56,12 +113,7 @@ def command(
     json : bool
         Print everything as JSON.
     """
-    if out is not None:
-        if out.exists() and not force:
-            raise RecipeError(
-                f"there is a '{out}' already", todo="choose another --out, or --force"
-            )
-        check_place(out)
+    check_new("--out", out, force)
     wanted = dict(_share(text) for text in want or ())
     shares = dict(_levels(text) for text in population or ())
     from twinset.workflows.gaps import gaps
@@ -129,3 +181,64 @@ def _levels(text: str) -> tuple[str, dict[object, float]]:
         got=f"'{text}'",
         allowed="e.g. 'sex={F: 0.51, M: 0.49}'",
     )
+
+
+if TYPE_CHECKING:
+    from twinset.report.advice import Advice
+
+
+def advise(
+    data: Path,
+    /,
+    *,
+    options: Annotated[AdviseArguments, Flat] = AdviseArguments(),
+    html: Path | None = None,
+    recipe: Path | None = None,
+    force: bool = False,
+    json: bool = False,
+) -> None:
+    """Say whether the rare class of a file should be balanced, how, and what that is worth.
+
+    Strategies to balance are compared inside the train rows, "none" among them. The best one is then
+    tested once on rows that no choice was based on. The page is written beside the data's name into the
+    working folder unless --html names another place.
+
+    Parameters
+    ----------
+    data : Path
+        A CSV, Parquet or JSON-Lines file of real rows, or a recipe that gives table, target and split.
+    html : Path
+        Write the page to this file; an older page is replaced.
+    recipe : Path
+        Write the recipe of the chosen rows to this file, if rows are to be added.
+    force : bool
+        Overwrite the recipe if there is one.
+    json : bool
+        Print everything as JSON; the page is then written only to --html.
+    """
+    page = html if html is not None or json else Path(f"{data.name.partition('.')[0]}-advice.html")
+    check_places({"--html": page, "--recipe": recipe}, (data,))
+    check_new("--recipe", recipe, force)
+    from twinset.workflows.advise.advise import advise
+
+    with progress_bar() as progress:
+        found = advise(data, progress=progress, **given(options))
+    _print_advice(found, page, recipe, json=json)
+
+
+def _print_advice(found: Advice, page: Path | None, recipe: Path | None, *, json: bool) -> None:
+    """Write the requested files and print the rest."""
+    forms = {"page": (page, found.to_html), "recipe": (recipe, lambda: found.recipe)}
+    written = {}
+    for name, (place, form) in forms.items():
+        if place is not None and (content := form()):
+            write_text(place, content)
+            written[name] = place
+    if json:
+        print(found.to_json(), end="")
+        return
+    print_summary(found.summary())
+    print_notes(found.notes)
+    if recipe is not None and not found.recipe:
+        print("No recipe is written: no rows are to be added.")
+    print_paths(written)
