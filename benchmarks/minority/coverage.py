@@ -44,7 +44,7 @@ class Drawing:
     def difference(self) -> float:
         """Return the difference in average precision."""
         none, other = (average_precision_score(self.truth, score) for score in self.scores)
-        return other - none
+        return float(other - none)
 
 
 def draw(n_groups: int, rows: int, rng: np.random.Generator) -> Drawing:

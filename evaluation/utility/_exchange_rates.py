@@ -180,8 +180,8 @@ class DataSplits:
         """Whether the synthetic rows train a model without the pool: two classes, and rows enough."""
         if self.task.name == "regression":
             return len(self.synthetic_rows) >= MIN_ROWS
-        known = self.task.truth(self.train)[self.always]
-        classes = np.append(known, self.task.truth(self.synthetic)[self.synthetic_rows])
+        labels = self.task.truth(self.train)[self.always]
+        classes = np.append(labels, self.task.truth(self.synthetic)[self.synthetic_rows])
         return len(self.synthetic_rows) >= MIN_ROWS and len(np.unique(classes)) > 1
 
     def blocks(self) -> list[list[Rows]]:

@@ -15,7 +15,7 @@ from twinset.core.findings import Effect, ModelComparison, ModelScore, TrainedMo
 Floats = npt.NDArray[np.float64]
 Scorer = Callable[[Floats], Floats]
 """Weights of the holdout rows, shape (n,) -> one number for each measure."""
-Parts = TypeVar("Parts")
+Rows = TypeVar("Rows")
 Fitted = TypeVar("Fitted")
 _NORMAL_QUANTILE = 1.96  # two-sided 95 % interval of a normal distribution
 
@@ -109,7 +109,7 @@ def find_effect(low: float, high: float) -> Effect:
 
 
 def fit_sets(
-    sets: Mapping[str, Parts], fit: Callable[[Parts], Fitted], cache: dict[str, Any]
+    sets: Mapping[str, Rows], fit: Callable[[Rows], Fitted], cache: dict[str, Any]
 ) -> dict[str, Fitted]:
     """Return what is fitted to each set; that of real rows alone is kept for other candidates."""
     if "fitted to real" not in cache:
