@@ -291,6 +291,5 @@ def _check_lexicon(label: str, words: Sequence[str] | Mapping[str, float]) -> No
         )
     if isinstance(words, Mapping) and not all(0 <= weight < np.inf for weight in words.values()):
         raise ParameterError(
-            f"a weight in the lexicon of '{label}' is out of its range",
-            allowed="0 or more",
+            f"a weight in the lexicon of '{label}' is out of its range", allowed="0 or more"
         )

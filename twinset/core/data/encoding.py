@@ -146,9 +146,7 @@ def to_arrow(
 
 
 def label_array(
-    column: EncodedColumn,
-    codes: npt.NDArray[np.int32],
-    missing: npt.NDArray[np.bool_] | None,
+    column: EncodedColumn, codes: npt.NDArray[np.int32], missing: npt.NDArray[np.bool_] | None
 ) -> pa.Array:
     """Return codes of levels, shape (n,), as the field's Arrow array."""
     if not column.levels:
