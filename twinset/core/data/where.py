@@ -288,13 +288,6 @@ def implies(given: Where, other: Where) -> bool:
 
     Equal conditions and bounds on numbers are looked at; the numbers of single labels bound that of all
     objects from below.
-
-    Examples
-    --------
-    >>> implies(Where.parse("objects 'car' >= 3"), Where.parse("all objects >= 2"))
-    True
-    >>> implies(Where.parse("age >= 60"), Where.parse("age >= 60 and sex = F"))
-    False
     """
     return all(
         _implied(condition, given.conditions.get(column, _ABSENT), _min_objects(given, column))
