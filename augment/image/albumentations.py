@@ -22,9 +22,9 @@ from twinset.core.errors import (
 )
 
 from ._catalogue import PHOTOMETRIC, PLANE, REFUSED, SAFE
-from ._labels import Objects, objects_from_map, objects_from_outlines
+from ._labels import objects_from_map, objects_from_outlines
 from ._motion import Motion, coordinates
-from ._pixels import Pixels, compact, from_working, to_working
+from ._pixels import compact, from_working, to_working
 from ._rows import Row, SeededImages
 
 Transforms = Sequence[Mapping[str, Mapping[str, object] | None]]
@@ -228,7 +228,9 @@ def _vary_image(pipeline: _Pipeline, row: Row, seed: int) -> Row:
     if ids is not None:
         small, names = compact(ids)
         given["mask"] = small
-    if pipeline.moves and objects and _need_motion(ids, objects):
+    # Without a map, and of keypoints and whole objects, labels are moved by points, not by pixels.
+    by_points = ids is None or any(o["keypoints"] or o.get("amodal_box") for o in objects or ())
+    if pipeline.moves and objects and by_points:
         given["places"] = coordinates(*image.shape[:2])
     made = _run(pipeline, given, seed)
     moved = from_working(made["image"], image)
@@ -243,11 +245,6 @@ def _vary_image(pipeline: _Pipeline, row: Row, seed: int) -> Row:
     new_ids = made["mask"] if names.size == 0 else names[made["mask"]].astype(ids.dtype)
     labels = None if objects is None else objects_from_map(new_ids, objects, motion)
     return moved, new_ids, labels
-
-
-def _need_motion(ids: Pixels | None, objects: Objects) -> bool:
-    """Return whether a label must be moved by points, not by pixels."""
-    return ids is None or any(o["keypoints"] or o.get("amodal_box") for o in objects)
 
 
 def _run(pipeline: _Pipeline, given: dict[str, Any], seed: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from twinset.core.contracts import Augmenter
 from twinset.core.data.conditions import parents_of
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.encoding import TableEncoding, round_to_step, to_arrow
-from twinset.core.data.schema import KINDS, Field
+from twinset.core.data.schema import KINDS
 from twinset.core.parameters import Fraction, Interval
 
 _KEPT_ROLES = frozenset({"target", "identifier", "group", "time", "split"})
@@ -60,13 +60,19 @@ class Jitter(Augmenter):
             ``"label:NAME"`` -> labels as text, shape (n,), empty where missing.
         """
         params: dict[str, npt.NDArray[Any]] = {}
-        for field in _varied(dataset):
+        for field in dataset.schema.of_kind("number", "integer", "category", "boolean"):
+            if field.role in _KEPT_ROLES:
+                continue
             present = np.flatnonzero(~dataset.is_null(field.name))
             if field.is_numeric:
                 shift = np.zeros(len(dataset))
                 if len(present):
                     values = dataset.values(field.name)[present]
-                    shift[present] = self._draw_shift(values, _step(field), rng)
+                    drawn = self.scale * values.std() * rng.standard_normal(len(values))
+                    step = field.column_kind.step(values, field.decimals)
+                    drawn = drawn if step is None else round_to_step(drawn, step, rng)
+                    low, high = values.min(), values.max()
+                    shift[present] = np.clip(values + drawn, low, high) - values
                 params[f"shift:{field.name}"] = shift
             else:
                 rows = np.arange(len(dataset))
@@ -76,14 +82,6 @@ class Jitter(Augmenter):
                 codes, levels = dataset.codes(field.name)
                 params[f"label:{field.name}"] = np.array([*levels, ""])[codes[rows]]
         return params
-
-    def _draw_shift(
-        self, values: npt.NDArray[np.float64], step: float | None, rng: np.random.Generator
-    ) -> npt.NDArray[np.float64]:
-        shift = self.scale * values.std() * rng.standard_normal(len(values))
-        if step is not None:
-            shift = round_to_step(shift, step, rng)
-        return np.asarray(np.clip(values + shift, values.min(), values.max()) - values)
 
     def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
         """Return the varied rows, in order; the same parameters give the same bytes."""
@@ -109,14 +107,3 @@ def _shifted(dataset: Dataset, shift: npt.NDArray[np.float64]) -> pa.Array:
     moved = np.where(missing, 0.0, values + shift)
     # The drawn shift keeps the range of the whole chunk; these rows alone may have a narrower one.
     return to_arrow(replace(column, low=-np.inf, high=np.inf), moved, missing)
-
-
-def _varied(dataset: Dataset) -> list[Field]:
-    fields = dataset.schema.of_kind("number", "integer", "category", "boolean")
-    return [field for field in fields if field.role not in _KEPT_ROLES]
-
-
-def _step(field: Field) -> float | None:
-    if field.is_whole:
-        return 1.0
-    return None if field.decimals is None else 10.0**-field.decimals

@@ -106,14 +106,9 @@ def _hangul(code: int) -> int:
     """Return the part of a Hangul syllable that a code point is; 0 for all others."""
     if 0xAC00 <= code <= 0xD7A3:
         return _LV if (code - 0xAC00) % 28 == 0 else _LVT
-    for kind, ranges in (
-        (_L, ((0x1100, 0x115F), (0xA960, 0xA97C))),
-        (_V, ((0x1160, 0x11A7), (0xD7B0, 0xD7C6))),
-        (_T, ((0x11A8, 0x11FF), (0xD7CB, 0xD7FB))),
-    ):
-        if any(first <= code <= last for first, last in ranges):
-            return kind
-    return 0
+    ranges = ((_L, 0x1100, 0x115F), (_L, 0xA960, 0xA97C), (_V, 0x1160, 0x11A7),
+              (_V, 0xD7B0, 0xD7C6), (_T, 0x11A8, 0x11FF), (_T, 0xD7CB, 0xD7FB))  # fmt: skip
+    return next((kind for kind, first, last in ranges if first <= code <= last), 0)
 
 
 def _joined() -> Mask:

@@ -127,22 +127,13 @@ class EntitySwap(Augmenter):
                 continue
             key = (owner, label, surfaces[k].casefold())
             if key not in done:
-                done[key] = self._donor(label, key[2], chance[k], pools, lexicons)
+                is_replaced, comes_from_lexicon, share = chance[k]
+                in_lexicon = label in lexicons and comes_from_lexicon < self.lexicon_share
+                pool = lexicons[label] if in_lexicon else pools.get(label)
+                found = None if pool is None else pool.other_than(key[2], float(share))
+                done[key] = _STAYS if found is None or is_replaced >= self.rate else found
             donors[owner, places[k]] = done[key]
         return {"seed": seeds, "donors": donors}
-
-    def _donor(
-        self,
-        label: str,
-        key: str,
-        chance: npt.NDArray[np.float64],
-        pools: Mapping[str, _Pool],
-        lexicons: Mapping[str, _Pool],
-    ) -> int:
-        in_lexicon = label in lexicons and chance[1] < self.lexicon_share
-        pool = lexicons[label] if in_lexicon else pools.get(label)
-        found = None if pool is None else pool.other_than(key, float(chance[2]))
-        return _STAYS if found is None or chance[0] >= self.rate else found
 
     def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
         """Return the texts with their new values, in order; the same parameters give the same bytes."""
@@ -300,6 +291,5 @@ def _check_lexicon(label: str, words: Sequence[str] | Mapping[str, float]) -> No
         )
     if isinstance(words, Mapping) and not all(0 <= weight < np.inf for weight in words.values()):
         raise ParameterError(
-            f"a weight in the lexicon of '{label}' is out of its range",
-            allowed="0 or more",
+            f"a weight in the lexicon of '{label}' is out of its range", allowed="0 or more"
         )

@@ -117,7 +117,11 @@ class Mix(Augmenter):
         partners = params["partner"]
         alone = int((partners == _NOBODY).sum())
         if alone:
-            warnings.warn(_unmixed_note(alone, len(partners)), FewRowsWarning, stacklevel=2)
+            note = (
+                f"{alone} of {len(partners)} texts found no partner to be mixed with and stay as they "
+                "are; more texts of their class, or a higher max_overlap, may help"
+            )
+            warnings.warn(note, FewRowsWarning, stacklevel=2)
         mixed = TextRows.from_dataset(_mixed(TextRows.from_dataset(dataset), params))
         owners, (starts, _) = mixed.marked.owners, mixed.marked.places()
         is_own = (partners[owners] == _NOBODY) | (starts < params["cut"][owners])
@@ -293,10 +297,3 @@ def _others(
     return [
         [other for other in dict.fromkeys(own) if other != ids[k]] for k, own in enumerate(found)
     ]
-
-
-def _unmixed_note(alone: int, n: int) -> str:
-    return (
-        f"{alone} of {n} texts found no partner to be mixed with and stay as they are; "
-        "more texts of their class, or a higher max_overlap, may help"
-    )

@@ -19,18 +19,7 @@ from twinset.core.seeding import scramble
 from .._seeded import Seeded, with_parents
 from ._annotated import AnnotatedTexts, Edits
 from ._covered import NoiseAccount, ReportTouched
-from ._edits import (
-    decorate,
-    double,
-    drop,
-    fill,
-    misread,
-    mistype,
-    plain,
-    punctuate,
-    space,
-    swap,
-)
+from ._edits import decorate, double, drop, fill, misread, mistype, plain, punctuate, space, swap
 from ._ground import Ground
 from ._phrases import PhraseLexicon, recase, rewrite
 from ._rows import TextRows

@@ -336,6 +336,17 @@ class Estimate:
     detectable: float | None = None
 
 
+class _Number:
+    """A number of a score's estimate, by the same name."""
+
+    def __set_name__(self, owner: type[Score], name: str) -> None:
+        self.name = name
+
+    def __get__(self, score: Score, owner: type[Score]) -> float | None:
+        found: float | None = getattr(score.estimate, self.name)
+        return found
+
+
 @dataclass(frozen=True)
 class Score(HasFindings):
     """A metric's result beside its real-against-real baseline.
@@ -365,30 +376,15 @@ class Score(HasFindings):
     findings: tuple[Finding, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def value(self) -> float | None:
-        """Value of the candidate."""
-        return self.estimate.value
-
-    @property
-    def baseline(self) -> float | None:
-        """Value of real rows in the candidate's place."""
-        return self.estimate.baseline
-
-    @property
-    def floor(self) -> float | None:
-        """Value of independent columns."""
-        return self.estimate.floor
+    value = _Number()
+    baseline = _Number()
+    floor = _Number()
+    detectable = _Number()
 
     @property
     def interval(self) -> tuple[float, float] | None:
         """95 % interval of `value - baseline`."""
         return self.estimate.interval
-
-    @property
-    def detectable(self) -> float | None:
-        """Smallest difference that this comparison could have shown."""
-        return self.estimate.detectable
 
     @property
     def is_measured(self) -> bool:

@@ -53,7 +53,7 @@ class Interval:
 
     def __str__(self) -> str:
         bounds = ((">=", self.ge), (">", self.gt), ("<=", self.le), ("<", self.lt))
-        return " and ".join(f"{sign} {_number(end)}" for sign, end in bounds if end is not None)
+        return " and ".join(f"{sign} {end:,g}" for sign, end in bounds if end is not None)
 
 
 def Ge(low: float) -> Interval:
@@ -218,7 +218,8 @@ def describe_type(hint: Any) -> str:
         return ", ".join(str(value) for value in get_args(hint))
     if origin in (Union, types.UnionType):
         return " or ".join(describe_type(one) for one in get_args(hint))
-    return _WORDS.get(hint) or _plain_type(hint)
+    plain = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+    return _WORDS.get(hint) or plain
 
 
 @cache
@@ -289,14 +290,6 @@ def _names_in(hint: Any) -> list[str]:
     return []
 
 
-def _plain_type(hint: Any) -> str:
-    return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
-
-
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= _LONGEST_SHOWN else f"a {type(value).__name__}"
-
-
-def _number(value: float | None) -> str:
-    return f"{value:,g}"

@@ -146,9 +146,7 @@ def to_arrow(
 
 
 def label_array(
-    column: EncodedColumn,
-    codes: npt.NDArray[np.int32],
-    missing: npt.NDArray[np.bool_] | None,
+    column: EncodedColumn, codes: npt.NDArray[np.int32], missing: npt.NDArray[np.bool_] | None
 ) -> pa.Array:
     """Return codes of levels, shape (n,), as the field's Arrow array."""
     if not column.levels:
@@ -165,7 +163,12 @@ def number_array(field: Field, values: Matrix, missing: npt.NDArray[np.bool_] | 
     if field.is_continuous:
         return _cast(pa.array(values, mask=missing), kind)
     filled = values if missing is None else np.where(missing, 0.0, values)
-    return _cast(pa.array(_as_integers(filled, kind), mask=missing), kind)
+    # The greatest 64-bit integers have no exact float.
+    is_unsigned = pa.types.is_unsigned_integer(kind)
+    low, high = (0.0, 2.0**64) if is_unsigned else (-(2.0**63), 2.0**63)
+    clipped = np.clip(filled, low, np.nextafter(high, 0))
+    whole = clipped.astype(np.uint64 if is_unsigned else np.int64)
+    return _cast(pa.array(whole, mask=missing), kind)
 
 
 def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
@@ -227,10 +230,3 @@ def _values(dataset: Dataset, column: EncodedColumn) -> Matrix:
         )
     table = np.array([*(known[level] for level in levels), np.nan])
     return np.asarray(table[codes])
-
-
-def _as_integers(values: Matrix, kind: pa.DataType) -> npt.NDArray[Any]:
-    """Convert without overflow: the greatest 64-bit integers have no exact float."""
-    if pa.types.is_unsigned_integer(kind):
-        return np.clip(values, 0, np.nextafter(2.0**64, 0)).astype(np.uint64)
-    return np.clip(values, -(2.0**63), np.nextafter(2.0**63, 0)).astype(np.int64)

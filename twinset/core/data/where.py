@@ -175,7 +175,7 @@ def _column(text: str) -> str:
     words = text.split(None, 1)
     if len(words) == 2 and text[0] not in "\"'":  # a number of objects
         return f"objects '{words[1][1:-1]}'" if words[1][0] in "\"'" else "all objects"
-    return _unquoted(text)
+    return text[1:-1] if text[0] in "\"'" else text
 
 
 def _condition(match: re.Match[str]) -> Condition:
@@ -191,10 +191,6 @@ def _condition(match: re.Match[str]) -> Condition:
         return {"not": value}
     names = {spelled: name for name, spelled in _SIGNS.items()}
     return value if sign == "=" else {names[sign]: value}
-
-
-def _unquoted(text: str) -> str:
-    return text[1:-1] if text[0] in "\"'" else text
 
 
 def _value(text: str) -> Scalar:
@@ -292,13 +288,6 @@ def implies(given: Where, other: Where) -> bool:
 
     Equal conditions and bounds on numbers are looked at; the numbers of single labels bound that of all
     objects from below.
-
-    Examples
-    --------
-    >>> implies(Where.parse("objects 'car' >= 3"), Where.parse("all objects >= 2"))
-    True
-    >>> implies(Where.parse("age >= 60"), Where.parse("age >= 60 and sex = F"))
-    False
     """
     return all(
         _implied(condition, given.conditions.get(column, _ABSENT), _min_objects(given, column))

@@ -39,12 +39,6 @@ class Windows:
             Code of each row's entity.
         times, length
             Times in one unit.
-
-        Examples
-        --------
-        >>> w = Windows.from_rows(np.array([0, 0, 1, 0]), np.array([1.0, 3.0, 2.0, 9.0]), 5.0)
-        >>> (w.end - w.start).tolist()
-        [1, 2, 1, 1]
         """
         order = np.lexsort((times, entities))
         end = _rows_up_to(entities, times, entities, times, inclusive=with_row)

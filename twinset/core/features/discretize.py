@@ -161,7 +161,9 @@ def _bins(train: Dataset, field: Field) -> Factor:
     present = values[np.isfinite(values)]
     edges = bin_edges(present) if len(present) else []
     if field.is_time and edges:
-        unit = _time_unit(edges[-1] - edges[0] if len(edges) > 1 else np.ptp(present))
+        # The largest of day, hour, minute and second that the reach holds twenty of.
+        reach = edges[-1] - edges[0] if len(edges) > 1 else np.ptp(present)
+        unit = next((unit for unit in _TIME_UNITS if reach >= 20 * unit), 1)
         edges = sorted({float(np.floor(edge / unit) * unit) for edge in edges})
         edges = [edge for edge in edges if edge > present.min()]
     whole = field.is_whole or (field.is_numeric and field.decimals == 0)
@@ -186,11 +188,6 @@ def _bins(train: Dataset, field: Field) -> Factor:
     if levels:
         missing = _missing(field.name, float(np.isnan(values).mean()), levels)
     return Factor(field.name, tuple(levels), tuple(spans), edges=tuple(edges), missing=missing)
-
-
-def _time_unit(reach: float) -> int:
-    """Return the largest of day, hour, minute and second that `reach` holds twenty of, in microseconds."""
-    return next((unit for unit in _TIME_UNITS if reach >= 20 * unit), 1)
 
 
 def _missing(column: str, share: float, levels: list[Level]) -> int | None:

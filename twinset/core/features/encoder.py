@@ -71,10 +71,7 @@ class FeatureEncoder:
 
 
 def shared_encoder(
-    train: Dataset,
-    names: Sequence[str],
-    cache: dict[str, Any],
-    texts: Sequence[Embedding] = (),
+    train: Dataset, names: Sequence[str], cache: dict[str, Any], texts: Sequence[Embedding] = ()
 ) -> FeatureEncoder:
     """Return the encoder of the named columns of `train`, fitted once for all who share the cache."""
     key = f"encoder of {tuple(names)}"
@@ -113,10 +110,7 @@ def _part(dataset: Dataset, size: int, rng: np.random.Generator | None) -> Datas
 
 
 def _fit_column(
-    train: Dataset,
-    field: Field,
-    rng: np.random.Generator | None,
-    texts: Sequence[Embedding],
+    train: Dataset, field: Field, rng: np.random.Generator | None, texts: Sequence[Embedding]
 ) -> ColumnEncoder:
     encoding = field.column_kind.encoding
     if encoding is Encoding.NUMBER:

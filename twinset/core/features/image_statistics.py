@@ -51,7 +51,10 @@ def image_properties(
     between inside and border. Of the first column of masks: how many, the share they cover, and how
     much steeper the image is at their borders than elsewhere.
     """
-    names = _names(dataset, labels)
+    names = [*PIXEL_PROPERTIES]
+    if dataset.schema.of_kind("boxes"):
+        names += [*BOX_PROPERTIES, *(f"objects '{label}'" for label in labels)]
+    names += MASK_PROPERTIES if dataset.schema.of_kind("mask") else ()
     held = _carried(dataset)
     if set(names) <= set(held):
         columns = {name: held[name] for name in names}
@@ -89,13 +92,6 @@ def described(dataset: Dataset) -> Dataset:
             schema = schema.with_field(found.schema[name])
             records = records.append_column(name, found.records.column(name))
     return replace(dataset, records=records, schema=schema)
-
-
-def _names(dataset: Dataset, labels: Sequence[str]) -> list[str]:
-    names = [*PIXEL_PROPERTIES]
-    if dataset.schema.of_kind("boxes"):
-        names += [*BOX_PROPERTIES, *(f"objects '{label}'" for label in labels)]
-    return [*names, *(MASK_PROPERTIES if dataset.schema.of_kind("mask") else ())]
 
 
 def _carried(dataset: Dataset) -> dict[str, pa.Array]:

@@ -176,9 +176,7 @@ def _candidates(masks: _ConditionMasks, owner: npt.NDArray[np.int64], depth: int
     n, m = len(masks.synthetic), len(masks.real)
     singles = np.arange(len(owner))[:, None]
     sums = [bits.sum(axis=0, dtype=np.float64) for bits in (masks.real, masks.synthetic)]
-    levels = [
-        (_test_level(singles, sums[0], sums[1], masks), len(owner)),
-    ]
+    levels = [(_test_level(singles, sums[0], sums[1], masks), len(owner))]
     if depth > 1:
         first, second = np.nonzero(owner[:, None] < owner[None, :])
         pairs = np.stack([first, second], axis=1)

@@ -75,9 +75,7 @@ def objects_from_ids(
     return made
 
 
-def extents_of(
-    ids: IdMap,
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def extents_of(ids: IdMap) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the distinct ids (k,), ascending, their boxes (k, 4) and their pixel counts (k,)."""
     flat = np.flatnonzero(ids != 0)  # four times as quick as of the numbers themselves
     owners = ids.ravel()[flat]

@@ -453,8 +453,12 @@ def discover_rules(
     table = RuleTable.from_dataset(dataset, names)
     n_sample = int(np.clip(_SAMPLE_CELLS // max(len(names), 1), 400, _MOST_SAMPLE))
     rows = np.unique(np.linspace(0, len(dataset) - 1, n_sample).astype(np.int64))
-    found = [_identifier(dataset, field.name) for field in dataset.schema.of_kind("id")]
-    found = [one for one in found if one.holds]
+    found = []
+    for name in (field.name for field in dataset.schema.of_kind("id")):
+        column = dataset.records.column(name)
+        present = len(column) - column.null_count
+        if pc.count_distinct(column, mode="only_valid").as_py() == present:
+            found.append(ProposedRule(Rule("unique", (name,)), present, 0, f"{name} is a key"))
     sample = table.take(rows)
     candidates = itertools.chain(
         sums(table, sample),
@@ -472,13 +476,6 @@ def discover_rules(
             found.append(ProposedRule(rule, support, broken, text))
     kept = [one for one in found if not _is_implied(one, found)]
     return sorted(kept, key=lambda one: not one.holds)
-
-
-def _identifier(dataset: Dataset, name: str) -> ProposedRule:
-    column = dataset.records.column(name)
-    present = len(column) - column.null_count
-    repeated = present - pc.count_distinct(column, mode="only_valid").as_py()
-    return ProposedRule(Rule("unique", (name,)), present, repeated, f"{name} is a key")
 
 
 def _is_implied(one: ProposedRule, found: list[ProposedRule]) -> bool:

@@ -53,24 +53,22 @@ class EnforcedRows:
         return EnforcedRows(self.dataset.take(rows), self.marks[..., rows])
 
 
+@dataclass
 class RuleEnforcement:
     """One call of `RuleEnforcer.enforce`."""
 
-    def __init__(
-        self,
-        enforcer: RuleEnforcer,
-        drawn_rows: Dataset,
-        rng: np.random.Generator,
-        where: Where | None,
-        redraw: Redraw | None,
-    ) -> None:
-        self.enforcer, self.drawn_rows, self.rng = enforcer, drawn_rows, rng
-        self.where, self.redraw = where, redraw
-        self.levels = enforcer.row_rules.new_levels()
-        asked = frozenset() if where is None else frozenset(where.conditions)
-        self.frozen = asked & {name for rule in enforcer.rules for name in rule.columns}
-        n = len(drawn_rows)
-        self.marks = np.zeros((3, len(enforcer.rules), n), dtype=bool)
+    enforcer: RuleEnforcer
+    drawn_rows: Dataset
+    rng: np.random.Generator
+    where: Where | None
+    redraw: Redraw | None
+
+    def __post_init__(self) -> None:
+        rules, n = self.enforcer.rules, len(self.drawn_rows)
+        self.levels = self.enforcer.row_rules.new_levels()
+        asked = frozenset() if self.where is None else frozenset(self.where.conditions)
+        self.frozen = asked & {name for rule in rules for name in rule.columns}
+        self.marks = np.zeros((3, len(rules), n), dtype=bool)
         # The rows that were drawn beside `drawn_rows`, and where each delivered row is found.
         self.parts: list[Dataset] = []
         self.moves: list[Touched] = []
@@ -289,18 +287,18 @@ class RuleTally:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules, self.n_rows = tuple(rules), 0
-        self.counts = np.zeros((3, len(self.rules)), dtype=np.int64)
+        self.counts = np.zeros((len(self.rules), 3), dtype=np.int64)
 
     def add(self, enforced: EnforcedRows) -> None:
         """Count the rows of one chunk."""
         self.n_rows += len(enforced.dataset)
-        self.counts += enforced.marks.sum(axis=2)
+        self.counts += enforced.marks.sum(axis=2).T
 
     def notes(self) -> tuple[str, ...]:
         """Return one sentence for each rule that was repaired, for the card."""
         sentences = []
         words = ("changed", "drawn again", "with its columns taken together from one real row")
-        for rule, counts in zip(self.rules, self.counts.T, strict=True):
+        for rule, counts in zip(self.rules, self.counts, strict=True):
             parts = [f"{n:,} {word}" for n, word in zip(counts, words, strict=True) if n]
             if parts:
                 sentences.append(

@@ -56,7 +56,8 @@ class ColumnFacts:
         high = float(inside.max()) if len(inside) else rule_high
         grid = np.linspace(0, 1, min(len(inside), _KEPT_VALUES))
         kept = np.quantile(inside, grid, method="nearest") if len(inside) else np.empty(0)
-        return cls(low, high, rule_low, rule_high, _step(field, present), kept)
+        step = field.column_kind.step(present, field.decimals)
+        return cls(low, high, rule_low, rule_high, 1.0 if field.has_levels else step, kept)
 
     def snap(self, values: Floats, towards: int = 0) -> Floats:
         """Return the values on the grid: the nearest point, the next below (-1) or above (1)."""
@@ -116,10 +117,6 @@ def _dependency(rule: Rule, table: RuleTable) -> RuleStatistics:
 def _as_table(tuples: TupleIndex, like: RuleTable) -> RuleTable:
     columns = dict(zip(tuples.names, tuples.values, strict=True))
     return RuleTable(columns, like.fields, like.levels)
-
-
-def _step(field: Field, present: Floats) -> float | None:
-    return 1.0 if field.has_levels else field.column_kind.step(present, field.decimals)
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,10 @@ class Coverage:
         self.sizes, self.bans, self.at_least = tuple(sizes), tuple(bans), at_least
         self.groups = list(combinations(range(len(sizes)), strength))
         self.counts = {g: np.zeros([sizes[f] for f in g], np.int64) for g in self.groups}
-        self._allowed = {g: self._open(g) for g in self.groups}
+        self._allowed = {g: np.ones([sizes[f] for f in g], bool) for g in self.groups}
+        for group, allowed in self._allowed.items():
+            for cell in np.ndindex(*allowed.shape):
+                allowed[cell] = can_be_completed(dict(zip(group, cell)), sizes, bans)
 
     def add(self, row: Row) -> None:
         """Count a row."""
@@ -104,13 +107,6 @@ class Coverage:
             cells = np.argwhere(self.count_missing(group) > 0)
             found += [{f: int(v) for f, v in zip(group, cell)} for cell in cells]
         return found
-
-    def _open(self, group: Row) -> npt.NDArray[np.bool_]:
-        """Return which combinations of these factors some row can hold."""
-        allowed = np.ones([self.sizes[f] for f in group], bool)
-        for cell in np.ndindex(*allowed.shape):
-            allowed[cell] = can_be_completed(dict(zip(group, cell)), self.sizes, self.bans)
-        return allowed
 
 
 def covering_rows(

@@ -9,13 +9,10 @@ from types import MappingProxyType
 
 from twinset.core.data.kinds.kind import BLOB, ColumnKind, ColumnSample, Encoding, plain_values
 
-
-def _load_kinds() -> Mapping[str, ColumnKind]:
-    names = sorted(module.name for module in iter_modules(__path__) if module.name != "kind")
-    return MappingProxyType({name: import_module(f"{__name__}.{name}").KIND for name in names})
-
-
-KINDS: Mapping[str, ColumnKind] = _load_kinds()
+_NAMES = sorted(module.name for module in iter_modules(__path__) if module.name != "kind")
+KINDS: Mapping[str, ColumnKind] = MappingProxyType(
+    {name: import_module(f"{__name__}.{name}").KIND for name in _NAMES}
+)
 """Name -> kind."""
 TABULAR_KINDS = frozenset(name for name, kind in KINDS.items() if kind.is_tabular)
 

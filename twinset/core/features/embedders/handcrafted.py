@@ -26,9 +26,8 @@ Floats = npt.NDArray[np.float32]
 # uniform local binary patterns of 8 neighbors (58, and one for all others).
 _LEVELS, _EDGE_SIDE, _CELLS, _DIRECTIONS, _RINGS, _PATTERNS = 15, 64, 3, 8, 24, 59
 _QUALITY = 7  # numbers of `_quality`
-_WINDOW = (
-    256  # pixels: frequencies of images of different size are compared in a window of one size
-)
+# Pixels: frequencies of images of different size are compared in a window of one size
+_WINDOW = 256
 _PERIOD = 8  # pixels: the blocks of JPEG
 BLOCKS = (3 * (_LEVELS + 1), _CELLS**2 * _DIRECTIONS, _RINGS, _PATTERNS, _QUALITY)
 """How many numbers describe colours, edges, frequencies, texture and quality."""
@@ -36,13 +35,8 @@ SIZE = sum(BLOCKS)
 
 _FIT_IMAGES = 2_000  # images that scales are measured on: decoding them takes the time
 _QUIETEST = 1e-8  # power added before the logarithm: below the rounding of 8 bits
-_MIN_SPREADS = (
-    0.01,
-    0.01,
-    0.3,
-    0.04,
-    0.05,
-)  # of each group: what a few hundred pixels vary by chance
+# Least spread of each group: what a few hundred pixels vary by chance
+_MIN_SPREADS = (0.01, 0.01, 0.3, 0.04, 0.05)
 
 
 @dataclass(frozen=True, kw_only=True)
