@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -133,14 +133,14 @@ def _to_result(
     name: str, outcome: Mapping[str, Any], errors: Mapping[str, Any] | None
 ) -> GroupOutcome:
     """Return the outcome of a group, where it is one number, with the losses of models."""
-    numbers = {key: value for key, value in outcome.items() if isinstance(value, float)}
-    result = GroupOutcome(name, numbers.get("real"), numbers.get("synthetic"))
-    if errors is None:
-        return result
-    loss, growth = errors["loss"], (errors["growth"][0], errors["growth"][1])
-    return replace(
-        result, real_loss=loss["real"], synthetic_loss=loss["synthetic"], loss_growth=growth
+    real, synthetic = (
+        value if isinstance(value, float) else None
+        for value in (outcome["real"], outcome["synthetic"])
     )
+    if errors is None:
+        return GroupOutcome(name, real, synthetic)
+    loss, (low, high) = errors["loss"], errors["growth"]
+    return GroupOutcome(name, real, synthetic, loss["real"], loss["synthetic"], (low, high))
 
 
 def _mean_outcomes(groups: Groups, members: Bools, outcome: Floats) -> tuple[Floats, Floats]:

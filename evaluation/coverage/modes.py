@@ -86,12 +86,9 @@ class Modes(SampledMetric):
         encoder = row_encoder(comparison, names)
         seed = draw_seed(rng)
         n = min(self.n_modes, max(2, len(train) // _ROWS_PER_CLUSTER))
-
-        def find_clusters() -> tuple[Matrix, Floats, tuple[str, ...]]:
-            centres, places, labels = _fit_clusters(encoder.transform(train), n, seed)
-            return centres, places, name_clusters(train, labels, n)
-
-        centres, places, titles = cached(comparison, "modes", find_clusters)
+        centres, places, titles = cached(
+            comparison, "modes", lambda: _find_clusters(train, encoder.transform(train), n, seed)
+        )
         shares = []
         for rows in sets:
             groups = Groups.assign(len(rows), self.replicates, rng)
@@ -115,8 +112,10 @@ class Modes(SampledMetric):
         return Measurement(distance, replicates, findings, components, {"max_rows": self.max_rows})
 
 
-def _fit_clusters(features: Matrix, n: int, seed: int) -> tuple[Matrix, Floats, Ints]:
-    """Return n centres, their places on the two main directions, and the cluster of each row."""
+def _find_clusters(
+    train: Dataset, features: Matrix, n: int, seed: int
+) -> tuple[Matrix, Floats, tuple[str, ...]]:
+    """Return n centres, their places on the two main directions, and their names."""
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
@@ -130,7 +129,7 @@ def _fit_clusters(features: Matrix, n: int, seed: int) -> tuple[Matrix, Floats, 
     plane *= np.sign(plane[np.abs(plane).argmax(axis=0), [0, 1]] + 1e-300)
     centres = np.asarray(model.cluster_centers_, dtype=np.float32)
     places = np.asarray((centres - features.mean(axis=0)) @ plane, dtype=np.float64)
-    return centres, places, model.labels_.astype(np.int64)
+    return centres, places, name_clusters(train, model.labels_.astype(np.int64), n)
 
 
 def name_clusters(rows: Dataset, labels: Ints, n: int) -> tuple[str, ...]:

@@ -172,7 +172,7 @@ def compute_roundness(reference: Dataset, others: list[Dataset], name: str) -> l
     """
     if not reference.schema[name].has_order:
         return None
-    steps = choose_rounding_steps(reference, name)
+    steps = choose_rounding_steps(reference.schema[name].is_time, reference.values(name))
     found = [count_rounding_steps(part.values(name), steps) for part in (reference, *others)]
     return found if _varies(np.concatenate(found)) else None
 
@@ -182,13 +182,8 @@ def compute_value_roundness(column: PooledColumn) -> Floats | None:
     if not column.is_number:
         return None
     real = np.repeat(column.values, column.reference[:-1].astype(np.int64))
-    found = count_rounding_steps(column.values, _choose_steps(column.is_time, real))
+    found = count_rounding_steps(column.values, choose_rounding_steps(column.is_time, real))
     return found if _varies(found) else None
-
-
-def choose_rounding_steps(reference: Dataset, name: str) -> Floats:
-    """Return ascending steps: 1 ms to 1 day for a datetime, decimal steps for other numbers."""
-    return _choose_steps(reference.schema[name].is_time, reference.values(name))
 
 
 def count_rounding_steps(values: Floats, steps: Floats) -> Floats:
@@ -202,12 +197,13 @@ def count_rounding_steps(values: Floats, steps: Floats) -> Floats:
     return out
 
 
-def _choose_steps(is_time: bool, real: Floats) -> Floats:
-    """Return 1, 5, 10, 50, ... times a step five digits below the median size of the real values."""
+def choose_rounding_steps(is_time: bool, real: Floats) -> Floats:
+    """Return ascending steps: 1 ms to 1 day for times, else 1, 5, 10, 50, ... times a first one."""
     if is_time:
         return _TIME_STEPS
     sizes = np.abs(real[np.isfinite(real) & (real != 0)])
     top = int(np.ceil(np.log10(np.median(sizes)))) if len(sizes) else 0
+    # From five digits below the median size of the real values.
     powers = 10.0 ** np.arange(top - _DIGITS, top + 1)
     return np.sort(np.concatenate([powers, 5 * powers]))
 

@@ -381,7 +381,7 @@ def _on_numbers(
         for bound in bounds:
             shown = _format_number(bound, field)
             yield ColumnCondition(f"{name} {sign} {shown}", meets(values, bound))
-    steps = choose_rounding_steps(reference, name)
+    steps = choose_rounding_steps(field.is_time, reference.values(name))
     roundness = count_rounding_steps(values, steps)
     levels = roundness[np.isfinite(roundness)]
     # Of steps that separate alike the coarsest is named: the first of equals is taken.

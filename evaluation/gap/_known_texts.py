@@ -119,9 +119,8 @@ class KnownTexts:
 
     def _is_misspelt(self, word: str) -> bool:
         """Return whether an unknown word becomes known by one letter more, less, other or swapped."""
-        if word in self.words or len(word) < _MIN_SPELT_LETTERS:
-            return False
-        return any(spelling in self.near for spelling in _spellings(word))
+        is_unknown = len(word) >= _MIN_SPELT_LETTERS and word not in self.words
+        return is_unknown and not self.near.isdisjoint(_spellings(word))
 
 
 def _common_pairs(text: str, common: frozenset[str]) -> list[tuple[str, str]]:

@@ -86,16 +86,11 @@ class Marginals(BootstrapMetric):
         }
         distances, drawn = zip(*(column_distance(column, groups) for column in columns.values()))
         ranked = dict(sorted(zip(columns, distances), key=lambda pair: (-pair[1], pair[0])))
-        train = comparison.train
-
-        def tails_of(name: str) -> Tails:
-            return cached(comparison, f"tails {name}", lambda: _find_tails(train, name))
-
         tails = [
             tail
             for name, column in columns.items()
             if column.is_number
-            for tail in _tail_gaps(column, name, tails_of(name), groups)
+            for tail in _tail_gaps(column, name, comparison, groups)
         ]
         names, gaps, tail_draws = zip(*tails) if tails else ((), (), ())
         components = ComponentResults(
@@ -147,12 +142,8 @@ def tail_weights(values: Floats, known: Floats, is_upper: bool) -> Floats:
     return weights
 
 
-Tails = tuple[Floats, list[tuple[str, bool]]]
-"""Known numbers of a column, ascending, and its tails: name, and whether it is the upper one."""
-
-
-def _find_tails(train: Dataset, name: str) -> Tails:
-    """Return the tails of a column of the train rows."""
+def _find_tails(train: Dataset, name: str) -> tuple[Floats, list[tuple[str, bool]]]:
+    """Return the train numbers, ascending, and the tails: name, and whether it is the upper one."""
     column = train.values(name)
     known = np.sort(column[~np.isnan(column)])
     return known, [
@@ -163,11 +154,12 @@ def _find_tails(train: Dataset, name: str) -> Tails:
 
 
 def _tail_gaps(
-    column: PooledColumn, name: str, tails: Tails, groups: tuple[Groups, Groups]
+    column: PooledColumn, name: str, comparison: Comparison, groups: tuple[Groups, Groups]
 ) -> list[tuple[str, float, Floats]]:
     """Return name, distance and replicates, shape (b,), of each tail."""
-    known, found = tails[0], []
-    for tail, is_upper in tails[1]:
+    key, train, found = f"tails {name}", comparison.train, []
+    known, tails = cached(comparison, key, lambda: _find_tails(train, name))
+    for tail, is_upper in tails:
         # A missing value is in no tail.
         weights = np.append(tail_weights(column.values, known, is_upper), 0.0)
         means = [own.means(rows[:, None]) for own, rows in zip(groups, column.rows(weights))]
