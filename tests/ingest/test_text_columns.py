@@ -52,12 +52,12 @@ def rasa(name: str, data: Dataset, target: str | None = None) -> Path:
 
 
 def test_a_rasa_file_stands_beside_its_json_lines() -> None:
-    path = rasa("real", write("real", rows()))
+    path = rasa("real", write("real", rows(40)))
     report = evaluate("real.jsonl", path, quick=True)
     told = report.to_json()
     assert "real.rasa.yml: Rasa holds texts, spans and labels, so these alone are compared" in told
     assert "Not compared: template, cost." in told
-    assert "120 of 120 synthetic rows equal a real row" in told
+    assert "40 of 40 synthetic rows equal a real row" in told
     back = evaluate(path, "real.jsonl", quick=True)
     assert "so these alone are compared" in back.to_json()
 

@@ -152,10 +152,10 @@ class Database:
         where = "WHERE substr(digest, 1, ?) = ? ORDER BY version.id"
         return [_version(row) for row in self._rows(_VERSIONS + where, len(prefix), prefix)]
 
-    def component(self, digest: str) -> str:
-        """Return the generator or augmenter of the version with this digest."""
-        rows = self._rows("SELECT card FROM version WHERE digest = ?", digest)
-        return str(json.loads(rows[0]["card"])["component"]) if rows else ""
+    def with_component(self, digest: str) -> tuple[Version, str] | None:
+        """Return the earliest version with this digest, and its generator or augmenter."""
+        rows = self._rows(f"{_VERSIONS} WHERE digest = ? ORDER BY version.id LIMIT 1", digest)
+        return (_version(rows[0]), json.loads(rows[0]["card"])["component"]) if rows else None
 
     def step(self, address: str) -> tuple[Version, list[Blob]] | None:
         """Return the version of the step with this address, and its files."""

@@ -188,11 +188,11 @@ class Catalog:
         seen: set[str] = set()  # shared ancestors would multiply with every generation
 
         def trace(digest: str) -> Lineage:
-            earliest = next(iter(self._database.versions_by_digest(digest)), None)
-            found = version if digest == version.digest else earliest
-            if found is None:
+            stored = self._database.with_component(digest)
+            if stored is None:
                 return Lineage(digest, None)
-            component = self._database.component(digest)
+            found, component = stored
+            found = version if digest == version.digest else found
             if digest in seen:
                 return Lineage(digest, found, component)
             seen.add(digest)

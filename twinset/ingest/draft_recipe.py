@@ -20,16 +20,9 @@ from twinset.core.data.where import Where
 from twinset.core.rules.discover import ProposedRule, discover_rules
 
 _TARGET_NAMES = (
-    "target",
-    "label",
-    "class",
-    "y",
-    "outcome",
-    "diagnosis",
-    "churn",
-    "fraud",
-    "default",
-)
+    "target", "label", "class", "y", "outcome", "diagnosis", "churn", "fraud", "default",
+)  # fmt: skip
+_PLAIN_KEYS = ("kind", "columns", "low", "high", "strict", "tolerance", "coefficients", "equals")
 _MAX_LABELS = 20  # a category with more levels is rather a name or a code than a class to predict
 # Distinct ids as a share of the rows: a column with more identifies rows, not their owners.
 _MAX_DISTINCT = 0.9
@@ -46,7 +39,8 @@ def flow(value: object) -> str:
     '{"age": {"ge": 60}, kind: sum, low: 1.0e-06}'
     """
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(k)}: {flow(v)}" for k, v in value.items()) + "}"
+        keys = (key if key in _PLAIN_KEYS else quoted(key) for key in value)
+        return "{" + ", ".join(f"{k}: {flow(v)}" for k, v in zip(keys, value.values())) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(flow(item) for item in value) + "]"
     if isinstance(value, str):
@@ -77,11 +71,6 @@ def one_line(text: str) -> str:
     'two lines'
     """
     return " ".join(text.split())
-
-
-def _key(name: str) -> str:
-    plain = ("kind", "columns", "low", "high", "strict", "tolerance", "coefficients", "equals")
-    return name if name in plain else quoted(name)
 
 
 def draft_recipe(
@@ -287,14 +276,14 @@ def guess_group_and_time(dataset: Dataset) -> GroupAndTime:
     >>> guess_group_and_time(Dataset.from_arrow(table))
     GroupAndTime(groups=('card',), time='when')
     """
-    groups = tuple(field.name for field in dataset.schema.of_kind("id") if _repeats(dataset, field))
+    ids = {one.name: dataset.records[one.name].drop_null() for one in dataset.schema.of_kind("id")}
+    groups = tuple(
+        name
+        for name, present in ids.items()
+        if pc.count_distinct(present).as_py() <= _MAX_DISTINCT * len(present)
+    )
     times = (field for field in dataset.schema.fields if _is_time(dataset, field, bool(groups)))
     return GroupAndTime(groups, next((field.name for field in times), ""))
-
-
-def _repeats(dataset: Dataset, field: Field) -> bool:
-    present = dataset.records.column(field.name).drop_null()
-    return bool(pc.count_distinct(present).as_py() <= _MAX_DISTINCT * len(present))
 
 
 def _is_time(dataset: Dataset, field: Field, has_groups: bool) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from twinset.catalog import Catalog, Version
 from twinset.core.contracts import Progress
@@ -69,8 +68,9 @@ def register_real(recipe: Recipe, catalog: Catalog, address: str, progress: Prog
         dataset, parents = catalog.load(version), (version.digest,)
     else:
         from twinset.io import read_dataset
+        from twinset.io.fetch import fetch
 
-        file = _local_path(recipe, progress)
+        file = fetch(source.fetch, progress) if source.fetch else recipe.source_path()
         dataset = read_dataset(file, on_fault=source.on_fault)
     skipped = dataset.card.notes if source.set_ is None else ()
     dataset = declare(dataset, recipe)
@@ -173,15 +173,6 @@ def register_split(recipe: Recipe, catalog: Catalog, whole: Version, address: st
             versions.append(catalog.register(card.name, _chunks(piece), card, step=at))
         holdout, train = versions
     return Real(whole, train, holdout)
-
-
-def _local_path(recipe: Recipe, progress: Progress) -> Path:
-    assert recipe.source is not None
-    if recipe.source.fetch is not None:
-        from twinset.io.fetch import fetch
-
-        return fetch(recipe.source.fetch, progress)
-    return recipe.source_path()
 
 
 def _named(chunks: Iterable[Dataset], card: Card) -> Iterator[Dataset]:

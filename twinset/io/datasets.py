@@ -74,7 +74,12 @@ def read_dataset(
         if card is not None:
             found = replace(found, card=replace(card, notes=(*card.notes, *found.card.notes)))
         return found if schema is None else found.with_schema(schema)
-    table = _with_parents(_read_table(entry, place, _text_columns(schema)))
+    texts = [
+        f.name
+        for f in (schema.fields if schema is not None else ())
+        if pa.types.is_string(f.stored_type)
+    ]
+    table = _with_parents(_read_table(entry, place, (*RESERVED, *texts)))
     if "spans" in table.column_names:
         from twinset.io.text.spans import with_spans
 
@@ -292,12 +297,6 @@ def _read_table(entry: Format, path: Path, text_columns: tuple[str, ...]) -> pa.
             text = pc.cast(table.column(position), pa.string())
             table = table.set_column(position, name, text)
     return table
-
-
-def _text_columns(schema: Schema | None) -> tuple[str, ...]:
-    fields = schema.fields if schema is not None else ()
-    texts = [f.name for f in fields if pa.types.is_string(f.stored_type)]
-    return (*RESERVED, *texts)
 
 
 def _with_parents(table: pa.Table) -> pa.Table:

@@ -155,20 +155,14 @@ def _checksums(folder: Path) -> str:
 
 def _first_foreign(folder: Path) -> str | None:
     """Return a file that no earlier delivery wrote, None if there is no such file."""
-    listed = _listed(folder)
+    file = folder / CHECKSUMS
+    lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
+    listed = {CHECKSUMS, *(line[66:] for line in lines)}
     if not {"schema.json", "cards.json"} <= listed:
         # Not searched: this may be anybody's home.
         return next((path.name for path in sorted(folder.iterdir())), None)
     names = (path.relative_to(folder).as_posix() for path in _files(folder))
     return next((name for name in names if name not in listed), None)
-
-
-def _listed(folder: Path) -> set[str]:
-    file = folder / CHECKSUMS
-    if not file.is_file():
-        return set()
-    lines = file.read_text(errors="replace").splitlines()
-    return {CHECKSUMS, *(line[66:] for line in lines)}
 
 
 def _put_in_place(draft: Path, to: Path) -> None:

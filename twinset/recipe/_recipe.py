@@ -65,16 +65,10 @@ class Recipe(Section):
         """The folder of the relative paths in the recipe."""
         return self._base
 
-    def placed(self, base: Path, home: Path) -> Recipe:
-        """Return the recipe with the folders of its relative paths."""
+    def placed(self, base: Path, home: Path, name: str, document: Document) -> Recipe:
+        """Return the recipe with the folders of its paths, and its file to name the lines of faults."""
         copy = self.model_copy()
-        copy._base, copy._home = base, home
-        return copy
-
-    def written_in(self, name: str, document: Document) -> Recipe:
-        """Return the recipe with its file, so that later faults can name a line."""
-        copy = self.model_copy()
-        copy._name, copy._document = name, document
+        copy._base, copy._home, copy._name, copy._document = base, home, name, document
         return copy
 
     @contextmanager
@@ -88,7 +82,9 @@ class Recipe(Section):
         except ParameterError as error:
             if not error.place or self._document is None:
                 raise
-            path = (*self._path_of(step), "with", *error.place)
+            number, n = [name for name, _ in self.named_steps()].index(step), len(self.generate)
+            section: YamlPath = ("generate", number) if number < n else ("augment", number - n)
+            path = (*section, "with", *error.place)
             line = self._document.place(path)
             at = line if isinstance(line, str) else f"{self._name}:{line}"
             raise ParameterError(
@@ -98,11 +94,6 @@ class Recipe(Section):
                 todo=error.todo,
                 place=error.place,
             ) from error
-
-    def _path_of(self, step: str) -> tuple[str | int, ...]:
-        number = [name for name, _ in self.named_steps()].index(step)
-        first = len(self.generate)
-        return ("generate", number) if number < first else ("augment", number - first)
 
     @property
     def digest(self) -> str:

@@ -136,16 +136,12 @@ class ReportSpec(Section):
     """Whether real rows may be shown as examples."""
 
 
-def _parquet_only() -> list[Format]:
-    return ["parquet"]
-
-
 class Deliver(Section):
     """Folder, formats and content of the delivery."""
 
     to: str | None = None
     """Folder, in the working folder or absolute; by default out/<recipe name>."""
-    formats: list[Format] = Field(default_factory=_parquet_only, min_length=1)
+    formats: list[Format] = Field(default_factory=lambda: ["parquet"], min_length=1)
     """Data formats to write."""
     include: Literal["synthetic", "training_set"] = "synthetic"
     """Only the synthetic rows, or also a train set of real and synthetic rows."""

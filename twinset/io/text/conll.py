@@ -104,7 +104,7 @@ class _Sentence:
     def tagged(self, name: str) -> Tagged:
         """Return the row with its tokens and tags; `name` is that of the file."""
         text, places = joined(self.words, [*self.gaps[:-1], self.gaps[-1] * self.has_end])
-        row = Row(text if self.words else self.comment_text, [], self.cells, self.line)
+        row = Row(text if self.words else self.comment_text, [], self.cells)
         line = [f"{name}, line {number}" for number in self.lines]
         return Tagged(row, places, self.tags, line.__getitem__, self.is_damaged)
 

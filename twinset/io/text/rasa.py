@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -265,7 +265,9 @@ class RasaWriter(TextWriter):
             out.write(b'version: "3.1"\nnlu:\n')
             for number, intent in enumerate(self._intents):
                 self._flush(intent)
-                out.write(f"- intent: {_yaml_scalar(intent)}\n  examples: |\n".encode())
+                is_plain = _PLAIN_NAME.fullmatch(intent) and intent.lower() not in _YAML_WORDS
+                name = intent if is_plain else json.dumps(intent, ensure_ascii=False)
+                out.write(f"- intent: {name}\n  examples: |\n".encode())
                 with (self._parts / str(number)).open("rb") as lines:
                     shutil.copyfileobj(lines, out)
 
@@ -331,7 +333,10 @@ def _with_markup(text: str, spans: list[_SpanFact]) -> str:
         label = span["label"]
         more = {_KEYS[key]: value for key, value in fact.items() if key in _KEYS}
         plain = not any(sign in label for sign in "():") and not _breaks_yaml(label) and not more
-        named = f"({label})" if plain else _entity_json({"entity": label, **more})
+        entry = json.dumps({"entity": label, **more}, ensure_ascii=False)
+        if _breaks_yaml(entry):
+            entry = json.dumps({"entity": label, **more})
+        named = f"({label})" if plain else entry
         pieces += (text[at : span["start"]], "[", text[span["start"] : span["end"]], "]", named)
         at = span["end"]
     return "".join([*pieces, text[at:]])
@@ -340,14 +345,3 @@ def _with_markup(text: str, spans: list[_SpanFact]) -> str:
 def _breaks_yaml(text: str) -> bool:
     """Return whether a text would end its line, or the whole file, in YAML."""
     return bool(_BREAKS.search(text) or _NOT_YAML.search(text))
-
-
-def _entity_json(entry: Mapping[str, str]) -> str:
-    text = json.dumps(entry, ensure_ascii=False)
-    return json.dumps(entry) if _breaks_yaml(text) else text
-
-
-def _yaml_scalar(intent: str) -> str:
-    if _PLAIN_NAME.fullmatch(intent) and intent.lower() not in _YAML_WORDS:
-        return intent
-    return json.dumps(intent, ensure_ascii=False)

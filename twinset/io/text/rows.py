@@ -33,7 +33,6 @@ class Row:
     text: str
     spans: list[Span] = field(default_factory=list)
     cells: dict[str, str] = field(default_factory=dict)
-    line: int = 0
 
 
 @dataclass(frozen=True)
@@ -155,14 +154,13 @@ def _to_dataset(found: TextRows, name: str, notes: tuple[str, ...]) -> Dataset:
     if own:
         schema = Dataset.from_arrow(pa.table({key: columns[key] for key in own})).schema
         fields += (facts_as_ids(schema) if found.has_spans else schema).fields
-    fields = [_as_label(f, columns[f.name]) if f.name == found.label else f for f in fields]
+    if found.label in keys:  # a category, whatever its values look like
+        levels = tuple(sorted({v for v in columns[found.label].to_pylist() if v is not None}))
+        has_nulls = columns[found.label].null_count > 0
+        label = Field(name=found.label, kind="category", nullable=has_nulls, levels=levels)
+        fields = [label if f.name == found.label else f for f in fields]
     card = Card(name=name, origin="real", notes=notes)
     return Dataset.from_arrow(pa.table(columns), Schema(tuple(fields)), card)
-
-
-def _as_label(found: Field, values: pa.Array) -> Field:
-    levels = tuple(sorted({v for v in values.to_pylist() if v is not None}))
-    return Field(name=found.name, kind="category", nullable=values.null_count > 0, levels=levels)
 
 
 def _column(key: str, values: list[str | None], is_label: bool) -> pa.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
@@ -29,23 +30,12 @@ _MAX_OBJECTS = _VOID - 1  # of one image: their numbers fit 8 bits beside 0 and 
 _FLAGS = ("difficult", "occluded")
 
 
-class _Node:
-    """An XML element with its first line."""
-
-    def __init__(self, name: str, line: int) -> None:
-        self.name, self.line = name, line
-        self.text = ""
-        self.children: list[_Node] = []
-
-    def all(self, name: str) -> list[_Node]:
-        return [child for child in self.children if child.name == name]
-
-    def get(self, name: str, default: str | None = None) -> str:
-        """Return the text of a child."""
-        found = self.all(name)
-        if not found and default is None:
-            raise DataError(f"<{self.name}> lacks <{name}>")
-        return found[0].text.strip() if found else str(default)
+def _text(node: Element, name: str, default: str | None = None) -> str:
+    """Return the text of a child."""
+    found = node.findtext(name, default)
+    if found is None:
+        raise DataError(f"<{node.tag}> lacks <{name}>")
+    return found.strip()
 
 
 def sniff_voc(path: Path) -> Path | None:
@@ -70,7 +60,7 @@ def read_voc(folder: Path, faults: Faults) -> Samples:
         sample = _image_of(folder, root, file, faults)
         if sample is None or not _size_agrees(root, sample, faults, place):
             continue
-        kept = [_add(sample, node, faults, place) for node in root.all("object")]
+        kept = [_add(sample, node, faults, place) for node in root.findall("object")]
         names |= {item["category"] for item in sample.objects}
         file = folder / "SegmentationObject" / f"{file.stem}.png"
         if file.is_file():
@@ -80,33 +70,25 @@ def read_voc(folder: Path, faults: Faults) -> Samples:
     return [Label(name) for name in sorted(names)]
 
 
-def _parse(data: bytes) -> _Node:
-    parser = expat.ParserCreate()
-    stack = [_Node("", 0)]
-
-    def start(name: str, _: dict[str, str]) -> None:
-        node = _Node(name, parser.CurrentLineNumber)
-        stack[-1].children.append(node)
-        stack.append(node)
-
-    def end(_: str) -> None:
-        stack.pop()
-
-    def text(data: str) -> None:
-        stack[-1].text += data
+def _parse(data: bytes) -> Element:
+    """Return the root; every element has its first line as an attribute, which ElementTree drops."""
+    parser, tree = expat.ParserCreate(), TreeBuilder()
 
     def entity(*_: object) -> None:
         raise DataError("it declares entities", todo="write it without a DOCTYPE")
 
-    parser.StartElementHandler, parser.EndElementHandler = start, end
-    parser.CharacterDataHandler, parser.EntityDeclHandler = text, entity
+    def start(name: str, _: dict[str, str]) -> None:
+        tree.start(name, {"line": str(parser.CurrentLineNumber)})
+
+    parser.StartElementHandler, parser.EndElementHandler = start, tree.end
+    parser.CharacterDataHandler, parser.EntityDeclHandler = tree.data, entity
     parser.Parse(data, True)
-    return stack[0].children[0]
+    return tree.close()
 
 
-def _image_of(folder: Path, root: _Node, file: Path, faults: Faults) -> Sample | None:
+def _image_of(folder: Path, root: Element, file: Path, faults: Faults) -> Sample | None:
     """Return the image of an XML file: the one it names, or the one of its own name."""
-    named = root.get("filename", "")
+    named = _text(root, "filename", "")
     choices = [named, *(stem + ending for stem in (file.stem, named) for ending in IMAGE_ENDINGS)]
     base = "JPEGImages" if (folder / "JPEGImages").is_dir() else "images"
     relative = next((f"{base}/{c}" for c in choices if c and (folder / base / c).is_file()), None)
@@ -116,35 +98,35 @@ def _image_of(folder: Path, root: _Node, file: Path, faults: Faults) -> Sample |
     return read_image(folder, relative, faults)
 
 
-def _size_agrees(root: _Node, sample: Sample, faults: Faults, place: str) -> bool:
-    sizes = root.all("size")
+def _size_agrees(root: Element, sample: Sample, faults: Faults, place: str) -> bool:
+    sizes = root.findall("size")
     if not sizes:
         return True
     try:
-        stated = int(sizes[0].get("height")), int(sizes[0].get("width"))
+        stated = int(_text(sizes[0], "height")), int(_text(sizes[0], "width"))
     except (DataError, ValueError):
         stated = (0, 0)
     # Some tools write 0 x 0 where they do not know it.
     if stated in ((0, 0), sample.shape):
         return True
     text = f"it says {stated[1]} x {stated[0]}, the image is {sample.shape[1]} x {sample.shape[0]}"
-    faults.add(f"{place}, line {sizes[0].line}", text)
+    faults.add(f"{place}, line {sizes[0].get('line')}", text)
     return False
 
 
-def _add(sample: Sample, node: _Node, faults: Faults, place: str) -> int:
+def _add(sample: Sample, node: Element, faults: Faults, place: str) -> int:
     """Add an object; return its id, or 0 if it cannot be used."""
-    bounds = node.all("bndbox")
-    with faults.caught(f"{place}, line {(bounds or [node])[0].line}"):
-        name = node.get("name")
+    bounds = node.findall("bndbox")
+    with faults.caught(f"{place}, line {(bounds or [node])[0].get('line')}"):
+        name = _text(node, "name")
         if not bounds:
             raise DataError("<object> lacks <bndbox>")
-        x0, y0, x1, y1 = (float(bounds[0].get(key)) for key in ("xmin", "ymin", "xmax", "ymax"))
+        x0, y0, x1, y1 = (float(_text(bounds[0], key)) for key in ("xmin", "ymin", "xmax", "ymax"))
         if x0 == x1 and y0 == y1:
             raise DataError(f"the box of a {name} is one point, ({x0:g}, {y0:g})")
         item = sample.new_object(len(sample.objects) + 1, name, (x0 - 1, y0 - 1, x1, y1))
-        item["truncated"] = node.get("truncated", "0") not in ("0", "")
-        item["flags"] = [flag for flag in _FLAGS if node.get(flag, "0") not in ("0", "")] or None
+        item["truncated"] = _text(node, "truncated", "0") not in ("0", "")
+        item["flags"] = [flag for flag in _FLAGS if _text(node, flag, "0") not in ("0", "")] or None
         sample.objects.append(item)
         return item["id"]
     return 0
