@@ -112,15 +112,8 @@ def count_copies(
 ) -> dict[str, float]:
     """Return the numbers of synthetic and holdout keys among the train keys, and the excess share.
 
-    Parameters
-    ----------
-    train, synthetic, holdout : numpy.ndarray
-        One key a row; equal rows have equal keys.
-    significance : float
-        Level of the tests.
-    by_chance : float
-        Largest expected number of copies by chance. From `significance` on, the excess must be
-        significant even where the holdout has no copy.
+    Where at least `significance` copies are expected `by_chance`, the excess must be significant even where
+    the holdout has no copy.
 
     Examples
     --------

@@ -24,12 +24,6 @@ def binary_scorer(score: Floats, positive: npt.NDArray[np.bool_], alert_rate: fl
     """Return a scorer of the average precision, and of the recall at a share of rows with an alert.
 
     Ties enter together; where the alerts end among them, they count in part.
-
-    Examples
-    --------
-    >>> score = binary_scorer(np.array([0.9, 0.8, 0.7, 0.1]), np.array([True, False, True, False]), 0.25)
-    >>> score(np.ones(4)).round(4).tolist()
-    [0.8333, 0.5]
     """
     order = np.argsort(-score, kind="stable")
     ranked = score[order]

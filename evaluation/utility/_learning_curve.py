@@ -31,15 +31,6 @@ class LearningCurve:
 
     The first curve is the estimate, the others are its bootstrap replicates: arrays of shape (b,). A slope
     of 0 or below is a curve that does not fall.
-
-    Examples
-    --------
-    >>> sizes = np.array([1.0, 0.5, 0.25, 0.125])
-    >>> curve = LearningCurve.fit(sizes, np.tile(0.3 + 0.1 * sizes**-0.5, (9, 1)), np.full(4, 1e-5))
-    >>> bool(0.45 < curve.exponent[0] < 0.55), curve.is_flat
-    (True, False)
-    >>> round(float(curve.rows_worth(curve.gain(1.0))[0]), 6)
-    1.0
     """
 
     slope: Floats
@@ -108,13 +99,6 @@ class TrainingNoise:
 
     `at_whole` is that of the whole train set, with the standard error `log_error` of its logarithm; it
     shrinks with ``n**-exponent``.
-
-    Examples
-    --------
-    >>> blocks = [np.array([1.0]), np.array([1.0, 3.0])]
-    >>> noise = TrainingNoise.from_blocks(blocks, np.array([1.0, 0.5]))
-    >>> round(noise.at_whole, 2), round(float(noise.at(0.5)), 2)
-    (0.84, 1.41)
     """
 
     at_whole: float
@@ -230,18 +214,7 @@ class ExchangeRates:
 
 
 def compute_rates(losses: HoldoutLosses, b: int, rng: np.random.Generator) -> ExchangeRates:
-    """Return the position of losses with synthetic rows on the learning curve of the real ones.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> row = rng.normal(size=500) ** 2
-    >>> real = [np.array([(1 + 0.1 * n**-0.5) * row] * m) for n, m in ((1, 1), (0.5, 2), (0.25, 4))]
-    >>> mixed = {1.0: (1 + 0.1 * 2**-0.5) * row}
-    >>> losses = HoldoutLosses(np.array([1, 0.5, 0.25]), real, mixed, None, row > 9)
-    >>> bool(800 < compute_rates(losses, 50, rng).worth[-1][0] < 1200)
-    True
-    """
+    """Return the position of losses with synthetic rows on the learning curve of the real ones."""
     added = np.array(list(losses.mixed))
     tested = [part.mean(axis=0) for part in losses.real] + list(losses.mixed.values())
     tested += [] if losses.alone is None else [losses.alone]
@@ -271,12 +244,6 @@ def widen_replicates(found: Floats) -> Floats:
 
     Exchange rates have one long tail, and the interval of the harness has the estimate in its middle. So
     the spread is widened until it covers the longer side of the central 95 %.
-
-    Examples
-    --------
-    >>> found = widen_replicates(np.append(0.0, np.arange(101.0)))
-    >>> round(1.96 * float(np.std(found, ddof=1)), 1)
-    97.5
     """
     estimate, drawn = found[0], found[1:]
     low, high = np.quantile(drawn, [0.025, 0.975])

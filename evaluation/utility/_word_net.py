@@ -41,15 +41,6 @@ class WordNet:
     ----------
     Iyyer, Manjunatha, Boyd-Graber and Daume, "Deep Unordered Composition Rivals Syntactic Methods for
     Text Classification", ACL 2015.
-
-    Examples
-    --------
-    >>> from scipy.sparse import csr_matrix
-    >>> x = csr_matrix(np.repeat([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]], 20, axis=0))
-    >>> y = np.repeat([0.0, 1.0], 20)
-    >>> net = WordNet("classification", seed=1).fit(x, y)
-    >>> net.predict_proba(x[[0, 39]]).argmax(axis=1).tolist()
-    [0, 1]
     """
 
     def __init__(self, task: Task, seed: int) -> None:

@@ -138,14 +138,9 @@ class EveryColumn(Metric):
 
 @dataclass(frozen=True)
 class ColumnLosses:
-    """Squared errors of holdout rows by column, and those of a constant prediction.
+    """Squared errors of holdout rows, (n, columns), for columns that vary, and those of a constant.
 
-    Parameters
-    ----------
-    names : tuple of str
-        Columns that vary among the holdout rows.
-    own, constant : numpy.ndarray, shape (n, columns)
-        Squared error of each row; 0 where the value is missing.
+    They are 0 where the value is missing.
     """
 
     names: tuple[str, ...]
@@ -165,18 +160,7 @@ def compute_column_losses(
 ) -> ColumnLosses:
     """Return the losses of forests of `learn_from` on each column of the holdout.
 
-    Parameters
-    ----------
-    real : Dataset
-        Real rows that define ranks and most frequent labels.
-    learn_from : Dataset
-        Rows that the forests are fitted on.
-    holdout : Dataset
-        Rows to test on.
-    names : sequence of str
-        The columns.
-    seed : int
-        Seed of the forests.
+    The rows of `real` define ranks and most frequent labels.
     """
     table = build_discriminator_table([real, learn_from, holdout], names)
     # Missing is a value below all others.

@@ -148,13 +148,7 @@ def fit_models(task: PredictionTask, train: Dataset, test: Dataset, seed: int) -
 
 
 def list_model_kinds(task: Task, n: int) -> Mapping[str, Callable[[int], Any]]:
-    """Return name -> a function from a seed to an unfitted model: seven kinds for `n` rows.
-
-    Examples
-    --------
-    >>> list(list_model_kinds("regression", 900))[:3]
-    ['linear', 'linear, held back', 'nearest neighbours']
-    """
+    """Return name -> a function from a seed to an unfitted model: seven kinds for `n` rows."""
     from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
     from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
@@ -178,31 +172,13 @@ def list_model_kinds(task: Task, n: int) -> Mapping[str, Callable[[int], Any]]:
 
 
 def compute_regrets(real: Floats, synthetic: Floats) -> Floats:
-    """Return the best real score less that of the model that is best by synthetic scores, row by row.
-
-    Parameters
-    ----------
-    real, synthetic : numpy.ndarray, shape (b, models)
-        Scores on real and on synthetic rows.
-
-    Examples
-    --------
-    >>> real, synthetic = np.array([[0.9, 0.5], [0.5, 0.75]]), np.array([[1.0, 0.0], [1.0, 0.0]])
-    >>> compute_regrets(real, synthetic).tolist()
-    [0.0, 0.25]
-    """
+    """Return the best real score less that of the best model by synthetic scores, of each of b rows."""
     rows = np.arange(len(real))
     return np.asarray(real.max(axis=1) - real[rows, synthetic.argmax(axis=1)])
 
 
 def rank_correlation(a: Floats, b: Floats) -> float | None:
-    """Return Spearman's rank correlation, None where one of them is constant.
-
-    Examples
-    --------
-    >>> rank_correlation(np.array([1.0, 2.0, 3.0]), np.array([3.0, 2.0, 1.0]))
-    -1.0
-    """
+    """Return Spearman's rank correlation, None where one of them is constant."""
     from scipy.stats import rankdata
 
     ranks = [rankdata(one) - (len(a) + 1) / 2 for one in (a, b)]
