@@ -9,12 +9,12 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.findings import AddedRows, Effect, ExchangeRate, Finding
 from twinset.core.parameters import Ge, Margin
 
-from ._holdout_scores import find_effect
+from ._holdout_scores import UtilityMetric, find_effect
 from ._learning_curve import (
     MAX_SIZE,
     MIN_SIZE,
@@ -39,7 +39,7 @@ _MAX_DEVIATION = 4.0  # standard errors of a class share: smaller deviations nee
 
 
 @dataclass(frozen=True, kw_only=True)
-class RateMetric(Metric):
+class RateMetric(UtilityMetric):
     """Real rows that 1,000 synthetic rows are worth to a model.
 
     Parameters
@@ -50,15 +50,10 @@ class RateMetric(Metric):
         Rows of each set that a model is trained on.
     max_holdout : int
         Holdout rows that models are scored on; of rare classes all are kept.
-    replicates : int
-        Bootstrap replicates.
     """
 
-    family: ClassVar[MetricFamily] = "utility"
-    higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (float("-inf"), float("inf"))
     is_thorough: ClassVar[bool] = True
-    has_floor: ClassVar[bool] = False
     known_baseline: ClassVar[float | None] = 1000.0
 
     margin: Margin = 250.0
@@ -180,8 +175,8 @@ class DataSplits:
         """Whether the synthetic rows train a model without the pool: two classes, and rows enough."""
         if self.task.name == "regression":
             return len(self.synthetic_rows) >= MIN_ROWS
-        known = self.task.truth(self.train)[self.always]
-        classes = np.append(known, self.task.truth(self.synthetic)[self.synthetic_rows])
+        labels = self.task.truth(self.train)[self.always]
+        classes = np.append(labels, self.task.truth(self.synthetic)[self.synthetic_rows])
         return len(self.synthetic_rows) >= MIN_ROWS and len(np.unique(classes)) > 1
 
     def blocks(self) -> list[list[Rows]]:

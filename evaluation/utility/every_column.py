@@ -7,36 +7,26 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import (
-    Comparison,
-    ComponentResults,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-)
+from twinset.core.contracts import Comparison, ComponentResults, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.discriminator import build_discriminator_table
 from twinset.core.findings import ColumnLimit
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
-Floats = npt.NDArray[np.float64]
+from ._holdout_scores import Floats, UtilityMetric
 
 _MIN_ROWS = 60  # of each set: with fewer, forests explain noise
-_MIN_EXPLAINED = (
-    0.05  # by real rows, of a column in the ratio of global utility: below, ratios are noise
-)
+_MIN_EXPLAINED = 0.05  # by real rows, of a column in the global utility: below, ratios are noise
 _N_TREES, _MIN_LEAF, _MAX_FEATURES = 24, 5, 0.5  # small forests, since there is one for each column
 _MAX_LEVELS = 8  # of a category that are predicted by themselves; the others are one outcome
 
 
 @dataclass(frozen=True, kw_only=True)
-class EveryColumn(Metric):
+class EveryColumn(UtilityMetric):
     """Share of the variance of real columns that models of synthetic rows explain, mean over columns.
 
     value = mean_j (1 - sum_i (y_ij - f_j(x_i))^2 / sum_i (y_ij - mean y_j)^2) over the real holdout,
@@ -47,16 +37,12 @@ class EveryColumn(Metric):
 
     Parameters
     ----------
-    margin : float
-        Largest degradation that still counts as equivalent, in the unit of the value.
     column_margin : float
-        The same for a single column: one beyond it makes the whole different.
+        The margin for a single column: one beyond it makes the whole different.
     max_rows : int
         Rows of each set that are used, 60 or more.
     max_columns : int
         Columns that are predicted, 2 or more; of a wider table the target and the first ones.
-    replicates : int
-        Bootstrap replicates over the holdout rows; models are not fitted again.
 
     References
     ----------
@@ -75,25 +61,20 @@ class EveryColumn(Metric):
     True
     """
 
-    family: ClassVar[MetricFamily] = "utility"
     title: ClassVar[str] = "every column predicted from the others"
     interpretation: ClassVar[str] = (
         "Each column is predicted from all others, by models of synthetic rows, on real ones: the share "
         "of the variance that they explain, on average. The baseline is what models of real rows "
         "explain; the nearer, the more purposes the set serves."
     )
-    higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (float("-inf"), 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
-    # Independent columns explain nothing, by definition.
-    has_floor: ClassVar[bool] = False
     is_thorough: ClassVar[bool] = True
 
     margin: Margin = 0.02
     column_margin: Margin = 0.05
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 5_000
     max_columns: Annotated[int, Ge(2)] = 30
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean share of the variance that is explained; facts hold each column's."""

@@ -11,27 +11,18 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from twinset.core.contracts import (
-    Comparison,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-    Role,
-)
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable, Role
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.features.models import Task, build_boosted_trees, build_linear_model
 from twinset.core.findings import ModelChoice
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.seeding import draw_seed
 
-from ._holdout_scores import Scorer, bootstrap_models
+from ._holdout_scores import Floats, Scorer, UtilityMetric, bootstrap_models
 from ._models import score_model
 from ._task import PredictionTask
-
-Floats = npt.NDArray[np.float64]
 
 _MIN_ROWS = 60  # synthetic rows: 40 to train seven models on, 20 to rank them by
 _TEST_SHARE = 1 / 3  # of the synthetic rows, by which models are ranked
@@ -39,7 +30,7 @@ _ALERT_RATE = 0.01  # of the recall beside the average precision, which is not u
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelRanking(Metric):
+class ModelRanking(UtilityMetric):
     """Cost, on real rows, of the model that synthetic rows rank first.
 
     value = max_m s_real(m) - s_real(argmax_m s_syn(m)), 0 for the right choice. Seven kinds of models are
@@ -50,12 +41,8 @@ class ModelRanking(Metric):
 
     Parameters
     ----------
-    margin : float
-        Largest cost that still counts as equivalent.
     max_rows : int
         Rows of each set that are used, 60 or more.
-    replicates : int
-        Bootstrap replicates over both test sets; models are not fitted again.
 
     References
     ----------
@@ -74,7 +61,6 @@ class ModelRanking(Metric):
     ['boosted stumps', 'boosted trees', 'forest']
     """
 
-    family: ClassVar[MetricFamily] = "utility"
     title: ClassVar[str] = "choosing a model by synthetic rows"
     interpretation: ClassVar[str] = (
         "What it costs to choose among seven kinds of models by the synthetic rows alone: 0 means that "
@@ -82,13 +68,13 @@ class ModelRanking(Metric):
     )
     roles: ClassVar[frozenset[Role]] = frozenset({Role.MODEL_CHOICE})
     higher_is_better: ClassVar[bool] = False
+    has_floor: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
     is_thorough: ClassVar[bool] = True
 
     margin: Margin = 0.02
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the cost on real rows of choosing by the synthetic rows, 0 or more."""
