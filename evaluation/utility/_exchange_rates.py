@@ -88,39 +88,19 @@ class RateMetric(UtilityMetric):
 
 @dataclass(frozen=True)
 class DataSplits:
-    """Rows of an exchange rate.
-
-    Parameters
-    ----------
-    task : PredictionTask
-        Target and features.
-    train, synthetic, holdout : Dataset
-        Rows with a known target, at most as many as the caps allow.
-    always : numpy.ndarray of int
-        Train rows in every model: those of classes that have no synthetic rows.
-    pool : numpy.ndarray of int
-        The other train rows, in an order in which every part has all classes in equal shares.
-    synthetic_rows : numpy.ndarray of int
-        Synthetic rows in the order in which they are added, at most as many as `pool` has.
-    classes : tuple of int
-        Classes of `pool`; empty for all.
-    strata, shares : numpy.ndarray
-        Class of each holdout row, and the share of each class among all holdout rows.
-    is_sampled : bool
-        Whether the train set has more rows than models are trained on.
-    """
+    """Rows of an exchange rate: those with a known target, at most as many as the caps allow."""
 
     task: PredictionTask
     train: Dataset
     synthetic: Dataset
     holdout: Dataset
-    always: Rows
-    pool: Rows
-    synthetic_rows: Rows
-    classes: tuple[int, ...]
-    strata: Rows
-    shares: Floats
-    is_sampled: bool
+    always: Rows  # train rows in every model: those of classes that have no synthetic rows
+    pool: Rows  # the other train rows, in an order in which every part has all classes in equal shares
+    synthetic_rows: Rows  # in the order in which they are added, at most as many as `pool` has
+    classes: tuple[int, ...]  # of `pool`; empty for all
+    strata: Rows  # class of each holdout row
+    shares: Floats  # of each class among all holdout rows
+    is_sampled: bool  # whether the train set has more rows than models are trained on
 
     @classmethod
     def from_comparison(

@@ -132,28 +132,14 @@ class TrainingNoise:
 
 @dataclass(frozen=True)
 class HoldoutLosses:
-    """Losses of models of real rows, and of real and synthetic ones, on the holdout rows.
+    """Losses of models of real rows, and of real and synthetic ones, on the h holdout rows."""
 
-    Parameters
-    ----------
-    sizes : numpy.ndarray, shape (k,)
-        Sizes of the learning curve, as shares of the train set, falling from 1.
-    real : sequence of numpy.ndarray, each shape (m, h)
-        Losses of the m models of each size.
-    mixed : mapping of float to numpy.ndarray, shape (h,)
-        Losses of all real rows with this many synthetic ones, as a multiple of the train set.
-    alone : numpy.ndarray, shape (h,), or None
-        Losses of as many synthetic rows without the real ones.
-    strata, shares : numpy.ndarray
-        Holdout rows are drawn within strata, which have these shares; by default their shares of the rows.
-    """
-
-    sizes: Floats
-    real: Sequence[Floats]
-    mixed: Mapping[float, Floats]
-    alone: Floats | None
-    strata: npt.NDArray[Any]
-    shares: Floats | None = None
+    sizes: Floats  # of the learning curve, as shares of the train set, falling from 1
+    real: Sequence[Floats]  # losses of the m models of each size, shape (m, h)
+    mixed: Mapping[float, Floats]  # of all real rows with so many train sets of synthetic ones
+    alone: Floats | None  # of as many synthetic rows without the real ones
+    strata: npt.NDArray[Any]  # holdout rows are drawn within these
+    shares: Floats | None = None  # weights of the strata; by default their shares of the rows
 
     def holdout_weights(self, b: int, rng: np.random.Generator) -> Floats:
         """Return weights of the holdout rows, shape (1 + b, h): of all of them, then of draws."""
@@ -169,28 +155,15 @@ class HoldoutLosses:
 
 @dataclass(frozen=True)
 class ExchangeRates:
-    """Exchange rates by one model; first entries are estimates, the others bootstrap replicates.
+    """Exchange rates by one model; first entries are estimates, the others bootstrap replicates."""
 
-    Parameters
-    ----------
-    curve, is_flat : LearningCurve, bool
-        Curve of real rows, with the uncertainty beyond its end; whether it does not surely fall.
-    sizes, real : numpy.ndarray, shape (k,)
-        Sizes of the curve, as shares of the train set, and the mean loss at each.
-    gains, worth : tuple of numpy.ndarray, each shape (1 + b,)
-        For each number of added rows: the decrease of the loss, and the real rows that 1,000 of them are
-        worth.
-    alone : numpy.ndarray, shape (1 + b,), or None
-        Real rows, as a multiple of the train set, that synthetic rows without any real one equal.
-    """
-
-    curve: LearningCurve
-    is_flat: bool
-    sizes: Floats
-    real: Floats
-    gains: tuple[Floats, ...]
-    worth: tuple[Floats, ...]
-    alone: Floats | None
+    curve: LearningCurve  # of real rows, with the uncertainty beyond its end
+    is_flat: bool  # whether the curve does not fall with confidence within its sizes
+    sizes: Floats  # of the curve, as shares of the train set
+    real: Floats  # mean loss at each size
+    gains: tuple[Floats, ...]  # decrease of the loss for each number of added rows, shape (1 + b,)
+    worth: tuple[Floats, ...]  # real rows that 1,000 of them are worth
+    alone: Floats | None  # train sets of real rows that synthetic rows without any real one equal
 
     @property
     def real_loss(self) -> float:

@@ -101,13 +101,12 @@ class EveryColumn(UtilityMetric):
             found = compute_column_losses(train, synthetic, holdout, names, seed)
         values, drawn = found.explained(groups)
         by_real, _ = real.explained(groups)
-        worst_first = np.argsort(values - by_real, kind="stable")
         usable = by_real >= _MIN_EXPLAINED
         ratios = values[usable] / by_real[usable]
         facts = {
             "explained": {
                 real.names[i]: {"synthetic": float(values[i]), "real": float(by_real[i])}
-                for i in worst_first
+                for i in np.argsort(values - by_real, kind="stable")  # worst first
             },
             "global_utility": float(np.mean(ratios)) if usable.any() else None,
             "max_rows": self.max_rows,
@@ -150,21 +149,16 @@ def compute_column_losses(
     kept, own, constant = [], [], []
     for i, name in enumerate(names):
         outcomes, truth = _outcomes(real, [learn_from, holdout], name)
-        error = _squared(truth, np.nanmean(truth, axis=0)) if _varies(truth) else np.zeros(0)
-        if not np.any(error):
+        present = truth[~np.isnan(truth[:, 0])]
+        if not len(present) or (present == present[0]).all():
             continue
         predicted = _predict(np.delete(x, i, axis=1), outcomes, np.delete(held, i, axis=1), seed)
         kept.append(name)
         own.append(_squared(truth, predicted))
-        constant.append(error)
+        constant.append(_squared(truth, np.nanmean(truth, axis=0)))
     if not kept:
-        return ColumnLosses((), np.zeros((len(holdout), 0)), np.zeros((len(holdout), 0)))
+        return ColumnLosses((), *np.zeros((2, len(holdout), 0)))
     return ColumnLosses(tuple(kept), np.column_stack(own), np.column_stack(constant))
-
-
-def _varies(outcomes: Floats) -> bool:
-    present = outcomes[~np.isnan(outcomes[:, 0])]
-    return len(present) > 1 and bool((present != present[0]).any())
 
 
 def _squared(outcomes: Floats, predicted: Floats) -> Floats:
@@ -181,10 +175,7 @@ def _predict(x: Floats, outcomes: Floats, other: Floats, seed: int) -> Floats:
         return np.zeros((len(other), outcomes.shape[1]))
     # Shares of labels are means of indicators: one forest of regression trees predicts them all.
     forest = ExtraTreesRegressor(
-        n_estimators=_N_TREES,
-        min_samples_leaf=_MIN_LEAF,
-        max_features=_MAX_FEATURES,
-        random_state=seed,
+        _N_TREES, min_samples_leaf=_MIN_LEAF, max_features=_MAX_FEATURES, random_state=seed
     ).fit(x[known], outcomes[known] if outcomes.shape[1] > 1 else outcomes[known, 0])
     return np.asarray(forest.predict(other)).reshape(len(other), -1)
 

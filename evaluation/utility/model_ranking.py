@@ -87,9 +87,9 @@ class ModelRanking(UtilityMetric):
         if len(synthetic) < _MIN_ROWS:
             raise NotMeasurable(f"it needs {_MIN_ROWS} synthetic rows whose target is known")
         seed = draw_seed(rng)
-        by_real = comparison.cache.get("ranking")
-        if by_real is None:
-            by_real = comparison.cache["ranking"] = fit_models(task, train, holdout, seed)
+        if "ranking" not in comparison.cache:
+            comparison.cache["ranking"] = fit_models(task, train, holdout, seed)
+        by_real = comparison.cache["ranking"]
         order = rng.permutation(len(synthetic))
         first = round(len(synthetic) * _TEST_SHARE)
         tests, fits = (synthetic.take(np.sort(part)) for part in (order[:first], order[first:]))
@@ -102,24 +102,21 @@ class ModelRanking(UtilityMetric):
         own, own_drawn = _bootstrap(by_synthetic, task.strata(tests), self.replicates, rng)
         names = list(by_real)
         picked, best = int(own.argmax()), int(real.argmax())
+        scores = ({"real": float(a), "synthetic": float(b)} for a, b in zip(real, own))
         facts = {
-            "scores": {
-                name: {"real": float(a), "synthetic": float(b)}
-                for name, a, b in zip(names, real, own)
-            },
+            "scores": dict(zip(names, scores)),
             "measure": task.measures(_ALERT_RATE)[0],
             "rank_correlation": rank_correlation(real, own),
             "max_rows": self.max_rows,
         }
-        return Measurement(
-            float(real[best] - real[picked]),
-            compute_regrets(real_drawn, own_drawn),
-            (ModelChoice(by_synthetic=names[picked], by_real=names[best]),),
-            facts=facts,
-        )
+        cost, drawn = float(real[best] - real[picked]), compute_regrets(real_drawn, own_drawn)
+        choice = ModelChoice(by_synthetic=names[picked], by_real=names[best])
+        return Measurement(cost, drawn, (choice,), facts=facts)
 
 
-def fit_models(task: PredictionTask, train: Dataset, test: Dataset, seed: int) -> dict[str, Scorer]:
+def fit_models(
+    task: PredictionTask, train: Dataset, test: Dataset, seed: int
+) -> dict[str, list[Scorer]]:
     """Return the scorer on `test` of each kind of model, trained on `train`."""
     names = list(task.features)
     encoder = FeatureEncoder.fit(train.select(names))
@@ -128,7 +125,7 @@ def fit_models(task: PredictionTask, train: Dataset, test: Dataset, seed: int) -
     # Two threads on a busy machine made one fit a hundred times slower than one thread.
     with threadpool_limits(limits=1):
         return {
-            name: score_model(build(seed).fit(x, y), held, truth, task, _ALERT_RATE)
+            name: [score_model(build(seed).fit(x, y), held, truth, task, _ALERT_RATE)]
             for name, build in list_model_kinds(task.name, len(y)).items()
         }
 
@@ -173,10 +170,9 @@ def rank_correlation(a: Floats, b: Floats) -> float | None:
 
 
 def _bootstrap(
-    scorers: dict[str, Scorer], strata: npt.NDArray[np.int64], b: int, rng: np.random.Generator
+    models: dict[str, list[Scorer]], strata: npt.NDArray[np.int64], b: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
     """Return the deciding score of each model, and its replicates, shapes (models,) and (b, models)."""
-    models = {name: [scorer] for name, scorer in scorers.items()}
     values, drawn = bootstrap_models(models, strata, b, rng)
     whole = np.array([scores[0] for scores in values.values()])
     return whole, np.column_stack([scores[:, 0] for scores in drawn.values()])
