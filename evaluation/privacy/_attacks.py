@@ -99,12 +99,6 @@ def compute_excess(
     """Return the excess of the mean success on members, and replicates; both sets are resampled.
 
     Positions are drawn only, so that sets of equal sizes are resampled alike.
-
-    Examples
-    --------
-    >>> members, rng = np.array([1.0, 1.0, 0.0, 0.0]), np.random.default_rng(1)
-    >>> compute_excess(members, np.zeros(8), 50, rng)[0]
-    0.5
     """
     drawn = resample_scores(members, replicates, rng, (0.0, 1.0)).mean(axis=1)
     drawn = drawn - resample_scores(control, replicates, rng, (0.0, 1.0)).mean(axis=1)
@@ -118,11 +112,6 @@ def resample_scores(
 
     The rows are drawn from one row more than there are, with any of `outcomes`: no success in few rows
     is no certainty.
-
-    Examples
-    --------
-    >>> float(resample_scores(np.zeros(3), 100, np.random.default_rng(1), (0.0, 1.0)).max())
-    1.0
     """
     places = rng.integers(0, len(scores) + 1, (replicates, len(scores)))
     picked = np.append(scores, 0.0)[places]
@@ -137,11 +126,6 @@ def round_shares(
     """Return the two shares for the report; a share of 1 to 10 real rows is not disclosed.
 
     The value is the difference of the two, so the other share is then rounded to tenths.
-
-    Examples
-    --------
-    >>> round_shares(0.25, 1000, 0.1, 1000), round_shares(0.254, 1000, 0.004, 1000)
-    ((0.25, 0.1), ('20 to 30 %', 'fewer than 11 rows'))
     """
     pairs = ((members, n_members), (control, n_control))
     small = [0 < share * n < MIN_SHOWN - 0.5 for share, n in pairs]
@@ -195,13 +179,7 @@ def choose_positions(
 
 
 def distances_to_others(rows: npt.NDArray[np.floating], among: Positions | None = None) -> Floats:
-    """Return the distance of each row (of those at `among`) to the nearest other row, shape (n,).
-
-    Examples
-    --------
-    >>> distances_to_others(np.array([[0.0], [1.0], [5.0]])).tolist()
-    [1.0, 1.0, 4.0]
-    """
+    """Return the distance of each row (of those at `among`) to the nearest other row, shape (n,)."""
     chosen = rows if among is None else rows[among]
     return nearest(chosen, rows, 2)[0][:, 1].astype(np.float64)
 
@@ -225,11 +203,6 @@ def true_positive_rate(members: Floats, control: Floats) -> float | None:
     """Return the share of members with a signal above that of all but 1 % of the control rows.
 
     None below 100 control rows, of which 1 % is less than a row, and where it discloses 1 to 10 members.
-
-    Examples
-    --------
-    >>> true_positive_rate(np.repeat([98.5, 97.0], 20), np.arange(100.0))
-    0.5
     """
     if len(control) < _MIN_CONTROL_ROWS:
         return None

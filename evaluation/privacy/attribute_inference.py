@@ -100,13 +100,7 @@ class AttributeInference(Attack):
 
 
 def is_right(guessed: Floats, truth: Floats, tolerance: float) -> Mask:
-    """Return which guesses are within the tolerance of the truth; missing is right for missing.
-
-    Examples
-    --------
-    >>> is_right(np.array([1.0, 2.0, np.nan]), np.array([1.1, 3.0, np.nan]), 0.2).tolist()
-    [True, False, True]
-    """
+    """Return which guesses are within the tolerance of the truth; missing is right for missing."""
     near: Mask = np.abs(guessed - truth) <= tolerance
     return near | (np.isnan(guessed) & np.isnan(truth))
 

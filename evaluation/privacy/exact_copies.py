@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -76,7 +76,7 @@ class ExactCopies(Metric):
         sets = (comparison.train, comparison.synthetic, comparison.reference)
         if not all(len(part) for part in sets):
             raise NotMeasurable("there are no rows to compare")
-        parts: dict[str, Any] = {}
+        parts: dict[str, dict[str, float]] = {}
         schema = comparison.reference.schema
         # The place of a tile is inherited by what is generated from it; its image is compared below.
         rows = [f for f in schema.of_kind(*TABULAR_KINDS) if f.name not in TILE_COLUMNS]
@@ -96,10 +96,10 @@ class ExactCopies(Metric):
         if not parts:
             raise NotMeasurable("there is no column whose values could be copied")
         worst = max(parts, key=lambda name: float(parts[name]["excess"]))
-        copies = _copy_counts(worst, parts[worst])
-        return Measurement(
-            float(parts[worst]["excess"]), findings=(copies,), facts={"parts": parts}
-        )
+        shown = ("copies", "synthetic_rows", "holdout_copies", "holdout_rows")
+        counts = (int(parts[worst][name]) for name in shown)
+        copies = CopyCounts(None if worst == "rows" else worst, *counts)
+        return Measurement(parts[worst]["excess"], findings=(copies,), facts={"parts": parts})
 
 
 def count_copies(
@@ -112,15 +112,8 @@ def count_copies(
 ) -> dict[str, float]:
     """Return the numbers of synthetic and holdout keys among the train keys, and the excess share.
 
-    Parameters
-    ----------
-    train, synthetic, holdout : numpy.ndarray
-        One key a row; equal rows have equal keys.
-    significance : float
-        Level of the tests.
-    by_chance : float
-        Largest expected number of copies by chance. From `significance` on, the excess must be
-        significant even where the holdout has no copy.
+    Where at least `significance` copies are expected `by_chance`, the excess must be significant even where
+    the holdout has no copy.
 
     Examples
     --------
@@ -145,14 +138,7 @@ def count_copies(
 
 
 def expected_by_chance(train: Dataset, synthetic: Dataset, names: Sequence[str]) -> float:
-    """Return the expected number of equal pairs of a synthetic and a train row with independent columns.
-
-    Examples
-    --------
-    >>> rows = Dataset.from_arrow(pa.table({"a": ["x", "y"] * 4, "b": list("ppppqqqq")}))
-    >>> round(expected_by_chance(rows, rows.take([0, 1]), ["a", "b"]), 2)  # 16 pairs
-    3.22
-    """
+    """Return the expected number of equal pairs of a synthetic and a train row with independent columns."""
     chance = 1.0
     for name in names:
         _, counts = np.unique(_column_keys(train, name), return_counts=True)
@@ -222,8 +208,3 @@ def _column_keys(dataset: Dataset, name: str) -> Keys:
 def _digest(value: str | bytes) -> int:
     data = value.encode() if isinstance(value, str) else value
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
-
-
-def _copy_counts(part: str, counted: Mapping[str, float]) -> CopyCounts:
-    keys = ("copies", "synthetic_rows", "holdout_copies", "holdout_rows")
-    return CopyCounts(None if part == "rows" else part, *(int(counted[key]) for key in keys))

@@ -128,12 +128,6 @@ def resample_records(
 
 
 def balanced_share(nearer_to_holdout: float, n_train: int, n_holdout: int) -> float:
-    """Return the share of rows nearer to train as if both sets were equally large, 0 to 1.
-
-    Examples
-    --------
-    >>> balanced_share(0.4, 100, 100), balanced_share(0.2, 400, 100), balanced_share(0.0, 400, 100)
-    (0.6, 0.5, 1.0)
-    """
+    """Return the share of rows nearer to train as if both sets were equally large, 0 to 1."""
     expected = n_holdout / (n_train + n_holdout)
     return float(np.clip(1 - nearer_to_holdout / expected / 2, 0, 1))

@@ -166,13 +166,6 @@ def rank_outliers(
     Exact, and cheaper than a search for all rows: the distance to the nearest of some rows bounds the
     distance to the nearest of all, and only rows with a large enough bound are searched. Ties are in
     random order.
-
-    Examples
-    --------
-    >>> rows = np.array([[0.0], [1.0], [5.0], [5.5]])
-    >>> positions, distances = rank_outliers(rows, 1, np.random.default_rng(0))
-    >>> distances.tolist(), int(positions[0]) in (0, 1)
-    ([1.0], True)
     """
     n = len(rows)
     probes = rng.choice(n, min(_N_PROBES, n), replace=False)

@@ -152,14 +152,6 @@ def find_unique_combinations(
     would meet with independent columns is used. Where another row meets it as well, the row is skipped.
     Rows have codes for categories and no NaN; intervals of numbers have a share `width` of the rows below
     and above.
-
-    Examples
-    --------
-    >>> known = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]])
-    >>> found = find_unique_combinations(known, np.array([True, True]), np.arange(4), conditions=2, width=0,
-    ...                   draws=1, rng=np.random.default_rng(1))
-    >>> len(found), count_matches(known, found).tolist()
-    (2, [1, 1])
     """
     n, d = known.shape
     low, high = known[rows].copy(), known[rows].copy()
@@ -179,14 +171,7 @@ def find_unique_combinations(
 
 
 def count_matches(rows: Floats, tried: Combinations) -> Positions:
-    """Return how many `rows`, shape (n, d), meet all conditions of each combination, shape (m,).
-
-    Examples
-    --------
-    >>> tried = Combinations(np.array([[0, 1]]), np.zeros((1, 2)), np.ones((1, 2)))
-    >>> count_matches(np.array([[0.0, 1.0], [0.5, 0.5], [2.0, 0.0]]), tried).tolist()
-    [2]
-    """
+    """Return how many `rows`, shape (n, d), meet all conditions of each combination, shape (m,)."""
     d = rows.shape[1]
     by_column = np.ascontiguousarray(rows.T)
     order = np.argsort(by_column, axis=1, kind="stable")
@@ -215,12 +200,6 @@ def estimate_match_probability(
     """Return the probability that a combination has one match in a subset of the smaller set's size.
 
     Where a set is of that size already, this is 1 for those that one row meets and 0 for others.
-
-    Examples
-    --------
-    >>> on_members, on_control = estimate_match_probability(np.array([1, 2]), 20, np.array([1, 2]), 10)
-    >>> on_members.round(3).tolist(), on_control.tolist()
-    ([0.5, 0.526], [1.0, 0.0])
     """
     from scipy.stats import hypergeom
 

@@ -26,24 +26,12 @@ _MIN_VISIBLE = 0.4  # share of a box inside a window: less of an object is not r
 
 @dataclass(frozen=True)
 class AnnotatedImage:
-    """An image and the objects on it.
-
-    Parameters
-    ----------
-    pixels : numpy.ndarray of uint8, shape (h, w, 3)
-        The image.
-    boxes : numpy.ndarray, shape (m, 4)
-        x0, y0, x1, y1 of each object, half-open, in pixels.
-    classes : numpy.ndarray of int, shape (m,)
-        Class of each.
-    ids : numpy.ndarray of int, shape (h, w), optional
-        Object of each pixel; 0 is the background.
-    """
+    """An image, shape (h, w, 3), and the m objects on it."""
 
     pixels: Bytes
-    boxes: Matrix
+    boxes: Matrix  # x0, y0, x1, y1 of each object, half-open, in pixels, shape (m, 4)
     classes: Codes
-    ids: Ids | None = None
+    ids: Ids | None = None  # object of each pixel, shape (h, w); 0 is the background
 
 
 def read_annotated_images(
@@ -56,16 +44,7 @@ def read_annotated_images(
 ) -> list[AnnotatedImage]:
     """Return the images that can be decoded and have labels, no side longer than `longest`.
 
-    Parameters
-    ----------
-    rows : Dataset
-        Any set.
-    image, objects, mask : str
-        Its columns; one of the latter two may be None.
-    levels : mapping
-        Category -> class; objects of other categories are ignored.
-    longest : int
-        Longer sides are shrunk to so many pixels.
+    `levels` is category -> class; objects of other categories are ignored.
     """
     labels = rows.records.column(objects).to_pylist() if objects else None
     maps = rows.records.column(mask) if mask else None
@@ -93,24 +72,12 @@ def _renumber(ids: npt.NDArray[Any]) -> Ids:
 
 @dataclass(frozen=True)
 class WindowAugmentation:
-    """Random changes of windows: the standard augmentation that synthetic images compete with.
-
-    Parameters
-    ----------
-    name : str
-        Name for the report.
-    scale_range : tuple of float
-        Smallest and largest scale.
-    light : float
-        Largest relative change of brightness and contrast, and half of it for each colour.
-    any_turn : bool
-        Rotate by any angle, not by right angles alone; boxes are inexact after such rotations.
-    """
+    """Random changes of windows: the standard augmentation that synthetic images compete with."""
 
     name: str
     scale_range: tuple[float, float] = (1.0, 1.0)
-    light: float = 0.0
-    any_turn: bool = False
+    light: float = 0.0  # largest relative change of brightness and contrast; half for each colour
+    any_turn: bool = False  # not by right angles alone; boxes are inexact after other rotations
 
 
 def list_augmentations(has_masks: bool) -> tuple[WindowAugmentation, ...]:

@@ -53,12 +53,6 @@ class TokenArrays:
 
         Features are the word, its beginning, its end and its shape, the two words before and after it, and
         its pairs with its neighbours, hashed to 65,536 buckets.
-
-        Examples
-        --------
-        >>> found = TokenArrays.from_texts(["Play it, Sam!", ""])
-        >>> found.start.tolist(), found.text.tolist(), found.n_texts
-        ([0, 5, 7, 9, 12], [0, 0, 0, 0, 0], 2)
         """
         known: dict[str, tuple[int, ...]] = {}
         rows, places = [], []
@@ -93,13 +87,7 @@ class TokenArrays:
         return out
 
     def entities(self, tags: Ints, labels: Sequence[str]) -> list[Entity]:
-        """Return the spans of tags; an inside tag that follows no span of its label begins one.
-
-        Examples
-        --------
-        >>> TokenArrays.from_texts(["in New York now"]).entities(np.array([0, 1, 2, 0]), ["city"])
-        [(0, 3, 11, 'city')]
-        """
+        """Return the spans of tags; an inside tag that follows no span of its label begins one."""
         found: list[Entity] = []
         before, text = 0, -1
         for i in np.flatnonzero(tags):
@@ -249,13 +237,6 @@ def fit_tagger(features: Ints, tags: Ints, n_tags: int, rng: np.random.Generator
     References
     ----------
     Collins (2002), Discriminative Training Methods for Hidden Markov Models, EMNLP.
-
-    Examples
-    --------
-    >>> features = np.array([[1, 9], [2, 9], [1, 9], [2, 9]])
-    >>> weights = fit_tagger(features, np.array([0, 1, 0, 1]), 2, np.random.default_rng(0))
-    >>> predict_tags(weights, features).tolist()
-    [0, 1, 0, 1]
     """
     now = np.zeros((N_BUCKETS, n_tags), dtype=np.float32)
     # The mean over all steps is the last weights less each change times the share of steps before it.

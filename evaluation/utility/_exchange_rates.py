@@ -9,12 +9,12 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.findings import AddedRows, Effect, ExchangeRate, Finding
 from twinset.core.parameters import Ge, Margin
 
-from ._holdout_scores import find_effect
+from ._holdout_scores import UtilityMetric, find_effect
 from ._learning_curve import (
     MAX_SIZE,
     MIN_SIZE,
@@ -39,7 +39,7 @@ _MAX_DEVIATION = 4.0  # standard errors of a class share: smaller deviations nee
 
 
 @dataclass(frozen=True, kw_only=True)
-class RateMetric(Metric):
+class RateMetric(UtilityMetric):
     """Real rows that 1,000 synthetic rows are worth to a model.
 
     Parameters
@@ -50,15 +50,10 @@ class RateMetric(Metric):
         Rows of each set that a model is trained on.
     max_holdout : int
         Holdout rows that models are scored on; of rare classes all are kept.
-    replicates : int
-        Bootstrap replicates.
     """
 
-    family: ClassVar[MetricFamily] = "utility"
-    higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (float("-inf"), float("inf"))
     is_thorough: ClassVar[bool] = True
-    has_floor: ClassVar[bool] = False
     known_baseline: ClassVar[float | None] = 1000.0
 
     margin: Margin = 250.0
@@ -93,39 +88,19 @@ class RateMetric(Metric):
 
 @dataclass(frozen=True)
 class DataSplits:
-    """Rows of an exchange rate.
-
-    Parameters
-    ----------
-    task : PredictionTask
-        Target and features.
-    train, synthetic, holdout : Dataset
-        Rows with a known target, at most as many as the caps allow.
-    always : numpy.ndarray of int
-        Train rows in every model: those of classes that have no synthetic rows.
-    pool : numpy.ndarray of int
-        The other train rows, in an order in which every part has all classes in equal shares.
-    synthetic_rows : numpy.ndarray of int
-        Synthetic rows in the order in which they are added, at most as many as `pool` has.
-    classes : tuple of int
-        Classes of `pool`; empty for all.
-    strata, shares : numpy.ndarray
-        Class of each holdout row, and the share of each class among all holdout rows.
-    is_sampled : bool
-        Whether the train set has more rows than models are trained on.
-    """
+    """Rows of an exchange rate: those with a known target, at most as many as the caps allow."""
 
     task: PredictionTask
     train: Dataset
     synthetic: Dataset
     holdout: Dataset
-    always: Rows
-    pool: Rows
-    synthetic_rows: Rows
-    classes: tuple[int, ...]
-    strata: Rows
-    shares: Floats
-    is_sampled: bool
+    always: Rows  # train rows in every model: those of classes that have no synthetic rows
+    pool: Rows  # the other train rows, in an order in which every part has all classes in equal shares
+    synthetic_rows: Rows  # in the order in which they are added, at most as many as `pool` has
+    classes: tuple[int, ...]  # of `pool`; empty for all
+    strata: Rows  # class of each holdout row
+    shares: Floats  # of each class among all holdout rows
+    is_sampled: bool  # whether the train set has more rows than models are trained on
 
     @classmethod
     def from_comparison(

@@ -3,33 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
-from dataclasses import replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Measurement
+from twinset.core.contracts import Measurement, Metric, MetricFamily
 from twinset.core.findings import Effect, ModelComparison, ModelScore, TrainedModel, TrainingData
+from twinset.core.parameters import Margin, Replicates
 
 Floats = npt.NDArray[np.float64]
 Scorer = Callable[[Floats], Floats]
 """Weights of the holdout rows, shape (n,) -> one number for each measure."""
-Rows = TypeVar("Rows")
+Source = TypeVar("Source")
 Fitted = TypeVar("Fitted")
 _NORMAL_QUANTILE = 1.96  # two-sided 95 % interval of a normal distribution
+
+
+@dataclass(frozen=True, kw_only=True)
+class UtilityMetric(Metric):
+    """Metric of models that are trained on synthetic rows.
+
+    Parameters
+    ----------
+    margin : float
+        Largest degradation that still counts as equivalent, in the unit of the value.
+    replicates : int
+        Bootstrap replicates of the holdout; models are not fitted again.
+    """
+
+    family: ClassVar[MetricFamily] = "utility"
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    # Models of independent columns explain nothing, by definition.
+    has_floor: ClassVar[bool] = False
+
+    margin: Margin = 0.05
+    replicates: Replicates = 200
 
 
 def binary_scorer(score: Floats, positive: npt.NDArray[np.bool_], alert_rate: float) -> Scorer:
     """Return a scorer of the average precision, and of the recall at a share of rows with an alert.
 
     Ties enter together; where the alerts end among them, they count in part.
-
-    Examples
-    --------
-    >>> score = binary_scorer(np.array([0.9, 0.8, 0.7, 0.1]), np.array([True, False, True, False]), 0.25)
-    >>> score(np.ones(4)).round(4).tolist()
-    [0.8333, 0.5]
     """
     order = np.argsort(-score, kind="stable")
     ranked = score[order]
@@ -109,7 +126,7 @@ def find_effect(low: float, high: float) -> Effect:
 
 
 def fit_sets(
-    sets: Mapping[str, Rows], fit: Callable[[Rows], Fitted], cache: dict[str, Any]
+    sets: Mapping[str, Source], fit: Callable[[Source], Fitted], cache: dict[str, Any]
 ) -> dict[str, Fitted]:
     """Return what is fitted to each set; that of real rows alone is kept for other candidates."""
     if "fitted to real" not in cache:

@@ -31,15 +31,6 @@ class LearningCurve:
 
     The first curve is the estimate, the others are its bootstrap replicates: arrays of shape (b,). A slope
     of 0 or below is a curve that does not fall.
-
-    Examples
-    --------
-    >>> sizes = np.array([1.0, 0.5, 0.25, 0.125])
-    >>> curve = LearningCurve.fit(sizes, np.tile(0.3 + 0.1 * sizes**-0.5, (9, 1)), np.full(4, 1e-5))
-    >>> bool(0.45 < curve.exponent[0] < 0.55), curve.is_flat
-    (True, False)
-    >>> round(float(curve.rows_worth(curve.gain(1.0))[0]), 6)
-    1.0
     """
 
     slope: Floats
@@ -108,13 +99,6 @@ class TrainingNoise:
 
     `at_whole` is that of the whole train set, with the standard error `log_error` of its logarithm; it
     shrinks with ``n**-exponent``.
-
-    Examples
-    --------
-    >>> blocks = [np.array([1.0]), np.array([1.0, 3.0])]
-    >>> noise = TrainingNoise.from_blocks(blocks, np.array([1.0, 0.5]))
-    >>> round(noise.at_whole, 2), round(float(noise.at(0.5)), 2)
-    (0.84, 1.41)
     """
 
     at_whole: float
@@ -148,28 +132,14 @@ class TrainingNoise:
 
 @dataclass(frozen=True)
 class HoldoutLosses:
-    """Losses of models of real rows, and of real and synthetic ones, on the holdout rows.
+    """Losses of models of real rows, and of real and synthetic ones, on the h holdout rows."""
 
-    Parameters
-    ----------
-    sizes : numpy.ndarray, shape (k,)
-        Sizes of the learning curve, as shares of the train set, falling from 1.
-    real : sequence of numpy.ndarray, each shape (m, h)
-        Losses of the m models of each size.
-    mixed : mapping of float to numpy.ndarray, shape (h,)
-        Losses of all real rows with this many synthetic ones, as a multiple of the train set.
-    alone : numpy.ndarray, shape (h,), or None
-        Losses of as many synthetic rows without the real ones.
-    strata, shares : numpy.ndarray
-        Holdout rows are drawn within strata, which have these shares; by default their shares of the rows.
-    """
-
-    sizes: Floats
-    real: Sequence[Floats]
-    mixed: Mapping[float, Floats]
-    alone: Floats | None
-    strata: npt.NDArray[Any]
-    shares: Floats | None = None
+    sizes: Floats  # of the learning curve, as shares of the train set, falling from 1
+    real: Sequence[Floats]  # losses of the m models of each size, shape (m, h)
+    mixed: Mapping[float, Floats]  # of all real rows with so many train sets of synthetic ones
+    alone: Floats | None  # of as many synthetic rows without the real ones
+    strata: npt.NDArray[Any]  # holdout rows are drawn within these
+    shares: Floats | None = None  # weights of the strata; by default their shares of the rows
 
     def holdout_weights(self, b: int, rng: np.random.Generator) -> Floats:
         """Return weights of the holdout rows, shape (1 + b, h): of all of them, then of draws."""
@@ -185,28 +155,15 @@ class HoldoutLosses:
 
 @dataclass(frozen=True)
 class ExchangeRates:
-    """Exchange rates by one model; first entries are estimates, the others bootstrap replicates.
+    """Exchange rates by one model; first entries are estimates, the others bootstrap replicates."""
 
-    Parameters
-    ----------
-    curve, is_flat : LearningCurve, bool
-        Curve of real rows, with the uncertainty beyond its end; whether it does not surely fall.
-    sizes, real : numpy.ndarray, shape (k,)
-        Sizes of the curve, as shares of the train set, and the mean loss at each.
-    gains, worth : tuple of numpy.ndarray, each shape (1 + b,)
-        For each number of added rows: the decrease of the loss, and the real rows that 1,000 of them are
-        worth.
-    alone : numpy.ndarray, shape (1 + b,), or None
-        Real rows, as a multiple of the train set, that synthetic rows without any real one equal.
-    """
-
-    curve: LearningCurve
-    is_flat: bool
-    sizes: Floats
-    real: Floats
-    gains: tuple[Floats, ...]
-    worth: tuple[Floats, ...]
-    alone: Floats | None
+    curve: LearningCurve  # of real rows, with the uncertainty beyond its end
+    is_flat: bool  # whether the curve does not fall with confidence within its sizes
+    sizes: Floats  # of the curve, as shares of the train set
+    real: Floats  # mean loss at each size
+    gains: tuple[Floats, ...]  # decrease of the loss for each number of added rows, shape (1 + b,)
+    worth: tuple[Floats, ...]  # real rows that 1,000 of them are worth
+    alone: Floats | None  # train sets of real rows that synthetic rows without any real one equal
 
     @property
     def real_loss(self) -> float:
@@ -230,18 +187,7 @@ class ExchangeRates:
 
 
 def compute_rates(losses: HoldoutLosses, b: int, rng: np.random.Generator) -> ExchangeRates:
-    """Return the position of losses with synthetic rows on the learning curve of the real ones.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> row = rng.normal(size=500) ** 2
-    >>> real = [np.array([(1 + 0.1 * n**-0.5) * row] * m) for n, m in ((1, 1), (0.5, 2), (0.25, 4))]
-    >>> mixed = {1.0: (1 + 0.1 * 2**-0.5) * row}
-    >>> losses = HoldoutLosses(np.array([1, 0.5, 0.25]), real, mixed, None, row > 9)
-    >>> bool(800 < compute_rates(losses, 50, rng).worth[-1][0] < 1200)
-    True
-    """
+    """Return the position of losses with synthetic rows on the learning curve of the real ones."""
     added = np.array(list(losses.mixed))
     tested = [part.mean(axis=0) for part in losses.real] + list(losses.mixed.values())
     tested += [] if losses.alone is None else [losses.alone]
@@ -271,12 +217,6 @@ def widen_replicates(found: Floats) -> Floats:
 
     Exchange rates have one long tail, and the interval of the harness has the estimate in its middle. So
     the spread is widened until it covers the longer side of the central 95 %.
-
-    Examples
-    --------
-    >>> found = widen_replicates(np.append(0.0, np.arange(101.0)))
-    >>> round(1.96 * float(np.std(found, ddof=1)), 1)
-    97.5
     """
     estimate, drawn = found[0], found[1:]
     low, high = np.quantile(drawn, [0.025, 0.975])

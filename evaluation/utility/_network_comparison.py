@@ -11,11 +11,11 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.features.torch_device import device_of, one_thread, require_torch
-from twinset.core.parameters import Device, Ge, Interval, Margin, Replicates
+from twinset.core.parameters import Device, Ge, Interval, Margin
 from twinset.core.seeding import rng_for
 
 from ._annotated import (
@@ -26,7 +26,7 @@ from ._annotated import (
     list_augmentations,
     normalize_pixels,
 )
-from ._holdout_scores import Scorer, compare_models, fit_sets
+from ._holdout_scores import Scorer, UtilityMetric, compare_models, fit_sets
 from ._networks import STRIDE, build_unet, fit_network
 
 LOGIT_AT_START = -2.0  # output of an untrained network: most pixels belong to no object
@@ -80,29 +80,21 @@ class NetworkTask(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkMetric(Metric):
+class NetworkMetric(UtilityMetric):
     """Metric that trains small networks with and without synthetic images.
 
     Parameters
     ----------
-    margin : float
-        Largest degradation that still counts as equivalent, in the unit of the value.
     steps : int
         Steps of the optimizer.
     seeds : int
         Networks of each kind; with one, the interval covers images alone.
     max_rows : int
         Training images of each set, and holdout images.
-    replicates : int
-        Bootstrap replicates.
     device : {"auto", "cpu", "cuda"}
         Device of torch.
     """
 
-    family: ClassVar[MetricFamily] = "utility"
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    has_floor: ClassVar[bool] = False
     is_thorough: ClassVar[bool] = True
     extra: ClassVar[str | None] = "torch"
 
@@ -110,7 +102,6 @@ class NetworkMetric(Metric):
     steps: Annotated[int, Ge(1)] = 300
     seeds: Annotated[int, Ge(1)] = 3
     max_rows: Annotated[int, Ge(4)] = 400
-    replicates: Replicates = 200
     device: Device = "auto"
 
     @abstractmethod

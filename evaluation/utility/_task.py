@@ -27,13 +27,7 @@ class PredictionTask:
 
     @classmethod
     def from_comparison(cls, comparison: Comparison) -> PredictionTask:
-        """Return the task of a comparison.
-
-        Raises
-        ------
-        NotMeasurable
-            No target is named, or it cannot be predicted.
-        """
+        """Return the task; raise NotMeasurable where no target is named or it cannot be predicted."""
         target, schema = comparison.target, comparison.train.schema
         if target is None:
             raise NotMeasurable("no target column is named")
@@ -71,13 +65,7 @@ class PredictionTask:
         return dataset if known.all() else dataset.filter(known)
 
     def check(self, train: Dataset, holdout: Dataset) -> None:
-        """Check that both sets have two values of the target.
-
-        Raises
-        ------
-        NotMeasurable
-            The target has one value or none in one of them.
-        """
+        """Raise NotMeasurable where a set has one value of the target or none."""
         for part, name in ((train, "train set"), (holdout, "holdout")):
             truth = self.truth(self.labelled(part))
             if len(np.unique(truth)) < 2:

@@ -40,15 +40,6 @@ class WordNet:
     ----------
     Iyyer, Manjunatha, Boyd-Graber and Daume, "Deep Unordered Composition Rivals Syntactic Methods for
     Text Classification", ACL 2015.
-
-    Examples
-    --------
-    >>> from scipy.sparse import csr_matrix
-    >>> x = csr_matrix(np.repeat([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]], 20, axis=0))
-    >>> y = np.repeat([0.0, 1.0], 20)
-    >>> net = WordNet("classification", seed=1).fit(x, y)
-    >>> net.predict_proba(x[[0, 39]]).argmax(axis=1).tolist()
-    [0, 1]
     """
 
     def __init__(self, task: Task, seed: int) -> None:
@@ -132,13 +123,14 @@ def _train(
     layers: dict[str, Any], x: Any, targets: Any, shares: Any, rng: np.random.Generator
 ) -> None:
     import torch
+    from torch.nn.functional import cross_entropy, mse_loss
 
+    is_number = targets.dtype.is_floating_point
+    losses = mse_loss if is_number else cross_entropy
     steps = int(np.clip(_EPOCHS * x.shape[0] // _BATCH, _MIN_STEPS, _MAX_STEPS))
     dense = [layers[name] for name in ("bias", "output", "output_bias")]
-    optimisers = [
-        torch.optim.SparseAdam([layers["terms"]], lr=_RATE),
-        torch.optim.AdamW(dense, lr=_RATE),
-    ]
+    sparse = torch.optim.SparseAdam([layers["terms"]], lr=_RATE)
+    optimisers = [sparse, torch.optim.AdamW(dense, lr=_RATE)]
     for step in range(steps):
         chosen = rng.integers(0, x.shape[0], _BATCH)
         terms, offsets, values = _bags(x[chosen])
@@ -146,18 +138,11 @@ def _train(
         kept = (rng.random((_BATCH, _WIDTH)) >= _UNIT_DROPOUT) / (1 - _UNIT_DROPOUT)
         bags = (terms, offsets, values.masked_fill(dropped, 0.0))
         output = _forward(layers, *bags, torch.from_numpy(kept.astype(np.float32)))
-        loss = (_losses(output, targets[chosen]) * shares[chosen]).mean()
+        output = output[:, 0] if is_number else output
+        loss = (losses(output, targets[chosen], reduction="none") * shares[chosen]).mean()
         for optimiser in optimisers:
             optimiser.param_groups[0]["lr"] = _RATE * (1 - step / steps)
             optimiser.zero_grad()
         loss.backward()
         for optimiser in optimisers:
             optimiser.step()
-
-
-def _losses(output: Any, targets: Any) -> Any:
-    from torch.nn.functional import cross_entropy, mse_loss
-
-    if targets.dtype.is_floating_point:
-        return mse_loss(output[:, 0], targets, reduction="none")
-    return cross_entropy(output, targets, reduction="none")

@@ -8,21 +8,21 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
+from twinset.core.contracts import Comparison, Measurement
 from twinset.core.data.dataset import Dataset
 from twinset.core.findings import WorstLabel
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge
 from twinset.core.seeding import draw_seed
 
 from ._entities import EntityCounts, TokenizedTexts, list_labels, score_tagger
-from ._holdout_scores import compare_models, fit_sets
+from ._holdout_scores import UtilityMetric, compare_models, fit_sets
 
 _MAX_LABELS = 10  # labels in the facts, those that lose most
 _MIN_LOSS = 0.05  # of F1, for a label to be named: less is noise of a few spans
 
 
 @dataclass(frozen=True, kw_only=True)
-class EntityLabelling(Metric):
+class EntityLabelling(UtilityMetric):
     """F1 of the entities that a tagger trained on synthetic texts finds in real ones.
 
     An entity counts only with the right label and both ends exact: F1 = 2 right / (predicted + true)
@@ -32,14 +32,10 @@ class EntityLabelling(Metric):
 
     Parameters
     ----------
-    margin : float
-        Largest degradation that still counts as equivalent, in the unit of the value.
     max_rows : int
         Texts of each set that a tagger is trained on.
     max_holdout : int
         Texts of the holdout that taggers are tested on.
-    replicates : int
-        Bootstrap replicates of the holdout texts; taggers are not trained again.
 
     References
     ----------
@@ -58,23 +54,17 @@ class EntityLabelling(Metric):
     1.0
     """
 
-    family: ClassVar[MetricFamily] = "utility"
     title: ClassVar[str] = "finding entities in texts"
     interpretation: ClassVar[str] = (
         "A model learns to find entities from synthetic texts and is tested on unseen real ones: the F1 "
         "of spans with the right label and both ends exact. The nearer to that of a model of real texts, "
         "the better."
     )
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"spans", "text"})
     needs: ClassVar[frozenset[str]] = frozenset({"spans", "text"})
-    has_floor: ClassVar[bool] = False
 
-    margin: Margin = 0.05
     max_rows: Annotated[int, Ge(1)] = 10_000
     max_holdout: Annotated[int, Ge(1)] = 10_000
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the F1 on the holdout, 0 to 1."""

@@ -7,36 +7,26 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import (
-    Comparison,
-    ComponentResults,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-)
+from twinset.core.contracts import Comparison, ComponentResults, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.models import build_discriminator_table
 from twinset.core.findings import ColumnLimit
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
-Floats = npt.NDArray[np.float64]
+from ._holdout_scores import Floats, UtilityMetric
 
 _MIN_ROWS = 60  # of each set: with fewer, forests explain noise
-_MIN_EXPLAINED = (
-    0.05  # by real rows, of a column in the ratio of global utility: below, ratios are noise
-)
+_MIN_EXPLAINED = 0.05  # by real rows, of a column in the global utility: below, ratios are noise
 _N_TREES, _MIN_LEAF, _MAX_FEATURES = 24, 5, 0.5  # small forests, since there is one for each column
 _MAX_LEVELS = 8  # of a category that are predicted by themselves; the others are one outcome
 
 
 @dataclass(frozen=True, kw_only=True)
-class EveryColumn(Metric):
+class EveryColumn(UtilityMetric):
     """Share of the variance of real columns that models of synthetic rows explain, mean over columns.
 
     value = mean_j (1 - sum_i (y_ij - f_j(x_i))^2 / sum_i (y_ij - mean y_j)^2) over the real holdout,
@@ -47,16 +37,12 @@ class EveryColumn(Metric):
 
     Parameters
     ----------
-    margin : float
-        Largest degradation that still counts as equivalent, in the unit of the value.
     column_margin : float
-        The same for a single column: one beyond it makes the whole different.
+        The margin for a single column: one beyond it makes the whole different.
     max_rows : int
         Rows of each set that are used, 60 or more.
     max_columns : int
         Columns that are predicted, 2 or more; of a wider table the target and the first ones.
-    replicates : int
-        Bootstrap replicates over the holdout rows; models are not fitted again.
 
     References
     ----------
@@ -75,25 +61,20 @@ class EveryColumn(Metric):
     True
     """
 
-    family: ClassVar[MetricFamily] = "utility"
     title: ClassVar[str] = "every column predicted from the others"
     interpretation: ClassVar[str] = (
         "Each column is predicted from all others, by models of synthetic rows, on real ones: the share "
         "of the variance that they explain, on average. The baseline is what models of real rows "
         "explain; the nearer, the more purposes the set serves."
     )
-    higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (float("-inf"), 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
-    # Independent columns explain nothing, by definition.
-    has_floor: ClassVar[bool] = False
     is_thorough: ClassVar[bool] = True
 
     margin: Margin = 0.02
     column_margin: Margin = 0.05
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 5_000
     max_columns: Annotated[int, Ge(2)] = 30
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean share of the variance that is explained; facts hold each column's."""
@@ -120,13 +101,12 @@ class EveryColumn(Metric):
             found = compute_column_losses(train, synthetic, holdout, names, seed)
         values, drawn = found.explained(groups)
         by_real, _ = real.explained(groups)
-        worst_first = np.argsort(values - by_real, kind="stable")
         usable = by_real >= _MIN_EXPLAINED
         ratios = values[usable] / by_real[usable]
         facts = {
             "explained": {
                 real.names[i]: {"synthetic": float(values[i]), "real": float(by_real[i])}
-                for i in worst_first
+                for i in np.argsort(values - by_real, kind="stable")  # worst first
             },
             "global_utility": float(np.mean(ratios)) if usable.any() else None,
             "max_rows": self.max_rows,
@@ -138,14 +118,9 @@ class EveryColumn(Metric):
 
 @dataclass(frozen=True)
 class ColumnLosses:
-    """Squared errors of holdout rows by column, and those of a constant prediction.
+    """Squared errors of holdout rows, (n, columns), for columns that vary, and those of a constant.
 
-    Parameters
-    ----------
-    names : tuple of str
-        Columns that vary among the holdout rows.
-    own, constant : numpy.ndarray, shape (n, columns)
-        Squared error of each row; 0 where the value is missing.
+    They are 0 where the value is missing.
     """
 
     names: tuple[str, ...]
@@ -165,18 +140,7 @@ def compute_column_losses(
 ) -> ColumnLosses:
     """Return the losses of forests of `learn_from` on each column of the holdout.
 
-    Parameters
-    ----------
-    real : Dataset
-        Real rows that define ranks and most frequent labels.
-    learn_from : Dataset
-        Rows that the forests are fitted on.
-    holdout : Dataset
-        Rows to test on.
-    names : sequence of str
-        The columns.
-    seed : int
-        Seed of the forests.
+    The rows of `real` define ranks and most frequent labels.
     """
     table = build_discriminator_table([real, learn_from, holdout], names)
     # Missing is a value below all others.
@@ -185,21 +149,16 @@ def compute_column_losses(
     kept, own, constant = [], [], []
     for i, name in enumerate(names):
         outcomes, truth = _outcomes(real, [learn_from, holdout], name)
-        error = _squared(truth, np.nanmean(truth, axis=0)) if _varies(truth) else np.zeros(0)
-        if not np.any(error):
+        present = truth[~np.isnan(truth[:, 0])]
+        if not len(present) or (present == present[0]).all():
             continue
         predicted = _predict(np.delete(x, i, axis=1), outcomes, np.delete(held, i, axis=1), seed)
         kept.append(name)
         own.append(_squared(truth, predicted))
-        constant.append(error)
+        constant.append(_squared(truth, np.nanmean(truth, axis=0)))
     if not kept:
-        return ColumnLosses((), np.zeros((len(holdout), 0)), np.zeros((len(holdout), 0)))
+        return ColumnLosses((), *np.zeros((2, len(holdout), 0)))
     return ColumnLosses(tuple(kept), np.column_stack(own), np.column_stack(constant))
-
-
-def _varies(outcomes: Floats) -> bool:
-    present = outcomes[~np.isnan(outcomes[:, 0])]
-    return len(present) > 1 and bool((present != present[0]).any())
 
 
 def _squared(outcomes: Floats, predicted: Floats) -> Floats:
@@ -216,10 +175,7 @@ def _predict(x: Floats, outcomes: Floats, other: Floats, seed: int) -> Floats:
         return np.zeros((len(other), outcomes.shape[1]))
     # Shares of labels are means of indicators: one forest of regression trees predicts them all.
     forest = ExtraTreesRegressor(
-        n_estimators=_N_TREES,
-        min_samples_leaf=_MIN_LEAF,
-        max_features=_MAX_FEATURES,
-        random_state=seed,
+        _N_TREES, min_samples_leaf=_MIN_LEAF, max_features=_MAX_FEATURES, random_state=seed
     ).fit(x[known], outcomes[known] if outcomes.shape[1] > 1 else outcomes[known, 0])
     return np.asarray(forest.predict(other)).reshape(len(other), -1)
 

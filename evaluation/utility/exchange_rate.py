@@ -89,8 +89,8 @@ class ExchangeRate(RateMetric):
         splits = DataSplits.from_comparison(task, comparison, self.max_rows, self.max_holdout, rng)
         seed = draw_seed(rng)
         by_model: dict[str, ExchangeRates] = {}
-        names = list_models(task, splits.train, self.text_model)
-        for name, draws in zip(names, rng.spawn(len(names))):
+        models = list_models(task, splits.train, self.text_model)
+        for name, draws in zip(models, rng.spawn(len(models))):
             of_sets = partial(build_loss, splits, name, seed=seed, iterations=self.iterations)
             losses = measure_losses(
                 splits,
@@ -102,6 +102,7 @@ class ExchangeRate(RateMetric):
             by_model[name] = compute_rates(losses, self.replicates, draws)
         # Chosen by real rows alone: the candidate has no influence on its model.
         chosen = min(by_model, key=lambda name: by_model[name].real_loss)
+        names = " or ".join(task.classes[k] for k in splits.classes)
         alone, is_number = by_model[chosen].alone, task.name == "regression"
         facts = {
             "model": chosen,
@@ -117,7 +118,7 @@ class ExchangeRate(RateMetric):
             "alone_like_real_rows": None
             if alone is None
             else round(float(alone[0]) * len(splits.pool)),
-            "counted_in": _describe_reference(splits),
+            "counted_in": f"rows with {task.target} = {names}" if names else "rows",
         }
         deciding = task.deciding_rows(splits.holdout)
         return self.rate_measurement(
@@ -137,11 +138,3 @@ def build_loss(
         return setup.losses(rows, splits.counterweight(setup.y[rows]))
 
     return loss
-
-
-def _describe_reference(splits: DataSplits) -> str:
-    """Return the real rows that synthetic ones are counted in."""
-    if not splits.classes:
-        return "rows"
-    names = " or ".join(splits.task.classes[k] for k in splits.classes)
-    return f"rows with {splits.task.target} = {names}"

@@ -278,14 +278,7 @@ def _build_net(n_classes: int) -> Any:
 
 
 def recall_scorer(hits: npt.NDArray[np.bool_], classes: npt.NDArray[np.int64]) -> Scorer:
-    """Return a scorer of the recall, mean over the classes, 0 to 1.
-
-    Examples
-    --------
-    >>> score = recall_scorer(np.array([True, True, False, True]), np.array([0, 0, 0, 1]))
-    >>> round(float(score(np.ones(4))[0]), 3)  # (2/3 + 1) / 2
-    0.833
-    """
+    """Return a scorer of the recall, mean over the classes, 0 to 1."""
     members = [np.flatnonzero(classes == one) for one in np.unique(classes)]
 
     def score(weights: Floats) -> Floats:

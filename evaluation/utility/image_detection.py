@@ -185,13 +185,7 @@ class Centres(DenseTask):
 
 
 def list_classes(train: Dataset, holdout: Dataset, boxes: str) -> list[str]:
-    """Return the categories with two real objects or more in train and in the holdout.
-
-    Raises
-    ------
-    NotMeasurable
-        There is none.
-    """
+    """Return the categories with two real objects or more in train and in the holdout, at least one."""
     counts = [
         Counter(
             one["category"] for row in part.records.column(boxes).to_pylist() for one in row or ()
@@ -243,13 +237,6 @@ def match_boxes(truth: Matrix, boxes: Matrix, scores: Floats) -> Bools:
 
     The most confident box takes the true one that it overlaps most, by one half or more of their union;
     each true one is taken once.
-
-    Examples
-    --------
-    >>> truth = np.array([[0, 0, 10, 10]], np.float32)
-    >>> boxes = np.array([[0, 0, 10, 5], [0, 0, 10, 9]], np.float32)
-    >>> match_boxes(truth, boxes, np.array([.9, .8])).tolist()
-    [True, False]
     """
     hits = np.zeros(len(boxes), bool)
     shares = compute_iou(boxes, truth)
@@ -282,12 +269,6 @@ def average_precision(hits: Bools, scores: Floats, n_true: float, weights: Float
     References
     ----------
     Everingham et al. (2010), The PASCAL Visual Object Classes Challenge, IJCV 88.
-
-    Examples
-    --------
-    >>> hits = np.array([True, False, True])  # recall 1/2 at precision 1, 1 at 2/3
-    >>> round(average_precision(hits, np.array([.9, .8, .7]), 2, np.ones(3)), 4)
-    0.8333
     """
     if n_true <= 0:
         return float("nan")

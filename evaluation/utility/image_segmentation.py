@@ -165,14 +165,7 @@ def decode_instances(output: Matrix, shape: tuple[int, int]) -> Ids:
 
 
 def count_objects(truth: Ids, found: Ids) -> npt.NDArray[np.int64]:
-    """Return the numbers of objects that are found, wrongly found and missed.
-
-    Examples
-    --------
-    >>> truth = np.array([[1, 1, 1, 0, 2, 2]], np.int32)
-    >>> count_objects(truth, np.array([[7, 7, 0, 0, 0, 9]], np.int32)).tolist()  # 2/3; 1/2 is too little
-    [1, 1, 1]
-    """
+    """Return the numbers of objects that are found, wrongly found and missed."""
     places = [np.unique(ids, return_inverse=True)[1].reshape(ids.shape) for ids in (truth, found)]
     firsts = [int(np.min(ids, initial=0) == 0 and (ids == 0).any()) for ids in (truth, found)]
     n = [int(p.max(initial=-1)) + 1 for p in places]
@@ -185,12 +178,6 @@ def count_objects(truth: Ids, found: Ids) -> npt.NDArray[np.int64]:
 
 
 def compute_f1(counts: npt.NDArray[np.int64]) -> float:
-    """Return the F1 score of counts, shape (n, 3), over all images together, 0 to 1.
-
-    Examples
-    --------
-    >>> compute_f1(np.array([[2, 1, 0], [1, 0, 1]]))  # 2 * 3 / (2 * 3 + 1 + 1)
-    0.75
-    """
+    """Return the F1 score of counts, shape (n, 3), over all images together, 0 to 1."""
     hits, wrong, missed = counts.reshape(-1, 3).sum(axis=0)
     return float(2 * hits / max(2 * hits + wrong + missed, 1))

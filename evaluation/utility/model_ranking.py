@@ -11,27 +11,18 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from twinset.core.contracts import (
-    Comparison,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-    Role,
-)
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable, Role
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.features.models import Task, build_boosted_trees, build_linear_model
 from twinset.core.findings import ModelChoice
-from twinset.core.parameters import Ge, Margin, Replicates
+from twinset.core.parameters import Ge, Margin
 from twinset.core.seeding import draw_seed
 
-from ._holdout_scores import Scorer, bootstrap_models
+from ._holdout_scores import Floats, Scorer, UtilityMetric, bootstrap_models
 from ._models import score_model
 from ._task import PredictionTask
-
-Floats = npt.NDArray[np.float64]
 
 _MIN_ROWS = 60  # synthetic rows: 40 to train seven models on, 20 to rank them by
 _TEST_SHARE = 1 / 3  # of the synthetic rows, by which models are ranked
@@ -39,7 +30,7 @@ _ALERT_RATE = 0.01  # of the recall beside the average precision, which is not u
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelRanking(Metric):
+class ModelRanking(UtilityMetric):
     """Cost, on real rows, of the model that synthetic rows rank first.
 
     value = max_m s_real(m) - s_real(argmax_m s_syn(m)), 0 for the right choice. Seven kinds of models are
@@ -50,12 +41,8 @@ class ModelRanking(Metric):
 
     Parameters
     ----------
-    margin : float
-        Largest cost that still counts as equivalent.
     max_rows : int
         Rows of each set that are used, 60 or more.
-    replicates : int
-        Bootstrap replicates over both test sets; models are not fitted again.
 
     References
     ----------
@@ -74,7 +61,6 @@ class ModelRanking(Metric):
     ['boosted stumps', 'boosted trees', 'forest']
     """
 
-    family: ClassVar[MetricFamily] = "utility"
     title: ClassVar[str] = "choosing a model by synthetic rows"
     interpretation: ClassVar[str] = (
         "What it costs to choose among seven kinds of models by the synthetic rows alone: 0 means that "
@@ -82,13 +68,13 @@ class ModelRanking(Metric):
     )
     roles: ClassVar[frozenset[Role]] = frozenset({Role.MODEL_CHOICE})
     higher_is_better: ClassVar[bool] = False
+    has_floor: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
     is_thorough: ClassVar[bool] = True
 
     margin: Margin = 0.02
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the cost on real rows of choosing by the synthetic rows, 0 or more."""
@@ -101,9 +87,9 @@ class ModelRanking(Metric):
         if len(synthetic) < _MIN_ROWS:
             raise NotMeasurable(f"it needs {_MIN_ROWS} synthetic rows whose target is known")
         seed = draw_seed(rng)
-        by_real = comparison.cache.get("ranking")
-        if by_real is None:
-            by_real = comparison.cache["ranking"] = fit_models(task, train, holdout, seed)
+        if "ranking" not in comparison.cache:
+            comparison.cache["ranking"] = fit_models(task, train, holdout, seed)
+        by_real = comparison.cache["ranking"]
         order = rng.permutation(len(synthetic))
         first = round(len(synthetic) * _TEST_SHARE)
         tests, fits = (synthetic.take(np.sort(part)) for part in (order[:first], order[first:]))
@@ -116,24 +102,21 @@ class ModelRanking(Metric):
         own, own_drawn = _bootstrap(by_synthetic, task.strata(tests), self.replicates, rng)
         names = list(by_real)
         picked, best = int(own.argmax()), int(real.argmax())
+        scores = ({"real": float(a), "synthetic": float(b)} for a, b in zip(real, own))
         facts = {
-            "scores": {
-                name: {"real": float(a), "synthetic": float(b)}
-                for name, a, b in zip(names, real, own)
-            },
+            "scores": dict(zip(names, scores)),
             "measure": task.measures(_ALERT_RATE)[0],
             "rank_correlation": rank_correlation(real, own),
             "max_rows": self.max_rows,
         }
-        return Measurement(
-            float(real[best] - real[picked]),
-            compute_regrets(real_drawn, own_drawn),
-            (ModelChoice(by_synthetic=names[picked], by_real=names[best]),),
-            facts=facts,
-        )
+        cost, drawn = float(real[best] - real[picked]), compute_regrets(real_drawn, own_drawn)
+        choice = ModelChoice(by_synthetic=names[picked], by_real=names[best])
+        return Measurement(cost, drawn, (choice,), facts=facts)
 
 
-def fit_models(task: PredictionTask, train: Dataset, test: Dataset, seed: int) -> dict[str, Scorer]:
+def fit_models(
+    task: PredictionTask, train: Dataset, test: Dataset, seed: int
+) -> dict[str, list[Scorer]]:
     """Return the scorer on `test` of each kind of model, trained on `train`."""
     names = list(task.features)
     encoder = FeatureEncoder.fit(train.select(names))
@@ -142,19 +125,13 @@ def fit_models(task: PredictionTask, train: Dataset, test: Dataset, seed: int) -
     # Two threads on a busy machine made one fit a hundred times slower than one thread.
     with threadpool_limits(limits=1):
         return {
-            name: score_model(build(seed).fit(x, y), held, truth, task, _ALERT_RATE)
+            name: [score_model(build(seed).fit(x, y), held, truth, task, _ALERT_RATE)]
             for name, build in list_model_kinds(task.name, len(y)).items()
         }
 
 
 def list_model_kinds(task: Task, n: int) -> Mapping[str, Callable[[int], Any]]:
-    """Return name -> a function from a seed to an unfitted model: seven kinds for `n` rows.
-
-    Examples
-    --------
-    >>> list(list_model_kinds("regression", 900))[:3]
-    ['linear', 'linear, held back', 'nearest neighbours']
-    """
+    """Return name -> a function from a seed to an unfitted model: seven kinds for `n` rows."""
     from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
     from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
@@ -178,31 +155,13 @@ def list_model_kinds(task: Task, n: int) -> Mapping[str, Callable[[int], Any]]:
 
 
 def compute_regrets(real: Floats, synthetic: Floats) -> Floats:
-    """Return the best real score less that of the model that is best by synthetic scores, row by row.
-
-    Parameters
-    ----------
-    real, synthetic : numpy.ndarray, shape (b, models)
-        Scores on real and on synthetic rows.
-
-    Examples
-    --------
-    >>> real, synthetic = np.array([[0.9, 0.5], [0.5, 0.75]]), np.array([[1.0, 0.0], [1.0, 0.0]])
-    >>> compute_regrets(real, synthetic).tolist()
-    [0.0, 0.25]
-    """
+    """Return the best real score less that of the best model by synthetic scores, of each of b rows."""
     rows = np.arange(len(real))
     return np.asarray(real.max(axis=1) - real[rows, synthetic.argmax(axis=1)])
 
 
 def rank_correlation(a: Floats, b: Floats) -> float | None:
-    """Return Spearman's rank correlation, None where one of them is constant.
-
-    Examples
-    --------
-    >>> rank_correlation(np.array([1.0, 2.0, 3.0]), np.array([3.0, 2.0, 1.0]))
-    -1.0
-    """
+    """Return Spearman's rank correlation, None where one of them is constant."""
     from scipy.stats import rankdata
 
     ranks = [rankdata(one) - (len(a) + 1) / 2 for one in (a, b)]
@@ -211,10 +170,9 @@ def rank_correlation(a: Floats, b: Floats) -> float | None:
 
 
 def _bootstrap(
-    scorers: dict[str, Scorer], strata: npt.NDArray[np.int64], b: int, rng: np.random.Generator
+    models: dict[str, list[Scorer]], strata: npt.NDArray[np.int64], b: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
     """Return the deciding score of each model, and its replicates, shapes (models,) and (b, models)."""
-    models = {name: [scorer] for name, scorer in scorers.items()}
     values, drawn = bootstrap_models(models, strata, b, rng)
     whole = np.array([scores[0] for scores in values.values()])
     return whole, np.column_stack([scores[:, 0] for scores in drawn.values()])

@@ -8,26 +8,19 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from twinset.core.contracts import (
-    Comparison,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-    Role,
-)
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable, Role
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.parameters import Ge, Interval, Margin, Replicates
+from twinset.core.parameters import Ge, Interval
 from twinset.core.seeding import draw_seed
 
-from ._holdout_scores import Scorer, compare_models, fit_sets
+from ._holdout_scores import Scorer, UtilityMetric, compare_models, fit_sets
 from ._models import build_setup, list_models, score_model
 from ._task import PredictionTask
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSyntheticTestReal(Metric):
+class TrainSyntheticTestReal(UtilityMetric):
     """Score on the real holdout of a model that was trained on synthetic rows.
 
     Two classes: average precision, and recall when a fixed share of the rows raises an alert. More classes:
@@ -39,8 +32,6 @@ class TrainSyntheticTestReal(Metric):
 
     Parameters
     ----------
-    margin : float
-        Largest degradation that still counts as equivalent, in the unit of the value.
     alert_rate : float
         Share of the holdout rows that raise an alert, in (0, 1).
     max_rows : int
@@ -49,8 +40,6 @@ class TrainSyntheticTestReal(Metric):
         Trees of each model.
     text_model : {"linear", "net"}
         Model of texts; the net needs torch.
-    replicates : int
-        Bootstrap replicates.
 
     References
     ----------
@@ -70,24 +59,19 @@ class TrainSyntheticTestReal(Metric):
     'SYNTHETIC'
     """
 
-    family: ClassVar[MetricFamily] = "utility"
     title: ClassVar[str] = "train on synthetic, test on real"
     interpretation: ClassVar[str] = (
         "The same model is trained once on synthetic and once on real rows, and both are tested on real "
         "rows that neither has seen. The nearer the two, the better synthetic rows can stand in."
     )
     roles: ClassVar[frozenset[Role]] = frozenset({Role.SUBSTITUTE_MODEL})
-    higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (float("-inf"), 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text"}
-    has_floor: ClassVar[bool] = False
 
-    margin: Margin = 0.05
     alert_rate: Annotated[float, Interval(gt=0, lt=1)] = 0.01
     max_rows: Annotated[int, Ge(10)] = 200_000
     iterations: Annotated[int, Ge(1)] = 100
     text_model: Literal["linear", "net"] = "linear"
-    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the score of the model on the holdout; findings compare all models."""
