@@ -95,6 +95,12 @@ def score_packs(
     return (torch.nn.functional.leaky_relu(hidden, _SLOPE) @ weights["w3"])[:, 0]
 
 
+def gumbel(like: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+    """Return standard Gumbel noise in the shape of `like`."""
+    drawn = torch.empty_like(like, requires_grad=False).exponential_(generator=random)
+    return -torch.log(drawn.clamp_min_(1e-20))
+
+
 def draw_normal_weights(
     rows: int, columns: int, scale: float, random: torch.Generator
 ) -> torch.Tensor:

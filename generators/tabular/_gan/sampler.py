@@ -13,9 +13,8 @@ from twinset.core.features.torch_device import torch
 
 from .._discrete import Floats
 from .layout import SlotLayout, StateFeatures
-from .networks import fix_normalization, generate_scores
-from .states import StateColumn, StateTable
-from .training import gumbel
+from .networks import fix_normalization, generate_scores, gumbel
+from .states import StateTable
 
 if TYPE_CHECKING:
     from .networks import Weights
@@ -30,34 +29,10 @@ _MIN_PLACES = 64  # rows of an interval: quantiles of fewer are noise, and place
 _CELLS_AT_ONCE = 8_000_000  # 32-bit floats of a block of scores: 32 MB
 
 
-@dataclass(frozen=True)
-class GanMargins:
-    """What is added to the scores of states, and where places of intervals are moved."""
-
-    bias: torch.Tensor  # added to the scores, shape (p,): states that are too rare become commoner
-    knots: torch.Tensor  # quantiles of the places in each interval, (h, k): mapped to even ones
-
-    @classmethod
-    def identity(cls, features: StateFeatures) -> GanMargins:
-        """Return margins that change nothing."""
-        device = features.used.device
-        even = torch.linspace(-1, 1, _KNOTS, device=device)
-        knots = even.repeat(len(features.interval_slots), 1)
-        return cls(torch.zeros(features.layout.n_slots, device=device), knots)
-
-    def places(self, tanh_places: torch.Tensor) -> torch.Tensor:
-        """Return places spread evenly over -1 to 1, shape (n, h)."""
-        given = tanh_places.T.contiguous()
-        after = torch.searchsorted(self.knots, given).clamp(1, _KNOTS - 1)
-        low, high = self.knots.gather(1, after - 1), self.knots.gather(1, after)
-        within = ((given - low) / (high - low).clamp_min(1e-9)).clamp(0, 1)
-        return (2 * (after - 1 + within) / (_KNOTS - 1) - 1).T
-
-
 def calibrate_margins(
     average: Weights, features: StateFeatures, shares: torch.Tensor, random: torch.Generator
-) -> tuple[dict[str, torch.Tensor], GanMargins]:
-    """Return the generator with fixed normalisation, and margins measured on up to 49,152 rows."""
+) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
+    """Return the generator with fixed normalisation, and `GanSampler.bias` and `.knots` for it."""
     device = shares.device
     weights = fix_normalization(average, *_draw_inputs(average, shares, random))
     noise, slots = _draw_inputs(average, shares, random)
@@ -73,7 +48,7 @@ def calibrate_margins(
         bias += _PACE * torch.log(ratio).clamp(-_MAX_STEP, _MAX_STEP)
     states = force_requested_slots(features.layout.choose(scores + bias), slots, features)
     knots = _quantiles(torch.tanh(places), features.one_hot(states)[:, features.interval_slots])
-    return weights, GanMargins(bias.masked_fill(~features.used, 0.0), knots)
+    return weights, bias.masked_fill(~features.used, 0.0), knots
 
 
 def _draw_inputs(
@@ -115,15 +90,16 @@ class GanSampler:
     table: StateTable
     features: StateFeatures
     weights: Weights  # of `fix_normalization`
-    margins: GanMargins
+    bias: torch.Tensor  # added to the scores, shape (p,): states that are too rare become commoner
+    knots: torch.Tensor  # quantiles of the places in each interval, (h, k): mapped to even ones
     shares: torch.Tensor  # share of each slot among the real rows, shape (p,)
 
     @classmethod
     def of_constants(cls, table: StateTable, layout: SlotLayout, device: str) -> GanSampler:
         """Return the sampler of a table in which nothing varies."""
         features = StateFeatures.from_layout(layout, (np.zeros((0, 0)), np.zeros((0, 0))), device)
-        shares = torch.zeros(0, device=device)
-        return cls(table, features, {}, GanMargins.identity(features), shares)
+        nothing = torch.zeros(0, device=device)
+        return cls(table, features, {}, nothing, nothing, nothing)
 
     def draw(
         self,
@@ -170,28 +146,37 @@ class GanSampler:
             [layout.n_slots, len(self.features.interval_slots)], 1
         )
         usable = self.features.used if allowed is None else allowed
-        scores = scores + self.margins.bias + gumbel(scores, random)
+        scores = scores + self.bias + gumbel(scores, random)
         chosen = layout.choose(scores.masked_fill(~usable, -1e9))
-        places = self.margins.places(torch.tanh(places))
-        return force_requested_slots(chosen, slots, self.features), places
+        return force_requested_slots(chosen, slots, self.features), self._spread(torch.tanh(places))
+
+    def _spread(self, places: torch.Tensor) -> torch.Tensor:
+        """Return places spread evenly over -1 to 1, shape (n, h)."""
+        given = places.T.contiguous()
+        after = torch.searchsorted(self.knots, given).clamp(1, _KNOTS - 1)
+        low, high = self.knots.gather(1, after - 1), self.knots.gather(1, after)
+        within = ((given - low) / (high - low).clamp_min(1e-9)).clamp(0, 1)
+        return (2 * (after - 1 + within) / (_KNOTS - 1) - 1).T
 
     def _values(
         self, span: int, state: torch.Tensor, places: torch.Tensor, random: torch.Generator
     ) -> torch.Tensor:
         """Return the values of one column, shape (n,), float64."""
-        column, lookup = self.table.columns[self.features.layout.spans[span]], self._lookups[span]
+        column, layout = self.table.columns[self.features.layout.spans[span]], self.features.layout
+        by_state, corners, rest = self._lookups[span]
         n_atoms, n_intervals = len(column.atoms), column.n_intervals
-        values = lookup.by_state[state]
+        values = by_state[state]
         if n_intervals:
             interval = (state - n_atoms).clamp(0, n_intervals - 1)
-            place = places.gather(1, (lookup.first_place + interval)[:, None])[:, 0].double()
-            numbers = _interpolate(lookup.corners, (interval + (place + 1) / 2) / n_intervals)
+            first = int(np.searchsorted(layout.interval_owner, layout.numbers.index(span)))
+            place = places.gather(1, (first + interval)[:, None])[:, 0].double()
+            numbers = _interpolate(corners, (interval + (place + 1) / 2) / n_intervals)
             is_between = (state >= n_atoms) & (state < n_atoms + n_intervals)
             values = torch.where(is_between, numbers, values)
         if column.other is not None:
             along = torch.rand(len(state), generator=random, device=state.device)
-            rare = torch.searchsorted(lookup.rest[1], along.double())
-            rare = lookup.rest[0][rare.clamp_max(lookup.rest.shape[1] - 1)]
+            rare = torch.searchsorted(rest[1], along.double()).clamp_max(rest.shape[1] - 1)
+            rare = rest[0][rare]
             values = torch.where(state == column.other, rare, values)
         return values
 
@@ -207,36 +192,19 @@ class GanSampler:
         return row
 
     @cached_property
-    def _lookups(self) -> list[_Lookup]:
-        device, layout = self.shares.device, self.features.layout
-        first_places, total = {}, 0
-        for span in layout.numbers:
-            first_places[span] = total
-            total += layout.n_intervals[span]
-        return [
-            _Lookup.from_column(self.table.columns[i], first_places.get(span, 0), device)
-            for span, i in enumerate(layout.spans)
-        ]
-
-
-@dataclass(frozen=True)
-class _Lookup:
-    """Tables of one column on the device."""
-
-    by_state: torch.Tensor
-    corners: torch.Tensor
-    rest: torch.Tensor
-    first_place: int
-
-    @classmethod
-    def from_column(cls, column: StateColumn, first_place: int, device: torch.device) -> _Lookup:
-        by_state = np.full(column.n_states, column.column.fill)
-        by_state[: len(column.atoms)] = column.atoms
-        by_state_, corners, rest = (
-            torch.tensor(values, dtype=torch.float64, device=device)
-            for values in (by_state, column.corners, column.rest)
-        )
-        return cls(by_state_, corners, rest, first_place)
+    def _lookups(self) -> list[tuple[torch.Tensor, ...]]:
+        """Values by state, corners, and rest of each span's column, on the device."""
+        lookups = []
+        for i in self.features.layout.spans:
+            column = self.table.columns[i]
+            by_state = np.full(column.n_states, column.column.fill)
+            by_state[: len(column.atoms)] = column.atoms
+            tables = (by_state, column.corners, column.rest)
+            device = self.shares.device
+            lookups.append(
+                tuple(torch.tensor(t, dtype=torch.float64, device=device) for t in tables)
+            )
+        return lookups
 
 
 def _interpolate(corners: torch.Tensor, along: torch.Tensor) -> torch.Tensor:
