@@ -21,17 +21,17 @@ from twinset.core.seeding import torch_generator
 
 from ._discrete import AdmissibleValues, Floats
 from ._fitted import Arrays, ReadArrays, pack, unpack
-from ._gan.layout import RealRows, SlotLayout, StateFeatures
+from ._gan.layout import RealRows, SlotLayout, StateFeatures, StateTable, force_condition
 from ._gan.networks import (
+    GanSampler,
     Predictor,
+    calibrate_margins,
     generate_scores,
     gumbel,
     new_critic,
     new_generator,
     score_packs,
 )
-from ._gan.sampler import GanSampler, calibrate_margins
-from ._gan.states import StateTable, force_condition
 
 _BETAS = (0.5, 0.9)  # of Adam, as in Xu et al.
 _PENALTY_EVERY = 4  # steps; the second derivative costs as much as the rest of a step

@@ -28,10 +28,9 @@ from twinset.core.rules.violations import violations
 from twinset.core.seeding import rng_for
 from twinset.registry import component_class
 from twinset.sklearn._columns import NothingToAdd, Rows, RulesExcludedWarning, SamplerInputError
-from twinset.sklearn._declaration import declare_parameters
 from twinset.sklearn._labels import Labels, rows_to_add
 from twinset.sklearn._rows import canonical_order, row_hashes
-from twinset.sklearn._sampler import Floats, Sampler
+from twinset.sklearn._sampler import Floats, Sampler, declare_parameters
 from twinset.sklearn._tables import Table
 
 Parents = npt.NDArray[np.int64]

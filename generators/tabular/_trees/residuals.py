@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .numbers import NumberBins
-from .table import Mask, Matrix
+from .table import Mask, Matrix, NumberBins
 from .tree import Codes, DonorTree, Features, FlatTree, Nodes
 
 _FOLDS, _ROUNDS = 3, 6  # 18 trees, a third of them unfitted on any row; fewer: less fidelity

@@ -15,7 +15,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.errors import FitError, MissingExtraError, ParameterError, SchemaError
 from twinset.core.seeding import rng_for
-from twinset.generators.tabular._gan.states import StateTable
+from twinset.generators.tabular._gan.layout import StateTable
 from twinset.generators.tabular.gan import Gan
 
 INSTALLED = importlib.util.find_spec("torch") is not None
