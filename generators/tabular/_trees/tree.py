@@ -313,7 +313,7 @@ class FlatTree:
                 at = self.left.take(at, mode="wrap") + is_right
                 if level > _CHECK_EVERY and level % _CHECK_EVERY == 0:
                     has_arrived = self.is_leaf.take(at, mode="wrap")
-                    if has_arrived.mean() >= _MIN_ARRIVED:
+                    if np.count_nonzero(has_arrived) >= _MIN_ARRIVED * len(rows):
                         reached[first + rows[has_arrived]] = at[has_arrived]
                         rows, at = rows[~has_arrived], at[~has_arrived]
             reached[first + rows] = at
