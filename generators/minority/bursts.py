@@ -27,7 +27,7 @@ from twinset.core.errors import FitError
 from twinset.core.parameters import Fraction
 from twinset.core.stats.neighbors import nearest
 
-from ._engine.streams import Floats, Positions
+from ._engine.matrices import Floats, Positions
 
 _N_SIMILAR = 20  # cards to choose from: enough that a burst does not always go to the same card
 _GAP_NOISE = (

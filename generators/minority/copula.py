@@ -14,9 +14,9 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.parameters import Fraction, Ge
 
-from ..tabular._copula import ClassCopula, LatentNormal
+from ..tabular.copula import ClassCopula, LatentNormal
 from ._engine.engine import FittedByLabel
-from ._engine.streams import Positions
+from ._engine.matrices import Positions
 
 Floats = npt.NDArray[np.float64]
 

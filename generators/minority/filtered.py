@@ -18,8 +18,7 @@ from twinset.core.parameters import Ge, Interval
 from twinset.core.seeding import draw_seed, rng_for
 
 from ._engine.engine import FittedByCondition, apportion_rows, classes_of
-from ._engine.matrices import DistinctRows, Grid
-from ._engine.streams import BLOCK_ROWS, CLASSES, Floats, Positions, Streams
+from ._engine.matrices import BLOCK_ROWS, CLASSES, DistinctRows, Floats, Grid, Positions, Streams
 from .copula import Copula
 from .rose import Rose
 from .smote import Smote

@@ -18,7 +18,7 @@ from twinset.core.errors import FitError, ParameterError, needs_extra, without_v
 from twinset.core.seeding import draw_seed
 
 from ._engine.engine import FittedByLabel
-from ._engine.streams import Positions
+from ._engine.matrices import Positions
 
 Sampler = Literal[
     "ADASYN", "BorderlineSMOTE", "KMeansSMOTE", "RandomOverSampler", "SMOTE", "SVMSMOTE"

@@ -17,7 +17,7 @@ from twinset.core.seeding import draw_seed, rng_for
 
 from ..tabular.trees import Trees as Chains
 from ._engine.engine import FittedByLabel
-from ._engine.streams import Positions
+from ._engine.matrices import Positions
 
 _MAX_REDRAWS = (
     8  # of values outside the range of the label: few are, so later rounds are rarely needed

@@ -21,11 +21,27 @@ from twinset.core.seeding import torch_generator
 
 from ._discrete import AdmissibleValues, Floats
 from ._fitted import Arrays, ReadArrays, pack, unpack
-from ._gan.layout import RealRows, SlotLayout, StateFeatures
-from ._gan.sampler import GanMargins, GanSampler, calibrate_margins
-from ._gan.states import StateTable, force_condition
-from ._gan.training import GanTrainingOptions, train_gan
+from ._gan.layout import RealRows, SlotLayout, StateFeatures, StateTable, force_condition
+from ._gan.networks import (
+    GanSampler,
+    Predictor,
+    calibrate_margins,
+    generate_scores,
+    gumbel,
+    new_critic,
+    new_generator,
+    score_packs,
+)
 
+_BETAS = (0.5, 0.9)  # of Adam, as in Xu et al.
+_PENALTY_EVERY = 4  # steps; the second derivative costs as much as the rest of a step
+_EVERY_OTHER = 2  # moments and predictor alternate, each with twice its weight
+# A moment is divided by the fourth roots of both mean squares, so that rare cells count more than by
+# their share; cells below 1e-4 are noise.
+_MIN_MOMENT, _MOMENT_POWER = 1e-4, 0.25
+_MAX_FEATURES = 1_024  # of which all pairs are compared: the cost grows as their square
+_AVERAGE = 0.995  # of the weights of the step before: the mean spans the last few hundred steps
+_REPORT_EVERY = 20  # steps between two calls of `progress`
 _MAX_CELLS = 60_000_000  # rows times columns; longer tables are thinned: their slots need 0.5 GB
 # Draws for a condition that is more than one state, and rows of the first one: then what is missing
 # is forced. Small requests draw up to four times their rows.
@@ -159,14 +175,161 @@ class Gan(Generator):
         target = table.encoding.schema.target
         place = None if target is None else table.encoding.schema.names.index(target.name)
         span = layout.spans.index(place) if place in layout.spans else None
-        average = train_gan(real, self._options(), span, random, progress)
+        average = train_gan(real, self, span, random, progress)
         shares = (real.counts / len(real)).float()
-        weights, margins = calibrate_margins(average, features, shares, random)
-        return GanSampler(table, features, weights, margins, shares)
+        calibrated = calibrate_margins(average, features, shares, random)
+        return GanSampler(table, features, *calibrated, shares)
 
-    def _options(self) -> GanTrainingOptions:
-        names = GanTrainingOptions.__dataclass_fields__
-        return GanTrainingOptions(**{name: getattr(self, name) for name in names})
+
+def train_gan(
+    real: RealRows,
+    settings: Gan,
+    target: int | None,
+    random: torch.Generator,
+    progress: Progress,
+) -> dict[str, torch.Tensor]:
+    """Return the running average of the generator's weights over the last few hundred steps."""
+    features = real.features
+    n_slots, n_places = features.layout.n_slots, len(features.interval_slots)
+    generator = new_generator(settings.noise, settings.width, n_slots, n_places, random)
+    critic = new_critic(features.n_features, n_slots, settings.width, settings.pack, random)
+    average = {name: weight.clone() for name, weight in generator.items()}
+    optimizers = [_adam(weights, settings) for weights in (generator, critic)]
+    match = PairMoments(real)
+    predictor = None
+    if settings.downstream and target is not None:
+        predictor = Predictor(features, target, random)
+    n_rows = max(settings.batch_rows // (2 * settings.pack), 1) * 2 * settings.pack
+    for step in range(settings.steps):
+        _slow_down(optimizers, settings, step)
+        slots, rows = real.batch(n_rows, random)
+        generated = draw_rows(generator, features, slots, settings, random)
+        penalty = settings.penalty if step % _PENALTY_EVERY == 0 else 0.0
+        loss = critic_loss(critic, rows, generated.detach(), slots, settings.pack, penalty, random)
+        _step(optimizers[1], loss)
+        loss = -score_packs(critic, generated, slots, settings.pack).mean()
+        if settings.moments and step % _EVERY_OTHER == 0:
+            loss = loss + settings.moments * _EVERY_OTHER * match.distance(generated, rows, random)
+        if predictor and step % _EVERY_OTHER:
+            predictor.learn(rows)
+            loss = loss + settings.downstream * _EVERY_OTHER * predictor.distance(generated, rows)
+        _step(optimizers[0], loss)
+        share = 1 - min(_AVERAGE, (1 + step) / (10 + step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(average.values()), list(generator.values()), share)
+        if step % _REPORT_EVERY == 0 or step == settings.steps - 1:
+            progress("train", step + 1, settings.steps)
+    return average
+
+
+def draw_rows(
+    weights: dict[str, torch.Tensor],
+    features: StateFeatures,
+    slots: torch.Tensor,
+    settings: Gan,
+    random: torch.Generator,
+) -> torch.Tensor:
+    """Return generated rows of features that have the requested states, shape (n, f).
+
+    States are drawn by the straight-through Gumbel softmax (Jang et al. 2017): one-hot as in real
+    rows, with the gradient of the softmax. The requested state is written into the row.
+    """
+    device = slots.device
+    noise = torch.randn(len(slots), settings.noise, generator=random, device=device)
+    scores, places = generate_scores(weights, noise, slots).split(
+        [features.layout.n_slots, len(features.interval_slots)], 1
+    )
+    scores = scores.masked_fill(~features.used, -1e9) + gumbel(scores, random)
+    soft = features.layout.softmax(scores / settings.temperature)
+    hard = features.one_hot(features.layout.choose(scores.detach()))
+    states = hard + soft - soft.detach()
+    is_requested = features.span_of == features.span_of[slots][:, None]
+    requested = features.one_hot(slots[:, None])
+    return features.rows(torch.where(is_requested, requested, states), torch.tanh(places))
+
+
+def critic_loss(
+    critic: dict[str, torch.Tensor],
+    real: torch.Tensor,
+    generated: torch.Tensor,
+    slots: torch.Tensor,
+    pack: int,
+    penalty: float,
+    random: torch.Generator,
+) -> torch.Tensor:
+    """Return the Wasserstein loss with gradient penalty (Gulrajani et al. 2017) of the critic."""
+    loss = (
+        score_packs(critic, generated, slots, pack).mean()
+        - score_packs(critic, real, slots, pack).mean()
+    )
+    if not penalty:
+        return loss
+    n_packs = len(real) // pack
+    along = torch.rand(n_packs, generator=random, device=real.device).repeat_interleave(pack)
+    between = (generated + along[:, None] * (real - generated)).requires_grad_()
+    total = score_packs(critic, between, slots, pack).sum()
+    (slope,) = torch.autograd.grad(total, between, create_graph=True)
+    lengths = slope.reshape(n_packs, -1).norm(dim=1)
+    return loss + penalty * ((lengths - 1) ** 2).mean()
+
+
+class PairMoments:
+    """Distance between the mean products of any two features in real and in generated rows.
+
+    For one-hot features a mean product is a cell of the table of two columns, for ranks it is their
+    correlation. The two halves of a batch are independent, so the product of their deviations is an
+    unbiased estimate of the squared distance; rare cells weigh more than by their share.
+
+    Up to 1,024 features the real products are those of all rows; beyond, each step compares as
+    many features at random with a batch of real rows, so that the cost stays bounded.
+    """
+
+    def __init__(self, real: RealRows) -> None:
+        own = real.mean_squares()
+        scale = own.clamp_min(_MIN_MOMENT) ** -_MOMENT_POWER
+        self.scale = torch.where(own > 0, scale, 0.0)
+        self.expected: torch.Tensor | None = None
+        if len(own) <= _MAX_FEATURES:
+            self.expected = real.moments() * self.scale * self.scale[:, None]
+
+    def distance(
+        self, generated: torch.Tensor, real: torch.Tensor, random: torch.Generator
+    ) -> torch.Tensor:
+        """Return the estimate for two batches of features, shape (n, f) each."""
+        half = len(generated) // 2
+        if self.expected is not None:
+            parts = (generated * self.scale).split(half)
+            one, two = (part.T @ part / half - self.expected for part in parts)
+            return (one * two).sum()
+        order = torch.rand(len(self.scale), generator=random, device=generated.device).argsort()
+        some = order[:_MAX_FEATURES]
+        generated, real = generated[:, some] * self.scale[some], real[:, some] * self.scale[some]
+        one, two = (
+            (m.T @ m - r.T @ r) / half
+            for m, r in zip(generated.split(half), real.split(half), strict=True)
+        )
+        return (one * two).sum() * (len(order) / _MAX_FEATURES) ** 2
+
+
+def _adam(weights: dict[str, torch.Tensor], settings: Gan) -> Any:
+    for weight in weights.values():
+        weight.requires_grad_()
+    return torch.optim.Adam(list(weights.values()), settings.learning_rate, _BETAS, fused=True)
+
+
+def _step(optimizer: Any, loss: torch.Tensor) -> None:
+    optimizer.zero_grad()
+    # No gradient of the other network, which the loss passes through.
+    loss.backward(inputs=optimizer.param_groups[0]["params"])
+    optimizer.step()
+
+
+def _slow_down(optimizers: list[Any], settings: Gan, step: int) -> None:
+    """Lower the step size to zero along the second half of the training."""
+    left = 2 * (1 - step / settings.steps)
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = settings.learning_rate * min(1.0, left)
 
 
 class FittedGan(FittedGenerator):
@@ -237,7 +400,7 @@ class FittedGan(FittedGenerator):
         sampler, arrays = self.sampler, dict[str, npt.NDArray[Any]]()
         meta = {"table": pack(sampler.table, "table", arrays)}
         tensors = {f"weights/{name}": weight for name, weight in sampler.weights.items()}
-        tensors |= {"bias": sampler.margins.bias, "knots": sampler.margins.knots}
+        tensors |= {"bias": sampler.bias, "knots": sampler.knots}
         tensors |= {"shares": sampler.shares, "rank_of_state": sampler.features.rank_of_state}
         tensors |= {"rank_of_place": sampler.features.rank_of_place}
         return arrays | {name: t.cpu().numpy() for name, t in tensors.items()}, meta
@@ -258,8 +421,8 @@ class FittedGan(FittedGenerator):
         weights = {name.removeprefix("weights/"): tensor(name) for name in names}
         ranks = np.asarray(arrays["rank_of_state"]), np.asarray(arrays["rank_of_place"])
         features = StateFeatures.from_layout(SlotLayout.from_table(table), ranks, device)
-        margins = GanMargins(tensor("bias"), tensor("knots"))
-        return cls(GanSampler(table, features, weights, margins, tensor("shares")))
+        parts = (tensor(name) for name in ("bias", "knots", "shares"))
+        return cls(GanSampler(table, features, weights, *parts))
 
 
 def _rarest(sampler: GanSampler, admissible: Mapping[int, AdmissibleValues]) -> torch.Tensor | None:

@@ -22,10 +22,8 @@ from twinset.core.seeding import rng_for, torch_generator
 
 from ._discrete import Codes
 from ._fitted import Arrays, ReadArrays, check_checkpoint, fill_missing, pack, unpack
-from ._network.cells import AdmissibleCells, TableCells
-from ._network.drawing import Drawer
-from ._network.layout import TokenLayout
-from ._network.model import MaskedNet
+from ._network.cells import AdmissibleCells, TableCells, TokenLayout
+from ._network.model import Drawer, MaskedNet
 from ._network.training import (
     VECTORS,
     NetworkTrainingOptions,

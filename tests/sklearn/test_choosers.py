@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.naive_bayes import GaussianNB
 
 from benchmarks.minority.dtype_cases import cases, labels
 from twinset.sklearn import HardNegatives, ImblearnSampler
@@ -41,7 +42,7 @@ def test_weighted_sums_are_right_on_average() -> None:
     X, y = overlapping()
     means = []
     for seed in range(12):
-        sampler = HardNegatives(random_state=seed, n_folds=2)
+        sampler = HardNegatives(random_state=seed, n_folds=2, model=GaussianNB())
         few, out = sampler.fit_resample(X, y)
         negatives = out == 0
         means.append(np.average(few[negatives], axis=0, weights=sampler.sample_weight_[negatives]))

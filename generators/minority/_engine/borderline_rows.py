@@ -11,9 +11,8 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 
-from .matrices import row_hashes
+from .matrices import Floats, Positions, row_hashes
 from .neighbors import ClassPoints, Mask, Points, Search, nearest_points
-from .streams import Floats, Positions
 
 Singles = npt.NDArray[np.float32]
 

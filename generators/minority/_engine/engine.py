@@ -19,9 +19,18 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.errors import FitError
 
-from .matrices import Codes, Grid
+from .matrices import (
+    BLOCK_ROWS,
+    CLASSES,
+    ROUNDING,
+    Codes,
+    Floats,
+    Grid,
+    Positions,
+    RandomDraws,
+    Streams,
+)
 from .neighbors import ClassPoints
-from .streams import BLOCK_ROWS, CLASSES, ROUNDING, Floats, Positions, RandomDraws, Streams
 
 _MAX_REDRAWS = (
     5  # of a row that copies a real one: where few values exist, a copy may be unavoidable

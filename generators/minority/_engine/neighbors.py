@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from .matrices import Codes, DistinctRows, Grid
-from .streams import Floats, Positions
+from .matrices import Codes, DistinctRows, Floats, Grid, Positions
 
 Singles = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]

@@ -14,9 +14,8 @@ from twinset.core.data.window_spec import window_length
 from twinset.core.errors import FewRowsWarning, FitError, ParameterError
 
 from .engine import NewRows, RowMaker
-from .matrices import Codes
+from .matrices import PARENTS, Codes, Floats, Positions, RandomDraws
 from .neighbors import ClassPoints, Points, nearest_points, pair_distances
-from .streams import PARENTS, Floats, Positions, RandomDraws
 
 Labels = Literal["vote", "parent"]
 _CELLS = 100_000  # distances computed at a time: 24 MB of differences for 30 columns

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from twinset.core.features.torch_device import torch
 from twinset.core.seeding import rng_for, torch_generator
 
-from .layout import TokenLayout
+from .cells import TokenLayout
 from .model import MaskedNet, TrainingNoiseLayers
 
 _BETAS = (0.9, 0.98)  # of AdamW, as for transformers: the second moment follows within 50 steps

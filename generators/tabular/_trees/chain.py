@@ -17,8 +17,7 @@ from twinset.core.errors import FitError
 from twinset.core.seeding import draw_seed, rng_for
 
 from .link import Link, LinkSettings, fit_link
-from .numbers import QuantileMapping, quantile_bins
-from .table import ChainTable, Mask, Matrix, Variable, is_there
+from .table import ChainTable, Mask, Matrix, QuantileMapping, Variable, is_there, quantile_bins
 from .tree import Codes
 
 # Parents of a link at most: those with the strongest dependence. All pairs of a table of 500 columns

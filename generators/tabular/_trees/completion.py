@@ -10,6 +10,7 @@ import numpy as np
 from .chain import Chain, DependenceMatrix
 from .link import Link
 from .table import Mask, Matrix
+from .tree import sum_upwards
 
 # Levels of a code whose expected shares are added up; beyond, the most frequent draw is taken: the
 # shares of every node would need more memory than the table.
@@ -47,9 +48,7 @@ class NodeExpectation:
             sums = np.bincount(places, minlength=m * n_levels).reshape(m, n_levels).astype(float)
         else:
             sums = np.bincount(leaves, link.bins.values[link.donors], m)[:, None]
-        for node in range(m - 1, 0, -1):  # children come after their parents
-            sums[tree.parent[node]] += sums[node]
-        plain = sums / size[:, None]
+        plain = sum_upwards(tree.parent, sums) / size[:, None]
         mean = plain.copy()
         trust = 1.0 / (1.0 + _STRENGTH / size[tree.parent])
         for node in range(1, m):

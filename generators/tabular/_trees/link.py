@@ -11,9 +11,17 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .numbers import NumberBins, QuantileMapping, Tie, find_ties, quantile_bins
 from .residuals import LeafSlopes, ResidualModel, append_expectation, fit_expectation
-from .table import Mask, Matrix, Variable
+from .table import (
+    Mask,
+    Matrix,
+    NumberBins,
+    QuantileMapping,
+    Tie,
+    Variable,
+    find_ties,
+    quantile_bins,
+)
 from .tree import Codes, DonorTree, Features, Nodes
 
 _PSEUDO_ROWS = 5  # pull profiles of rare levels to the common one, so that they stay in the middle

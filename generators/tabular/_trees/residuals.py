@@ -11,9 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .numbers import NumberBins
-from .table import Mask, Matrix
-from .tree import ROWS_AT_ONCE, Codes, DonorTree, Features, FlatTree, Nodes, RoutingBuffer
+from .table import Mask, Matrix, NumberBins
+from .tree import Codes, DonorTree, Features, FlatTree, Nodes
 
 _FOLDS, _ROUNDS = 3, 6  # 18 trees, a third of them unfitted on any row; fewer: less fidelity
 _MIN_LEAF = 3  # rows; larger leaves of the forest cost fidelity and gain no privacy (decision 0011)
@@ -67,12 +66,8 @@ class Expectation:
     def predict(self, features: Features) -> Matrix:
         """Return the mean over all trees in each row, shape (n,)."""
         total = np.zeros(len(features))
-        buffer = RoutingBuffer(min(len(features), ROWS_AT_ONCE))
-        for first in range(0, len(features), ROWS_AT_ONCE):
-            block = slice(first, first + ROWS_AT_ONCE)
-            some = np.asfortranarray(features[block])
-            for tree, mean in self._trees:
-                total[block] += mean[tree.route_block(some, buffer)]
+        for tree, mean in self._trees:
+            total += mean[tree.route(features)]
         return total / len(self.roots)
 
     def with_others(

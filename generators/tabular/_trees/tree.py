@@ -120,7 +120,7 @@ class DonorTree:
         parent = number[self.parent[kept]].astype(np.int32)
         reached = number[into[leaves]]
         size = np.bincount(reached, minlength=len(kept)).astype(np.int64)
-        size = _sum_upwards(parent, size)
+        size = sum_upwards(parent, size)
         start = np.zeros(len(kept), dtype=np.int64)
         for node in np.flatnonzero(~is_leaf).tolist():
             left, right = children[node]
@@ -227,7 +227,7 @@ def find_useful_splits(
     rows = np.flatnonzero(is_test)
     rows = rows[np.argsort(leaves[rows], kind="stable")]
     test_labels, first = labels[rows], np.searchsorted(leaves[rows], own)
-    size = _sum_upwards(tree.parent, np.bincount(leaves[rows], minlength=len(own)))
+    size = sum_upwards(tree.parent, np.bincount(leaves[rows], minlength=len(own)))
     best = np.empty(len(rows))
     splits = inner.copy()
     for node in own[::-1]:
@@ -252,7 +252,7 @@ def _label_shares(
     m = len(tree.parent)
     places = leaves.astype(np.int64) * k + labels
     counts = np.bincount(places, minlength=m * k).reshape(m, k).astype(np.float64)
-    counts = _sum_upwards(tree.parent, counts)
+    counts = sum_upwards(tree.parent, counts)
     size = counts.sum(1)
     shares = np.empty((m, k))
     shares[0] = (counts[0] + 0.5 / k) / (size[0] + 0.5)
@@ -264,7 +264,7 @@ def _label_shares(
     return shares
 
 
-def _sum_upwards(parent: Nodes, counts: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def sum_upwards(parent: Nodes, counts: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Add the counts of the leaves to every node above them, in place."""
     for node in range(len(counts) - 1, 0, -1):
         counts[parent[node]] += counts[node]
@@ -300,53 +300,24 @@ class FlatTree:
         return cls(feature[order].astype(np.intp), limit, left, is_leaf[order], nodes, depth)
 
     def route(self, features: Features) -> Nodes:
-        """Return the leaf that each row reaches, shape (n,), for any number of rows."""
-        n = len(features)
-        if len(self.node) == 1:
-            return np.zeros(n, dtype=np.int32)
-        reached = np.empty(n, dtype=np.int32)
-        buffer = RoutingBuffer(min(n, ROWS_AT_ONCE))
-        for first in range(0, n, ROWS_AT_ONCE):
-            block = slice(first, first + ROWS_AT_ONCE)
-            reached[block] = self.route_block(np.asfortranarray(features[block]), buffer)
-        return reached
-
-    def route_block(self, features: Features, buffer: RoutingBuffer) -> Nodes:
-        """Return the leaf of each row; as many rows as the buffer has, features in Fortran order."""
-        n = len(features)
-        reached = np.zeros(n, dtype=np.intp)
-        flat, start = features.T.ravel(), self.feature * n
-        rows, at = np.arange(n), np.zeros(n, dtype=np.intp)
-        for level in range(1, self.depth + 1):
-            k = len(rows)
-            place, value, limit = buffer.place[:k], buffer.value[:k], buffer.limit[:k]
+        """Return the leaf that each row reaches, shape (n,)."""
+        reached = np.zeros(len(features), dtype=np.intp)
+        for first in range(0, len(features) if self.depth else 0, ROWS_AT_ONCE):
+            block = features[first : first + ROWS_AT_ONCE]
             # All places are in range: "wrap" is merely numpy's fastest way to take.
-            start.take(at, out=place, mode="wrap")
-            place += rows
-            flat.take(place, out=value, mode="wrap")
-            self.threshold.take(at, out=limit, mode="wrap")
-            is_right, right = buffer.is_right[:k], buffer.right[:k]
-            np.greater(value, limit, out=is_right)
-            np.copyto(right, is_right)
-            self.left.take(at, out=place, mode="wrap")
-            np.add(place, right, out=at)
-            if level > _CHECK_EVERY and level % _CHECK_EVERY == 0:
-                has_arrived = self.is_leaf.take(at, mode="wrap")
-                if np.count_nonzero(has_arrived) >= _MIN_ARRIVED * k:
-                    arrived, on = np.flatnonzero(has_arrived), np.flatnonzero(~has_arrived)
-                    reached[rows[arrived]] = at[arrived]
-                    rows, at = rows[on], at[on]
-        reached[rows] = at
+            flat, start = block.T.ravel(), self.feature * len(block)
+            rows, at = np.arange(len(block)), np.zeros(len(block), dtype=np.intp)
+            for level in range(1, self.depth + 1):
+                value = flat.take(start.take(at, mode="wrap") + rows, mode="wrap")
+                is_right = value > self.threshold.take(at, mode="wrap")
+                at = self.left.take(at, mode="wrap") + is_right
+                if level > _CHECK_EVERY and level % _CHECK_EVERY == 0:
+                    has_arrived = self.is_leaf.take(at, mode="wrap")
+                    if np.count_nonzero(has_arrived) >= _MIN_ARRIVED * len(rows):
+                        reached[first + rows[has_arrived]] = at[has_arrived]
+                        rows, at = rows[~has_arrived], at[~has_arrived]
+            reached[first + rows] = at
         return self.node[reached]
-
-
-class RoutingBuffer:
-    """Arrays for the intermediate results of routing so many rows, allocated once."""
-
-    def __init__(self, n: int) -> None:
-        self.place = np.empty(n, dtype=np.intp)
-        self.value, self.limit = np.empty((2, n), dtype=np.float32)
-        self.is_right, self.right = np.empty(n, dtype=bool), np.empty(n, dtype=np.intp)
 
 
 def evenly_spread(

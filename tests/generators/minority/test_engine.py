@@ -13,7 +13,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.errors import FewRowsWarning
 from twinset.core.seeding import rng_for
-from twinset.generators.minority._engine.streams import BLOCK_ROWS
+from twinset.generators.minority._engine.matrices import BLOCK_ROWS
 from twinset.generators.minority.borderline import Borderline
 from twinset.generators.minority.rose import Rose
 from twinset.generators.minority.smote import Smote

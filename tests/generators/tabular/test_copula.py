@@ -16,13 +16,13 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.errors import FitError, ParameterError
 from twinset.core.seeding import rng_for
-from twinset.generators.tabular._copula import (
+from twinset.generators.tabular.copula import (
+    Copula,
     LatentNormal,
     Margin,
     correlation_of_scores,
     positive_definite,
 )
-from twinset.generators.tabular.copula import Copula
 
 
 def draw(real: Dataset, n: int, where: dict | None = None, **settings) -> Dataset:

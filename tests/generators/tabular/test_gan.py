@@ -15,7 +15,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.errors import FitError, MissingExtraError, ParameterError, SchemaError
 from twinset.core.seeding import rng_for
-from twinset.generators.tabular._gan.states import StateTable
+from twinset.generators.tabular._gan.layout import StateTable
 from twinset.generators.tabular.gan import Gan
 
 INSTALLED = importlib.util.find_spec("torch") is not None
@@ -163,14 +163,14 @@ def test_generated_rows_are_one_hot_and_hold_the_condition() -> None:
     import torch
 
     from twinset.generators.tabular._gan.networks import new_generator
-    from twinset.generators.tabular._gan.training import draw_rows
+    from twinset.generators.tabular.gan import draw_rows
 
     real = real_rows(mixed())
     features, random = real.features, torch.Generator().manual_seed(0)
     layout = features.layout
     weights = new_generator(4, 16, layout.n_slots, len(features.interval_slots), random)
     slots, _ = real.batch(50, random)
-    options = Gan(noise=4)._options()
+    options = Gan(noise=4)
     rows = draw_rows(weights, features, slots, options, random)
     assert torch.all(rows.gather(1, slots[:, None]) == 1)
     for start, width in zip(layout.starts, layout.widths, strict=True):
@@ -186,7 +186,7 @@ def test_gradient_penalty_of_a_linear_critic() -> None:
     """A critic with slope 3 everywhere pays (3 - 1)^2 times the weight."""
     import torch
 
-    from twinset.generators.tabular._gan import training as _gan_training
+    from twinset.generators.tabular import gan as _gan_training
 
     rows = torch.randn(8, 1, generator=torch.Generator().manual_seed(0))
     slots = torch.zeros(8, dtype=torch.int64)
@@ -215,7 +215,7 @@ def test_moment_distance_is_unbiased_and_sees_dependence(
 ) -> None:
     import torch
 
-    from twinset.generators.tabular._gan import training as _gan_training
+    from twinset.generators.tabular import gan as _gan_training
 
     monkeypatch.setattr(_gan_training, "_MAX_FEATURES", max_features)
     x = np.random.default_rng(0).random(4000) < 0.5

@@ -20,7 +20,7 @@ from twinset.core.data.schema import Field, Schema
 from twinset.core.data.where import Where
 from twinset.core.errors import DataError, FitError, MissingExtraError, ParameterError
 from twinset.core.seeding import rng_for
-from twinset.generators.tabular._network import drawing as _network_drawing
+from twinset.generators.tabular._network import model as _network_drawing
 from twinset.generators.tabular._network.cells import ColumnCells, TableCells
 from twinset.generators.tabular.network import Network
 from twinset.io.checkpoint import write_checkpoint

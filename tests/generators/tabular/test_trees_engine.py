@@ -11,10 +11,16 @@ from twinset.core.data.dataset import Dataset
 from twinset.generators.tabular._trees import tree as _chain_routing
 from twinset.generators.tabular._trees.chain import draw_order
 from twinset.generators.tabular._trees.link import LinkSettings, correspondence_ranks, fit_link
-from twinset.generators.tabular._trees.numbers import NumberBins, Tie, find_ties, quantile_bins
 from twinset.generators.tabular._trees.refinement import CopyGuard, row_hashes
 from twinset.generators.tabular._trees.residuals import LeafSlopes
-from twinset.generators.tabular._trees.table import ChainTable, Variable
+from twinset.generators.tabular._trees.table import (
+    ChainTable,
+    NumberBins,
+    Tie,
+    Variable,
+    find_ties,
+    quantile_bins,
+)
 from twinset.generators.tabular._trees.tree import DonorTree, evenly_spread
 
 

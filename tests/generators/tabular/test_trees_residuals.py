@@ -10,13 +10,13 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.seeding import rng_for
 from twinset.generators.tabular._trees.chain import Chain, calibrate_chain
-from twinset.generators.tabular._trees.numbers import NumberBins
 from twinset.generators.tabular._trees.residuals import (
     Expectation,
     ResidualModel,
     fit_expectation,
     quantiles,
 )
+from twinset.generators.tabular._trees.table import NumberBins
 from twinset.generators.tabular.trees import Trees
 
 

@@ -11,7 +11,7 @@ from scipy.stats import ks_2samp
 from twinset.core.data.dataset import Dataset
 from twinset.generators.tabular._fitted import pack, unpack
 from twinset.generators.tabular._trees.chain import Chain, add_quantile_mapping
-from twinset.generators.tabular._trees.numbers import NumberBins, QuantileMapping
+from twinset.generators.tabular._trees.table import NumberBins, QuantileMapping
 from twinset.generators.tabular.trees import Trees
 
 
