@@ -22,13 +22,7 @@ from ._grammar.plan import NoRoomError, split_templates
 from ._grammar.program import Compiler
 from ._grammar.settings import HoldoutSettings, grammar_schema, read_settings, unknown_name
 from ._grammar.slots import CALLS
-from ._grammar.sources import (
-    Sources,
-    check_slots,
-    count_texts,
-    open_sources,
-    split_sources,
-)
+from ._grammar.sources import Sources, check_slots, count_texts, open_sources, split_sources
 from ._grammar.text_set import TextSet, TextWriter, tracked_slots
 from ._grammar.values import Entry, Records, ValuePool
 
@@ -248,10 +242,7 @@ class _FittedTemplates(FittedGenerator):
 
 
 def _split(
-    grammar: Grammar,
-    opened: Sources,
-    holdout: tuple[float, tuple[str, ...]] | None,
-    seed: int,
+    grammar: Grammar, opened: Sources, holdout: tuple[float, tuple[str, ...]] | None, seed: int
 ) -> tuple[tuple[str, ...], Mapping[str, Sources]]:
     """Return the part of each template, if any are held out, and the sources of each part."""
     if holdout is None:

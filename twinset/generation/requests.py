@@ -75,8 +75,7 @@ def _requests(
     if not step.follows_brief or not brief.want or brief.target is None:
         if train is None:
             raise RecipeError(
-                f"the step '{name}' does not say how many rows to make",
-                todo="set rows: or counts:",
+                f"the step '{name}' does not say how many rows to make", todo="set rows: or counts:"
             )
         return [(Where.from_value(step.where), len(train.where(Where.from_value(step.where))))]
     requested = {str(label): n for label, n in brief.want.items()}
