@@ -41,11 +41,7 @@ def draw_clouds(n: int, height: int, width: int, rng: np.random.Generator) -> Ca
 
 
 def paint_ground(
-    name: str,
-    height: int,
-    width: int,
-    colour: Rgb | None,
-    rng: np.random.Generator,
+    name: str, height: int, width: int, colour: Rgb | None, rng: np.random.Generator
 ) -> Canvas:
     """Return a ground, shape (h, w, 3), 0 to 1."""
     rgb = colour or colorsys.hsv_to_rgb(

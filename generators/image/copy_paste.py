@@ -21,9 +21,19 @@ from twinset.core.image.keypoints import Keypoint, in_frame
 from twinset.core.parameters import Ascending, Each, Ends, Fraction, Interval, OneOf, read_weights
 
 from .._quotas import allocate
-from ._copy_paste.blend import BLENDS, Paste, lay, prepare
 from ._copy_paste.counts import CountWish, counts_of
-from ._copy_paste.cutouts import MASKS_FROM_BOXES, Cutout, ImageColumns, Pixels, cut_out, look_of
+from ._copy_paste.cutouts import (
+    BLENDS,
+    MASKS_FROM_BOXES,
+    Cutout,
+    ImageColumns,
+    Paste,
+    Pixels,
+    cut_out,
+    lay,
+    look_of,
+    prepare,
+)
 from ._labelled_images import box_of_mask, overlap
 
 Floats = npt.NDArray[np.float64]

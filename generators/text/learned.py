@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, ClassVar
@@ -229,9 +228,10 @@ def _columns(schema: Schema) -> tuple[str, str | None, tuple[str, ...]]:
 
 def _groups(train: Dataset, labels: Sequence[str]) -> npt.NDArray[np.int64]:
     """Return the class of each row, shape (n,): one for each combination of labels."""
-    rows = list(zip(*(train.codes(name)[0].tolist() for name in labels))) or [()] * len(train)
-    place = {row: k for k, row in enumerate(sorted(Counter(rows)))}
-    return np.array([place[row] for row in rows], dtype=np.int64)
+    if not labels:
+        return np.zeros(len(train), dtype=np.int64)
+    codes = np.column_stack([train.codes(name)[0] for name in labels])
+    return np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def _cycle(places: Sequence[int], rng: np.random.Generator) -> Iterator[int]:

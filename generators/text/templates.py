@@ -13,24 +13,16 @@ import numpy as np
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.where import Where
-from twinset.core.errors import ParameterError, did_you_mean
 from twinset.core.parameters import Ge
 from twinset.core.seeding import draw_seed, rng_for
 
-from .._conditions import outcomes_that_meet
 from ._grammar.demo_templates import SLOTS, TEMPLATES
 from ._grammar.grammar import PARTS, Grammar, check_grammar, read_grammar
-from ._grammar.plan import NoRoomError, TemplatePlan, split_templates
+from ._grammar.plan import NoRoomError, split_templates
 from ._grammar.program import Compiler
-from ._grammar.settings import HoldoutSettings, grammar_schema, read_settings
+from ._grammar.settings import HoldoutSettings, grammar_schema, read_settings, unknown_name
 from ._grammar.slots import CALLS
-from ._grammar.sources import (
-    Sources,
-    check_slots,
-    count_texts,
-    open_sources,
-    split_sources,
-)
+from ._grammar.sources import Sources, check_slots, count_texts, open_sources, split_sources
 from ._grammar.text_set import TextSet, TextWriter, tracked_slots
 from ._grammar.values import Entry, Records, ValuePool
 
@@ -149,13 +141,9 @@ class Templates(Generator):
             if not table.settings.asset:
                 continue
             if table.settings.asset not in assets:
-                raise ParameterError(
-                    f"the table '{name}' names an unknown asset",
-                    got=table.settings.asset,
-                    allowed=", ".join(assets) or "none: the recipe names no assets",
-                    todo=did_you_mean(table.settings.asset, assets),
-                    place=table.place,
-                )
+                asset, none = table.settings.asset, "none: the recipe names no assets"
+                problem = f"the table '{name}' names an unknown asset"
+                raise unknown_name(problem, asset, assets, table.place, got=asset, none=none)
             source = self.tables[name]
             settings = dict(source) if isinstance(source, Mapping) else {"asset": source}
             rows = assets[table.settings.asset].without_reserved().to_arrow()
@@ -202,45 +190,38 @@ class Templates(Generator):
         used = self.grammar.used()
         for name in settings.slots:
             if name not in used:
-                raise ParameterError(
-                    f"'holdout' names a slot that no template uses: '{name}'",
-                    allowed=", ".join(used),
-                    todo=did_you_mean(str(name), used),
-                    place=("holdout", "slots"),
-                )
+                problem = f"'holdout' names a slot that no template uses: '{name}'"
+                raise unknown_name(problem, str(name), used, ("holdout", "slots"))
         return settings.fraction, tuple(settings.slots)
 
 
 class _FittedTemplates(FittedGenerator):
     def __init__(self, settings: Templates, rng: np.random.Generator, calls: int) -> None:
         grammar, seed = settings.grammar, draw_seed(rng)
-        self._grammar, self._seed, self._unique_rows = grammar, seed, settings.unique_rows
         opened = open_sources(grammar, settings.locale, seed, calls)
-        marks = grammar.marks()
-        self._tracked = tracked_slots(grammar, opened)
-        tracked = tuple(slot.name for slot in self._tracked)
+        marks, tracked = grammar.marks(), tracked_slots(grammar, opened)
+        names = tuple(slot.name for slot in tracked)
         parts, by_part = _split(grammar, opened, settings.holdout_split(), seed)
         compilers = {
-            part: Compiler(grammar, opened, own, marks, tracked, seed, settings.capitalise)
+            part: Compiler(grammar, opened, own, marks, names, seed, settings.capitalise)
             for part, own in by_part.items()
         }
         placed = list(zip(grammar.templates, parts or ("train",) * len(grammar.templates)))
-        self._counts = tuple(count_texts(own, grammar, by_part[part]) for own, part in placed)
+        counts = tuple(count_texts(own, grammar, by_part[part]) for own, part in placed)
         unique = [source for own in compilers.values() for source in own.unique_sources()]
-        self._scarcest = min(unique, key=lambda source: source.n_texts, default=None)
-        has_facts = any(role or group for _, role, group in marks) or _has_canonical(opened)
-        ids = {name: own.ids for name, own in opened.items() if isinstance(own, Records)}
         self._writer = TextWriter(
             grammar,
-            marks,
-            ids,
+            {name: own.ids for name, own in opened.items() if isinstance(own, Records)},
             parts,
-            has_facts,
-            programs=[compilers[part].program(own) for own, part in placed],
+            has_facts=any(role or group for _, role, group in marks) or _has_canonical(opened),
+            writers=[compilers[part].compile(own) for own, part in placed],
             card=Card(
                 name=_NAME, origin="synthetic", component=_NAME, settings=settings.card_settings()
             ),
-            n_tracked=len(tracked),
+            tracked=tracked,
+            counts=counts if settings.unique_rows else None,
+            scarcest=min(unique, key=lambda source: source.n_texts, default=None),
+            seed=seed,
         )
         self.schema = self._writer.schema
 
@@ -250,33 +231,18 @@ class _FittedTemplates(FittedGenerator):
         Texts of other calls are not known, and texts repeat where no new ones are left. Use `open_set`
         for a set that is drawn in chunks and has no text twice.
         """
-        whole = self._text_set(strict=False)
+        whole = TextSet(self._writer, strict=False)
         whole.begin(n, where)
         repair_rng = rng.spawn(1)[0]
         return whole.admit(whole.place(0, n, rng, where), 0, n, repair_rng, where)
 
     def open_set(self) -> TextSet:
         """Return the state of a new set with exact shares and no text twice."""
-        return self._text_set(strict=True)
-
-    def _plan(self, where: Where | None) -> TemplatePlan:
-        """Return the order of the templates under a condition."""
-        fit = outcomes_that_meet(where, self._writer.outcomes, self.schema, _NAME)
-        chosen = tuple(int(i) for i in np.flatnonzero(fit))
-        counts = self._counts if self._unique_rows else None
-        return TemplatePlan(self._grammar, chosen, counts, self._seed)
-
-    def _text_set(self, *, strict: bool) -> TextSet:
-        return TextSet(
-            self._writer, self._plan, self._tracked, self._scarcest, self._unique_rows, strict
-        )
+        return TextSet(self._writer)
 
 
 def _split(
-    grammar: Grammar,
-    opened: Sources,
-    holdout: tuple[float, tuple[str, ...]] | None,
-    seed: int,
+    grammar: Grammar, opened: Sources, holdout: tuple[float, tuple[str, ...]] | None, seed: int
 ) -> tuple[tuple[str, ...], Mapping[str, Sources]]:
     """Return the part of each template, if any are held out, and the sources of each part."""
     if holdout is None:

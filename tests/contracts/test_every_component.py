@@ -21,31 +21,32 @@ from twinset.testing import (
 )
 
 QUICK_NETS = {
-    "steps": 3, "seeds": 2, "window": 32, "longest": 32, "max_rows": 12,
+    "steps": 2, "seeds": 2, "window": 32, "longest": 32, "max_rows": 12,
 }  # fmt: skip
 # What a component is tried with: the quick settings of those that are slow by default.
 SETTINGS: dict[str, dict[str, Any]] = {
     "image.shapes": {"size": 48},
     "image.scenes": {"size": 64},
     "image.defects": {"size": 48},
-    "image.meshes": {"size": 48, "samples": 1, "n_objects_range": (1, 2)},
+    "image.meshes": {"size": 32, "samples": 1, "n_objects_range": (1, 1)},
     "minority.bursts": {"group": "colour", "time": "opened"},
-    "tabular.gan": {"steps": 20, "width": 16},
-    "tabular.network": {"epochs": 2, "width": 32},
+    "tabular.gan": {"steps": 4, "width": 16},
+    "tabular.network": {"epochs": 1, "width": 16},
     "tabular.sdv": {"epochs": 1},
-    "gap.classifier": {"iterations": 10, "n_folds": 2},
-    "utility.exchange_rate": {"iterations": 10},
+    "gap.classifier": {"iterations": 3, "n_folds": 2},
+    "utility.exchange_rate": {"iterations": 2},
     "utility.image_classes": {"steps": 4, "seeds": 2, "side": 16},
     "utility.image_detection": QUICK_NETS,
     "utility.image_segmentation": QUICK_NETS,
-    "utility.train_synthetic_test_real": {"iterations": 10},
+    "utility.train_synthetic_test_real": {"iterations": 3},
+    "coverage.modes": {"n_modes": 4},
     "coverage.group_outcomes": {"replicates": 20, "min_rows": 11},
     "privacy.shadow_models": {"n_shadows": 4},
     "gap.mean_embedding": {"n_frequencies": 50, "permutations": 20},
     "privacy.quasi_identifiers": {"columns": ("colour",)},
 }
-# Rows of those that refuse the usual 80.
-ROWS = {"Vendi": 120, "Modes": 120}
+# Rows of those that refuse the usual 80, and of a slow one that takes fewer
+ROWS = {"Vendi": 120, "Modes": 120, "TrainSyntheticTestReal": 40}
 EXAMPLES: dict[str, Callable[[Any], Any]] = {
     "generator": lambda cls: example_dataset(cls.kinds) if cls.needs_real else None,
     "augmenter": lambda cls: example_dataset(cls.kinds),

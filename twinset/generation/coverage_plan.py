@@ -21,32 +21,17 @@ _MAX_TABLE_ROWS = 2_000  # rows of the table in JSON: all pairs of 30 levels, or
 
 @dataclass(frozen=True)
 class CoveragePlan:
-    """What to make so that every combination comes often enough.
+    """What to make so that every combination comes often enough."""
 
-    Parameters
-    ----------
-    factors : mapping
-        Condition -> its levels.
-    rows : tuple of mapping
-        One scene each: condition -> level; the most needed first.
-    n_planned : int
-        Combinations that have to come.
-    n_met_before, n_met : int
-        How many of them come often enough in the real set, and with the plan.
-    strength, at_least : int
-        What a combination is of, and how often each has to come.
-    table : tuple of mapping
-        Combination -> counts: its levels, ``real``, ``planned`` and ``union``; and ``wanted``, false where
-        what is forbidden rules it out.
-    """
-
-    factors: Factors
-    rows: tuple[Mapping[str, str], ...]
-    n_planned: int
-    n_met_before: int
-    n_met: int
-    strength: int
-    at_least: int
+    factors: Factors  # Condition -> its levels
+    rows: tuple[Mapping[str, str], ...]  # Scenes, condition -> level; the most needed first
+    n_planned: int  # Combinations that have to come
+    n_met_before: int  # Of these, those that come often enough in the real set
+    n_met: int  # And those that do with the plan
+    strength: int  # Number of conditions in a combination
+    at_least: int  # How often each has to come
+    # Of each combination its levels, the counts ``real``, ``planned`` and ``union``, and ``wanted``, which
+    # is false where what is forbidden rules it out
     table: tuple[Mapping[str, Any], ...]
 
     def counts(self) -> list[tuple[Where, int]]:

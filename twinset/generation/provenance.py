@@ -23,46 +23,21 @@ _ROUNDS = 200_000
 
 @dataclass(frozen=True, kw_only=True)
 class TwinNote:
-    """How a twin was made. It holds no real value, no clock, host or path.
+    """How a twin was made. It holds no real value, no clock, host or path."""
 
-    Parameters
-    ----------
-    use : str
-        The generator.
-    settings : mapping
-        Its settings.
-    seed : int
-        Seed of the split and of the rows.
-    rows : int
-        Number of synthetic rows.
-    target : str, optional
-        Column to predict; the split is stratified by it when it holds labels.
-    positive : str, optional
-        Label of interest.
-    where : mapping, optional
-        Condition that the rows meet.
-    holdout_fraction : float
-        Share of the real rows that the generator never saw; 0 for none.
-    notes : tuple of str
-        What a reader of the twin must know.
-    real_digest, holdout_digest : str
-        Keyed digests of the real set and of the positions of its locked rows; see `Seal`.
-    version : str
-        Version of twinset.
-    """
-
-    use: str
+    use: str  # The generator
     settings: Mapping[str, Any] = field(default_factory=dict)
-    seed: int
-    rows: int
-    target: str | None = None
-    positive: str | None = None
-    where: Mapping[str, Any] | None = None
-    holdout_fraction: float
-    notes: tuple[str, ...] = ()
+    seed: int  # Of the split and of the rows
+    rows: int  # Number of synthetic rows
+    target: str | None = None  # The split is stratified by it when it holds labels
+    positive: str | None = None  # Label of interest
+    where: Mapping[str, Any] | None = None  # Condition that the rows meet
+    holdout_fraction: float  # Share of the real rows that the generator never saw; 0 for none
+    notes: tuple[str, ...] = ()  # For readers of the twin
+    # Keyed digests of the real set and of the positions of its locked rows; see `Seal`
     real_digest: str
     holdout_digest: str
-    version: str
+    version: str  # Of twinset
 
     def card(self, name: str) -> Card:
         """Return the card of the twin, under this name."""

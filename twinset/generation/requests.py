@@ -75,36 +75,35 @@ def _requests(
     if not step.follows_brief or not brief.want or brief.target is None:
         if train is None:
             raise RecipeError(
-                f"the step '{name}' does not say how many rows to make",
-                todo="set rows: or counts:",
+                f"the step '{name}' does not say how many rows to make", todo="set rows: or counts:"
             )
         return [(Where.from_value(step.where), len(train.where(Where.from_value(step.where))))]
-    requests = {str(label): n for label, n in brief.want.items()}
+    requested = {str(label): n for label, n in brief.want.items()}
     if train is not None:
-        requests = _missing_rows(train, brief.target, requests)
-    return [(Where({brief.target: label}), n) for label, n in requests.items()]
+        requested = _missing_rows(train, brief.target, requested)
+    return [(Where({brief.target: label}), n) for label, n in requested.items()]
 
 
-def _missing_rows(train: Dataset, target: str, requests: Mapping[str, int]) -> dict[str, int]:
+def _missing_rows(train: Dataset, target: str, requested: Mapping[str, int]) -> dict[str, int]:
     """Return label -> rows to make, for the labels of which the train set has fewer than requested."""
     codes, levels = train.codes(target)
     counts = {level: int((codes == i).sum()) for i, level in enumerate(levels)}
     present = [f"{name} ({n} rows)" for name, n in counts.items() if n]
-    for label in requests:
+    for label in requested:
         if not counts.get(label):
             raise DataError(
                 f"the brief wants rows of the label '{label}', and the train set has none",
                 allowed=", ".join(present[:_MAX_SHOWN]),
                 todo=did_you_mean(label, counts) or "correct brief.want, or split another way",
             )
-    lacking = {label: n - counts[label] for label, n in requests.items() if n > counts[label]}
-    if not lacking:
+    missing = {label: n - counts[label] for label, n in requested.items() if n > counts[label]}
+    if not missing:
         raise DataError(
             "nothing to make: the train set already has what the brief wants",
-            got=", ".join(f"{label}: {counts[label]}" for label in requests),
+            got=", ".join(f"{label}: {counts[label]}" for label in requested),
             todo="raise brief.want, or set rows: in the step",
         )
-    return lacking
+    return missing
 
 
 def predictions_path(recipe: Recipe, step: GenerateStep | AugmentStep) -> Path | None:

@@ -21,63 +21,38 @@ _HOLDS_REAL = "holds real records (those whose _origin is real): treat as the so
 
 @dataclass(frozen=True)
 class Base:
-    """A set that an earlier step made, to be varied.
-
-    Parameters
-    ----------
-    card : Card
-        Its card.
-    stream : callable
-        Gives its rows, in chunks, as often as it is called.
-    """
+    """A set that an earlier step made, to be varied."""
 
     card: Card
-    stream: Callable[[], Iterator[Dataset]]
+    stream: Callable[[], Iterator[Dataset]]  # Gives its rows, in chunks, as often as it is called
 
 
 @dataclass(frozen=True)
 class GenerationStep:
-    """One generation step with its inputs.
-
-    `train` is all that a component sees. `known` holds all real rows where there are identifiers, so
-    that no fresh one is a real one of the holdout. `first` is how many rows earlier steps made: fresh
-    identifiers count on from there, so that no two steps make the same ones. `earlier` gives those
-    rows: keys that they hold are not made again. `base` is the set
-    whose rows are varied, where these are not real ones; `parent` is its version then.
-    """
+    """One generation step with its inputs."""
 
     name: str
     address: str
     step: GenerateStep | AugmentStep
     recipe: Recipe
-    parent: Version | None
-    train: Dataset | None
+    parent: Version | None  # What its rows come from: the train set, or the version of `base`
+    train: Dataset | None  # All that a component sees
+    # All real rows, where there are identifiers: no fresh one is a real one of the holdout
     known: Dataset | None = None
-    first: int = 0
-    earlier: Iterable[Dataset] = ()
-    base: Base | None = None
+    first: int = 0  # Rows that earlier steps made: fresh identifiers count on from there
+    earlier: Iterable[Dataset] = ()  # Those rows: keys that they hold are not made again
+    base: Base | None = None  # The set whose rows are varied, where these are not real ones
 
 
 @dataclass(frozen=True)
 class OpenStep:
-    """A step that is ready to make its rows, from any of them on.
-
-    Parameters
-    ----------
-    n_rows : int
-        Rows that it makes.
-    chunks : callable
-        Yields them, without the first of a given number; those are not made where none depends on them.
-    card : callable
-        Returns the card of all rows that have been made.
-    is_seekable : bool
-        Whether rows do not depend on those before them.
-    """
+    """A step that is ready to make its rows, from any of them on."""
 
     n_rows: int
+    # Yields them, without the first of a given number; those are not made where none depends on them
     chunks: Callable[[int], Iterator[Dataset]]
-    card: Callable[[], Card]
-    is_seekable: bool
+    card: Callable[[], Card]  # Returns the card of all rows that have been made
+    is_seekable: bool  # Whether rows do not depend on those before them
 
 
 def find_base(

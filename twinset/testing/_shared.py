@@ -154,11 +154,11 @@ def check_valid(dataset: Dataset, n: int) -> None:
     require(again.digest == dataset.digest, "the rows do not survive a round trip through Arrow")
 
 
-def check_labels(synthetic: Dataset, real: Dataset, *kinds: Kind) -> None:
+def check_labels(new: Dataset, real: Dataset, *kinds: Kind) -> None:
     """Check that columns of these kinds hold no label that the real set lacks."""
     for field in real.schema.of_kind(*kinds):
-        new = set(synthetic.codes(field.name)[1]) - set(real.codes(field.name)[1])
-        require(not new, f"{len(new)} labels of '{field.name}' do not occur in the real set")
+        extra = set(new.codes(field.name)[1]) - set(real.codes(field.name)[1])
+        require(not extra, f"{len(extra)} labels of '{field.name}' do not occur in the real set")
 
 
 def hard_cases(real: Dataset, n_emptied: int = 2) -> Iterator[tuple[str, Dataset]]:

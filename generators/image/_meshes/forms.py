@@ -14,7 +14,7 @@ from twinset.core.data.schema import Label
 from twinset.core.errors import ParameterError, UnknownNameError, needs_extra
 
 from .._labelled_images import Rgb, find_asset
-from .._scenes.spec import check_keys, read_colour
+from .._scenes.spec import check_keys, read_colours, read_number
 
 Triangles = npt.NDArray[np.float64]
 """Corners of triangles, shape (k, 3, 3), as x, y, z; z points up."""
@@ -109,13 +109,7 @@ def _read(name: str, spec: Mapping[str, Any]) -> MeshClass:
         )
     if mesh and mesh not in SOLIDS:
         raise UnknownNameError.for_name("mesh", mesh, SOLIDS, place)
-    weight = spec.get("weight", 1.0)
-    if not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
-        raise ParameterError(
-            f"{place}.weight is out of its range", got=str(weight), allowed="0 or more"
-        )
-    colours = spec.get("colours")
-    rgb = None if colours is None else tuple(read_colour(c, f"{place}.colours") for c in colours)
+    weight = read_number(spec, "weight", 1.0, (0.0, 1e9), place)
     points = {}
     for point, at in spec.get("points", {}).items():
         if not isinstance(at, list | tuple) or len(at) != 3:
@@ -123,4 +117,5 @@ def _read(name: str, spec: Mapping[str, Any]) -> MeshClass:
                 f"{place}.points.{point} is no point", got=str(at), allowed="[x, y, z]"
             )
         points[str(point)] = (float(at[0]), float(at[1]), float(at[2]))
-    return MeshClass(name, mesh, asset, rgb, float(weight), bool(spec.get("tumble", False)), points)
+    rgb = read_colours(spec, place)
+    return MeshClass(name, mesh, asset, rgb, weight, bool(spec.get("tumble", False)), points)

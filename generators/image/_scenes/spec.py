@@ -131,12 +131,10 @@ def _read_class(
     for one in textures:
         if one not in TEXTURES:
             raise UnknownNameError.for_name("texture", str(one), TEXTURES, place)
-    weight = _number(spec, "weight", 1.0, (0.0, 1e9), place)
-    turn = _number(spec, "turn", 180.0 if label.keypoints == () else 8.0, (0.0, 180.0), place)
-    tilt = _number(spec, "tilt", 0.15, (0.0, 0.5), place)
-    colours = spec.get("colours")
-    rgb = None if colours is None else tuple(read_colour(c, f"{place}.colours") for c in colours)
-    return ObjectClass(name, make, rgb, textures, weight, turn, tilt, label)
+    weight = read_number(spec, "weight", 1.0, (0.0, 1e9), place)
+    turn = read_number(spec, "turn", 180.0 if label.keypoints == () else 8.0, (0.0, 180.0), place)
+    tilt = read_number(spec, "tilt", 0.15, (0.0, 0.5), place)
+    return ObjectClass(name, make, read_colours(spec, place), textures, weight, turn, tilt, label)
 
 
 def _shape(
@@ -186,9 +184,10 @@ def _of_cutouts(
     return make
 
 
-def _number(
+def read_number(
     spec: Mapping[str, Any], key: str, default: float, bounds: tuple[float, float], place: str
 ) -> float:
+    """Return a number of a class's settings, which must lie within the bounds."""
     value = spec.get(key, default)
     if not isinstance(value, int | float) or not bounds[0] <= value <= bounds[1]:
         raise ParameterError(
@@ -197,6 +196,12 @@ def _number(
             allowed=f"{bounds[0]:g} to {bounds[1]:g}",
         )
     return float(value)
+
+
+def read_colours(spec: Mapping[str, Any], place: str) -> tuple[Rgb, ...] | None:
+    """Return the colours of a class, None where it names none."""
+    colours = spec.get("colours")
+    return None if colours is None else tuple(read_colour(c, f"{place}.colours") for c in colours)
 
 
 def read_colour(text: Any, place: str) -> Rgb:

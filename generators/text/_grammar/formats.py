@@ -84,13 +84,7 @@ _ALLOWED = "text, [A-Z0-9], \\d, (one|other), and {3}, {2,4} or ? behind them"
 def date_writer(
     form: str, locale: str, *, subject: str, place: Place = ()
 ) -> Callable[[date], str]:
-    """Return a function that writes dates in a form, e.g. ``%-d %B %Y``.
-
-    Examples
-    --------
-    >>> date_writer("%-d. %B", "de_DE", subject="the slot 'day'")(date(2025, 3, 1))
-    '1. März'
-    """
+    """Return a function that writes dates in a form, e.g. ``%-d %B %Y``."""
     language = locale.partition("_")[0]
     writers = _writers(language)
     parts: list[str | Callable[[date], str]] = []
@@ -141,13 +135,7 @@ def _english_ending(number: int) -> str:
 def number_writer(
     form: str, marks: str, *, subject: str, place: Place = ()
 ) -> Callable[[float], str]:
-    """Return a function that writes numbers in a format of Python, e.g. ``{:,.2f} EUR``.
-
-    Examples
-    --------
-    >>> number_writer("{:,.2f} €", ".,", subject="the slot 'sum'")(1234.5)
-    '1.234,50 €'
-    """
+    """Return a function that writes numbers in a format of Python, e.g. ``{:,.2f} EUR``."""
     found = re.fullmatch(r"([^{}]*)\{(?::([^{}]*))?\}([^{}]*)", form)
     spec = (found[2] or "") if found else ""
     try:
@@ -214,14 +202,7 @@ def _either(parts: Sequence[_Texts]) -> _Texts:
 def read_pattern(
     pattern: str, *, subject: str, place: Place = ()
 ) -> tuple[int, Callable[[int], tuple[str, None]]]:
-    """Return the number of texts that a pattern describes, and a function that writes text i.
-
-    Examples
-    --------
-    >>> size, text_at = read_pattern("[AB]-\\\\d{2}", subject="the slot 'order'")
-    >>> size, text_at(105)[0]
-    (200, 'B-05')
-    """
+    """Return the number of texts that a pattern describes, and a function that writes text i."""
     parts = _PatternReader(pattern, subject, place).whole()
     whole = _row(parts)
     if not whole.make(0):
@@ -233,13 +214,7 @@ def read_pattern(
 
 
 def mask_pattern(mask: str, letters: str) -> str:
-    """Return the pattern of a mask: ``#`` digit, ``%`` digit above 0, ``?`` letter, ``!`` optional digit.
-
-    Examples
-    --------
-    >>> mask_pattern("?-%#.", "AB")
-    '[AB]\\\\-[1-9][0-9]\\\\.'
-    """
+    """Return the pattern of a mask: ``#`` digit, ``%`` 1 to 9, ``?`` letter, ``!`` optional digit."""
     classes = _MASK | {"?": "[" + re.sub(r"([\\\]^-])", r"\\\1", letters) + "]"}
     return "".join(classes.get(sign, re.escape(sign)) for sign in mask)
 

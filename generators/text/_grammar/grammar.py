@@ -16,6 +16,7 @@ from .settings import (
     TemplateSettings,
     place_in,
     read_settings,
+    unknown_name,
 )
 from .slots import Slot
 from .syntax import Call, Choice, GrammarRule, Literal, Maybe, Nodes, SlotUse, parse, slots_of, walk
@@ -169,16 +170,14 @@ def _shares(
     shares: Mapping[str, float] | None, by_label: Mapping[str, float]
 ) -> dict[str, Fraction]:
     given = by_label if shares is None else shares
-    for label in {**given, **by_label}:
-        if label not in by_label or label not in given:
-            raise ParameterError(
-                f"'shares' names the unknown label '{label}'"
-                if label not in by_label
-                else f"'shares' has no share of the label '{label}'",
-                allowed=", ".join(by_label),
-                todo=did_you_mean(label, by_label) if label not in by_label else "",
-                place=("shares", label) if label in given else ("shares",),
-            )
+    for label in given:
+        if label not in by_label:
+            problem = f"'shares' names the unknown label '{label}'"
+            raise unknown_name(problem, label, by_label, ("shares", label))
+    for label in by_label:
+        if label not in given:
+            problem = f"'shares' has no share of the label '{label}'"
+            raise ParameterError(problem, allowed=", ".join(by_label), place=("shares",))
     return {label: _fraction(given[label]) for label in by_label}
 
 
@@ -273,13 +272,8 @@ def _check_names(subject: str, place: Place, nodes: Nodes, grammar: Grammar) -> 
             if table.rows is not None:
                 table.check_column(node.column, subject, place)
         elif node.name not in grammar.slots or node.column:
-            raise ParameterError(
-                f"{subject} names an unknown slot",
-                got=str(node),
-                allowed=", ".join(sorted(known)),
-                todo=did_you_mean(node.name, known),
-                place=place,
-            )
+            problem = f"{subject} names an unknown slot"
+            raise unknown_name(problem, node.name, sorted(known), place, got=str(node))
 
 
 def _check_end(
@@ -336,21 +330,12 @@ def _check_slots(grammar: Grammar) -> None:
     for slot in grammar.slots.values():
         for other in slot.settings.distinct_from:
             if other not in grammar.slots:
-                raise ParameterError(
-                    f"{slot.subject} is to differ from an unknown slot '{other}'",
-                    allowed=", ".join(grammar.slots),
-                    todo=did_you_mean(other, grammar.slots),
-                    place=(*slot.place, "distinct_from"),
-                )
+                problem = f"{slot.subject} is to differ from an unknown slot '{other}'"
+                raise unknown_name(problem, other, grammar.slots, (*slot.place, "distinct_from"))
         like = str(slot.settings.like)
         if slot.kind == "like" and like not in own:
-            raise ParameterError(
-                f"{slot.subject} is like a slot that has no values of its own",
-                got=like,
-                allowed=", ".join(own),
-                todo=did_you_mean(like, own),
-                place=(*slot.place, "like"),
-            )
+            problem = f"{slot.subject} is like a slot that has no values of its own"
+            raise unknown_name(problem, like, own, (*slot.place, "like"), got=like)
         if slot.kind == "column":
             table, column = slot.table_and_column
             if table not in grammar.tables or not column:

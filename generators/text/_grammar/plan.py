@@ -32,14 +32,7 @@ _ENOUGH = (
 
 
 class Round:
-    """One round of an apportionment, in which the number of each item is in proportion to its weight.
-
-    Examples
-    --------
-    >>> once = Round([Fraction(3), Fraction(1)], seed=0)
-    >>> once.length, once.counts(4).tolist()
-    (4, [3, 1])
-    """
+    """One round of an apportionment, in which the number of each item is in proportion to its weight."""
 
     def __init__(self, weights: Sequence[Fraction], seed: int) -> None:
         whole = lcm(*(weight.denominator for weight in weights))
@@ -87,14 +80,7 @@ class _Stretch:
 
 
 class Apportionment:
-    """An apportionment of positions to items by weight; positions of exhausted items go to the others.
-
-    Examples
-    --------
-    >>> shared = Apportionment([Fraction(1), Fraction(1)], seed=0, limits=[1, 9])
-    >>> shared.total, shared.counts(7).tolist()
-    (10, [1, 6])
-    """
+    """An apportionment of positions to items by weight; positions of exhausted items go to the others."""
 
     def __init__(
         self, weights: Sequence[Fraction], seed: int, limits: Sequence[int] | None = None
@@ -252,13 +238,7 @@ class TemplatePlan:
 
 
 def usable(count: int) -> int:
-    """Return how many of the texts of a template are drawn without long search.
-
-    Examples
-    --------
-    >>> usable(12), usable(1_000)
-    (12, 800)
-    """
+    """Return how many of the texts of a template are drawn without long search."""
     if count <= _MAX_LISTED:
         return count
     return min(max(_MAX_LISTED, int(count * _USABLE_FRACTION)), _ENOUGH)
@@ -282,11 +262,5 @@ def split_templates(grammar: Grammar, fraction: float, order: Sequence[int]) -> 
 
 
 def _spell_count(number: int) -> str:
-    """Return a number as text; large numbers as a power of ten.
-
-    Examples
-    --------
-    >>> _spell_count(12_345), _spell_count(3 * 10**20)
-    ('12,345', 'about 10^20')
-    """
+    """Return a number as text; large numbers as a power of ten."""
     return f"{number:,}" if number < 10**9 else f"about 10^{len(str(number)) - 1}"

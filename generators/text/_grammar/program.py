@@ -106,35 +106,13 @@ def _with_capital(text: str, marked: int | None) -> str:
 
 Emit = Callable[[TextBuffer], None]
 Fetch = Callable[[TextBuffer], Entry]
-
-
-@dataclass(frozen=True)
-class Program:
-    """A compiled template."""
-
-    steps: tuple[Emit, ...]  # Steps that write a text
-    # Whether spaces around optional parts are dropped, and whether texts begin with a capital
-    loose: bool
-    capital: bool
-    cells: Permutation  # Order of the cells of the design
-
-    def write(self, buffer: TextBuffer, place: int, n_before: int = CELLS) -> None:
-        """Write the text of row `place`; the first 529 texts of a template follow the design."""
-        buffer.begin(place, self.cells.at(n_before) if n_before < CELLS else -1)
-        for step in self.steps:
-            step(buffer)
-        buffer.finish(loose=self.loose, capital=self.capital)
+Write = Callable[..., None]
+"""Writes the text of row `place`, the template's text number `n_before`, into a buffer; `n_before` is 529
+for a text that does not follow the design."""
 
 
 def uniforms(rng: np.random.Generator, batch: int = _BATCH) -> Iterator[float]:
-    """Yield numbers in [0, 1), drawn `batch` at a time.
-
-    Examples
-    --------
-    >>> rng, same = np.random.default_rng(0), np.random.default_rng(0)
-    >>> next(uniforms(rng)) == same.random()
-    True
-    """
+    """Yield numbers in [0, 1), drawn `batch` at a time."""
     while True:
         yield from rng.random(batch).tolist()
 
@@ -152,15 +130,23 @@ class Compiler:
     seed: int  # Seed of the order of unique values
     capital: bool  # Whether texts begin with a capital
 
-    def program(self, template: Template) -> Program:
-        """Return the program of a template."""
+    def compile(self, template: Template) -> Write:
+        """Return the function that writes texts of a template; the first 529 follow the design."""
         loose = any(not isinstance(node, Literal | SlotUse) for node in template.nodes)
+        steps = tuple(self._steps(template.nodes, loose))
         # Templates begin at different cells of one design and together go through it once.
         n_templates = len(self.grammar.templates)
         first = self.grammar.templates.index(template) * CELLS // n_templates
         cells = Permutation.from_seed(CELLS, self.seed, "cells")
         cells = replace(cells, shift=cells.at(first))
-        return Program(tuple(self._steps(template.nodes, loose)), loose, self.capital, cells)
+
+        def write(buffer: TextBuffer, place: int, n_before: int = CELLS) -> None:
+            buffer.begin(place, cells.at(n_before) if n_before < CELLS else -1)
+            for step in steps:
+                step(buffer)
+            buffer.finish(loose=loose, capital=self.capital)
+
+        return write
 
     def _steps(self, nodes: Nodes, loose: bool) -> list[Emit]:
         return [self._step(node, loose) for node in _joined(nodes)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
@@ -306,6 +306,15 @@ def read_settings(model: type[S], given: Mapping[str, Any], above: Place = ()) -
         ) from None
 
 
+def unknown_name(
+    problem: str, name: str, known: Iterable[str], place: Place, *, got: str = "", none: str = ""
+) -> ParameterError:
+    """Return the error for a name that is none of the known ones; `none` is said where there are none."""
+    names = list(known)
+    allowed, hint = ", ".join(names) or none, did_you_mean(name, names)
+    return ParameterError(problem, got=got, allowed=allowed, todo=hint, place=place)
+
+
 def place_in(given: object, location: Sequence[str | int]) -> Place:
     """Return where a setting stands: a short form has no key of its own."""
     place: list[str | int] = []
@@ -321,12 +330,6 @@ def place_in(given: object, location: Sequence[str | int]) -> Place:
 
 
 def grammar_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a grammar.
-
-    Examples
-    --------
-    >>> grammar_schema()["required"]
-    ['templates']
-    """
+    """Return the JSON Schema of a grammar."""
     schema = GrammarSettings.model_json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -87,13 +87,7 @@ class GrammarRule:
 
 
 def walk(nodes: Nodes) -> Iterator[Node]:
-    """Yield every node and the nodes inside it; rules are not followed.
-
-    Examples
-    --------
-    >>> [type(node).__name__ for node in walk((Maybe((Literal("please"),), 0.5),))]
-    ['Maybe', 'Literal']
-    """
+    """Yield every node and the nodes inside it; rules are not followed."""
     for node in nodes:
         yield node
         if isinstance(node, Choice):
@@ -113,13 +107,7 @@ def slots_of(nodes: Nodes, rules: Mapping[str, GrammarRule]) -> Iterator[SlotUse
 
 
 def escape(text: str) -> str:
-    """Return the template that writes `text` as it stands.
-
-    Examples
-    --------
-    >>> escape("a [b] {c}")
-    'a \\\\[b\\\\] \\\\{c\\\\}'
-    """
+    """Return the template that writes `text` as it stands."""
     return "".join(f"\\{letter}" if letter in _SPECIAL else letter for letter in text)
 
 
@@ -130,11 +118,6 @@ def parse(text: str, *, subject: str, place: Place = ()) -> Nodes:
     ``{slot|upper}`` a value in capitals. ``[words]`` come in half of the texts, ``[words ?0.3]`` in three
     of ten. Of ``(one|other *2)`` the second comes twice as often; brackets without ``|`` are text.
     ``<rule>`` calls a rule. ``{{``, ``}}`` and a backslash before a sign write the sign.
-
-    Examples
-    --------
-    >>> parse("Hi[ {name} ?0.2]", subject="the template 'greet-1'")
-    (Literal(text='Hi'), Maybe(nodes=(Literal(text=' '), {name}), probability=0.2))
     """
     return _Parser(text, subject, place).whole()
 

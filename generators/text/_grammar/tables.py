@@ -10,10 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from twinset.core.errors import ParameterError, Place, did_you_mean
+from twinset.core.errors import ParameterError, Place
 
 from .formats import date_writer, number_writer
-from .settings import FormatSettings, TableSettings
+from .settings import FormatSettings, TableSettings, unknown_name
 from .values import Entry, Records, bucket_of, cumulated
 
 _MAX_NAMED_ROWS = 5  # rows that an error names
@@ -61,20 +61,16 @@ class BoundTable:
     def check_column(self, column: str, subject: str, place: Place) -> None:
         """Raise ParameterError when the table has no such column, or its rows are missing."""
         if self.rows is None:
-            raise ParameterError(
+            asset = self.settings.asset
+            raise self.fault(
                 f"the rows of the table '{self.name}' are not there",
-                got=f"the asset '{self.settings.asset}'",
-                todo=f"name its file under 'assets' of the recipe: assets: {{{self.settings.asset}: FILE}}",
-                place=self.place,
+                got=f"the asset '{asset}'",
+                todo=f"name its file under 'assets' of the recipe: assets: {{{asset}: FILE}}",
             )
         if column not in self.rows.column_names:
-            raise ParameterError(
-                f"{subject} names an unknown column of the table '{self.name}'",
-                got=column or "no column",
-                allowed=", ".join(self.rows.column_names[:30]),
-                todo=did_you_mean(column, self.rows.column_names),
-                place=place,
-            )
+            problem = f"{subject} names an unknown column of the table '{self.name}'"
+            known = self.rows.column_names[:30]
+            raise unknown_name(problem, column, known, place, got=column or "no column")
 
     def with_rows(self, rows: object) -> BoundTable:
         """Return the table with these rows, any object with the Arrow stream protocol."""

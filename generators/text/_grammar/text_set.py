@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -21,9 +21,10 @@ from twinset.core.errors import ParameterError
 from twinset.core.rules.unique_keys import SeenKeys
 from twinset.core.seeding import draw_seed, rng_for
 
+from ..._conditions import outcomes_that_meet
 from .grammar import PARTS, Grammar, Mark
 from .plan import Codes, NoRoomError, Positions, TemplatePlan, UniqueSource
-from .program import Program, TextBuffer, uniforms
+from .program import TextBuffer, Write, uniforms
 from .sources import Sources
 from .values import MAX_BUCKETS, Records, Source, ValuePool, bucket_starts
 
@@ -49,26 +50,40 @@ _UNLIMITED = ("faker", "pattern", "mask")  # sources of names and codes, whose p
 
 @dataclass(frozen=True)
 class TextWriter:
-    """Writes rows of templates; knows their columns and schema."""
+    """Writes rows of templates; knows their columns, schema, order and limits."""
 
     grammar: Grammar
-    marks: tuple[Mark, ...]  # Kinds of spans
     ids: Mapping[str, tuple[str, ...] | None]  # Table -> identifiers of its records
     # Part of each template, train or holdout; empty where nothing is held out
     parts: tuple[str, ...]
     has_facts: bool  # Whether spans have canonical values, roles or groups
-    programs: Sequence[Program]  # The compiled templates
+    writers: Sequence[Write]  # The compiled templates
     card: Card
-    n_tracked: int  # Number of slots and tables that are tracked for coverage
+    tracked: tuple[TrackedSlot, ...]  # Slots and tables whose pairs of buckets are counted
+    # Number of distinct texts of each template; None where texts may repeat
+    counts: tuple[int, ...] | None
+    scarcest: UniqueSource | None  # The source of unique values that is enough for the fewest texts
+    seed: int  # Of the order of the templates
 
     def write(
         self, templates: Codes, places: Positions, n_before: Positions, rng: np.random.Generator
     ) -> tuple[Dataset, Tracked]:
         """Return one row per template, and its buckets of the tracked slots, shape (n, tracked)."""
-        buffer = TextBuffer(uniforms(rng).__next__, self.n_tracked)
+        buffer = TextBuffer(uniforms(rng).__next__, len(self.tracked))
         for template, place, n in zip(templates.tolist(), places.tolist(), n_before.tolist()):
-            self.programs[template].write(buffer, place, n)
+            self.writers[template](buffer, place, n)
         return self.rows(buffer, templates)
+
+    def plan(self, where: Where | None) -> TemplatePlan:
+        """Return the order of the templates under a condition."""
+        fit = outcomes_that_meet(where, self.outcomes, self.schema, self.card.name)
+        chosen = tuple(int(i) for i in np.flatnonzero(fit))
+        return TemplatePlan(self.grammar, chosen, self.counts, self.seed)
+
+    @cached_property
+    def marks(self) -> tuple[Mark, ...]:
+        """Kinds of spans."""
+        return self.grammar.marks()
 
     @cached_property
     def outcomes(self) -> dict[str, list[str]]:
@@ -137,7 +152,7 @@ class TextWriter:
         if self.has_facts:
             columns["span_facts"] = pa.array(self._facts(buffer), pa.string())
         rows = Dataset.from_arrow(pa.table(columns), self.schema, self.card)
-        return rows, np.array(buffer.seen, dtype=np.int8).reshape(len(rows), self.n_tracked)
+        return rows, np.array(buffer.seen, dtype=np.int8).reshape(len(rows), len(self.tracked))
 
     def _spans(self, buffer: TextBuffer) -> pa.Array:
         names = pa.array([label for label, _, _ in self.marks], pa.string())
@@ -216,12 +231,7 @@ class TextSet:
     the rows.
     """
 
-    writer: TextWriter  # Writes rows
-    # Returns the order of the templates under a condition
-    new_plan: Callable[[Where | None], TemplatePlan]
-    tracked: tuple[TrackedSlot, ...]  # Slots and tables whose pairs of buckets are counted
-    scarcest: UniqueSource | None  # The source of unique values that is enough for the fewest texts
-    unique_rows: bool  # Whether texts do not repeat
+    writer: TextWriter
     strict: bool = True  # Whether a label without a new text is an error; else texts repeat
     known: SeenKeys = field(default_factory=SeenKeys)
     n_replaced: int = 0
@@ -236,14 +246,15 @@ class TextSet:
     def begin(self, n: int, where: Where | None = None) -> None:
         """Start a part of `n` rows under a condition."""
         self._base, self._next_base = self._next_base, self._next_base + n
-        if self.scarcest is not None and self._next_base > self.scarcest.n_texts:
+        scarcest = self.writer.scarcest
+        if scarcest is not None and self._next_base > scarcest.n_texts:
             raise NoRoomError(
-                f"{self.scarcest.subject} is unique and does not have enough values",
-                got=f"values for {self.scarcest.n_texts:,} texts of {self._next_base:,}",
+                f"{scarcest.subject} is unique and does not have enough values",
+                got=f"values for {scarcest.n_texts:,} texts of {self._next_base:,}",
                 todo="ask for fewer rows, give it more values, or drop 'unique'",
-                place=self.scarcest.place,
+                place=scarcest.place,
             )
-        if self.unique_rows and self.strict:
+        if self.strict:
             self._plan(where).check_room(n)
 
     def place(
@@ -257,7 +268,7 @@ class TextSet:
 
     def record(self, earlier: Dataset) -> None:
         """Add the texts of earlier rows to those that must not repeat."""
-        if self.unique_rows and "text" in earlier.schema.names:
+        if self.writer.counts is not None and "text" in earlier.schema.names:
             self.known.add(np.array(_hashes(earlier), dtype=np.uint64))
 
     def admit(
@@ -271,7 +282,7 @@ class TextSet:
         """Return the first `n` rows of a chunk; repeated texts are replaced by new ones."""
         seen = self._seen.pop(first)
         chunk = chunk.slice(0, n)
-        if self.unique_rows and n:
+        if self.writer.counts is not None and n:
             chunk, seen = self._without_repeats(chunk, seen, first, rng, self._plan(where))
         self._count_pairs(seen[:n])
         if len(self.compared) < _MAX_COMPARED:
@@ -298,7 +309,7 @@ class TextSet:
         """Return the pairs of buckets that are possible and did not come together: slot -> bucket."""
         found: list[Mapping[str, str]] = []
         for (a, b), counts in self.pairs.items():
-            one, two = self.tracked[a], self.tracked[b]
+            one, two = self.writer.tracked[a], self.writer.tracked[b]
             for i, j in zip(*np.nonzero(counts == 0)):
                 first, second = one.buckets[int(i)], two.buckets[int(j)]
                 if not (two.name in one.distinct_from and first == second):
@@ -308,10 +319,10 @@ class TextSet:
     def _count_pairs(self, seen: Tracked) -> None:
         """Count pairs of buckets in texts, shape (n, tracked); -1 where a slot does not occur."""
         occurs = seen >= 0
-        for a, b in combinations(range(len(self.tracked)), 2):
+        for a, b in combinations(range(len(self.writer.tracked)), 2):
             both = occurs[:, a] & occurs[:, b]
             if both.any():
-                shape = len(self.tracked[a].buckets), len(self.tracked[b].buckets)
+                shape = len(self.writer.tracked[a].buckets), len(self.writer.tracked[b].buckets)
                 cells = seen[both, a].astype(np.int64) * shape[1] + seen[both, b]
                 counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
                 self.pairs[a, b] = self.pairs.get((a, b), 0) + counts
@@ -334,7 +345,7 @@ class TextSet:
     def _plan(self, where: Where | None) -> TemplatePlan:
         key = str(where)
         if key not in self._plans:
-            self._plans[key] = self.new_plan(where)
+            self._plans[key] = self.writer.plan(where)
         return self._plans[key]
 
     def _without_repeats(
@@ -350,7 +361,7 @@ class TextSet:
         came = self.known.has(np.array(hashes, dtype=np.uint64)).tolist()
         templates = plan.at(first, len(chunk))[0].tolist()
         seed, own = draw_seed(rng), set[int]()
-        buffer = TextBuffer(_no_stream, self.writer.n_tracked)
+        buffer = TextBuffer(_no_stream, len(self.writer.tracked))
         replaced: list[int] = []
         new_templates: list[int] = []
         for i, digest in enumerate(hashes):
@@ -383,7 +394,7 @@ class TextSet:
             return None
         for one in (template, plan.richest(template)):
             for _ in range(_MAX_TRIES):
-                self.writer.programs[one].write(buffer, place)
+                self.writer.writers[one](buffer, place)
                 digest = _hash_of(buffer.texts[-1])
                 if digest not in own and not self.known.has(np.array([digest], np.uint64))[0]:
                     return one, digest
@@ -400,15 +411,7 @@ class TextSet:
 
 
 def near_duplicate_fraction(texts: Sequence[str], min_similarity: float = _MIN_SIMILARITY) -> float:
-    """Return the share of texts whose word pairs are nearly those of another text.
-
-    Examples
-    --------
-    >>> near_duplicate_fraction(["where is my tea now", "where is my tea", "thanks a lot"])
-    0.0
-    >>> near_duplicate_fraction(["where is my tea now", "where is my tea", "thanks a lot"], 0.5)
-    0.6666666666666666
-    """
+    """Return the share of texts whose word pairs are nearly those of another text."""
     from scipy.sparse import csr_array
 
     if len(texts) < 2:

@@ -27,24 +27,12 @@ _DENSE = 1 << 53  # numbers that one float of [0, 1) can address
 
 
 def bucket_of(index: int, size: int) -> int:
-    """Return the bucket, 0 to 19, of value `index` among `size` in order.
-
-    Examples
-    --------
-    >>> [bucket_of(i, 3) for i in range(3)], bucket_of(99, 100)
-    ([0, 1, 2], 19)
-    """
+    """Return the bucket, 0 to 19, of value `index` among `size` in order."""
     return index * min(size, MAX_BUCKETS) // size
 
 
 def cumulated(weights: Sequence[float]) -> tuple[float, ...]:
-    """Return the cumulated shares of weights; the last is exactly 1.
-
-    Examples
-    --------
-    >>> cumulated([1, 3])
-    (0.25, 1.0)
-    """
+    """Return the cumulated shares of weights; the last is exactly 1."""
     total = sum(weights)
     return (*(at / total for at in accumulate(weights[:-1])), 1.0)
 
@@ -86,13 +74,7 @@ class ValuePool:
         weights: Sequence[float] | None = None,
         canonical: Sequence[str | None] | None = None,
     ) -> ValuePool:
-        """Return the pool of these texts, in order.
-
-        Examples
-        --------
-        >>> ValuePool.from_texts(["tea", "coffee"], weights=[1, 3]).bounds
-        (0.25, 1.0)
-        """
+        """Return the pool of these texts, in order."""
         n = len(texts)
         entries = tuple(
             (text, len(text), own, bucket_of(i, n))
@@ -172,14 +154,7 @@ class Permutation:
 
     @classmethod
     def from_seed(cls, size: int, seed: int, name: str) -> Permutation:
-        """Return the permutation of a seed and a name.
-
-        Examples
-        --------
-        >>> order = Permutation.from_seed(10, 7, "order")
-        >>> sorted(order.at(i) for i in range(10)) == list(range(10))
-        True
-        """
+        """Return the permutation of a seed and a name."""
         u = rng_for(seed, "shuffle", name).random(2)
         # Near the golden section (0.618), neighbouring places get distant numbers.
         step = int((0.6 + 0.03 * float(u[0])) * size) or 1
@@ -201,11 +176,6 @@ def design_level(cell: int, column: int) -> int:
     ----------
     Bose and Bush, "Orthogonal arrays of strength two and three", Annals of Mathematical Statistics 23
     (1952).
-
-    Examples
-    --------
-    >>> len({(design_level(cell, 4), design_level(cell, 23)) for cell in range(CELLS)}) == CELLS
-    True
     """
     x, y = divmod(cell, PRIME)
     return y if column == PRIME else (x + column * y) % PRIME

@@ -60,13 +60,6 @@ class Sentence:
         """Return a text as tokens; its spans, and phrases of the lexicon in the rest, are slots.
 
         Overlapping spans become one slot, whose value has them all.
-
-        Examples
-        --------
-        >>> spans = [{"start": 5, "end": 9, "label": "artist"}]
-        >>> found = Sentence.from_text(0, 0, "Play Abba now", spans, Lexicon({"when": ["now", "later"]}))
-        >>> [token.key for token in found.tokens]
-        ['play', '{artist}', '{when}']
         """
         tokens: list[Token] = []
         at = 0
@@ -142,13 +135,7 @@ def _weights(name: str, words: Mapping[str, float]) -> tuple[float, ...]:
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words and punctuation of a text in lowercase.
-
-    Examples
-    --------
-    >>> words_of("Can't wait, Zoë!")
-    ["can't", 'wait', ',', 'zoë', '!']
-    """
+    """Return the words and punctuation of a text in lowercase."""
     return [found.group().lower() for found in _TOKEN.finditer(text)]
 
 

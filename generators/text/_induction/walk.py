@@ -110,11 +110,6 @@ class RealTexts:
 
     similarity(a, b) = 2 |A n B| / (|A| + |B|) (Dice), A and B being the multisets of words and pairs of
     neighbouring words: 1 for the same words in the same order, 0 for no word in common.
-
-    Examples
-    --------
-    >>> RealTexts(["play some jazz", "stop"]).similarity("Play some blues")
-    0.6
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
