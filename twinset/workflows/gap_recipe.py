@@ -143,8 +143,8 @@ def _pasting(real: Dataset, kinds: frozenset[str]) -> Filler:
 def _drawing(name: str, real: Dataset, cards: Sequence[Card]) -> Filler:
     """Return a generator that learns nothing, with settings by which it draws what the set has."""
     # Settings by which the sets were drawn, where cards tell them and they suffice.
-    told = (c.settings for c in cards if c.component == name and _can_be(name, c.settings))
-    settings = {**next(told, {}), **_image_size(name, real)}
+    of_cards = (c.settings for c in cards if c.component == name and _can_be(name, c.settings))
+    settings = {**next(of_cards, {}), **_image_size(name, real)}
     known = {one.name for one in parameters("generator", name)}
     drawn = _drawn_schema(name, settings)
     shared = _shared(drawn, real)
