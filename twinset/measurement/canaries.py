@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.contracts import Refit, Score
+from twinset.core.contracts import Refit
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.placeholders import FreshColumns
 from twinset.core.data.schema import TABULAR_KINDS
@@ -177,13 +177,6 @@ def recover_canaries(canaries: Canaries, synthetic: Dataset) -> CanaryRecall:
         distances.append(distances_to(encoded, synthetic.select(names), canaries._encoder))
     auc, interval = _compute_auc(*distances)
     return CanaryRecall(len(canaries.planted), recalls[0], recalls[1], auc, interval)
-
-
-def add_canaries(score: Score, train: Dataset, refit: Refit, rng: np.random.Generator) -> Score:
-    """Return the score of an attack with the counts of canaries among its findings; same verdict."""
-    if score.value is None:
-        return score
-    return replace(score, findings=(*score.findings, measure_canaries(train, refit, rng)))
 
 
 def measure_canaries(train: Dataset, refit: Refit, rng: np.random.Generator) -> CanaryCounts:

@@ -30,7 +30,7 @@ from twinset.core.errors import MissingExtraError
 from twinset.core.features.embedders import Embedder
 from twinset.core.findings import BaselineKind, ComparisonBasis, DecidingRows, ReferenceRows
 from twinset.core.seeding import rng_for
-from twinset.measurement.canaries import add_canaries
+from twinset.measurement.canaries import measure_canaries
 from twinset.measurement.comparison import (
     ComparisonSets,
     MetricColumns,
@@ -111,10 +111,13 @@ class MetricHarness:
             if not metric.needs_real:
                 return self._score_alone(name, metric)
             score = self._score_beside_real(name, metric, self._choose_sets(metric))
-            if self.request.refit is None or metric.attack is None or self.halves is None:
-                return score
-            rng = rng_for(self.request.seed, "measure", name, "canaries")
-            return add_canaries(score, self.halves.train, self.request.refit, rng)
+            refit = self.request.refit
+            if refit and metric.attack and self.halves is not None and score.is_measured:
+                # An attack counts the canaries that come back; they do not change its verdict.
+                rng = rng_for(self.request.seed, "measure", name, "canaries")
+                counts = measure_canaries(self.halves.train, refit, rng)
+                score = replace(score, findings=(*score.findings, counts))
+            return score
         except (NotMeasurable, MissingExtraError) as reason:
             return not_measurable(name, metric, str(reason))
 

@@ -149,13 +149,9 @@ def is_ahead(score: Score, other: Score) -> bool:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(VerdictLine):
     """One question over all candidates; `mark` is "mixed" where they do not agree."""
 
-    family: str
-    question: str
-    text: str
-    mark: Mark
     marks: Mapping[str, Mark]
 
 

@@ -444,11 +444,7 @@ def build_report(
     (True, True)
     """
     embedders = list_score_embedders(scores)
-    measured_by = note_embedders_on_card(embedders)
-    cards = [
-        card if card.origin == "real" else replace(card, notes=(*card.notes, *measured_by))
-        for card in cards
-    ]
+    cards = [_with_embedders(card, embedders) for card in cards]
     given = {"real": train, "synthetic": synthetic, "holdout": holdout}
     sets = {name: found for name, found in given.items() if found is not None}
     compared = {name: found.where(where) for name, found in sets.items()}
@@ -489,6 +485,12 @@ def build_report(
         examples=examples,
         plans=tuple(plans),
     )
+
+
+def _with_embedders(card: Card, embedders: Mapping[str, Any]) -> Card:
+    """Return a card that names what a synthetic set was measured by."""
+    notes = () if card.origin == "real" else note_embedders_on_card(embedders)
+    return replace(card, notes=(*card.notes, *notes))
 
 
 def _with_media(

@@ -113,20 +113,11 @@ def compare(
         remarks += require_clean_sets(parts.train, parts.holdout, known, **task.leakage_settings)
     unknown = [name for name in sets if notes and name not in notes and parts.holdout is not None]
     copies, copy_notes = _find_copies(sets if parts.holdout is None else unknown, sets, prepared)
-    scores = {}
-    for name, synthetic in sets.items():
-        blind = _UNKNOWN if name in unknown else prepared.blind
-
-        def report(step: str, done: int, total: int, name: str = name) -> None:
-            progress(f"{step} {name}", done, total)
-
-        asked = replace(task.request, progress=report)
-        with _naming(name), threadpool_limits(limits=1):
-            scores[name] = tuple(
-                measure_set(
-                    parts.train, parts.holdout, synthetic, replace(task, request=asked), blind=blind
-                )
-            )
+    blind = {name: _UNKNOWN if name in unknown else prepared.blind for name in sets}
+    scores = {
+        name: _measure(name, prepared, synthetic, task, blind[name], progress)
+        for name, synthetic in sets.items()
+    }
     return CandidateReport(
         title=f"{len(sets)} candidates beside {plain.card.name}",
         scores=scores,
@@ -144,6 +135,24 @@ def compare(
         ),
         facts=_facts(prepared, sets, task, scores),
     )
+
+
+def _measure(
+    name: str,
+    prepared: PreparedReal,
+    synthetic: Dataset,
+    task: EvaluationTask,
+    blind: str,
+    progress: Progress,
+) -> tuple[Score, ...]:
+    """Return the scores of a candidate; its name stands in progress and errors."""
+
+    def report(step: str, done: int, total: int) -> None:
+        progress(f"{step} {name}", done, total)
+
+    own, parts = replace(task, request=replace(task.request, progress=report)), prepared.parts
+    with _naming(name), threadpool_limits(limits=1):
+        return tuple(measure_set(parts.train, parts.holdout, synthetic, own, blind=blind))
 
 
 def _find_copies(

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.row_filter import ALL_OBJECTS, count_column, object_counts
 from twinset.core.data.schema import TABULAR_KINDS, Field, Schema
-from twinset.core.data.where import ALL_OBJECTS, Where, count_column, object_counts
+from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError, SchemaError, UnknownNameError
 from twinset.core.features.image_statistics import box_labels
 from twinset.core.image.codec import decode_pixels
@@ -141,9 +142,9 @@ def _pasting(real: Dataset, kinds: frozenset[str]) -> Filler:
 
 def _drawing(name: str, real: Dataset, cards: Sequence[Card]) -> Filler:
     """Return a generator that learns nothing, with settings by which it draws what the set has."""
-    # Settings by which the sets were drawn, where cards hold them and they suffice.
-    recorded = (c.settings for c in cards if c.component == name and _can_be(name, c.settings))
-    settings = {**next(recorded, {}), **_image_size(name, real)}
+    # Settings by which the sets were drawn, where cards tell them and they suffice.
+    of_cards = (c.settings for c in cards if c.component == name and _can_be(name, c.settings))
+    settings = {**next(of_cards, {}), **_image_size(name, real)}
     known = {one.name for one in parameters("generator", name)}
     drawn = _drawn_schema(name, settings)
     shared = _shared(drawn, real)

@@ -295,15 +295,7 @@ def gaps(
     declared = [*_requested(want or {}), *_declared(train, population or {})]
     for where, _ in declared:
         filler.check(where)
-    with threadpool_limits(limits=1):
-        slices = _distinct_slices(_search(train, candidate, max_slices, filler), train, candidate)
-    aims = [Aim(where, str(where), share, True, filler.learnt(where)) for where, share in declared]
-    aims += [
-        Aim(one.where, one.words, None, False, filler.learnt(one.where))
-        for one in slices
-        if one.is_missing and not _is_declared(one.where, [where for where, _ in declared], train)
-    ]
-    missing = plan_rows(train, candidate, aims, learns=filler.learns)
+    missing, over = _search(train, candidate, filler, declared, max_slices)
     counts = [
         (filler.within(gap.where, train), gap.rows, gap.sentence) for gap in missing if gap.rows
     ]
@@ -325,7 +317,6 @@ def gaps(
             holdout_fraction=note.holdout_fraction if kept and note is not None else 0.2,
             target=None if target is None else named.schema[target],
         )
-    over = tuple(region_sentence(one.region) for one in slices if not one.is_missing)
     return Gaps(missing, over, recipe, tuple(_notes(plain, candidate, missing)))
 
 
@@ -373,19 +364,37 @@ def _declared(
     return found
 
 
-def _is_declared(found: Where, declared: Sequence[Where], real: Dataset) -> bool:
-    """Return whether most real rows of a found slice lie in one whose share is declared."""
-    inside = real.mask(found)
-    return any(real.mask(where)[inside].mean() > _MOSTLY for where in declared)
-
-
-def _search(real: Dataset, synthetic: Dataset, max_slices: int, filler: Filler) -> list[Slice]:
-    sample = [
+def _search(
+    real: Dataset,
+    synthetic: Dataset,
+    filler: Filler,
+    declared: Sequence[tuple[Where, float]],
+    max_slices: int,
+) -> tuple[tuple[Gap, ...], tuple[str, ...]]:
+    """Return the slices with too few rows, declared ones first, and those with too many in words."""
+    samples = [
         rows.at_most(_MAX_ROWS, rng_for(0, "gaps", name))
         for name, rows in (("real", real), ("synthetic", synthetic))
     ]
-    factors = [one for one in infer_factors(sample[0]) if filler.knows(one.column)]
-    return search_slices(sample[0], sample[1], factors, limit=max_slices)
+    with threadpool_limits(limits=1):
+        factors = [one for one in infer_factors(samples[0]) if filler.knows(one.column)]
+        found = search_slices(samples[0], samples[1], factors, limit=max_slices)
+        slices = _distinct_slices(found, real, synthetic)
+    masks = [real.mask(where) for where, _ in declared]
+
+    def is_declared(one: Slice) -> bool:
+        """Return whether most real rows of a found slice lie in one whose share is declared."""
+        inside = real.mask(one.where)
+        return any(mask[inside].mean() > _MOSTLY for mask in masks)
+
+    aims = [Aim(where, str(where), share, True, filler.learnt(where)) for where, share in declared]
+    aims += [
+        Aim(one.where, one.words, None, False, filler.learnt(one.where))
+        for one in slices
+        if one.is_missing and not is_declared(one)
+    ]
+    over = tuple(region_sentence(one.region) for one in slices if not one.is_missing)
+    return plan_rows(real, synthetic, aims, learns=filler.learns), over
 
 
 def _distinct_slices(found: Sequence[Slice], real: Dataset, synthetic: Dataset) -> list[Slice]:
