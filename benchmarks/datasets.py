@@ -19,6 +19,7 @@ import pyarrow as pa
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
 from twinset.core.image.codec import encode_png
+from twinset.io import read_dataset
 
 DATA = Path(os.environ.get("TWINSET_SHARED") or Path(__file__).parents[2] / "shared") / "data"
 VISION = DATA / "vision"
@@ -79,6 +80,13 @@ def sms() -> list[TextRow]:
     lines = (data_folder("text", "sms-spam") / "sms.tsv").read_text("utf-8").splitlines()
     pairs = [line.split("\t", 1) for line in lines[1:] if "\t" in line]  # the first is a header
     return [{"said": text, "about": label} for label, text in pairs]
+
+
+def blood_cells() -> Dataset:
+    """Return the blood smears, 640 by 480 pixels, with boxes of RBC, WBC and Platelets."""
+    rows = read_dataset(data_folder("vision", "bccd", "BCCD"), on_fault="skip")
+    names = [rows.schema.of_kind(kind)[0].name for kind in ("image", "boxes")]
+    return rows.select(names).without_reserved()
 
 
 def text_dataset(rows: Sequence[TextRow], *, target: bool = True) -> Dataset:

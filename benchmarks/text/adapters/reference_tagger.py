@@ -45,7 +45,7 @@ def main() -> None:
         alone = np.array(found.pop("real"))
         arm_results = {
             # The rows of the test are fixed here: the interval is over draws of train rows alone.
-            name: {"f1": f1, "gain": difference(np.array(f1) - alone, 0.0, len(test))._asdict()}
+            name: {"score": f1, "gain": difference(np.array(f1) - alone, 0.0, len(test))._asdict()}
             for name, f1 in found.items()
         }
         out["trials"].append({"k": k, "real": alone.tolist(), "arms": arm_results})
