@@ -34,7 +34,6 @@ class DataAbsentError(FileNotFoundError):
 
 
 def data_folder(*parts: str, root: Path = DATA) -> Path:
-    """Return a folder of the data."""
     folder = root.joinpath(*parts)
     if not folder.exists():
         raise DataAbsentError(
@@ -113,7 +112,6 @@ def text_rows(data: Dataset) -> list[TextRow]:
 
 
 def png_cell(pixels: npt.NDArray[Any]) -> dict[str, Any]:
-    """Return pixels as a cell of an image column."""
     return {"bytes": encode_png(np.ascontiguousarray(pixels)), "path": None}
 
 

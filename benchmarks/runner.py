@@ -75,7 +75,6 @@ class ResultLog:
 class Benchmark:
     """One benchmark: its jobs, what a job measures, and the blocks of its page."""
 
-    about: str  # text of ``--help``
     results: Path  # committed file of rows: JSON lines are appended to, JSON is written whole
     page: Path  # committed results page
     key: tuple[str, ...]  # fields that identify a job and its row
@@ -118,7 +117,8 @@ class Benchmark:
 
     def parser(self) -> argparse.ArgumentParser:
         parser = argparse.ArgumentParser(
-            description=self.about, formatter_class=argparse.RawDescriptionHelpFormatter
+            description=sys.modules[self.measure.__module__].__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         for name, default in self.settings.items():
             flag = f"--{name.replace('_', '-')}"
@@ -232,7 +232,6 @@ def matches(name: str, parts: str) -> bool:
 
 
 def cpu_seconds(job: Callable[[], Any]) -> float:
-    """Return the CPU seconds of one call."""
     start = time.process_time()
     job()
     return time.process_time() - start

@@ -51,7 +51,6 @@ PLACES = ("real", "synthetic")
 
 
 def one_round(job: Row) -> Row:
-    """Return the results of one round of the loop."""
     place, seed = job["place"], job["seed"]
     train, holdout, roles = _adult(job["limit"])
     rng = np.random.default_rng(seed)
@@ -281,7 +280,6 @@ def _sentences(rounds: Sequence[Row]) -> list[str]:
 
 
 BENCHMARK = Benchmark(
-    about=__doc__,
     results=HERE / "closed_loop.json",
     page=HERE / "closed_loop.md",
     key=("place", "seed"),

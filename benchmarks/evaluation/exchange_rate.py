@@ -51,7 +51,6 @@ OTHERS: dict[str, Callable[[Dataset, int], Dataset]] = {
 
 
 def jobs(options: Settings) -> list[Row]:
-    """Return one job for each cut, repeat and candidate."""
     return [
         {"set": name, "train": train, "holdout": holdout, "repeat": repeat, "candidate": candidate}
         for name, train, holdout in SPLITS
@@ -113,7 +112,6 @@ def rate_table(rows: Sequence[Row]) -> str:
 
 
 BENCHMARK = Benchmark(
-    about=__doc__,
     results=HERE / "exchange_rate.json",
     page=HERE / "exchange_rate.md",
     key=("set", "train", "repeat", "candidate"),

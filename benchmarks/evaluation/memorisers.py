@@ -132,7 +132,6 @@ CANDIDATES: Mapping[str, Callable[[Draw], Dataset]] = {
 def scores(
     draw: Draw, candidate: Dataset, metrics: Sequence[str] = METRICS, **settings: Any
 ) -> dict[str, Score]:
-    """Return the scores of one candidate by metric."""
     chosen = [(name, build("metric", name, {})) for name in metrics]
     parts: Any = {"train": draw.train, "synthetic": candidate, "holdout": draw.holdout}
     found = measure(**parts, metrics=chosen, seed=draw.seed, **settings)
@@ -140,7 +139,6 @@ def scores(
 
 
 def measure_memoriser(job: Row) -> Row:
-    """Return the scores of one candidate for one seed."""
     draw = Draw(*adult(), job["seed"])
     found = scores(draw, CANDIDATES[job["candidate"]](draw))
     return {**job, "scores": [_score_row(score) for score in found.values()]}
@@ -153,12 +151,10 @@ def _score_row(score: Score) -> Row:
 
 
 def flat(rows: Sequence[Row]) -> list[Row]:
-    """Return one row a candidate, seed and metric."""
     return [{**{k: row[k] for k in KEY}, **one} for row in rows for one in row["scores"]]
 
 
 def memoriser_table(rows: Sequence[Row]) -> str:
-    """Return a table with one row a candidate and metric."""
     lines = []
     for name, own in grouped(rows, "candidate").items():
         flagged = {row["seed"] for row in own if row["verdict"] == "different"}
@@ -189,7 +185,6 @@ def shadow_generators(draw: Draw) -> Mapping[str, Refit]:
 
 
 def measure_shadows(job: Row) -> Row:
-    """Return the results of both attacks on one candidate."""
     draw, name = Draw(*adult(), job["seed"]), job["candidate"]
     refit = shadow_generators(draw)[name]
     released = draw.fresh
@@ -219,7 +214,6 @@ def _canary_row(score: Score) -> Row:
 
 
 def shadow_table(rows: Sequence[Row]) -> str:
-    """Return a table with one row a candidate."""
     lines = []
     for name, own in grouped(rows, "candidate").items():
         lines.append([
@@ -246,7 +240,6 @@ def _range(rows: Sequence[Row], name: str) -> str:
 
 KEY = ("candidate", "seed")
 MEMORISERS = Benchmark(
-    about=__doc__,
     results=HERE / "memorisers.json",
     page=HERE / "MEMORISERS.md",
     key=KEY,
@@ -257,7 +250,6 @@ MEMORISERS = Benchmark(
     settings={"seeds": 20},
 )
 SHADOWS = Benchmark(
-    about=__doc__,
     results=HERE / "shadows.json",
     page=HERE / "SHADOWS.md",
     key=KEY,

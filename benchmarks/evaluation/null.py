@@ -76,7 +76,6 @@ def blocks(rows: Sequence[Row]) -> dict[str, str]:
 
 
 BENCHMARK = Benchmark(
-    about=__doc__,
     results=HERE / "null.json",
     page=HERE / "NULL.md",
     key=("seed",),

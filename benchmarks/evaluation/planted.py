@@ -249,7 +249,6 @@ def text_blocks(rows: Sequence[Row]) -> dict[str, str]:
 
 def _kind(stem: str, sets: Iterable[str], seeds: int, nulls: int, **how: Any) -> Benchmark:
     return Benchmark(
-        about=__doc__ or "",
         results=HERE / f"{stem}.json",
         page=HERE / f"{stem.upper()}.md",
         key=("set", "fault", "seed"),

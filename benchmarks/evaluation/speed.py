@@ -107,7 +107,6 @@ def evaluate(n: int, quick: bool) -> dict[str, Any]:
 
 
 def measure(job: Row) -> Row:
-    """Return one whole evaluation, or the comparison with SDMetrics."""
     n, quick = job["rows"], job["look"] == "quick"
     return job | (compare_with_sdmetrics() if job["look"] == "sides" else evaluate(n, quick))
 
@@ -147,7 +146,6 @@ def _comparison(row: Row) -> str:
 
 
 BENCHMARK = Benchmark(
-    about=__doc__,
     results=HERE / "speed.json",
     page=HERE / "SPEED.md",
     key=("look", "rows"),

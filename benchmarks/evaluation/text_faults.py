@@ -121,7 +121,6 @@ def _mojibake(text: str, rng: Rng) -> str:
 
 
 def _ranked(rows: Rows, *, lower: bool = False) -> list[str]:
-    """Return the words of texts, the most frequent first."""
     texts = [row["said"].lower() if lower else row["said"] for row in rows]
     return [word for word, _ in Counter(w for text in texts for w in text.split()).most_common()]
 
@@ -130,25 +129,17 @@ def _classes(rows: Rows) -> list[str]:
     return [label for label, _ in Counter(row["about"] for row in rows).most_common()]
 
 
-def _class_share(share: float) -> Plant:
-    """Return a fault that leaves a share of the rarest class."""
-
-    def plant(rows: Rows, train: Rows, rng: Rng) -> Rows:
-        rarest = _classes(train)[-1]
-        return [r for r in rows if r["about"] != rarest or (share and rng.random() < share)]
-
-    return plant
+def _class_share(rows: Rows, train: Rows, rng: Rng, share: float) -> Rows:
+    rarest = _classes(train)[-1]
+    return [r for r in rows if r["about"] != rarest or (share and rng.random() < share)]
 
 
-def _flipped(share: float) -> Plant:
-    def plant(rows: Rows, train: Rows, rng: Rng) -> Rows:
-        classes, found = _classes(train), []
-        for row in rows:
-            wrong = _pick([label for label in classes if label != row["about"]], rng)
-            found.append({**row, "about": wrong} if rng.random() < share else row)
-        return found
-
-    return plant
+def _flipped(rows: Rows, train: Rows, rng: Rng, share: float) -> Rows:
+    classes, found = _classes(train), []
+    for row in rows:
+        wrong = _pick([label for label in classes if label != row["about"]], rng)
+        found.append({**row, "about": wrong} if rng.random() < share else row)
+    return found
 
 
 def _poorer(rows: Rows, train: Rows, rng: Rng) -> Rows:
@@ -163,7 +154,6 @@ def _poorer(rows: Rows, train: Rows, rng: Rng) -> Rows:
 
 
 def _plainer(rows: Rows, train: Rows, rng: Rng) -> Rows:
-    """Replace a tenth of the words by the hundred most frequent words."""
     common = _ranked(train)[:100]
     return each(words(lambda w, r: _pick(common, r), 0.1, None))(rows, train, rng)
 
@@ -181,12 +171,9 @@ def _other_words(rows: Rows, train: Rows, rng: Rng) -> Rows:
     return [spoil([row], train, rng)[0] if row["about"] == rarest else row for row in rows]
 
 
-def _repeated(share: float) -> Plant:
-    def plant(rows: Rows, train: Rows, rng: Rng) -> Rows:
-        n = round(share * len(rows))
-        return rows[n:] + [rows[n:][int(i)] for i in rng.integers(0, len(rows) - n, n)]
-
-    return plant
+def _repeated(rows: Rows, train: Rows, rng: Rng, share: float) -> Rows:
+    n = round(share * len(rows))
+    return rows[n:] + [rows[n:][int(i)] for i in rng.integers(0, len(rows) - n, n)]
 
 
 def _near_repeated(rows: Rows, train: Rows, rng: Rng) -> Rows:
@@ -214,14 +201,10 @@ def _without_a_slice(rows: Rows, train: Rows, rng: Rng) -> Rows:
     return [r for r in rows if r["about"] != label or word not in r["said"].lower().split()]
 
 
-def _by_length(level: float, *, longer: bool) -> Plant:
-    """Return a fault that leaves the texts above or up to a quantile of the number of words."""
-
-    def plant(rows: Rows, train: Rows, rng: Rng) -> Rows:
-        bound = np.quantile([len(row["said"].split()) for row in train], level)
-        return [row for row in rows if (len(row["said"].split()) > bound) == longer]
-
-    return plant
+def _by_length(rows: Rows, train: Rows, rng: Rng, level: float, longer: bool) -> Rows:
+    """Leave the texts above or up to a quantile of the number of words."""
+    bound = np.quantile([len(row["said"].split()) for row in train], level)
+    return [row for row in rows if (len(row["said"].split()) > bound) == longer]
 
 
 def _renumbered(rows: Rows, train: Rows, rng: Rng) -> Rows:
@@ -231,7 +214,6 @@ def _renumbered(rows: Rows, train: Rows, rng: Rng) -> Rows:
 
 
 def _joined(rows: Rows, train: Rows, rng: Rng) -> Rows:
-    """Add the text of another row to every fifth one."""
     others = rng.permutation(len(rows))
     return [
         {**row, "said": f"{row['said']} {rows[int(at)]['said']}"} if rng.random() < 0.2 else row
@@ -252,20 +234,18 @@ def _fewer(share: float) -> Plant:
     return marked(lambda row, rng: [m for m in row["marks"] if rng.random() >= share])
 
 
-def _common_labels(train: Rows) -> list[str]:
-    used = Counter(mark["label"] for row in train for mark in row["marks"])
-    return [label for label, _ in used.most_common(2)]
+def _span_labels(train: Rows) -> list[str]:
+    return [mark["label"] for row in train for mark in row["marks"]]
 
 
 def _label_dropped(rows: Rows, train: Rows, rng: Rng) -> Rows:
-    label = _common_labels(train)[0]
+    label = Counter(_span_labels(train)).most_common(1)[0][0]
     return [{**r, "marks": [m for m in r["marks"] if m["label"] != label]} for r in rows]
 
 
 def _merged(rows: Rows, train: Rows, rng: Rng) -> Rows:
     """Give the second most frequent label of spans the name of the most frequent one."""
-    labels = _common_labels(train)
-    one, two = labels[0], labels[-1]
+    (one, _), (two, _) = Counter(_span_labels(train)).most_common(2)
     return [
         {**r, "marks": [{**m, "label": one} if m["label"] == two else m for m in r["marks"]]}
         for r in rows
@@ -286,7 +266,7 @@ def _swapped(share: float) -> Plant:
 
 
 def _relabelled(rows: Rows, train: Rows, rng: Rng) -> Rows:
-    labels = [mark["label"] for row in train for mark in row["marks"]]
+    labels = _span_labels(train)
     return marked(lambda row, rng: [
         {**m, "label": _pick(labels, rng)} if rng.random() < 0.1 else m for m in row["marks"]
     ])(rows, train, rng)  # fmt: skip
@@ -306,7 +286,7 @@ def _longer(row: TextRow, rng: Rng) -> Marks:
 
 def _added(rows: Rows, train: Rows, rng: Rng) -> Rows:
     """Mark a word that is in no span, with a label of the set, in a fifth of the texts."""
-    labels = [mark["label"] for row in train for mark in row["marks"]]
+    labels = _span_labels(train)
 
     def change(row: TextRow, rng: Rng) -> Marks:
         said, marks = row["said"], row["marks"]
@@ -361,10 +341,10 @@ _S = ("snips",)  # the set with spans
 
 TEXT_FAULTS: dict[str, dict[str, TextFault]] = {
     "Kinds that the metrics were made for": {
-        "a class dropped": TextFault(_class_share(0), ("about",)),
-        "2% of the labels flipped": TextFault(_flipped(0.02), ("about",)),
-        "5% of the labels flipped": TextFault(_flipped(0.05), ("about",)),
-        "a class at half its share": TextFault(_class_share(0.5), ("about",)),
+        "a class dropped": TextFault(lambda f, t, r: _class_share(f, t, r, 0), ("about",)),
+        "2% of the labels flipped": TextFault(lambda f, t, r: _flipped(f, t, r, 0.02), ("about",)),
+        "5% of the labels flipped": TextFault(lambda f, t, r: _flipped(f, t, r, 0.05), ("about",)),
+        "a class at half its share": TextFault(lambda f, t, r: _class_share(f, t, r, 0.5), ("about",)),
         "case lost": TextFault(each(lambda t, r: t.lower()), _WORDING),
         "all capitals in a fifth": TextFault(each(lambda t, r: t.upper(), 0.2), _WORDING),
         "punctuation lost": TextFault(  # SNIPS hardly has any
@@ -382,10 +362,10 @@ TEXT_FAULTS: dict[str, dict[str, TextFault]] = {
         "typos in 15% of the words": TextFault(
             each(words(_swap_letters, 0.15)), (*_WORDS, "characters", "different words")),
         "the rarer half of the words replaced": TextFault(_poorer, _VARIED),
-        "a fifth are repeats": TextFault(_repeated(0.2), ("repeats",)),
-        "half are repeats": TextFault(_repeated(0.5), ("repeats",)),
+        "a fifth are repeats": TextFault(lambda f, t, r: _repeated(f, t, r, 0.2), ("repeats",)),
+        "half are repeats": TextFault(lambda f, t, r: _repeated(f, t, r, 0.5), ("repeats",)),
         "a slice removed": TextFault(_without_a_slice, ("words", "about", "whole texts", "labels")),
-        "only short texts": TextFault(_by_length(0.75, longer=False), ("length",)),
+        "only short texts": TextFault(lambda f, t, r: _by_length(f, t, r, 0.75, False), ("length",)),
         "10% of the spans shifted by one": TextFault(_shifted(0.1), ("ends of marks",), _S),
         "100% of the spans shifted by one": TextFault(_shifted(1.0), ("ends of marks",), _S),
         "entity values swapped": TextFault(_swapped(1.0), _VALUES, _S),
@@ -427,7 +407,7 @@ TEXT_FAULTS: dict[str, dict[str, TextFault]] = {
     "Kinds written down last": {
         "the first word lost in a fifth": TextFault(
             each(lambda t, r: " ".join(t.split()[1:]) or t, 0.2), ("length", *_HEADS)),
-        "only long texts": TextFault(_by_length(0.25, longer=True), ("length",)),
+        "only long texts": TextFault(lambda f, t, r: _by_length(f, t, r, 0.25, True), ("length",)),
         "every twentieth word doubled": TextFault(
             each(words(lambda w, r: f"{w} {w}", 0.05, None)), ("length", *_ORDER)),
         "two texts in one in a fifth": TextFault(_joined, ("length", "unknown lengths", *_ORDER)),

@@ -34,7 +34,6 @@ class CellResult:
     splits: list[dict[str, Any]]  # measured rows
 
     def precision(self, name: str) -> float:
-        """Return the mean average precision of a strategy over the splits."""
         return float(np.mean([s["test_figures"][name][0] for s in self.splits]))
 
     @cached_property
@@ -45,7 +44,6 @@ class CellResult:
 
     @property
     def chosen(self) -> list[str]:
-        """Choice of `advise`, split by split."""
         return [s["chosen"] for s in self.splits]
 
     @cached_property
@@ -79,7 +77,6 @@ class CellResult:
 
     @cached_property
     def helping(self) -> list[str]:
-        """Return the candidates that help beyond their interval."""
         return [name for name in self.differs if self.differences[name][0] > 0]
 
     @property
@@ -140,12 +137,10 @@ def figures(cells: Sequence[CellResult]) -> dict[str, dict[str, Any]]:
 
 
 def is_beyond(mean: float, error: float) -> bool:
-    """Return whether the 95 % interval lies clear of 0."""
     return abs(mean) > 1.96 * error
 
 
 def _mean(single: Callable[[CellResult], float]) -> Figure:
-    """Return the mean of a figure of single cells."""
     return lambda cells: float(np.mean([single(one) for one in cells])) if cells else float("nan")
 
 

@@ -219,7 +219,6 @@ def _loss_ratios(
 
 
 def measure_noise(job: Row) -> Row:
-    """Return the choice of `advise` on one table of noise."""
     number = job["table"]
     labelled = read_labelled_table(noise_table(number), AdviseOptions(target="fraud", positive="1"))
     split = split_test_set(labelled, 0.3, None, rng_for(number, "advise", "split"))
@@ -264,7 +263,6 @@ def cell_blocks(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def group_figures(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return the figures over all cells and over groups of them."""
     cells = cells_of(rows)
     groups = {
         "all": cells,
@@ -276,7 +274,6 @@ def group_figures(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def noise_blocks(rows: Sequence[Row]) -> dict[str, str]:
-    """Return the sentence of CELLS.md about tables of noise."""
     parts = [
         f"{model}: {sum(row['chosen'] != 'none' for row in own)} of {len(own)}"
         for model, own in sorted(grouped(rows, "model").items())
@@ -299,7 +296,6 @@ def _starred(mean: float, error: float) -> str:
 
 
 CELLS = Benchmark(
-    about=__doc__,
     results=HERE / "cells.jsonl",
     page=HERE / "CELLS.md",
     key=("set", "model", "split"),
@@ -309,7 +305,6 @@ CELLS = Benchmark(
     settings={"splits": [0, 1, 2], "sets": list(SETS), "models": list(MODELS)},
 )
 NOISE = Benchmark(
-    about=__doc__,
     results=HERE / "noise.jsonl",
     page=HERE / "CELLS.md",
     key=("table", "model"),

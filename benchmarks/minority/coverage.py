@@ -9,7 +9,6 @@ Results: COVERAGE.md and coverage.json.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,9 @@ from twinset.workflows.advise.ranking_metrics import (
     small_sample_factors,
 )
 
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Integers = npt.NDArray[np.int64]
 HERE = Path(__file__).parent
 GROUPS = (3, 5, 8, 12, 20, 31)
 COMMON_ROWS = 60  # for each positive one
@@ -32,22 +34,11 @@ N_DRAWS = 120  # of groups: `advise` draws as many
 N_GROUPS_OF_TRUTH = 2_000  # so many that the truth has no error of its own
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """One drawn table: two scores (2, n), which rows are positive (n,), and their groups (n,)."""
+def draw(n_groups: int, rows: int, rng: np.random.Generator) -> tuple[Floats, Bools, Integers]:
+    """Return a table of so many groups of positives, `rows` each on average.
 
-    scores: npt.NDArray[np.float64]
-    truth: npt.NDArray[np.bool_]
-    group: npt.NDArray[np.int64]
-
-    def difference(self) -> float:
-        """Return the difference in average precision."""
-        none, other = (average_precision(score, self.truth) for score in self.scores)
-        return other - none
-
-
-def draw(n_groups: int, rows: int, rng: np.random.Generator) -> Drawing:
-    """Return a table of so many groups of positives, `rows` each on average."""
+    Two scores (2, n), which rows are positive (n,), and their groups (n,).
+    """
     sizes = rng.geometric(1 / rows, n_groups) if rows > 1 else np.ones(n_groups, dtype=np.int64)
     owner = np.repeat(np.arange(n_groups), sizes)
     n, n_common = len(owner), COMMON_ROWS * n_groups * rows
@@ -55,11 +46,13 @@ def draw(n_groups: int, rows: int, rng: np.random.Generator) -> Drawing:
     positive = np.array([[2.0], [2.2]]) + 0.7 * shared[owner] + 0.5 * own[:, owner]
     positive += 0.5 * rng.normal(size=n) + 0.5 * rng.normal(size=(2, n))
     common = 0.8 * rng.normal(size=n_common) + 0.6 * rng.normal(size=(2, n_common))
-    return Drawing(
-        np.concatenate([positive, common], axis=1),
-        np.arange(n + n_common) < n,
-        np.concatenate([owner, n_groups + np.arange(n_common)]),
-    )
+    group = np.concatenate([owner, n_groups + np.arange(n_common)])
+    return np.concatenate([positive, common], axis=1), np.arange(n + n_common) < n, group
+
+
+def difference(scores: Floats, truth: Bools) -> float:
+    none, other = (average_precision(score, truth) for score in scores)
+    return other - none
 
 
 def measure(job: Row) -> Row:
@@ -67,23 +60,22 @@ def measure(job: Row) -> Row:
     Student's t, and half the mean width of the latter."""
     n_groups, rows, n_tables = job["groups"], job["rows"], job["tables"]
     rng = rng_for(1, "coverage", n_groups, rows)
-    truth = draw(N_GROUPS_OF_TRUTH, rows, rng).difference()
+    true = difference(*draw(N_GROUPS_OF_TRUTH, rows, rng)[:2])
     factor, reach = small_sample_factors(n_groups)
     errors, away = [], []
     for _ in range(n_tables):
-        drawn = draw(n_groups, rows, rng)
-        weights = BootstrapDraws.from_rows(drawn.truth, N_DRAWS, rng, drawn.group).weights()
-        none, other = (WeightedRanking(score, drawn.truth) for score in drawn.scores)
+        scores, truth, group = draw(n_groups, rows, rng)
+        weights = BootstrapDraws.from_rows(truth, N_DRAWS, rng, group).weights()
+        none, other = (WeightedRanking(score, truth) for score in scores)
         changes = [other.measures(w, 0.01)[0] - none.measures(w, 0.01)[0] for w in weights]
         errors.append(float(np.std(changes, ddof=1)))
-        away.append(abs(drawn.difference() - truth))
+        away.append(abs(difference(scores, truth) - true))
     plain, with_t = 1.96 * np.array(errors), reach * np.sqrt(factor) * np.array(errors)
     shares = {"plain": float(np.mean(away <= plain)), "with_t": float(np.mean(away <= with_t))}
     return {**job, **shares, "width": float(with_t.mean())}
 
 
 def coverage_table(rows: list[Row]) -> str:
-    """Return one line for each number of groups and rows."""
     lines = [
         [r["groups"], r["rows"], f"{r['plain']:.0%}", f"{r['with_t']:.0%}", f"{r['width']:.2f}"]
         for r in rows
@@ -94,7 +86,6 @@ def coverage_table(rows: list[Row]) -> str:
 
 
 BENCHMARK = Benchmark(
-    about=__doc__,
     results=HERE / "coverage.json",
     page=HERE / "COVERAGE.md",
     key=("rows", "groups"),

@@ -106,18 +106,15 @@ def broken(make: Make, *, with_dates: bool = True) -> dict[str, Any]:
             new, _ = make(random_state=seed, sampling_strategy=0.8).fit_resample(x, y)
         except REFUSALS as error:
             name = type(error).__name__
-            rest = (
-                broken(make, with_dates=False)
-                if with_dates
-                else dict.fromkeys(violations(x, x), name)
-            )
-            return {**rest, DATES: name}
+            if not with_dates:
+                return dict.fromkeys([*violations(x, x), DATES], name)
+            rest = broken(make, with_dates=False)
+            return {**rest, DATES: rest.get(DATES, name)}
         found.append(violations(new.iloc[len(x) :], x[y == 1]))
     return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
 
 
 def rules_table() -> str:
-    """Return the shares of new rows that break each rule."""
     columns, rows = {name: broken(make) for name, make in BOTH.items()}, []
     for rule in next(iter(columns.values())):
         cells = [one[rule] for one in columns.values()]
@@ -145,7 +142,6 @@ def integer_bias(make: Make) -> tuple[float, float]:
 
 
 def bias_table() -> str:
-    """Return the table of means of an integer column."""
     rows = []
     for name in ("ours: SMOTE", "ours: Borderline", "theirs: SMOTE", "theirs: Borderline"):
         mean, error = integer_bias(BOTH[name])
@@ -165,7 +161,6 @@ def accepts(make: Make, data: Any) -> str:
 
 
 def types_table() -> str:
-    """Return which types of tables are accepted."""
     rows = []
     for name, build in cases().items():
         mine, other = accepts(ours.SMOTE, build()), accepts(theirs.SMOTE, build())
@@ -197,7 +192,6 @@ def promises(make: Make, threads: int | None) -> list[str]:
 
 
 def promises_table() -> str:
-    """Return which promises hold."""
     rows = [[f"ours: {n}", *promises(m, 4)] for n, m in list(OURS.items())[:6]]
     rows += [[f"theirs: {n}", *promises(m, None)] for n, m in THEIRS.items() if n != "SMOTENC"]
     head = ["sampler", "row order changes nothing", "2 n begin with n", "4 threads as 1"]

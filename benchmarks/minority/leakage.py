@@ -53,7 +53,6 @@ Plant = Callable[[RealSet, Rng], Planted | None]
 
 
 def clean_split(real: RealSet, rng: Rng, by: str = "stratified") -> Planted:
-    """Return the set cut as it should be."""
     fraction = float(rng.choice([0.2, 0.3, 0.5]))
     train, holdout = split_rows(real.data, by=by, on=None, holdout_fraction=fraction, rng=rng)  # type: ignore[arg-type]
     return Planted(real.data.take(train), real.data.take(holdout), None, by)
@@ -101,20 +100,18 @@ def like_column(column: pd.Series, texts: pd.Series) -> pd.Series:
     return pd.to_numeric(texts) if pd.api.types.is_numeric_dtype(column) else texts
 
 
-def grown_before_the_cut(method: str, ratio: float, real_test: bool = False) -> Plant:
-    """Return the mistake of growing the rare class first and cutting after."""
-
-    def plant(real: RealSet, rng: Rng) -> Planted | None:
-        if method != "ros" and not has_fine_numbers(real):
-            return None
-        data = grown(real, real.data.to_pandas(), ratio, method, rng)
-        if not real_test:
-            return clean_split(replace(real, data=data), rng)
-        is_real = np.arange(len(data)) < len(real.data)
-        test = is_real & (rng.random(len(data)) < 0.3)
-        return Planted(data.filter(~test), data.filter(test))
-
-    return plant
+def grown_first(
+    real: RealSet, rng: Rng, method: str, ratio: float, real_test: bool = False
+) -> Planted | None:
+    """Make the mistake of growing the rare class first and cutting after."""
+    if method != "ros" and not has_fine_numbers(real):
+        return None
+    data = grown(real, real.data.to_pandas(), ratio, method, rng)
+    if not real_test:
+        return clean_split(replace(real, data=data), rng)
+    is_real = np.arange(len(data)) < len(real.data)
+    test = is_real & (rng.random(len(data)) < 0.3)
+    return Planted(data.filter(~test), data.filter(test))
 
 
 def grown_from_all_rows(real: RealSet, rng: Rng) -> Planted | None:
@@ -126,15 +123,11 @@ def grown_from_all_rows(real: RealSet, rng: Rng) -> Planted | None:
     return replace(clean_split(real, rng), synthetic=made)
 
 
-def copied_into_train(share: float, rare_only: bool = False) -> Plant:
-    """Return the mistake of holdout rows that also stand in the train set."""
-
-    def plant(real: RealSet, rng: Rng) -> Planted:
-        cut = clean_split(real, rng)
-        copies = _picked(cut.holdout, real, rng, share, rare_only)
-        return replace(cut, train=Dataset.concat([cut.train, copies]))
-
-    return plant
+def copied_into_train(real: RealSet, rng: Rng, share: float, rare_only: bool = False) -> Planted:
+    """Make the mistake of holdout rows that also stand in the train set."""
+    cut = clean_split(real, rng)
+    copies = _picked(cut.holdout, real, rng, share, rare_only)
+    return replace(cut, train=Dataset.concat([cut.train, copies]))
 
 
 def train_rows_in_holdout(real: RealSet, rng: Rng) -> Planted:
@@ -160,7 +153,6 @@ def changed_in_train(change: Callable[[pd.DataFrame, RealSet, Rng], None]) -> Pl
 
 
 def flip_labels(moved: pd.DataFrame, real: RealSet, rng: Rng) -> None:
-    """Give every row another label."""
     levels = list(real.data.codes(real.target)[1])
     texts = moved[real.target].astype(str).str.lower()
     other = {level.lower(): levels[(i + 1) % len(levels)] for i, level in enumerate(levels)}
@@ -185,40 +177,35 @@ def redraw_one_column(moved: pd.DataFrame, real: RealSet, rng: Rng) -> None:
 
 def other_column_order(real: RealSet, rng: Rng) -> Planted:
     """Copy rows into train, whose columns come in another order."""
-    cut = copied_into_train(COPIED)(real, rng)
-    assert cut is not None
+    cut = copied_into_train(real, rng, COPIED)
     return replace(cut, train=cut.train.select(list(cut.train.schema.names)[::-1]))
 
 
-def other_keys(column: str) -> Plant:
-    """Return the mistake of copies under a new id, running number, time or group."""
+def other_keys(real: RealSet, rng: Rng, column: str) -> Planted:
+    """Make the mistake of copies under a new id, running number, time or group."""
+    frame = real.data.to_pandas()
+    n, start = len(frame), pd.Timestamp("2024-01-01")
+    frame.insert(0, column, {
+        "id": [f"R-{i:07d}" for i in range(n)],
+        "number": np.arange(n) + 10_000,
+        "time": start + pd.to_timedelta(np.sort(rng.random(n)) * 3e7, "s"),
+        "group": [f"g{i}" for i in rng.integers(0, max(2, n // 10), n)],
+    }[column])  # fmt: skip
+    role = {"time": "time", "group": "group", "id": "identifier"}.get(column, "feature")
+    roles = {**roles_of(real), column: role}
+    widened = replace(real, data=as_dataset(frame, real.target, roles))
+    cut = clean_split(widened, rng, "group" if column == "group" else "stratified")
 
-    def plant(real: RealSet, rng: Rng) -> Planted:
-        frame = real.data.to_pandas()
-        n, start = len(frame), pd.Timestamp("2024-01-01")
-        frame.insert(0, column, {
-            "id": [f"R-{i:07d}" for i in range(n)],
-            "number": np.arange(n) + 10_000,
-            "time": start + pd.to_timedelta(np.sort(rng.random(n)) * 3e7, "s"),
-            "group": [f"g{i}" for i in rng.integers(0, max(2, n // 10), n)],
-        }[column])  # fmt: skip
-        role = {"time": "time", "group": "group", "id": "identifier"}.get(column, "feature")
-        roles = {**roles_of(real), column: role}
-        widened = replace(real, data=as_dataset(frame, real.target, roles))
-        cut = clean_split(widened, rng, "group" if column == "group" else "stratified")
+    def renew(moved: pd.DataFrame, real: RealSet, rng: Rng) -> None:
+        m, later = len(moved), pd.Timestamp("2025-01-01")
+        moved[column] = {
+            "id": [f"X-{i:07d}" for i in range(m)],
+            "number": n + 20_000 + np.arange(m),
+            "time": later + pd.to_timedelta(np.arange(m), "s"),
+            "group": [f"h{i}" for i in range(m)],
+        }[column]
 
-        def renew(moved: pd.DataFrame, real: RealSet, rng: Rng) -> None:
-            m, later = len(moved), pd.Timestamp("2025-01-01")
-            moved[column] = {
-                "id": [f"X-{i:07d}" for i in range(m)],
-                "number": n + 20_000 + np.arange(m),
-                "time": later + pd.to_timedelta(np.arange(m), "s"),
-                "group": [f"h{i}" for i in range(m)],
-            }[column]
-
-        return with_copies(cut, real, rng, renew, roles)
-
-    return plant
+    return with_copies(cut, real, rng, renew, roles)
 
 
 def shared_groups(real: RealSet, rng: Rng) -> Planted:
@@ -288,67 +275,57 @@ def _picked(
     return part.take(np.sort(rng.choice(rows, n, replace=False)))
 
 
-def grown_after_the_cut(method: str, as_synthetic: bool = False) -> Plant:
+def grown_last(real: RealSet, rng: Rng, method: str, as_synthetic: bool = False) -> Planted | None:
     """Return the right way: cut, then grow the rare class of the train set alone."""
-
-    def plant(real: RealSet, rng: Rng) -> Planted | None:
-        if method != "ros" and not has_fine_numbers(real):
-            return None
-        by = "group" if real.data.schema.with_role("group") else "stratified"
-        cut = clean_split(real, rng, by)
-        data = grown(real, cut.train.to_pandas(), 1.0, method, rng)
-        if as_synthetic:
-            return replace(cut, synthetic=data.slice(len(cut.train), len(data)))
-        return replace(cut, train=data)
-
-    return plant
+    if method != "ros" and not has_fine_numbers(real):
+        return None
+    by = "group" if real.data.schema.with_role("group") else "stratified"
+    cut = clean_split(real, rng, by)
+    data = grown(real, cut.train.to_pandas(), 1.0, method, rng)
+    if as_synthetic:
+        return replace(cut, synthetic=data.slice(len(cut.train), len(data)))
+    return replace(cut, train=data)
 
 
-def cut_by(by: str) -> Plant:
+def cut_by(real: RealSet, rng: Rng, by: str) -> Planted | None:
     """Return a clean cut by time, group or at random; None where the set has no such column."""
-
-    def plant(real: RealSet, rng: Rng) -> Planted | None:
-        has_role = real.data.schema.with_role("group" if by == "stratified" else by)
-        return clean_split(real, rng, by) if bool(has_role) == (by != "stratified") else None
-
-    return plant
+    has_role = real.data.schema.with_role("group" if by == "stratified" else by)
+    return clean_split(real, rng, by) if bool(has_role) == (by != "stratified") else None
 
 
-def drawn_from_train(generator: str) -> Plant:
+def drawn_from_train(real: RealSet, rng: Rng, generator: str) -> Planted | None:
     """Return a clean cut with a synthetic set whose generator saw the train set alone."""
-
-    def plant(real: RealSet, rng: Rng) -> Planted | None:
-        if real.data.schema.with_role("group") or real.data.schema.of_kind("id"):
-            return None  # the generators used here make no ids
-        cut = clean_split(real, rng)
-        fitted = build("generator", generator, {}).fit(cut.train, rng)
-        return replace(cut, synthetic=fitted.sample(len(cut.train), rng))
-
-    return plant
+    if real.data.schema.with_role("group") or real.data.schema.of_kind("id"):
+        return None  # the generators used here make no ids
+    cut = clean_split(real, rng)
+    fitted = build("generator", generator, {}).fit(cut.train, rng)
+    return replace(cut, synthetic=fitted.sample(len(cut.train), rng))
 
 
 KINDS: dict[str, Plant] = {
-    "random oversampling to 1:1, then the cut": grown_before_the_cut("ros", 1.0),
-    "random oversampling to 1:2, then the cut": grown_before_the_cut("ros", 0.5),
-    "the same to 1:1, test rows real": grown_before_the_cut("ros", 1.0, real_test=True),
-    "SMOTE to 1:1, then the cut": grown_before_the_cut("smote", 1.0),
-    "SMOTE to 1:2, then the cut": grown_before_the_cut("smote", 0.5),
-    "SMOTE to 1:5, then the cut": grown_before_the_cut("smote", 0.2),
-    "SMOTE to 1:1, test rows real": grown_before_the_cut("smote", 1.0, real_test=True),
-    "SMOTE on whole numbers to 1:1, then the cut": grown_before_the_cut("rounded", 1.0),
-    "SMOTE on whole numbers to 1:2, then the cut": grown_before_the_cut("rounded", 0.5),
+    "random oversampling to 1:1, then the cut": lambda d, r: grown_first(d, r, "ros", 1.0),
+    "random oversampling to 1:2, then the cut": lambda d, r: grown_first(d, r, "ros", 0.5),
+    "the same to 1:1, test rows real": lambda d, r: grown_first(d, r, "ros", 1.0, real_test=True),
+    "SMOTE to 1:1, then the cut": lambda d, r: grown_first(d, r, "smote", 1.0),
+    "SMOTE to 1:2, then the cut": lambda d, r: grown_first(d, r, "smote", 0.5),
+    "SMOTE to 1:5, then the cut": lambda d, r: grown_first(d, r, "smote", 0.2),
+    "SMOTE to 1:1, test rows real": lambda d, r: grown_first(d, r, "smote", 1.0, real_test=True),
+    "SMOTE on whole numbers to 1:1, then the cut": lambda d, r: grown_first(d, r, "rounded", 1.0),
+    "SMOTE on whole numbers to 1:2, then the cut": lambda d, r: grown_first(d, r, "rounded", 0.5),
     "SMOTE from all rows as the synthetic set": grown_from_all_rows,
-    "copies of 5 % of the holdout in train": copied_into_train(COPIED),
-    "copies of the rare holdout rows in train": copied_into_train(0.5, rare_only=True),
+    "copies of 5 % of the holdout in train": lambda d, r: copied_into_train(d, r, COPIED),
+    "copies of the rare holdout rows in train": lambda d, r: copied_into_train(
+        d, r, 0.5, rare_only=True
+    ),
     "5 % of the train rows in the holdout": train_rows_in_holdout,
     "copies in another order of columns": other_column_order,
     "copies with another label": changed_in_train(flip_labels),
     "copies with one column redrawn": changed_in_train(redraw_one_column),
     "copies blurred by 1 % of the spread": changed_in_train(jitter),
-    "copies under other ids": other_keys("id"),
-    "copies under other running numbers": other_keys("number"),
-    "copies at other times": other_keys("time"),
-    "copies under other groups": other_keys("group"),
+    "copies under other ids": lambda d, r: other_keys(d, r, "id"),
+    "copies under other running numbers": lambda d, r: other_keys(d, r, "number"),
+    "copies at other times": lambda d, r: other_keys(d, r, "time"),
+    "copies under other groups": lambda d, r: other_keys(d, r, "group"),
     "groups on both sets": shared_groups,
     "a cut by time that is none": time_travel,
     "holdout rows flagged as made": flagged_rows,
@@ -357,17 +334,21 @@ KINDS: dict[str, Plant] = {
     "copies of the holdout as the synthetic set": holdout_copied_as_synthetic,
 }
 CLEAN: dict[str, Plant] = {
-    "cut at random, by class": cut_by("stratified"),
-    "cut by time": cut_by("time"),
-    "cut by group": cut_by("group"),
-    "cut, then random oversampling of train": grown_after_the_cut("ros"),
-    "cut, then SMOTE of train": grown_after_the_cut("smote"),
-    "cut, then SMOTE of train on whole numbers": grown_after_the_cut("rounded"),
-    "cut, SMOTE rows of train as the synthetic set": grown_after_the_cut(
-        "smote", as_synthetic=True
+    "cut at random, by class": lambda d, r: cut_by(d, r, "stratified"),
+    "cut by time": lambda d, r: cut_by(d, r, "time"),
+    "cut by group": lambda d, r: cut_by(d, r, "group"),
+    "cut, then random oversampling of train": lambda d, r: grown_last(d, r, "ros"),
+    "cut, then SMOTE of train": lambda d, r: grown_last(d, r, "smote"),
+    "cut, then SMOTE of train on whole numbers": lambda d, r: grown_last(d, r, "rounded"),
+    "cut, SMOTE rows of train as the synthetic set": lambda d, r: grown_last(
+        d, r, "smote", as_synthetic=True
     ),
-    "cut, bootstrap of train as the synthetic set": drawn_from_train("tabular.bootstrap"),
-    "cut, copula of train as the synthetic set": drawn_from_train("tabular.copula"),
+    "cut, bootstrap of train as the synthetic set": lambda d, r: drawn_from_train(
+        d, r, "tabular.bootstrap"
+    ),
+    "cut, copula of train as the synthetic set": lambda d, r: drawn_from_train(
+        d, r, "tabular.copula"
+    ),
 }
 
 
@@ -382,7 +363,6 @@ def plant(kind: str, real: RealSet, seed: int) -> Planted | None:
 
 
 def jobs(options: Settings) -> list[Row]:
-    """Return every leak and every clean cut of each set."""
     found = []
     for name in options.sets:
         if name in PLANTED_SETS:
@@ -446,7 +426,6 @@ def possible(rows: Sequence[Row]) -> list[Row]:
 
 
 BENCHMARK = Benchmark(
-    about=__doc__,
     results=HERE / "leaks.json",
     page=HERE / "LEAKS.md",
     key=("set", "kind", "seed"),

@@ -32,7 +32,6 @@ class Source:
     roles: Mapping[str, str] = field(default_factory=dict)  # column -> role, for the leakage guard
 
     def read(self) -> pd.DataFrame:
-        """Return the table."""
         path = data_folder(self.file)
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
@@ -48,7 +47,6 @@ SOURCES: dict[str, Source] = {
 
 
 def ulb(*, with_time: bool = True) -> pd.DataFrame:
-    """Return the card payments of ULB."""
     frame = pd.read_csv(fetch("ulb-creditcard"))
     return frame if with_time else frame.drop(columns="Time")
 
@@ -89,7 +87,6 @@ class RealSet:
 
 
 def real_sets(*names: str) -> list[RealSet]:
-    """Return the named sets."""
     found = []
     for name in names:
         source, frame = SOURCES[name], SOURCES[name].read()
@@ -105,7 +102,6 @@ def real_sets(*names: str) -> list[RealSet]:
 
 
 def as_dataset(frame: pd.DataFrame, target: str, roles: Mapping[str, str] | None = None) -> Dataset:
-    """Return a frame as a dataset with its target and its roles."""
     found = Dataset.from_arrow(frame.reset_index(drop=True))
     fields = tuple(
         replace(field, role=(roles or {}).get(field.name, field.role))  # type: ignore[arg-type]

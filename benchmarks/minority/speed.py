@@ -104,7 +104,6 @@ def resampled(rows: int, is_mixed: bool, name: str) -> dict[str, Any]:
 
 
 def measure(job: Row) -> Row:
-    """Return the figures of one call of one library."""
     one = CASES[job["case"]]
     return {**job, **resampled(one.rows, one.is_mixed, getattr(one, job["library"]))}
 
@@ -161,7 +160,6 @@ def _goal(goal: float | None) -> str:
 
 
 BENCHMARK = Benchmark(
-    about=__doc__,
     results=HERE / "speed.json",
     page=HERE / "SPEED.md",
     key=("case", "repeat", "library"),

@@ -230,7 +230,6 @@ def peak_mb() -> float:
 
 
 def main() -> None:
-    """Run the job of the command line."""
     job = json.loads(Path(sys.argv[1]).read_text())
     train = pd.read_parquet(job["train"])
     adapter = adapter_of(job)

@@ -72,7 +72,6 @@ class Method:
         return str(VENVS / venv / "bin" / "python") if venv else sys.executable
 
     def parsed(self) -> tuple[str, dict[str, object]]:
-        """Return the name of the method and its settings."""
         name, _, settings = self.label.partition("?")
         pairs = (pair.partition("=") for pair in settings.split("&") if pair)
         return name, {key: yaml.safe_load(value) for key, _, value in pairs}

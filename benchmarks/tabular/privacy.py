@@ -96,7 +96,6 @@ def equal_rows(table: Coded, reference: Coded) -> npt.NDArray[np.bool_]:
 
 
 def stack(first: Coded, second: Coded) -> Coded:
-    """Return the rows of both tables."""
     return Coded(
         np.vstack([first.numbers, second.numbers]),
         np.vstack([first.codes, second.codes]),

@@ -42,7 +42,6 @@ class Errors:
 
     @property
     def mean(self) -> float:
-        """Mean of the errors that exist."""
         return float(np.nanmean(self.values))
 
     @property

@@ -66,7 +66,6 @@ def _names(given: Sequence[str], every: Iterable[str]) -> list[str]:
 
 
 def measure(job: Row) -> Row:
-    """Return scores and costs of one method on one set."""
     scorer, seed = _scorer(job["set"]), job["seed"]
     row = {name: job[name] for name in ("set", "method", "seed")}
     if job["method"] in REAL:
@@ -134,7 +133,6 @@ def _set_block(rows: Sequence[Row], name: str) -> str:
 
 
 BENCHMARK = Benchmark(
-    about=__doc__,
     results=HERE / "results.json",
     page=HERE / "RESULTS.md",
     key=("set", "method", "seed"),

@@ -26,7 +26,6 @@ MAX_SAMPLED = 1_000_000  # the rate does not change beyond
 
 
 def mixture(rows: int, columns: int, seed: int = 0) -> pa.Table:
-    """Return a table whose columns depend on one another."""
     rng = np.random.default_rng(seed)
     hidden = rng.integers(0, 6, rows).astype(np.int32)
     found: dict[str, pa.Array] = {}
@@ -60,7 +59,6 @@ def measure(job: Row) -> Row:
 
 
 def main() -> None:
-    """Print the costs of each size."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--columns", type=int, default=15)

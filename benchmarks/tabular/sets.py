@@ -30,8 +30,6 @@ SETS: dict[str, dict[str, Any]] = yaml.safe_load(
 
 @dataclass(frozen=True)
 class Roles:
-    """Roles of the columns of a set."""
-
     columns: tuple[str, ...]  # all, in the order of the file
     categories: tuple[str, ...]  # with the target of a classification task
     target: str
@@ -39,7 +37,6 @@ class Roles:
 
     @property
     def task(self) -> Literal["binary", "regression"]:
-        """Whether the target is a label or a number."""
         return "binary" if self.target in self.categories else "regression"
 
     @property
@@ -91,7 +88,6 @@ class Coded:
         return len(self.numbers)
 
     def take(self, rows: npt.NDArray[np.int64] | slice) -> Coded:
-        """Return the rows at these positions."""
         return Coded(self.numbers[rows], self.codes[rows], self.levels, self.names)
 
 

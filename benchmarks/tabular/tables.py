@@ -33,7 +33,6 @@ class Column(NamedTuple):
 
 
 def score(key: str) -> Figure:
-    """Return the function that reads a score from a row."""
     return lambda row: row["scores"].get(key)
 
 
@@ -100,7 +99,6 @@ def method_table(rows: Sequence[Row], columns: Sequence[Column]) -> str:
 
 
 def worst_table(rows: Sequence[Row]) -> str:
-    """Return each method's worst column and worst pair."""
     lines = []
     for method, own in grouped(rows, "method").items():
         found = own[0]["scores"]

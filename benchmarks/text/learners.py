@@ -100,7 +100,6 @@ class IntentBench:
         return hits(real, synthetic, weight, strength_for(real, make, weight, seed), self.test)
 
     def score(self, found: Counts) -> float:
-        """Return the accuracy."""
         return float(found.mean())
 
     def gain(self, better: Sequence[Counts], worse: Sequence[Counts]) -> Difference:
@@ -129,7 +128,6 @@ class TaggerBench:
         return _entities.score_tagger(rows, self.holdout, seed)
 
     def score(self, found: Counts) -> float:
-        """Return the F1 of entities, exact in span and label."""
         return float(found.f1(np.ones(len(self.test)))[0])
 
     def gain(self, better: Sequence[Counts], worse: Sequence[Counts]) -> Difference:

@@ -47,7 +47,6 @@ def some_of_each(rows: Rows, k: int, rng: np.random.Generator) -> list[TextRow]:
 
 
 def snips_labels() -> list[str]:
-    """Return the labels of spans in SNIPS."""
     return sorted({mark["label"] for row in snips("train") for mark in row["marks"]})
 
 
@@ -81,7 +80,6 @@ def intents(source: Source, k: int, arms: Sequence[Arm], seeds: Seeds) -> dict[s
 
 
 def entities(k: int, seeds: Seeds) -> dict[str, Any]:
-    """Return the trial of entities, with 700 synthetic rows."""
     per_row = TAGGED // (7 * k)
     with_words = learned(per_row, snips_words(), "learned, with word lists")
     arms = (templates(TAGGED), learned(per_row, None, "learned"), with_words, copies(per_row))
@@ -140,13 +138,11 @@ def controls(seeds: Seeds) -> dict[str, list[float]]:
 
 
 def _misplaced(rows: Rows, seed: int) -> list[TextRow]:
-    """Return rows with intents of other rows."""
     labels = np.random.default_rng(seed).permutation([row["about"] for row in rows]).tolist()
     return [{**row, "about": intent} for row, intent in zip(rows, labels)]
 
 
 def _mislabelled(rows: Rows, seed: int) -> list[TextRow]:
-    """Return rows whose spans carry labels of other spans."""
     labels = np.array([mark["label"] for row in rows for mark in row["marks"]])
     drawn = iter(np.random.default_rng(seed).permutation(labels).tolist())
     return [{**r, "marks": [{**m, "label": next(drawn)} for m in r["marks"]]} for r in rows]
@@ -281,12 +277,10 @@ def _reference(reference: Mapping[str, Any]) -> str:
 
 
 def measure(job: Row) -> Row:
-    """Return the figures of one trial."""
     return {"trial": job["trial"], "found": TRIALS[job["trial"]](range(job["seeds"]))}
 
 
 BENCHMARK = Benchmark(
-    about=__doc__,
     results=HERE / "usefulness.json",
     page=HERE / "USEFULNESS.md",
     key=("trial",),

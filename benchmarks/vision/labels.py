@@ -117,7 +117,6 @@ def exactness(image: Pixels, ids: Pixels, boxes: dict[int, Any], point: Any) -> 
 
 
 def iou(a: Any, b: Any) -> float:
-    """Return intersection over union of two boxes."""
     both = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
     return float(both / (sum(areas) - both))
@@ -163,7 +162,6 @@ def plain(name: str, n: int) -> list[dict[str, Any]]:
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, float | None]:
-    """Return the figures over all scenes."""
     ious = np.concatenate([row["iou"] for row in rows])
     shifts = np.array([row["shift"] for row in rows if "shift" in row])
     points = [row["point"] for row in rows if "point" in row]
@@ -178,7 +176,6 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, float | None]:
 
 
 def label_table(results: Sequence[Row]) -> str:
-    """Return the table of exactness, theirs beside ours."""
     head, rows = ["operation"], []
     for title in ("box IoU mean / min", "shift px", "mask on image IoU", "keypoint p95 px"):
         head += [title, "ours"]
@@ -235,7 +232,6 @@ def speed_jobs(size: int) -> Jobs:
 
 
 def speed_table(found: Sequence[Row]) -> str:
-    """Return images a CPU second of both libraries."""
     rows = []
     for one in found:
         size, rate = f"{one['size']} px", one["rates"]
@@ -252,7 +248,6 @@ def speed_table(found: Sequence[Row]) -> str:
 
 
 def measure_labels(job: Row) -> Row:
-    """Return the exactness of both libraries after one operation."""
     name, n = job["operation"], job["scenes"]
     found = {"albumentations": plain(name, n), "twinset": ours(name, n)}
     return {**job, **{library: summary(rows) for library, rows in found.items()}}
@@ -274,7 +269,6 @@ def measure_speed(job: Row) -> Row:
 
 PAGE = HERE / "RESULTS.md"
 LABELS = Benchmark(
-    about=__doc__,
     results=HERE / "labels.json",
     page=PAGE,
     key=("operation",),
@@ -286,7 +280,6 @@ LABELS = Benchmark(
     settings={"scenes": 40},
 )
 SPEED = Benchmark(
-    about=__doc__,
     results=HERE / "speed.json",
     page=PAGE,
     key=("size",),

@@ -162,7 +162,6 @@ def plan(strength: int) -> dict[str, float]:
 
 
 def measure(job: Row) -> Row:
-    """Return the rate of a ground, a plan, or the recalls of a condition."""
     part, name = job["part"], job["name"]
     if part == "rates":
         return {**job, "figures": {"scenes a CPU second": rate(name)}}
@@ -180,7 +179,6 @@ def blocks(rows: Sequence[Row]) -> dict[str, str]:
 
 
 BENCHMARK = Benchmark(
-    about=__doc__,
     results=HERE / "scenes.json",
     page=HERE / "RESULTS.md",
     key=("part", "name"),

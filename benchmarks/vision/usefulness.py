@@ -149,7 +149,6 @@ TRIALS: Mapping[str, Callable[[int], dict[str, Any]]] = {
 
 
 def drawn_rows(rows: Dataset, n: int, name: str, seed: int) -> Dataset:
-    """Return the real training images of a round."""
     return rows.take(np.sort(rng_for(seed, name, "real").permutation(len(rows))[:n]))
 
 
@@ -205,7 +204,6 @@ def model_row(models: ModelComparison) -> dict[str, Any]:
 
 
 def measure(job: Row) -> Row:
-    """Return one round of one trial."""
     started = time.process_time()
     found = TRIALS[job["trial"]](job["seed"])
     return {**job, **found, "cpu_seconds": round(time.process_time() - started)}
@@ -229,7 +227,6 @@ MEASURES: Mapping[str, Mapping[str, Sequence[str]]] = {
 
 
 def blocks(rows: Sequence[Row]) -> dict[str, str]:
-    """Return the blocks of USEFULNESS.md, one a trial."""
     found = {}
     for name, own in grouped(rows, "trial").items():
         rounds = sorted(own, key=lambda row: int(row["seed"]))
@@ -292,7 +289,6 @@ def _beyond_copies(rows: Sequence[Row]) -> str:
 
 
 BENCHMARK = Benchmark(
-    about=__doc__,
     results=HERE / "usefulness.jsonl",
     page=HERE / "USEFULNESS.md",
     key=("trial", "seed"),

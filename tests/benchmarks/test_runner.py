@@ -46,7 +46,6 @@ def squared(job: Row) -> Row:
 @pytest.fixture
 def benchmark(tmp_path: Path) -> Benchmark:
     return Benchmark(
-        about="Squares.",
         results=tmp_path / "squares.json",
         page=tmp_path / "SQUARES.md",
         key=("x",),
