@@ -32,9 +32,9 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/twinset run configs/quickstart.yaml --workers 2
 	$(BIN)/twinset run configs/shapes.yaml --workers 2
 
-# Peers are run where they are installed: $(BIN)/python -m benchmarks.tabular.run --install sdv mostly arfpy forest
+# Peers are run where they are installed: $(BIN)/python -m benchmarks.tabular.jobs sdv mostly arfpy forest
 bench-tabular: $(VENV)/bench.stamp
-	$(BIN)/python -m benchmarks.tabular.run --methods all --peers all --real
+	$(BIN)/python -m benchmarks.tabular.run --methods all --peers all --real --keep
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n auto --dist worksteal

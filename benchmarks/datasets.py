@@ -19,6 +19,7 @@ import pyarrow as pa
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
 from twinset.core.image.codec import encode_png
+from twinset.io import read_dataset
 
 DATA = Path(os.environ.get("TWINSET_SHARED") or Path(__file__).parents[2] / "shared") / "data"
 VISION = DATA / "vision"
@@ -33,7 +34,6 @@ class DataAbsentError(FileNotFoundError):
 
 
 def data_folder(*parts: str, root: Path = DATA) -> Path:
-    """Return a folder of the data."""
     folder = root.joinpath(*parts)
     if not folder.exists():
         raise DataAbsentError(
@@ -81,6 +81,13 @@ def sms() -> list[TextRow]:
     return [{"said": text, "about": label} for label, text in pairs]
 
 
+def blood_cells() -> Dataset:
+    """Return the blood smears, 640 by 480 pixels, with boxes of RBC, WBC and Platelets."""
+    rows = read_dataset(data_folder("vision", "bccd", "BCCD"), on_fault="skip")
+    names = [rows.schema.of_kind(kind)[0].name for kind in ("image", "boxes")]
+    return rows.select(names).without_reserved()
+
+
 def text_dataset(rows: Sequence[TextRow], *, target: bool = True) -> Dataset:
     """Return rows as a dataset of texts with their label and, where they have them, spans."""
     label = Field(name="about", kind="category", role="target" if target else "feature")
@@ -105,7 +112,6 @@ def text_rows(data: Dataset) -> list[TextRow]:
 
 
 def png_cell(pixels: npt.NDArray[Any]) -> dict[str, Any]:
-    """Return pixels as a cell of an image column."""
     return {"bytes": encode_png(np.ascontiguousarray(pixels)), "path": None}
 
 

@@ -13,15 +13,8 @@ from benchmarks.markdown import signed
 Floats = npt.NDArray[np.float64]
 
 
-class Interval(NamedTuple):
-    """A 95 % interval."""
-
-    low: float
-    high: float
-
-
 class Difference(NamedTuple):
-    """A mean difference and its 95 % interval."""
+    """A mean, as a rule of differences, and its 95 % interval."""
 
     mean: float
     low: float

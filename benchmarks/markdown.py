@@ -62,7 +62,6 @@ def listed(facts: Mapping[str, object]) -> str:
 
 
 def bullets(lines: Iterable[str]) -> str:
-    """Return a Markdown list."""
     return "\n".join(f"- {line}" for line in lines)
 
 

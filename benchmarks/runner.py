@@ -7,63 +7,106 @@ its own settings.
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
 import os
+import platform
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from benchmarks.datasets import DataAbsentError
 from benchmarks.markdown import listed, write_page
-from benchmarks.results import ResultLog, Row, environment, read_rows, write_json, write_rows
 
-PUBLISH_SECONDS = 30.0  # seldom enough to cost nothing, often enough to follow a run of hours
-
+Row = dict[str, Any]
 Settings = argparse.Namespace
 
+PUBLISH_SECONDS = 30.0  # seldom enough to cost nothing, often enough to follow a run of hours
+LIBRARIES = ("twinset", "numpy", "scipy", "scikit-learn", "pyarrow", "pandas")
 
-def same_rows(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows as they are."""
-    return list(rows)
+
+@dataclass(frozen=True)
+class ResultLog:
+    """Measured rows by key, so that an interrupted run continues where it stopped.
+
+    Rows measured by different code do not belong together: take a new file after a change.
+    """
+
+    key: tuple[str, ...]  # fields of a row that identify it
+    path: Path | None = None  # JSON lines that every new row is appended to; None: memory only
+    rows: dict[tuple[Any, ...], Row] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, key: tuple[str, ...], path: Path | None) -> ResultLog:
+        """Return the log with the rows that its file holds."""
+        log = cls(key, path)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lines = path.read_text("utf-8").split("\n") if path.exists() else [""]
+            if lines.pop():  # an interrupted run leaves at most its last line incomplete
+                path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+            log.rows.update((log.key_of(row), row) for row in map(json.loads, lines))
+        return log
+
+    def key_of(self, row: Row) -> tuple[Any, ...]:
+        return tuple(row[name] for name in self.key)
+
+    def add(self, row: Row) -> None:
+        self.rows[self.key_of(row)] = row
+        if self.path is not None:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+
+    def missing(self, jobs: Iterable[Row]) -> list[Row]:
+        """Return the jobs without a row, in their order."""
+        return [job for job in jobs if self.key_of(job) not in self.rows]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
     """One benchmark: its jobs, what a job measures, and the blocks of its page."""
 
-    about: str  # Text of ``--help``
-    results: Path  # Committed file of rows. JSON lines are appended to; JSON is written whole
-    page: Path  # Committed results page
-    key: tuple[str, ...]  # Fields that identify a job and its row
-    jobs: Callable[[Settings], Iterable[Row]]  # Settings -> jobs, mappings that hold the key fields
-    # Job -> row with the key fields; a function of a module, so that workers can import it
-    measure: Callable[[Row], Row]
-    blocks: Callable[[Sequence[Row]], Mapping[str, str]]  # Rows -> block name -> Markdown
-    # Name of a setting -> its default; the type of the default decides how it is read
+    results: Path  # committed file of rows: JSON lines are appended to, JSON is written whole
+    page: Path  # committed results page
+    key: tuple[str, ...]  # fields that identify a job and its row
+    jobs: Callable[[Settings], Iterable[Row]]  # settings -> jobs, mappings that hold the key fields
+    measure: Callable[[Row], Row]  # job -> row with the key fields; workers import it by its name
+    blocks: Callable[[Sequence[Row]], Mapping[str, str]]  # rows -> block name -> Markdown
+    # Name of a setting -> its default; the type of the default decides how it is read.
     settings: Mapping[str, Any] = field(default_factory=dict)
-    order: Callable[[Sequence[Row]], list[Row]] = same_rows  # Rows -> rows in the order of the file
-    # Rows -> rows that are stored, for benchmarks that keep sums only
-    summary: Callable[[Sequence[Row]], list[Row]] = same_rows
-    # Name of a further file -> function of the rows that returns its JSON
-    sums: Mapping[str, Callable[[Sequence[Row]], Any]] = field(default_factory=dict)
-    workers: int = 1  # Default number of processes
+    summary: Callable[[list[Row]], list[Row]] = list  # rows -> rows that are stored, in their order
+    libraries: tuple[str, ...] = ()  # distributions named on the page beside those of every page
+    workers: int = 1  # default number of processes
+    fresh: bool = False  # whether every job has a process of its own, as for its memory
 
     def run(self, arguments: Sequence[str] | None = None) -> None:
-        """Run the command line."""
-        options = self.parser().parse_args(arguments)
+        """Run the command line; absent data end it with one sentence."""
+        try:
+            self._run(self.parser().parse_args(arguments))
+        except DataAbsentError as absent:
+            raise SystemExit(str(absent)) from None
+
+    def _run(self, options: Settings) -> None:
         target = options.out / self.results.name
         if options.page:
             rows = read_rows(target if target.exists() else self.results)
-            self._write(rows, options.out)
+            if not rows:
+                raise SystemExit(f"No row is recorded in {self.results}.")
+            write_page(options.out / self.page.name, self.blocks(rows), self.page)
             return
         log = ResultLog.open(self.key, self._log_path(options, target))
         published = time.monotonic()
-        jobs = list(self.jobs(options))
-        for row in measured(self.measure, log.missing(jobs), options.workers):
+        jobs = log.missing(self.jobs(options))
+        for row in measured(self.measure, jobs, options.workers, fresh=self.fresh):
             log.add(row)
             shown = {name: value for name, value in row.items() if not isinstance(value, dict)}
             print(str(shown)[:200], flush=True)
@@ -73,29 +116,24 @@ class Benchmark:
         self._publish(log, target, options)
 
     def parser(self) -> argparse.ArgumentParser:
-        """Return the parser of the command line."""
         parser = argparse.ArgumentParser(
-            description=self.about, formatter_class=argparse.RawDescriptionHelpFormatter
+            description=sys.modules[self.measure.__module__].__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         for name, default in self.settings.items():
             flag = f"--{name.replace('_', '-')}"
-            if isinstance(default, (list, tuple)):
-                kind = type(default[0]) if default else str
-                parser.add_argument(flag, nargs="*", type=kind, default=default)
+            if isinstance(default, bool):
+                parser.add_argument(flag, action="store_true")
+            elif isinstance(default, list):
+                parser.add_argument(flag, nargs="*", type=type(default[0]), default=default)
             else:
-                kind = str if default is None else type(default)
-                parser.add_argument(flag, type=kind, default=default)
+                parser.add_argument(flag, type=type(default), default=default)
         parser.add_argument("--workers", type=int, default=self.workers, help="processes")
-        parser.add_argument(
-            "--out", type=Path, default=self.results.parent, help="folder of results and page"
-        )
+        parser.add_argument("--out", type=Path, default=self.results.parent, help="folder to write")
         parser.add_argument("--resume", type=Path, help="folder of a log to continue from")
-        parser.add_argument(
-            "--keep", action="store_true", help="keep recorded rows that are not measured again"
-        )
-        parser.add_argument(
-            "--page", action="store_true", help="measure nothing, write the page again"
-        )
+        keep, page = "keep recorded rows that are not measured again", "write the page alone"
+        parser.add_argument("--keep", action="store_true", help=keep)
+        parser.add_argument("--page", action="store_true", help=page)
         return parser
 
     def _log_path(self, options: Settings, target: Path) -> Path | None:
@@ -104,28 +142,45 @@ class Benchmark:
         return options.resume / f"{self.results.stem}.jsonl" if options.resume else None
 
     def _publish(self, log: ResultLog, target: Path, options: Settings) -> None:
-        rows = self.summary(list(log.rows.values()))
+        kept = read_rows(self.results) if options.keep else []
+        rows = [row for row in kept if log.key_of(row) not in log.rows]
+        rows = self.summary([*rows, *log.rows.values()])
+        blocks = dict(self.blocks(rows))
         if target.suffix != ".jsonl":
-            kept = read_rows(self.results) if options.keep else []
-            rows = self.order([*(r for r in kept if log.key_of(r) not in log.rows), *rows])
-            facts = environment()
-            write_rows(target, facts, rows)
-            write_page(options.out / self.page.name, {"environment": listed(facts)}, self.page)
-        self._write(rows, options.out)
-
-    def _write(self, rows: Sequence[Row], out: Path) -> None:
-        write_page(out / self.page.name, self.blocks(rows), self.page)
-        for name, content in self.sums.items():
-            write_json(out / name, content(rows))
+            facts = environment(*self.libraries)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            lines = ",\n".join(map(json.dumps, rows))
+            text = f'{{"versions": {json.dumps(facts)},\n"rows": [\n{lines}\n]}}\n'
+            target.write_text(text, "utf-8")
+            blocks = {"environment": listed(facts), **blocks}
+        write_page(options.out / self.page.name, blocks, self.page)
 
 
-def measured(measure: Callable[[Row], Row], jobs: Sequence[Row], workers: int = 1) -> Iterator[Row]:
+def run_named(default: Benchmark, **others: Benchmark) -> None:
+    """Run the benchmark that the first word of the command line names, or the default one."""
+    words = sys.argv[1:]
+    if words and words[0] in others:
+        others[words[0]].run(words[1:])
+    else:
+        default.run(words)
+
+
+def crossed(**values: Iterable[Any]) -> list[Row]:
+    """Return one job for each combination of values, those of the last name varying fastest."""
+    return [dict(zip(values, chosen)) for chosen in itertools.product(*values.values())]
+
+
+def measured(
+    measure: Callable[[Row], Row], jobs: Sequence[Row], workers: int = 1, *, fresh: bool = False
+) -> Iterator[Row]:
     """Yield the row of each job, in their order, from one thread a process."""
-    if workers < 2:
-        use_one_thread()
+    use_one_thread()
+    if workers < 2 and not fresh:
         yield from map(measure, jobs)
         return
-    with ProcessPoolExecutor(workers, initializer=use_one_thread) as pool:
+    context, tasks = (get_context("spawn"), 1) if fresh else (None, None)
+    pool = ProcessPoolExecutor(workers, context, use_one_thread, max_tasks_per_child=tasks)
+    with pool:
         yield from pool.map(measure, jobs)
 
 
@@ -136,6 +191,55 @@ def use_one_thread() -> None:
     warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
 
 
+def environment(*more: str) -> dict[str, str]:
+    """Return the Python, the machine and the versions of the libraries that decide the figures."""
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return {"Python": platform.python_version(), "machine": machine} | versions(*LIBRARIES, *more)
+
+
+def versions(*names: str) -> dict[str, str]:
+    """Return the installed version of each distribution, "absent" where it is not installed."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Return the rows of a results file: JSON lines, or JSON with a list "rows"; none if absent."""
+    if not path.exists():
+        return []
+    text = path.read_text("utf-8")
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in text.splitlines()]
+    return list(json.loads(text)["rows"])
+
+
+def grouped(rows: Iterable[Row], name: str) -> dict[Any, list[Row]]:
+    """Return the rows by the value of one field, in order of first appearance."""
+    groups: dict[Any, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row[name], []).append(row)
+    return groups
+
+
 def matches(name: str, parts: str) -> bool:
     """Return whether a name contains one of several parts, separated by ``;``; "" matches all."""
     return any(part in name for part in parts.split(";"))
+
+
+def cpu_seconds(job: Callable[[], Any]) -> float:
+    start = time.process_time()
+    job()
+    return time.process_time() - start
+
+
+def memory_mb(name: str) -> float:
+    """Return a line of ``/proc/self/status`` in MB: VmRSS is held now, VmHWM the peak (Linux)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) / 1024
+    raise SystemExit(f"This system does not report {name}.")

@@ -16,26 +16,20 @@ from benchmarks.markdown import table
 COMMANDS = ("--help", "--version", "run --help", "list", "show tabular.copula", "sets")
 
 
-def seconds(command: str, runs: int) -> list[float]:
-    """Return the wall seconds of `runs` runs, after one that is not counted."""
-    found = []
-    for _ in range(runs + 1):
-        start = time.perf_counter()
-        words = [sys.executable, "-m", "twinset", *command.split()]
-        subprocess.run(words, capture_output=True, check=False)
-        found.append(time.perf_counter() - start)
-    return found[1:]
-
-
 def main() -> None:
-    """Print the table that RESULTS.md shows."""
+    """Print the table that RESULTS.md shows; the first run of a command is not counted."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=10)
-    rows = []
+    runs, rows = parser.parse_args().runs, []
     for command in COMMANDS:
-        found = seconds(command, parser.parse_args().runs)
-        figures = (statistics.median(found), min(found), max(found))
-        rows.append([f"`twinset {command}`", *(f"{value:.3f}" for value in figures)])
+        found = []
+        for _ in range(runs + 1):
+            start = time.perf_counter()
+            words = [sys.executable, "-m", "twinset", *command.split()]
+            subprocess.run(words, capture_output=True, check=False)
+            found.append(time.perf_counter() - start)
+        figures = [f"{f(found[1:]):.3f}" for f in (statistics.median, min, max)]
+        rows.append([f"`twinset {command}`", *figures])
     print(table(["command", "median s", "min", "max"], rows))
 
 

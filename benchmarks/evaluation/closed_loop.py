@@ -26,17 +26,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 import twinset
-from benchmarks.evaluation.scores import degradations, family_scores, worst_degradation
+from benchmarks.evaluation.scores import family_scores
 from benchmarks.intervals import Difference, bootstrapped
 from benchmarks.markdown import bullets, table
-from benchmarks.results import Row
-from benchmarks.runner import Benchmark
+from benchmarks.runner import Benchmark, Row, crossed
 from benchmarks.tabular.sets import Roles, code, load
-from twinset.core.contracts import Score
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.features.discretize import infer_factors
@@ -54,7 +51,6 @@ PLACES = ("real", "synthetic")
 
 
 def one_round(job: Row) -> Row:
-    """Return the results of one round of the loop."""
     place, seed = job["place"], job["seed"]
     train, holdout, roles = _adult(job["limit"])
     rng = np.random.default_rng(seed)
@@ -63,12 +59,12 @@ def one_round(job: Row) -> Row:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         real, twin = folder / "real.parquet", folder / "twin.parquet"
-        _write(thinned, real)
+        thinned.to_parquet(real, index=False)
         twinset.twin(real, twin, target=roles.target, seed=seed)
-        before = _read(twin)
+        before = pd.read_parquet(twin)
         if place == "synthetic":
             before = _thin(before, rng)
-            _write(before, twin)
+            before.to_parquet(twin, index=False)
         want = {SLICE: true} if place == "real" else None
         found = twinset.gaps(real, twin, want=want, folder=folder)
         (folder / "recipe.yaml").write_text(found.recipe)
@@ -77,8 +73,8 @@ def one_round(job: Row) -> Row:
             root=folder / "catalogue",
             overrides=[f"deliver.to={folder / 'out'}"],
         )
-        added = _read(done.delivered / "synthetic.parquet")[list(before.columns)]
-    after = pd.concat([before, added], ignore_index=True)
+        added = pd.read_parquet(done.delivered / "synthetic.parquet")[list(before.columns)]
+    after, test = pd.concat([before, added], ignore_index=True), _dataset(holdout)
     sets = {
         "twin": before,
         "twin + rows": after,
@@ -91,8 +87,8 @@ def one_round(job: Row) -> Row:
         "rows": {"real": len(thinned), "twin": len(before), "added": len(added)},
         "named": [gap.sentence for gap in found.missing],
         **_shares(before, after, holdout, true),
-        "metrics": _metrics(thinned, before, after, holdout, roles, seed),
-        "elsewhere": _elsewhere(before, after, holdout),
+        "metrics": _metrics(_dataset(thinned), (before, after), test, roles.target, seed),
+        "elsewhere": _elsewhere(before, after, test),
         "recall": _recalls(sets, holdout, roles, seed),
     }
 
@@ -123,14 +119,6 @@ def _dataset(frame: pd.DataFrame) -> Dataset:
     return Dataset.from_arrow(pa.Table.from_pandas(frame, preserve_index=False))
 
 
-def _write(frame: pd.DataFrame, path: Path) -> None:
-    pyarrow.parquet.write_table(pa.Table.from_pandas(frame, preserve_index=False), path)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    return pyarrow.parquet.read_table(path).to_pandas()
-
-
 def _shares(
     before: pd.DataFrame, after: pd.DataFrame, holdout: pd.DataFrame, true: float
 ) -> dict[str, Any]:
@@ -145,40 +133,48 @@ def _shares(
 
 
 def _metrics(
-    real: pd.DataFrame,
-    before: pd.DataFrame,
-    after: pd.DataFrame,
-    holdout: pd.DataFrame,
-    roles: Roles,
+    train: Dataset,
+    synthetic: tuple[pd.DataFrame, pd.DataFrame],
+    test: Dataset,
+    target: str,
     seed: int,
 ) -> dict[str, dict[str, Any]]:
-    """Return every metric of gap and coverage before and after, and its degradation."""
-    train, test = _dataset(real), _dataset(holdout)
+    """Return every metric of gap and coverage before and after, and how much worse it became."""
     old, new = (
         family_scores(
             (train, Dataset.from_arrow(pa.Table.from_pandas(frame), train.schema), test),
             ("gap", "coverage"),
-            target=roles.target,
+            target=target,
             seed=seed,
         )
-        for frame in (before, after)
+        for frame in synthetic
     )
-    found = degradations(old, new)
-    if "coverage.slices" in found:
-        pair = [next(s for s in x if s.metric == "coverage.slices") for x in (old, new)]
-        found["coverage.slices"]["under_covered"] = [_too_few(score) for score in pair]
+    found: dict[str, dict[str, Any]] = {}
+    for was, now in zip(old, new):
+        if was.value is None or now.value is None:
+            continue
+        row = found[was.metric] = {
+            "before": was.value,
+            "after": now.value,
+            "baseline": now.baseline,
+            "margin": was.margin,
+            "degradation": (was.value - now.value) * (1 if was.higher_is_better else -1),
+            "verdicts": [was.verdict, now.verdict],
+        }
+        if was.metric == "coverage.slices":
+            few = [score.finding(RegionShares) or RegionShares() for score in (was, now)]
+            row["under_covered"] = [[region_sentence(r) for r in x.underrepresented] for x in few]
     return found
 
 
-def _too_few(score: Score) -> list[str]:
-    """Return the regions with too few synthetic rows, one sentence each."""
-    regions = score.finding(RegionShares)
-    return [region_sentence(region) for region in regions.underrepresented] if regions else []
+def _worst(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the metric that became worst by its margin, as a cell of a table."""
+    name, worst = max(metrics.items(), key=lambda item: item[1]["degradation"] / item[1]["margin"])
+    return f"{name} ({worst['degradation']:+.4f} / {worst['margin']:g})"
 
 
-def _elsewhere(before: pd.DataFrame, after: pd.DataFrame, holdout: pd.DataFrame) -> dict[str, Any]:
+def _elsewhere(before: pd.DataFrame, after: pd.DataFrame, reference: Dataset) -> dict[str, Any]:
     """Return the level, of any column, whose share moved away from the real one most."""
-    reference = _dataset(holdout)
     worst: tuple[float, str] = (-1.0, "")
     sets = [Dataset.from_arrow(pa.Table.from_pandas(f), reference.schema) for f in (before, after)]
     n_worse = n_levels = 0
@@ -228,13 +224,12 @@ def _matrix(data: Any, target: int) -> npt.NDArray[np.float64]:
 
 
 def blocks(rounds: Sequence[Row]) -> dict[str, str]:
-    """Return the blocks of closed_loop.md."""
     shares, recalls = [], []
     for one in rounds:
         start, share, where = [one["place"], one["seed"]], one["share"], one["elsewhere"]
         shares.append([
             *start, f"{one['rows']['added']:,}", f"{share['before']:.2%}", f"{share['after']:.2%}",
-            f"{share['true']:.2%}", f"{one['gap']['closed']:.0%}", worst_degradation(one["metrics"]),
+            f"{share['true']:.2%}", f"{one['gap']['closed']:.0%}", _worst(one["metrics"]),
             f"{where['level']} ({where['moved_away']:+.2%})",
         ])  # fmt: skip
         slices, recall = one["metrics"]["coverage.slices"], one["recall"]["recall"]
@@ -285,15 +280,10 @@ def _sentences(rounds: Sequence[Row]) -> list[str]:
 
 
 BENCHMARK = Benchmark(
-    about=__doc__,
     results=HERE / "closed_loop.json",
     page=HERE / "closed_loop.md",
     key=("place", "seed"),
-    jobs=lambda options: [
-        {"place": place, "seed": seed, "limit": options.rows}
-        for place in options.places
-        for seed in options.seeds
-    ],
+    jobs=lambda options: crossed(place=options.places, seed=options.seeds, limit=[options.rows]),
     measure=one_round,
     blocks=blocks,
     settings={"places": list(PLACES), "seeds": [0, 1, 2], "rows": 0},

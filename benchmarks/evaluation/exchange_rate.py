@@ -17,10 +17,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.markdown import table
-from benchmarks.results import Row
-from benchmarks.runner import Benchmark, Settings
+from benchmarks.runner import Benchmark, Row, Settings, cpu_seconds
 from benchmarks.tabular.sets import load
-from benchmarks.timing import cpu_seconds
 from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
@@ -39,24 +37,20 @@ SPLITS = (  # set, rows of train and of the candidate, rows of the holdout
 )
 
 
-def _twin(name: str) -> Callable[[Dataset, int], Dataset]:
-    def draw(train: Dataset, repeat: int) -> Dataset:
-        fitted = build("generator", name, {}).fit(train, rng_for(repeat, "fit", name))
-        return fitted.sample(len(train), rng_for(repeat, "sample", name))
-
-    return draw
+def _twin(train: Dataset, repeat: int, name: str) -> Dataset:
+    fitted = build("generator", name, {}).fit(train, rng_for(repeat, "fit", name))
+    return fitted.sample(len(train), rng_for(repeat, "sample", name))
 
 
 OTHERS: dict[str, Callable[[Dataset, int], Dataset]] = {
     "independent columns": lambda train, k: shuffle_columns(train, rng_for(k, "floor")),
     "the train rows again": lambda train, k: train,
-    "tabular.trees": _twin("tabular.trees"),
-    "tabular.copula": _twin("tabular.copula"),
+    "tabular.trees": lambda train, k: _twin(train, k, "tabular.trees"),
+    "tabular.copula": lambda train, k: _twin(train, k, "tabular.copula"),
 }
 
 
 def jobs(options: Settings) -> list[Row]:
-    """Return one job for each cut, repeat and candidate."""
     return [
         {"set": name, "train": train, "holdout": holdout, "repeat": repeat, "candidate": candidate}
         for name, train, holdout in SPLITS
@@ -69,9 +63,8 @@ def jobs(options: Settings) -> list[Row]:
 def _whole(name: str) -> tuple[Dataset, str]:
     found = load(name)
     frame = pd.concat([found.train, found.holdout], ignore_index=True)
-    for column in found.roles.categories:
-        frame[column] = frame[column].astype(str)
-    return Dataset.from_arrow(frame), found.roles.target
+    texts = dict.fromkeys(found.roles.categories, str)
+    return Dataset.from_arrow(frame.astype(texts)), found.roles.target
 
 
 def measure(job: Row) -> Row:
@@ -104,23 +97,21 @@ def rate_table(rows: Sequence[Row]) -> str:
     frame, lines = pd.DataFrame(rows), []
     for (name, train, candidate), own in frame.groupby(["set", "train", "candidate"], sort=False):
         known = own.dropna(subset=["rate"]).astype({"rate": float, "reach": float})
-        if not len(known):
-            continue
-        covered = (abs(known.rate - TRUTH) <= known.reach).mean()
-        above = (known.rate - known.reach > 0).mean()
-        lines.append([
-            name, f"{train:,}", f"{own.holdout.iloc[0]:,}", candidate, len(own), len(known),
-            f"{known.rate.median():,.0f}", f"{known.rate.std():,.0f}",
-            f"{known.reach.median():,.0f}", f"{covered:.2f}", f"{above:.2f}",
-            f"{own.seconds.median():.1f}",
-        ])  # fmt: skip
+        if len(known):
+            covered = (abs(known.rate - TRUTH) <= known.reach).mean()
+            above = (known.rate - known.reach > 0).mean()
+            lines.append([
+                name, f"{train:,}", f"{own.holdout.iloc[0]:,}", candidate, len(own), len(known),
+                f"{known.rate.median():,.0f}", f"{known.rate.std():,.0f}",
+                f"{known.reach.median():,.0f}", f"{covered:.2f}", f"{above:.2f}",
+                f"{own.seconds.median():.1f}",
+            ])  # fmt: skip
     head = ["set", "train", "holdout", "candidate", "repeats", "measured", "median", "sd",
             "median reach (±)", "covered", "above 0", "CPU s"]  # fmt: skip
     return table(head, lines)
 
 
 BENCHMARK = Benchmark(
-    about=__doc__,
     results=HERE / "exchange_rate.json",
     page=HERE / "exchange_rate.md",
     key=("set", "train", "repeat", "candidate"),

@@ -8,7 +8,6 @@ Results: MEMORISERS.md and memorisers.json, SHADOWS.md and shadows.json.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -21,8 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmarks.markdown import table
-from benchmarks.results import Row, grouped
-from benchmarks.runner import Benchmark
+from benchmarks.runner import Benchmark, Row, crossed, grouped, run_named
 from benchmarks.tabular.sets import Roles, load
 from twinset.core.contracts import Generator, Refit, Score
 from twinset.core.data.dataset import Dataset
@@ -41,64 +39,39 @@ N_OUTLIERS = 50  # 1 % of the rows
 METRICS = ("privacy.membership", "privacy.outliers", "privacy.exact_copies",
            "privacy.nearest_record")  # fmt: skip
 SHADOW, PLAIN = "privacy.shadow_models", "privacy.membership"
-FACTS = (
-    "auc",
-    "true_positive_rate_at_1_percent_false",
-    "ranking_auc",
-    "more_come_back_than_chance",
-)
+FACTS = ("auc", "true_positive_rate_at_1_percent_false", "ranking_auc",
+         "more_come_back_than_chance")  # fmt: skip
+FRESH = "fresh real rows"
 
 
 class Draw:
-    """Disjoint train, holdout and fresh rows of one seed.
+    """Disjoint train, holdout and fresh rows of one seed; the schema is that of all real rows."""
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        All real rows.
-    schema : Schema
-        Their schema.
-    roles : Roles
-        Which columns are numbers and which categories.
-    seed : int
-        Seed of the draw.
-    """
-
-    def __init__(self, frame: pd.DataFrame, schema: Schema, roles: Roles, seed: int) -> None:
-        order = rng_for(seed, "memorisers", "rows").permutation(len(frame))
-        parts = [frame.iloc[order[i * N_ROWS : (i + 1) * N_ROWS]] for i in range(3)]
+    def __init__(self, every: pd.DataFrame, schema: Schema, roles: Roles, seed: int) -> None:
+        order = rng_for(seed, "memorisers", "rows").permutation(len(every))[: 3 * N_ROWS]
         self.schema, self.roles, self.seed = schema, roles, seed
-        self.frame = parts[0].reset_index(drop=True)
-        self.train, self.holdout, self.fresh = (self.read(part) for part in parts)
+        parts = [every.iloc[rows].reset_index(drop=True) for rows in np.array_split(order, 3)]
+        self.frame, (self.train, self.holdout, self.fresh) = parts[0], map(self.read, parts)
 
     def read(self, frame: pd.DataFrame) -> Dataset:
-        """Return rows as a dataset in the schema of all real rows."""
         return Dataset.from_arrow(frame.reset_index(drop=True), self.schema)
 
     def rng(self, name: str) -> np.random.Generator:
-        """Return a stream of this seed."""
         return rng_for(self.seed, "memorisers", name)
 
 
 @cache
-def _adult() -> tuple[pd.DataFrame, Schema, Roles]:
-    adult = load("adult")
-    frame = pd.concat([adult.train, adult.holdout], ignore_index=True)
-    return frame, Dataset.from_arrow(frame).schema, adult.roles
-
-
-@cache
-def adult_draw(seed: int) -> Draw:
-    """Return the rows of Adult for one seed."""
-    return Draw(*_adult(), seed)
+def adult() -> tuple[pd.DataFrame, Schema, Roles]:
+    """Return all rows of Adult, their schema, and which columns are numbers and categories."""
+    found = load("adult")
+    frame = pd.concat([found.train, found.holdout], ignore_index=True)
+    return frame, Dataset.from_arrow(frame).schema, found.roles
 
 
 def with_jitter(frame: pd.DataFrame, roles: Roles, rng: np.random.Generator) -> pd.DataFrame:
     """Return rows with -1, 0 or 1 added to every number."""
-    frame = frame.copy()
-    for name in roles.numbers:
-        frame[name] += rng.integers(-1, 2, len(frame))
-    return frame
+    moved = {name: frame[name] + rng.integers(-1, 2, len(frame)) for name in roles.numbers}
+    return frame.assign(**moved)
 
 
 def interpolated(draw: Draw) -> Dataset:
@@ -106,22 +79,26 @@ def interpolated(draw: Draw) -> Dataset:
 
     Numbers lie between both, rounded; a category is the most frequent of the neighbors.
     """
-    rng, n = draw.rng("interpolate"), len(draw.frame)
-    features = FeatureEncoder.fit(draw.train).transform(draw.train)
-    neighbors = nearest(features, features, 6)[1][:, 1:]
+    rng, real = draw.rng("interpolate"), draw.frame
+    n = len(real)
+    neighbors = _nearest(draw, 6)[1][:, 1:]
     partner = neighbors[np.arange(n), rng.integers(0, 5, n)]
     way = rng.random(n)
-    frame = draw.frame.copy()
+    columns: dict[str, Any] = {}
     for name in draw.roles.numbers:
-        values = draw.frame[name].to_numpy(dtype=float)
-        frame[name] = np.rint(values + way * (values[partner] - values))
+        values = real[name].to_numpy(dtype=float)
+        columns[name] = np.rint(values + way * (values[partner] - values))
     for name in draw.roles.categories:
-        codes, levels = pd.factorize(draw.frame[name])
-        counts = np.zeros((n, len(levels)))
-        for column in neighbors.T:
-            counts[np.arange(n), codes[column]] += 1
-        frame[name] = np.asarray(levels)[counts.argmax(axis=1)]
-    return draw.read(frame)
+        codes, levels = pd.factorize(real[name])
+        counts = (codes[neighbors][:, :, None] == np.arange(len(levels))).sum(axis=1)
+        columns[name] = np.asarray(levels)[counts.argmax(axis=1)]
+    return draw.read(real.assign(**columns))
+
+
+def _nearest(draw: Draw, k: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return distances and positions of the k nearest train rows of each, itself first."""
+    features = FeatureEncoder.fit(draw.train).transform(draw.train)
+    return nearest(features, features, k)
 
 
 def honest(draw: Draw) -> Dataset:
@@ -130,23 +107,11 @@ def honest(draw: Draw) -> Dataset:
     return replace(fitted.sample(N_ROWS, draw.rng("sample")), schema=draw.schema)
 
 
-def with_outliers(draw: Draw) -> Dataset:
-    """Return the same twin with 1 % of its rows replaced by the most outlying train rows, verbatim."""
-    return _with_rows(draw, _outlier_rows(draw)[:N_OUTLIERS])
-
-
-def with_some_outliers(draw: Draw) -> Dataset:
-    """Return the same with 50 of the 250 most outlying train rows."""
-    rows = _outlier_rows(draw)[: 5 * N_OUTLIERS]
-    return _with_rows(draw, draw.rng("some").choice(rows, N_OUTLIERS, replace=False))
-
-
-def _outlier_rows(draw: Draw) -> npt.NDArray[np.int64]:
-    features = FeatureEncoder.fit(draw.train).transform(draw.train)
-    return np.asarray(np.argsort(-nearest(features, features, 2)[0][:, 1], kind="stable"))
-
-
-def _with_rows(draw: Draw, rows: npt.NDArray[np.int64]) -> Dataset:
+def with_outliers(draw: Draw, times: int = 1) -> Dataset:
+    """Return the same twin with 50 of the 50 x `times` most outlying train rows, verbatim."""
+    rows = np.argsort(-_nearest(draw, 2)[0][:, 1], kind="stable")[: times * N_OUTLIERS]
+    if times > 1:
+        rows = draw.rng("some").choice(rows, N_OUTLIERS, replace=False)
     plain, twin = draw.train.take(rows).to_arrow(), honest(draw).slice(0, N_ROWS - len(rows))
     return Dataset.concat([twin.without_reserved(), Dataset.from_arrow(plain, draw.schema)])
 
@@ -158,30 +123,23 @@ CANDIDATES: Mapping[str, Callable[[Draw], Dataset]] = {
     ),
     "interpolation (SMOTE-NC, k = 5)": interpolated,
     "copula twin, 1 % most outlying rows verbatim": with_outliers,
-    "copula twin, 1 % verbatim out of the 5 % most outlying": with_some_outliers,
+    "copula twin, 1 % verbatim out of the 5 % most outlying": lambda draw: with_outliers(draw, 5),
     "copula twin": honest,
-    "fresh real rows": lambda draw: draw.fresh,
+    FRESH: lambda draw: draw.fresh,
 }
 
 
 def scores(
     draw: Draw, candidate: Dataset, metrics: Sequence[str] = METRICS, **settings: Any
 ) -> dict[str, Score]:
-    """Return the scores of one candidate by metric."""
-    found = measure(
-        train=draw.train,
-        synthetic=candidate,
-        holdout=draw.holdout,
-        metrics=[(name, build("metric", name, {})) for name in metrics],
-        seed=draw.seed,
-        **settings,
-    )
+    chosen = [(name, build("metric", name, {})) for name in metrics]
+    parts: Any = {"train": draw.train, "synthetic": candidate, "holdout": draw.holdout}
+    found = measure(**parts, metrics=chosen, seed=draw.seed, **settings)
     return {score.metric: score for score in found}
 
 
 def measure_memoriser(job: Row) -> Row:
-    """Return the scores of one candidate for one seed."""
-    draw = adult_draw(job["seed"])
+    draw = Draw(*adult(), job["seed"])
     found = scores(draw, CANDIDATES[job["candidate"]](draw))
     return {**job, "scores": [_score_row(score) for score in found.values()]}
 
@@ -193,27 +151,19 @@ def _score_row(score: Score) -> Row:
 
 
 def flat(rows: Sequence[Row]) -> list[Row]:
-    """Return one row a candidate, seed and metric."""
-    return [
-        {"candidate": row["candidate"], "seed": row["seed"], **one}
-        for row in rows
-        for one in row["scores"]
-    ]
+    return [{**{k: row[k] for k in KEY}, **one} for row in rows for one in row["scores"]]
 
 
 def memoriser_table(rows: Sequence[Row]) -> str:
-    """Return a table with one row a candidate and metric."""
     lines = []
     for name, own in grouped(rows, "candidate").items():
         flagged = {row["seed"] for row in own if row["verdict"] == "different"}
         n_seeds = len({row["seed"] for row in own})
         for metric, found in grouped(own, "metric").items():
             half = np.mean([(row["interval"][1] - row["interval"][0]) / 2 for row in found])
-            verdicts = [row["verdict"] for row in found]
             lines.append([
-                name, metric, _range([row["value"] for row in found]), f"±{half:.3f}",
-                f"{verdicts.count('different')}/{n_seeds}",
-                f"{verdicts.count('as good as real')}/{n_seeds}", f"{len(flagged)}/{n_seeds}",
+                name, metric, _range(found, "value"), f"±{half:.3f}",
+                *(f"{n}/{n_seeds}" for n in (*_verdicts(found), len(flagged))),
             ])  # fmt: skip
     return table(["candidate", "metric", "value", "interval", "flagged", "passed", "family"], lines)
 
@@ -225,9 +175,7 @@ def shadow_generators(draw: Draw) -> Mapping[str, Refit]:
         "copy ±1": lambda real, most, rng: draw.read(
             with_jitter(real.to_pandas(), draw.roles, rng)
         ),
-        "fresh real rows": lambda real, most, rng: draw.fresh.take(
-            rng.integers(0, len(draw.fresh), len(real))
-        ),
+        FRESH: lambda real, most, rng: draw.fresh.take(rng.integers(0, len(draw.fresh), len(real))),
     }
     for name in ("tabular.copula", "tabular.trees", "minority.smote"):
         generator = build("generator", name, {})
@@ -237,11 +185,10 @@ def shadow_generators(draw: Draw) -> Mapping[str, Refit]:
 
 
 def measure_shadows(job: Row) -> Row:
-    """Return the results of both attacks on one candidate."""
-    draw, name = adult_draw(job["seed"]), job["candidate"]
+    draw, name = Draw(*adult(), job["seed"]), job["candidate"]
     refit = shadow_generators(draw)[name]
     released = draw.fresh
-    if name != "fresh real rows":
+    if name != FRESH:
         released = refit(draw.train, N_ROWS, rng_for(draw.seed, "shadows", name))
     start = time.process_time()
     found = scores(draw, released, (SHADOW, PLAIN), refit=refit)
@@ -261,26 +208,18 @@ def _canary_row(score: Score) -> Row:
     found = score.finding(CanaryCounts) or CanaryCounts()
     if not found.n:
         return {"note": f"no canary was planted: {found.reason}"}
-    return {
-        "n": found.n,
-        "recall": found.n_recovered / found.n,
-        "control_recall": found.n_control_recovered / found.n,
-        "auc": found.auc,
-        "interval": list(found.interval or ()),
-    }
+    recall, control = found.n_recovered / found.n, found.n_control_recovered / found.n
+    row = {"n": found.n, "recall": recall, "control_recall": control, "auc": found.auc}
+    return {**row, "interval": list(found.interval or ())}
 
 
 def shadow_table(rows: Sequence[Row]) -> str:
-    """Return a table with one row a candidate."""
     lines = []
     for name, own in grouped(rows, "candidate").items():
-        verdicts = [row["verdict"] for row in own]
         lines.append([
-            name, _range([row["auc"] for row in own]),
-            f"{max(row['upper_bound'] for row in own):.3f}",
+            name, _range(own, "auc"), f"{max(row['upper_bound'] for row in own):.3f}",
             f"{np.mean([row['plain'] for row in own]):.3f}",
-            f"{verdicts.count('different')}/{len(own)}",
-            f"{verdicts.count('as good as real')}/{len(own)}",
+            *(f"{n}/{len(own)}" for n in _verdicts(own)),
             f"{100 * np.mean([row['canaries']['recall'] for row in own]):.0f} %",
             f"{np.median([row['cpu'] for row in own]):.0f}",
         ])  # fmt: skip
@@ -289,41 +228,38 @@ def shadow_table(rows: Sequence[Row]) -> str:
     return table(head, lines)
 
 
-def _range(values: Sequence[float]) -> str:
+def _verdicts(rows: Sequence[Row]) -> list[int]:
+    verdicts = [row["verdict"] for row in rows]
+    return [verdicts.count("different"), verdicts.count("as good as real")]
+
+
+def _range(rows: Sequence[Row], name: str) -> str:
+    values = [row[name] for row in rows]
     return f"{np.mean(values):.3f} ({min(values):.3f}-{max(values):.3f})"
 
 
 KEY = ("candidate", "seed")
 MEMORISERS = Benchmark(
-    about=__doc__,
     results=HERE / "memorisers.json",
     page=HERE / "MEMORISERS.md",
     key=KEY,
-    jobs=lambda options: [
-        {"candidate": name, "seed": seed} for seed in range(options.seeds) for name in CANDIDATES
-    ],
+    jobs=lambda options: crossed(seed=range(options.seeds), candidate=CANDIDATES),
     measure=measure_memoriser,
     blocks=lambda rows: {"candidates": memoriser_table(rows)},
     summary=flat,
     settings={"seeds": 20},
 )
 SHADOWS = Benchmark(
-    about=__doc__,
     results=HERE / "shadows.json",
     page=HERE / "SHADOWS.md",
     key=KEY,
-    jobs=lambda options: [
-        {"candidate": name, "seed": seed}
-        for seed in range(options.seeds)
-        for name in shadow_generators(adult_draw(seed))
-    ],
+    jobs=lambda options: crossed(
+        seed=range(options.seeds), candidate=shadow_generators(Draw(*adult(), 0))
+    ),
     measure=measure_shadows,
     blocks=lambda rows: {"generators": shadow_table(rows)},
     settings={"seeds": 10},
 )
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["shadows"]:
-        SHADOWS.run(sys.argv[2:])
-    else:
-        MEMORISERS.run()
+    run_named(MEMORISERS, shadows=SHADOWS)

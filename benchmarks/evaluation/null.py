@@ -16,8 +16,7 @@ import numpy as np
 from benchmarks.evaluation.scores import family_scores
 from benchmarks.evaluation.table_faults import PLACES, TableCut, every_row
 from benchmarks.markdown import NOTHING, table
-from benchmarks.results import Row
-from benchmarks.runner import Benchmark
+from benchmarks.runner import Benchmark, Row, crossed
 
 HERE = Path(__file__).parent
 ROWS = 3_000  # 6 % of Adult: repeats share few rows, and a thousand of them take hours, not days
@@ -62,29 +61,25 @@ def _sums(name: str, found: Sequence[Any]) -> Row:
 
 
 def blocks(rows: Sequence[Row]) -> dict[str, str]:
-    """Return the blocks of NULL.md."""
+    *metrics, alarms = rows
     lines = []
-    for row in [row for row in rows if row["metric"] != ANY]:
+    for row in metrics:
         mean = NOTHING if row["mean"] is None else f"{row['mean']:+.4f}"
         covers = NOTHING if row["covers_0"] is None else f"{100 * row['covers_0']:.1f} %"
         lines.append([row["metric"], *(row[verdict] for verdict in VERDICTS), mean, covers])
-    alarms = next(row for row in rows if row["metric"] == ANY)
     n, false = alarms["repeats"], alarms["different"]
-    return {
-        "alarms": f"{false} of {n} comparisons ({100 * false / n:.1f} %) had any metric that said "
-        "different.",
-        "metrics": table(["metric", *VERDICTS, "mean difference", "interval covers 0"], lines),
-    }
+    said = (
+        f"{false} of {n} comparisons ({100 * false / n:.1f} %) had any metric that said different."
+    )
+    head = ["metric", *VERDICTS, "mean difference", "interval covers 0"]
+    return {"alarms": said, "metrics": table(head, lines)}
 
 
 BENCHMARK = Benchmark(
-    about=__doc__,
     results=HERE / "null.json",
     page=HERE / "NULL.md",
     key=("seed",),
-    jobs=lambda options: [
-        {"seed": seed, "families": options.families} for seed in range(options.repeats)
-    ],
+    jobs=lambda options: crossed(seed=range(options.repeats), families=[options.families]),
     measure=measure,
     blocks=blocks,
     summary=summary,

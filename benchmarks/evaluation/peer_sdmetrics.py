@@ -19,22 +19,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.evaluation.table_faults import PLACES, TableCut, every_row, table_faults
+from benchmarks.evaluation.table_faults import PLACES, TABLE_FAULTS, TableCut, every_row
 from benchmarks.markdown import NOTHING, percent
-from benchmarks.results import Row
+from benchmarks.runner import Row
 from benchmarks.tabular.jobs import VENVS
 
 ROWS = 12_000  # a side; the reports of more rows take minutes each
 NULL_CUTS = 20  # a score below all of them is significant at 5 %
 FIRST_NULL_SEED = 10_000  # far from the seeds of faults
-OVERALL = frozenset({"quality", "diagnostic"})
 _ADAPTER = Path(__file__).parent / "adapters" / "for_sdmetrics.py"
 
 
 def moved_scores(job: Row) -> list[str] | None:
     """Return the scores below all that real rows get; None for leaks or without SDMetrics."""
-    fault = table_faults().get(job["fault"])
-    if (fault is not None and fault.leak) or not is_installed():
+    fault = TABLE_FAULTS.get(job["fault"])
+    if (fault is not None and fault.leak) or not python().exists():
         return None
     return moved(scores_of(*_frames(job))["scores"], real_scores(job["set"]))
 
@@ -49,13 +48,13 @@ def share_moved(rows: Sequence[Row]) -> str:
     known = [row["sdmetrics"] for row in rows if row["sdmetrics"] is not None]
     if not known:
         return NOTHING
-    overall = percent([bool(OVERALL & set(names)) for names in known])
+    overall = percent([bool({"quality", "diagnostic"} & set(names)) for names in known])
     return f"{overall} ({percent([bool(names) for names in known])})"
 
 
-def is_installed() -> bool:
-    """Return whether the environment of the peer exists."""
-    return _python().exists()
+def python() -> Path:
+    """Return the interpreter of the peer's environment; it need not exist."""
+    return VENVS / "sdv" / "bin" / "python"
 
 
 @cache
@@ -73,20 +72,15 @@ def scores_of(real: pd.DataFrame, synthetic: pd.DataFrame, labels: Sequence[str]
         synthetic.to_parquet(paths["synthetic"])
         Path(paths["job"]).write_text(json.dumps({**paths, "categories": list(labels)}))
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-        command = [str(_python()), str(_ADAPTER), paths["job"]]
-        subprocess.run(command, check=True, env=environment)
+        subprocess.run([python(), _ADAPTER, paths["job"]], check=True, env=environment)
         return dict(json.loads(Path(paths["out"]).read_text()))
-
-
-def _python() -> Path:
-    return VENVS / "sdv" / "bin" / "python"
 
 
 def _frames(job: Row) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
     """Return train rows, rows with the fault, and the columns of labels."""
     places, seed = PLACES[job["set"]], job["seed"]
     cut = TableCut.draw(every_row(job["set"]), places.target, seed)
-    rows, fault = cut.fresh, table_faults().get(job["fault"])
+    rows, fault = cut.fresh, TABLE_FAULTS.get(job["fault"])
     if fault is not None:
         rows = fault.plant(rows, cut.train, places, np.random.default_rng(seed))
     rng, n = np.random.default_rng(seed), min(ROWS, len(rows))

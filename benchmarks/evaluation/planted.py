@@ -9,24 +9,23 @@ Results: PLANTED.md, IMAGE_PLANTED.md, TEXT_PLANTED.md and the JSON files beside
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from benchmarks.datasets import text_dataset
 from benchmarks.evaluation import peer_sdmetrics
-from benchmarks.evaluation.image_faults import IMAGE_SETS, image_faults
+from benchmarks.evaluation.image_faults import IMAGE_FAULTS, IMAGE_SETS, STATED
 from benchmarks.evaluation.scores import classifier_differs, different, family_scores, first_names
-from benchmarks.evaluation.table_faults import PLACES, TableCut, every_row, table_faults
+from benchmarks.evaluation.table_faults import PLACES, TABLE_FAULTS, TableCut, every_row
 from benchmarks.evaluation.text_faults import TEXT_FAULTS, text_parts
 from benchmarks.markdown import NOTHING, bullets, count, percent, table
-from benchmarks.results import Row, grouped
-from benchmarks.runner import Benchmark, Settings, matches
+from benchmarks.runner import Benchmark, Row, Settings, crossed, grouped, matches, run_named
 from twinset.core.contracts import Score
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import BLOB
@@ -37,43 +36,35 @@ from twinset.registry import component_class
 HERE = Path(__file__).parent
 TRAIN_SHARE = 0.3  # of images: embeddings learn from train, comparisons need the rest
 CUTS_OF_TRAIN = 10  # comparisons without a fault that share train rows and their embeddings
+# Those that read texts, spans or labels; all of gap and coverage take eight times as long.
 TEXT_METRICS = ("gap.texts", "gap.text_anomalies", "gap.text_labels", "gap.marginals",
                 "gap.text_classifier")  # fmt: skip
-# Those that read texts, spans or labels; all of gap and coverage take eight times as long.
+TEXTS_BY_NAME = {name: fault for faults in TEXT_FAULTS.values() for name, fault in faults.items()}
 
 
-def jobs_of(
-    names: Mapping[str, Callable[[str], bool]], first_null: int = 0
-) -> Callable[..., list[Row]]:
-    """Return the jobs of a command line: faults in sets that have a place for them, and nulls.
+def jobs(
+    options: Settings, names: Iterable[str], fits: Callable[[str, str], bool], first_null: int = 0
+) -> list[Row]:
+    """Return faults in the sets that have a place for them, and comparisons without a fault."""
+    found = crossed(seed=range(options.seeds), fault=names, set=options.sets)
+    found = [j for j in found if matches(j["fault"], options.only) and fits(j["fault"], j["set"])]
+    nulls = range(first_null, first_null + options.nulls)
+    jobs = [*found, *crossed(seed=nulls, fault=[""], set=options.sets)]
+    return [{"set": j["set"], "fault": j["fault"], "seed": j["seed"]} for j in jobs]
 
-    Parameters
-    ----------
-    names : mapping
-        Name of a fault -> function of a set that says whether it has a place for the fault.
-    first_null : int
-        Seed of the first comparison without a fault.
-    """
 
-    def jobs(options: Settings) -> list[Row]:
-        found = [
-            {"set": one, "fault": name, "seed": seed}
-            for seed in range(options.seeds)
-            for name, fits in names.items()
-            for one in options.sets
-            if matches(name, options.only) and fits(one)
-        ]
-        nulls = range(first_null, first_null + options.nulls)
-        return found + [{"set": one, "fault": "", "seed": k} for k in nulls for one in options.sets]
-
-    return jobs
+def findings_row(job: Row, scores: Sequence[Score], **more: Any) -> Row:
+    """Return the metrics that differ, worst first, and the names that the worst one gives."""
+    found = different(scores)
+    by = [score.metric for score in found]
+    return job | {"found_by": by, "named": first_names(found), "right": None} | more
 
 
 def measure_table(job: Row) -> Row:
     """Return which metrics find one fault in one table; without a name nothing is planted."""
     places, seed = PLACES[job["set"]], job["seed"]
     cut = TableCut.draw(every_row(job["set"]), places.target, seed)
-    fault = table_faults().get(job["fault"])
+    fault = TABLE_FAULTS.get(job["fault"])
     rows = cut.fresh
     if fault is not None:
         rows = fault.plant(rows, cut.train, places, np.random.default_rng(seed))
@@ -81,23 +72,11 @@ def measure_table(job: Row) -> Row:
     parts = (cut.dataset(cut.train), cut.dataset(rows), cut.dataset(cut.holdout))
     scores = family_scores(parts, families, target=places.target, positive=places.rare, seed=seed)
     columns = () if fault is None else fault.columns(places)
-    found = findings_row(job, scores)
+    found = findings_row(job, scores, plain=classifier_differs(scores), wanted=list(columns))
     # "age (upper tail)" and "age with sex" name age.
     names = [one.split(" (")[0] for name in found["named"] for one in name.split(" with ")]
-    return found | {
-        "wanted": list(columns),
-        "named": names,
-        "right": bool(set(columns) & set(names)) if columns else None,
-        "plain": classifier_differs(scores),
-        "sdmetrics": peer_sdmetrics.moved_scores(job),
-    }
-
-
-def findings_row(job: Row, scores: Sequence[Score]) -> Row:
-    """Return the metrics that differ, worst first, and the names that the worst one gives."""
-    found = different(scores)
-    names = first_names(found)
-    return job | {"found_by": [score.metric for score in found], "named": names, "right": None}
+    right = bool(set(columns) & set(names)) if columns else None
+    return found | {"named": names, "right": right, "sdmetrics": peer_sdmetrics.moved_scores(job)}
 
 
 def measure_image(job: Row) -> Row:
@@ -110,11 +89,11 @@ def measure_image(job: Row) -> Row:
     order = np.random.default_rng([7, seed]).permutation(len(rest))
     rows, holdout = (rest.take(part) for part in np.array_split(order, 2))
     if fault:
-        rows = image_faults()[fault].plant(_bare(rows), images, np.random.default_rng(seed))
+        rows = IMAGE_FAULTS[fault](_bare(rows), images, np.random.default_rng(seed))
         rows = with_properties(with_vectors(rows, {"image": embeddings}), box_labels(train))
     parts = (train, rows, holdout)
     scores = family_scores(parts, ("gap", "coverage"), target=images.label, seed=seed)
-    return findings_row(job, scores) | {"plain": classifier_differs(scores)}
+    return findings_row(job, scores, plain=classifier_differs(scores))
 
 
 @lru_cache(maxsize=2)
@@ -152,16 +131,16 @@ def measure_text(job: Row) -> Row:
     parts = (data[0], data[1].with_card(origin="synthetic"), data[2])
     settings = {"only": TEXT_METRICS, "target": "about", "seed": job["seed"]}
     found = findings_row(job, family_scores(parts, ("gap", "coverage"), **settings))
-    shown = () if fault is None else fault.shown
-    right = any(one.startswith(beginning) for one in found["named"] for beginning in shown)
-    return found | {"right": right if shown else None}
+    if fault is not None:
+        found["right"] = any(one.startswith(fault.shown) for one in found["named"])
+    return found
 
 
 Cell = Callable[[Sequence[Row]], str]
 
 
-def _found(rows: Sequence[Row]) -> list[bool | None]:
-    return [bool(row["found_by"]) for row in rows]
+def _found(rows: Sequence[Row], show: Callable[[Sequence[bool | None]], str] = count) -> str:
+    return show([bool(row["found_by"]) for row in rows])
 
 
 def _field(name: str, show: Callable[[Sequence[bool | None]], str] = percent) -> Cell:
@@ -169,7 +148,7 @@ def _field(name: str, show: Callable[[Sequence[bool | None]], str] = percent) ->
 
 
 def _in_set(name: str) -> Cell:
-    return lambda rows: count(_found([row for row in rows if row["set"] == name]))
+    return lambda rows: _found([row for row in rows if row["set"] == name])
 
 
 def _ranking(rows: Sequence[Row]) -> str:
@@ -209,132 +188,89 @@ def missed_list(rows: Iterable[Row]) -> str:
     )
 
 
+def _split(rows: Sequence[Row]) -> tuple[list[Row], list[Row], int]:
+    """Return the rows with a fault, those without, and how many of these are called different."""
+    nulls = [row for row in rows if not row["fault"]]
+    return [row for row in rows if row["fault"]], nulls, sum(bool(r["found_by"]) for r in nulls)
+
+
 def table_blocks(rows: Sequence[Row]) -> dict[str, str]:
-    """Return the blocks of PLANTED.md."""
-    planted, nulls = _split(rows)
-    columns = {
-        "found": lambda own: count(_found(own)),
-        "named": _field("right"),
-        "plain classifier": _field("plain"),
-        "SDMetrics": peer_sdmetrics.share_moved,
-        "found by, worst first": _ranking,
-    }
+    planted, nulls, false = _split(rows)
+    right, plain, theirs = _field("right"), _field("plain"), peer_sdmetrics.share_moved
+    columns = {"found": _found, "named": right, "plain classifier": plain, "SDMetrics": theirs,
+               "found by, worst first": _ranking}  # fmt: skip
     summary = (
-        f"Found: {percent(_found(planted))} of {len(planted)}. The right place named: "
-        f"{_field('right')(planted)} of those about a column. A plain classifier test finds "
-        f"{_field('plain')(planted)}, SDMetrics {peer_sdmetrics.share_moved(planted)}. Nothing planted: "
-        f"{sum(map(bool, _found(nulls)))} of {len(nulls)} called different, by SDMetrics "
-        f"{peer_sdmetrics.share_moved(nulls)}."
+        f"Found: {_found(planted, percent)} of {len(planted)}. The right place named: "
+        f"{right(planted)} of those about a column. A plain classifier test finds "
+        f"{plain(planted)}, SDMetrics {theirs(planted)}. Nothing planted: {false} of {len(nulls)} "
+        f"called different, by SDMetrics {theirs(nulls)}."
     )
     return {"summary": summary, "faults": fault_table(rows, columns), "missed": missed_list(rows)}
 
 
 def image_blocks(rows: Sequence[Row]) -> dict[str, str]:
-    """Return the blocks of IMAGE_PLANTED.md."""
-    stated = [name for name, fault in image_faults().items() if fault.stated]
-    planted, nulls = _split(rows)
-    strong = [row for row in planted if row["fault"] in stated]
+    planted, nulls, false = _split(rows)
+    strong = [row for row in planted if row["fault"] in STATED]
     columns = {
         **{name: _in_set(name) for name in IMAGE_SETS},
-        "plain classifier": _field("plain"),
-        "found by, worst first": _ranking,
-    }
+        "plain classifier": _field("plain"), "found by, worst first": _ranking,
+    }  # fmt: skip
     summary = (
-        f"Found at the stated strengths: {percent(_found(strong))} of {len(strong)}. Nothing planted: "
-        f"{sum(map(bool, _found(nulls)))} of {len(nulls)} called different ({percent(_found(nulls))}). "
-        f"A plain classifier test on the same features finds {_field('plain')(strong)}."
+        f"Found at the stated strengths: {_found(strong, percent)} of {len(strong)}. Nothing planted: "
+        f"{false} of {len(nulls)} called different ({_found(nulls, percent)}). A plain classifier test "
+        f"on the same features finds {_field('plain')(strong)}."
     )
-    return {
-        "summary": summary,
-        "faults": fault_table(rows, columns, stated),
-        "missed": missed_list([*strong, *nulls]),
-    }
-
-
-def _names_a_place(metric: str) -> bool:
-    """Return whether a metric compares parts of the rows, not all columns at once."""
-    return not component_class("metric", metric).sees_everything
+    faults, missed = fault_table(rows, columns, STATED), missed_list([*strong, *nulls])
+    return {"summary": summary, "faults": faults, "missed": missed}
 
 
 def text_blocks(rows: Sequence[Row]) -> dict[str, str]:
-    """Return the blocks of TEXT_PLANTED.md."""
-    planted, nulls = _split(rows)
-    columns = {
-        "found": lambda own: count(_found(own)),
-        "right first": _field("right", count),
-        "found by, worst first": _ranking,
-        "named first": _first,
-    }
-    without = [any(map(_names_a_place, row["found_by"])) for row in planted]
+    planted, nulls, false = _split(rows)
+    right = _field("right")
+    columns = {"found": _found, "right first": _field("right", count),
+               "found by, worst first": _ranking, "named first": _first}  # fmt: skip
+    # Metrics that compare parts of the rows, not all columns at once, can name a place.
+    without = [
+        any(not component_class("metric", metric).sees_everything for metric in row["found_by"])
+        for row in planted
+    ]
     summary = (
-        f"Found: {percent(_found(planted))} of {len(planted)}. Right first: {_field('right')(planted)}. "
-        f"False positives: {sum(map(bool, _found(nulls)))} of {len(nulls)}. Found without "
-        f"gap.text_classifier: {percent(without)}."
+        f"Found: {_found(planted, percent)} of {len(planted)}. Right first: {right(planted)}. "
+        f"False positives: {false} of {len(nulls)}. Found without gap.text_classifier: "
+        f"{percent(without)}."
     )
     parts = []
     for title, faults in TEXT_FAULTS.items():
-        own = [row for row in planted if row["fault"] in {fault.name for fault in faults}]
-        parts += [
-            f"## {title}\n\nFound: {percent(_found(own))} of {len(own)}. Right first: "
-            f"{_field('right')(own)}.\n\n{fault_table(own, columns)}"
-        ]
+        own = [row for row in planted if row["fault"] in faults]
+        found = f"Found: {_found(own, percent)} of {len(own)}. Right first: {right(own)}."
+        parts.append(f"## {title}\n\n{found}\n\n{fault_table(own, columns)}")
     return {"summary": summary, "faults": "\n\n".join(parts), "missed": missed_list(rows)}
 
 
-def _split(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
-    return [row for row in rows if row["fault"]], [row for row in rows if not row["fault"]]
+def _kind(stem: str, sets: Iterable[str], seeds: int, nulls: int, **how: Any) -> Benchmark:
+    return Benchmark(
+        results=HERE / f"{stem}.json",
+        page=HERE / f"{stem.upper()}.md",
+        key=("set", "fault", "seed"),
+        settings={"sets": list(sets), "seeds": seeds, "nulls": nulls, "only": ""},
+        **how,
+    )
 
 
-TEXTS_BY_NAME = {fault.name: fault for faults in TEXT_FAULTS.values() for fault in faults}
-KEY = ("set", "fault", "seed")
-TABLES = Benchmark(
-    about=__doc__,
-    results=HERE / "planted.json",
-    page=HERE / "PLANTED.md",
-    key=KEY,
-    jobs=jobs_of(
-        {
-            # MAGIC has no category that a fault could go into.
-            name: lambda one, f=fault: f.columns(PLACES[one]) != ("",)  # type: ignore[misc]
-            for name, fault in table_faults().items()
-        }
-    ),
-    measure=measure_table,
-    blocks=table_blocks,
-    settings={"sets": list(PLACES), "seeds": 2, "nulls": 2, "only": ""},
-    workers=2,
-)
-IMAGES = Benchmark(
-    about=__doc__,
-    results=HERE / "image_planted.json",
-    page=HERE / "IMAGE_PLANTED.md",
-    key=KEY,
-    jobs=jobs_of(dict.fromkeys(image_faults(), lambda one: True)),
-    measure=measure_image,
-    blocks=image_blocks,
-    settings={"sets": list(IMAGE_SETS), "seeds": 3, "nulls": 20, "only": ""},
-    workers=2,
-)
-TEXTS = Benchmark(
-    about=__doc__,
-    results=HERE / "text_planted.json",
-    page=HERE / "TEXT_PLANTED.md",
-    key=KEY,
-    jobs=jobs_of(
-        {
-            name: lambda one, f=fault: one in f.sets  # type: ignore[misc]
-            for name, fault in TEXTS_BY_NAME.items()
-        },
-        first_null=100,
-    ),
-    measure=measure_text,
-    blocks=text_blocks,
-    settings={"sets": ["snips", "sms"], "seeds": 2, "nulls": 20, "only": ""},
-)
-KINDS = {"tables": TABLES, "images": IMAGES, "texts": TEXTS}
+# MAGIC has no category that a fault could go into.
+table_jobs = partial(
+    jobs, names=TABLE_FAULTS, fits=lambda fault, one: TABLE_FAULTS[fault].columns(PLACES[one]) != ("",)
+)  # fmt: skip
+image_jobs = partial(jobs, names=IMAGE_FAULTS, fits=lambda fault, one: True)
+text_jobs = partial(
+    jobs, names=TEXTS_BY_NAME, fits=lambda fault, one: one in TEXTS_BY_NAME[fault].sets, first_null=100
+)  # fmt: skip
+TABLES = _kind("planted", PLACES, 2, 2, jobs=table_jobs, measure=measure_table,
+               blocks=table_blocks, workers=2)  # fmt: skip
+IMAGES = _kind("image_planted", IMAGE_SETS, 3, 20, jobs=image_jobs, measure=measure_image,
+               blocks=image_blocks, workers=2)  # fmt: skip
+TEXTS = _kind("text_planted", ["snips", "sms"], 2, 20, jobs=text_jobs, measure=measure_text,
+              blocks=text_blocks)  # fmt: skip
 
 if __name__ == "__main__":
-    if sys.argv[1:2] and sys.argv[1] in KINDS:
-        KINDS[sys.argv[1]].run(sys.argv[2:])
-    else:
-        raise SystemExit(f"{__doc__}\nExpected one of {', '.join(KINDS)}.")
+    run_named(TABLES, tables=TABLES, images=IMAGES, texts=TEXTS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from twinset.core.contracts import Score
@@ -29,16 +29,7 @@ def family_scores(
 ) -> list[Score]:
     """Return the scores of the default metrics of some families, or of some of these by name.
 
-    Parameters
-    ----------
-    parts : tuple of Dataset
-        Train, synthetic and holdout.
-    families : sequence of str
-        Families of metrics.
-    only : sequence of str
-        Names of metrics; all of the families if empty.
-    settings
-        Passed to `twinset.measurement.harness.measure`: target, positive, seed.
+    `parts` are train, synthetic and holdout; settings (target, positive, seed) go to `measure`.
     """
     train, synthetic, holdout = parts
     chosen = [
@@ -83,26 +74,3 @@ def classifier_differs(scores: Sequence[Score]) -> bool | None:
             error = score.detectable / 2.8  # 80 % power at 5 %: 1.96 + 0.84 standard errors
             return bool(score.facts["auc"] - 1.96 * error > 0.5)
     return None
-
-
-def degradations(before: Sequence[Score], after: Sequence[Score]) -> dict[str, dict[str, Any]]:
-    """Return each metric before and after a change, and how much worse it became."""
-    found: dict[str, dict[str, Any]] = {}
-    for old, new in zip(before, after):
-        if old.value is None or new.value is None:
-            continue
-        found[old.metric] = {
-            "before": old.value,
-            "after": new.value,
-            "baseline": new.baseline,
-            "margin": old.margin,
-            "degradation": (old.value - new.value) * (1 if old.higher_is_better else -1),
-            "verdicts": [old.verdict, new.verdict],
-        }
-    return found
-
-
-def worst_degradation(metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the metric that became worst by its margin, as a cell of a table."""
-    name, worst = max(metrics.items(), key=lambda item: item[1]["degradation"] / item[1]["margin"])
-    return f"{name} ({worst['degradation']:+.4f} / {worst['margin']:g})"

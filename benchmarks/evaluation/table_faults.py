@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -18,33 +19,20 @@ from twinset.core.data.schema import Schema
 Rng = np.random.Generator
 Mask = npt.NDArray[np.bool_]
 Plant = Callable[[Frame, Frame, "Places", Rng], Frame]
+"""(fresh rows, train, places, rng) -> faulty rows."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """Columns of a table that faults go into, and one slice given by two conditions.
+    """Columns of a table that faults go into, and one slice given by two conditions."""
 
-    Parameters
-    ----------
-    number, other : str
-        Two numbers that other columns depend on.
-    category : str
-        A category with several levels, one of them rare; "" where the table has none.
-    target, rare : str
-        Column of two classes, and its rarer class.
-    slice : callable
-        Frame -> which rows are in the slice, shape (n,).
-    about : tuple of str
-        Columns that define the slice.
-    """
-
-    number: str
-    other: str
-    category: str
-    target: str
-    rare: str
-    slice: Callable[[Frame], Mask]
-    about: tuple[str, ...]
+    number: str  # a number that other columns depend on
+    other: str  # another one
+    category: str  # with several levels, one of them rare; "" where the table has none
+    target: str  # two classes
+    rare: str  # the rarer class
+    slice: Callable[[Frame], Mask]  # which rows are in the slice, shape (n,)
+    about: tuple[str, ...]  # columns that define the slice
 
 
 PLACES = {
@@ -77,7 +65,6 @@ class TableCut:
 
     @classmethod
     def draw(cls, every: Frame, target: str, seed: int, n: int | None = None) -> TableCut:
-        """Return the parts for one seed; the schema is that of all rows."""
         order = np.random.default_rng(seed).permutation(len(every))[:n]
         ends = [len(order) // 2, 3 * len(order) // 4]
         train, fresh, holdout = (
@@ -107,25 +94,13 @@ def every_row(name: str) -> Frame:
 
 @dataclass(frozen=True)
 class TableFault:
-    """One kind of fault at one strength.
+    """One kind of fault at one strength."""
 
-    Parameters
-    ----------
-    name : str
-        Kind and strength.
-    plant : callable
-        ``(rows, train, places, rng)`` -> faulty rows.
-    about : tuple of str
-        Attributes of `Places` with the columns that a good report names first; empty where whole rows
-        are at fault.
-    leak : bool
-        Whether the privacy family has to find it.
-    """
-
-    name: str
     plant: Plant
+    # Attributes of `Places` with the columns that a good report names first; empty where whole rows
+    # are at fault.
     about: tuple[str, ...] = ()
-    leak: bool = False
+    leak: bool = False  # whether the privacy family has to find it
 
     def columns(self, places: Places) -> tuple[str, ...]:
         """Return the columns that a good report names first."""
@@ -134,16 +109,11 @@ class TableFault:
         return tuple(getattr(places, name) for name in self.about)
 
 
-def table_faults() -> dict[str, TableFault]:
-    """Return all kinds at all strengths by name."""
-    return {fault.name: fault for fault in FAULTS}
-
-
 def _part(n: int, share: float, rng: Rng) -> Mask:
     return np.asarray(rng.random(n) < share)
 
 
-def _changed(change: Callable[[pd.Series, Rng], object], share: float = 1.0) -> Plant:
+def _number(change: Callable[[pd.Series, Rng], object], share: float = 1.0) -> TableFault:
     """Return a fault of the main number: a change of the values in a share of the rows."""
 
     def plant(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
@@ -152,7 +122,7 @@ def _changed(change: Callable[[pd.Series, Rng], object], share: float = 1.0) -> 
         values[hit] = change(values[hit], rng)
         return rows.assign(**{places.number: values})
 
-    return plant
+    return TableFault(plant, ("number",))
 
 
 def _rounded(values: pd.Series, n: int) -> pd.Series:
@@ -168,28 +138,25 @@ def _decorrelated(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
     return found
 
 
-def _independent(share: float) -> Plant:
-    def plant(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
-        found = rows.copy()
-        hit = np.flatnonzero(_part(len(rows), share, rng))
-        for column in rows.columns:
-            found.loc[hit, column] = rng.permutation(rows[column].to_numpy())[: len(hit)]
-        return found.astype(rows.dtypes)
-
-    return plant
+def _independent(rows: Frame, share: float, rng: Rng) -> Frame:
+    found = rows.copy()
+    hit = np.flatnonzero(_part(len(rows), share, rng))
+    for column in rows.columns:
+        found.loc[hit, column] = rng.permutation(rows[column].to_numpy())[: len(hit)]
+    return found.astype(rows.dtypes)
 
 
-def _keep(which: Callable[[Frame, Places], Mask], share: float = 0.0) -> Plant:
+def _keep(which: Callable[[Frame, Places], object], about: str, share: float = 0.0) -> TableFault:
     """Return a fault that leaves out the other rows, but for a share, and fills up with copies."""
 
     def plant(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
-        keep = which(rows, places)
+        keep = np.asarray(which(rows, places))
         left = rows[keep | _part(len(rows), share, rng) if share else keep]
         seed = int(rng.integers(2**31))
         more = left.sample(len(rows) - len(left), replace=True, random_state=seed)
         return pd.concat([left, more], ignore_index=True)
 
-    return plant
+    return TableFault(plant, (about,))
 
 
 def _repeated(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
@@ -204,48 +171,42 @@ def _exchanged(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
     return rows.assign(**columns)
 
 
-def _common(rows: Frame, places: Places) -> Mask:
-    return np.asarray(rows[places.target].astype(str) != places.rare)
+def _common(rows: Frame, places: Places) -> object:
+    return rows[places.target].astype(str) != places.rare
 
 
 def _flip(rows: Frame, places: Places, hit: Mask) -> Frame:
-    found = rows.copy()
     one, two = rows[places.target].unique()[:2]
-    found.loc[hit, places.target] = rows.loc[hit, places.target].map({one: two, two: one})
-    return found
+    other = rows[places.target].map({one: two, two: one})
+    return rows.assign(**{places.target: rows[places.target].where(~hit, other)})
 
 
-def _flipped(share: float) -> Plant:
-    return lambda f, t, p, r: _flip(f, p, _part(len(f), share, r))
+def _flipped(rows: Frame, train: Frame, places: Places, rng: Rng, share: float) -> Frame:
+    return _flip(rows, places, _part(len(rows), share, rng))
 
 
 def _misspelt(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
-    found = rows.copy()
     hit = _part(len(rows), 0.02, rng)
-    found.loc[hit, places.category] = found.loc[hit, places.category].astype(str) + "_"
-    return found
+    wrong = rows[places.category].astype(str) + "_"
+    return rows.assign(**{places.category: rows[places.category].where(~hit, wrong)})
 
 
-def _level(rows: Frame, places: Places, rank: int) -> Mask:
-    """Return which rows have the level of a rank, 0 being the most frequent."""
-    counts = rows[places.category].value_counts()
-    return np.asarray(rows[places.category] == counts.index[rank])
+def _without_level(rank: int, share: float = 0.0) -> TableFault:
+    """Return a fault that thins the level of a rank, 0 being the most frequent."""
+    return _keep(
+        lambda f, p: f[p.category] != f[p.category].value_counts().index[rank], "category", share
+    )
 
 
 def _merged(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
-    found = rows.copy()
     common = rows[places.category].value_counts().index
-    found.loc[_level(rows, places, 2), places.category] = common[1]
-    return found
+    return rows.assign(**{places.category: rows[places.category].replace(common[2], common[1])})
 
 
-def _copied(share: float) -> Plant:
-    def plant(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
-        n = round(share * len(rows))
-        some = train.iloc[rng.permutation(len(train))[:n]]
-        return pd.concat([rows.iloc[n:], some], ignore_index=True)
-
-    return plant
+def _copied(rows: Frame, train: Frame, share: float, rng: Rng) -> Frame:
+    n = round(share * len(rows))
+    some = train.iloc[rng.permutation(len(train))[:n]]
+    return pd.concat([rows.iloc[n:], some], ignore_index=True)
 
 
 def _jittered(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
@@ -256,49 +217,49 @@ def _jittered(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
     return found
 
 
-_N, _PAIR, _T, _C, _S = ("number",), ("number", "other"), ("target",), ("category",), ("about",)
-FAULTS: tuple[TableFault, ...] = (
-    *(
-        TableFault(f"{s:.0%} of a number shuffled", _changed(lambda v, r: r.permutation(v), s), _N)
-        for s in (0.1, 0.3, 1.0)
-    ),
-    TableFault("noise of 0.25 spreads on a number",
-               _changed(lambda v, r: v + 0.25 * v.std() * r.normal(size=len(v))), _N),
-    TableFault("noise of 0.5 spreads on a number",
-               _changed(lambda v, r: v + 0.5 * v.std() * r.normal(size=len(v))), _N),
-    TableFault("a number 10 % too large", _changed(lambda v, r: 1.1 * v), _N),
-    TableFault("a number moved by 0.2 spreads", _changed(lambda v, r: v + 0.2 * v.std()), _N),
-    TableFault("a number rounded to 10 values", _changed(lambda v, r: _rounded(v, 10)), _N),
-    TableFault("tails beyond 5 % cut off",
-               _changed(lambda v, r: v.clip(*v.quantile([0.05, 0.95]))), _N),
-    TableFault("spread shrunk by 20 %",
-               _changed(lambda v, r: v.mean() + 0.8 * (v - v.mean())), _N),
-    TableFault("5 % of a number ten times as large", _changed(lambda v, r: 10 * v, 0.05), _N),
-    TableFault("10 % of a number at its median", _changed(lambda v, r: v.median(), 0.1), _N),
-    TableFault("5 % of a number missing", _changed(lambda v, r: np.nan, 0.05), _N),
-    TableFault("sign turned in 10 %", _changed(lambda v, r: 2 * v.mean() - v, 0.1), _N),
-    TableFault("a pair decorrelated", _decorrelated, _PAIR),
-    TableFault("10% of the rows with independent columns", _independent(0.1)),
-    TableFault("30% of the rows with independent columns", _independent(0.3)),
-    TableFault("a slice removed", _keep(lambda f, p: ~p.slice(f)), _S),
-    TableFault("a slice thinned to a third", _keep(lambda f, p: ~p.slice(f), 1 / 3), _S),
-    TableFault("a slice twice as frequent", _keep(lambda f, p: p.slice(f), 0.5), _S),
-    TableFault("a mode dropped: the top fifth of a number",
-               _keep(lambda f, p: np.asarray(f[p.number] <= f[p.number].quantile(0.8))), _N),
-    TableFault("a third of the rows three times each", _repeated),
-    TableFault("two numbers exchanged in 10 %", _exchanged, _PAIR),
-    *(TableFault(f"{s:.0%} of the labels flipped", _flipped(s), _T) for s in (0.02, 0.05, 0.1)),
-    TableFault("labels flipped in a slice", lambda f, t, p, r: _flip(f, p, p.slice(f)), _T),
-    TableFault("the rare class dropped", _keep(_common), _T),
-    TableFault("the rare class halved", _keep(_common, 0.5), _T),
-    TableFault("a category shuffled",
-               lambda f, t, p, r: f.assign(**{p.category: r.permutation(f[p.category].to_numpy())}),
-               _C),
-    TableFault("2 % of a category misspelt", _misspelt, _C),
-    TableFault("two levels merged", _merged, _C),
-    TableFault("a level dropped", _keep(lambda f, p: ~_level(f, p, 3)), _C),
-    TableFault("a level at half its share", _keep(lambda f, p: ~_level(f, p, 1), 0.5), _C),
-    TableFault("2 % of the rows copied from train", _copied(0.02), leak=True),
-    TableFault("5 % of the rows copied from train", _copied(0.05), leak=True),
-    TableFault("train with two numbers jittered", _jittered, leak=True),
-)  # fmt: skip
+TABLE_FAULTS: dict[str, TableFault] = {
+    **{f"{s:.0%} of a number shuffled": _number(lambda v, r: r.permutation(v), s)
+       for s in (0.1, 0.3, 1.0)},
+    "noise of 0.25 spreads on a number":
+        _number(lambda v, r: v + 0.25 * v.std() * r.normal(size=len(v))),
+    "noise of 0.5 spreads on a number":
+        _number(lambda v, r: v + 0.5 * v.std() * r.normal(size=len(v))),
+    "a number 10 % too large": _number(lambda v, r: 1.1 * v),
+    "a number moved by 0.2 spreads": _number(lambda v, r: v + 0.2 * v.std()),
+    "a number rounded to 10 values": _number(lambda v, r: _rounded(v, 10)),
+    "tails beyond 5 % cut off": _number(lambda v, r: v.clip(*v.quantile([0.05, 0.95]))),
+    "spread shrunk by 20 %": _number(lambda v, r: v.mean() + 0.8 * (v - v.mean())),
+    "5 % of a number ten times as large": _number(lambda v, r: 10 * v, 0.05),
+    "10 % of a number at its median": _number(lambda v, r: v.median(), 0.1),
+    "5 % of a number missing": _number(lambda v, r: np.nan, 0.05),
+    "sign turned in 10 %": _number(lambda v, r: 2 * v.mean() - v, 0.1),
+    "a pair decorrelated": TableFault(_decorrelated, ("number", "other")),
+    "10% of the rows with independent columns":
+        TableFault(lambda f, t, p, r: _independent(f, 0.1, r)),
+    "30% of the rows with independent columns":
+        TableFault(lambda f, t, p, r: _independent(f, 0.3, r)),
+    "a slice removed": _keep(lambda f, p: ~p.slice(f), "about"),
+    "a slice thinned to a third": _keep(lambda f, p: ~p.slice(f), "about", 1 / 3),
+    "a slice twice as frequent": _keep(lambda f, p: p.slice(f), "about", 0.5),
+    "a mode dropped: the top fifth of a number":
+        _keep(lambda f, p: f[p.number] <= f[p.number].quantile(0.8), "number"),
+    "a third of the rows three times each": TableFault(_repeated),
+    "two numbers exchanged in 10 %": TableFault(_exchanged, ("number", "other")),
+    **{f"{s:.0%} of the labels flipped": TableFault(partial(_flipped, share=s), ("target",))
+       for s in (0.02, 0.05, 0.1)},
+    "labels flipped in a slice": TableFault(lambda f, t, p, r: _flip(f, p, p.slice(f)), ("target",)),
+    "the rare class dropped": _keep(_common, "target"),
+    "the rare class halved": _keep(_common, "target", 0.5),
+    "a category shuffled": TableFault(
+        lambda f, t, p, r: f.assign(**{p.category: r.permutation(f[p.category].to_numpy())}),
+        ("category",)),
+    "2 % of a category misspelt": TableFault(_misspelt, ("category",)),
+    "two levels merged": TableFault(_merged, ("category",)),
+    "a level dropped": _without_level(3),
+    "a level at half its share": _without_level(1, 0.5),
+    "2 % of the rows copied from train":
+        TableFault(lambda f, t, p, r: _copied(f, t, 0.02, r), leak=True),
+    "5 % of the rows copied from train":
+        TableFault(lambda f, t, p, r: _copied(f, t, 0.05, r), leak=True),
+    "train with two numbers jittered": TableFault(_jittered, leak=True),
+}  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.results import Row
+from benchmarks.runner import Row
 from twinset.core.seeding import rng_for
 from twinset.workflows.advise.select_strategy import Difference, choose
 from twinset.workflows.advise.strategies import NONE, Strategy
@@ -27,22 +27,13 @@ OVERLAP = 0.4  # about the share of rare rows that the test parts of two splits 
 
 @dataclass(frozen=True)
 class CellResult:
-    """One cell, its splits put together.
+    """One cell, its splits put together."""
 
-    Parameters
-    ----------
-    set, model : str
-        The table, and the model of the row.
-    splits : list of dict
-        Measured rows.
-    """
-
-    set: str
-    model: str
-    splits: list[dict[str, Any]]
+    set: str  # the table
+    model: str  # the model of the row
+    splits: list[dict[str, Any]]  # measured rows
 
     def precision(self, name: str) -> float:
-        """Return the mean average precision of a strategy over the splits."""
         return float(np.mean([s["test_figures"][name][0] for s in self.splits]))
 
     @cached_property
@@ -53,7 +44,6 @@ class CellResult:
 
     @property
     def chosen(self) -> list[str]:
-        """Choice of `advise`, split by split."""
         return [s["chosen"] for s in self.splits]
 
     @cached_property
@@ -87,14 +77,13 @@ class CellResult:
 
     @cached_property
     def helping(self) -> list[str]:
-        """Return the candidates that help beyond their interval."""
         return [name for name in self.differs if self.differences[name][0] > 0]
 
-    @cached_property
-    def surely_helping(self) -> list[str]:
-        """Return the candidates that help by 3 standard errors."""
-        found = {name: self.differences[name] for name in self.helping}
-        return [name for name, (mean, error) in found.items() if mean > SURE * error]
+    @property
+    def helps_surely(self) -> bool:
+        """Whether a candidate helps by 3 standard errors."""
+        found = [self.differences[name] for name in self.helping]
+        return any(mean > SURE * error for mean, error in found)
 
     def is_as_good(self, taken: str) -> bool:
         """Return whether a choice helps, or is as far ahead as the least candidate that helps."""
@@ -139,42 +128,49 @@ def _choice(inner: dict[str, list[Any]], is_chance: bool) -> tuple[str, str]:
 def figures(cells: Sequence[CellResult]) -> dict[str, dict[str, Any]]:
     """Return every figure with its 95 % interval by redrawing cells, and its goal."""
     out = {}
-    for name, (figure, goal) in _FIGURES.items():
-        rng = rng_for(1, "cells", name)
-        draws = []
-        for _ in range(N_DRAWS):
-            rows = rng.integers(0, len(cells), len(cells))
-            draws.append(figure([cells[i] for i in rows]))
+    for name, (figure, goal) in FIGURES.items():
+        rng, n = rng_for(1, "cells", name), len(cells)
+        draws = [figure([cells[i] for i in rng.integers(0, n, n)]) for _ in range(N_DRAWS)]
         low, high = np.nanquantile(draws, [0.025, 0.975])
         out[name] = {"value": figure(cells), "interval": [float(low), float(high)], "goal": goal}
     return out
 
 
 def is_beyond(mean: float, error: float) -> bool:
-    """Return whether the 95 % interval lies clear of 0."""
     return abs(mean) > 1.96 * error
 
 
-def _loses(one: CellResult, name: str) -> bool:
-    return is_beyond(*one.differences[name]) and one.differences[name][0] < 0
+def _mean(single: Callable[[CellResult], float]) -> Figure:
+    return lambda cells: float(np.mean([single(one) for one in cells])) if cells else float("nan")
 
 
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if len(values) else float("nan")
+def _count(single: Callable[[CellResult], bool]) -> Figure:
+    return lambda cells: float(sum(single(one) for one in cells))
 
 
-def _ratio(every: Sequence[CellResult], cells: Sequence[CellResult], name: str) -> float:
-    theirs = _mean([one.regret(name) for one in cells])
-    return _mean([one.regret() for one in cells]) / theirs if theirs else float("nan")
+def _differs(one: tuple[float, float], sign: int) -> bool:
+    return is_beyond(*one) and sign * one[0] > 0
 
 
-def _hits(cells: Sequence[CellResult]) -> float:
-    hits = [taken in one.helping for one in cells if one.helping for taken in one.chosen]
-    return _mean([float(hit) for hit in hits])
+def _ratio(name: str, where: Callable[[CellResult], object] = lambda one: True) -> Figure:
+    """Return the regret of advise over that of a strategy, in some of the cells."""
+
+    def ratio(cells: Sequence[CellResult]) -> float:
+        own = [one for one in cells if where(one)]
+        theirs = _mean(lambda one: one.regret(name))(own)
+        return _mean(lambda one: one.regret())(own) / theirs if theirs else float("nan")
+
+    return ratio
 
 
-def _moves(cells: Sequence[CellResult]) -> float:
-    return _mean([float(t != "none") for one in cells if one.helping for t in one.chosen])
+def _taken(hit: Callable[[CellResult, str], object], where: str = "helping") -> Figure:
+    """Return the share of splits whose choice is a hit, in the cells where any candidate helps."""
+
+    def share(cells: Sequence[CellResult]) -> float:
+        hits = [bool(hit(x, t)) for x in cells if getattr(x, where) for t in x.chosen]
+        return float(np.mean(hits)) if hits else float("nan")
+
+    return share
 
 
 def _recovered(cells: Sequence[CellResult]) -> float:
@@ -185,59 +181,35 @@ def _recovered(cells: Sequence[CellResult]) -> float:
 
 
 def _restored(cells: Sequence[CellResult]) -> float:
-    return _mean([s["log_loss_ratio"][s["tested"]] for one in cells for s in one.splits])
+    return float(np.mean([s["log_loss_ratio"][s["tested"]] for one in cells for s in one.splits]))
 
 
-_FIGURES: dict[str, tuple[Figure, str]] = {
-    "regret, advise": (lambda c: _mean([x.regret() for x in c]), ""),
-    "regret, none": (lambda c: _mean([x.regret("none") for x in c]), ""),
-    "regret, SMOTE 1:1": (lambda c: _mean([x.regret("smote 1") for x in c]), ""),
-    "regret to that of none, all cells": (lambda c: _ratio(c, c, "none"), ""),
+FIGURES: dict[str, tuple[Figure, str]] = {  # name -> figure, goal
+    "regret, advise": (_mean(lambda x: x.regret()), ""),
+    "regret, none": (_mean(lambda x: x.regret("none")), ""),
+    "regret, SMOTE 1:1": (_mean(lambda x: x.regret("smote 1")), ""),
+    "regret to that of none, all cells": (_ratio("none"), ""),
     "regret to that of none, where a candidate differs": (
-        lambda c: _ratio(c, [x for x in c if x.differs], "none"),
-        "<= 0.6",
-    ),
-    "regret to that of none, where a candidate helps": (
-        lambda c: _ratio(c, [x for x in c if x.helping], "none"),
-        "",
-    ),
-    "regret to that of SMOTE 1:1": (lambda c: _ratio(c, c, "smote 1"), "<= 0.25"),
-    "mean difference to none": (lambda c: _mean([x.advised[0] for x in c]), ""),
-    "mean difference to none, SMOTE 1:1": (
-        lambda c: _mean([x.differences["smote 1"][0] for x in c]),
-        "",
-    ),
-    "cells with a significant loss": (
-        lambda c: float(sum(is_beyond(*x.advised) and x.advised[0] < 0 for x in c)),
-        "<= 1",
-    ),
+        _ratio("none", lambda x: x.differs), "<= 0.6"),
+    "regret to that of none, where a candidate helps": (_ratio("none", lambda x: x.helping), ""),
+    "regret to that of SMOTE 1:1": (_ratio("smote 1"), "<= 0.25"),
+    "mean difference to none": (_mean(lambda x: x.advised[0]), ""),
+    "mean difference to none, SMOTE 1:1": (_mean(lambda x: x.differences["smote 1"][0]), ""),
+    "cells with a significant loss": (_count(lambda x: _differs(x.advised, -1)), "<= 1"),
     "cells with a significant loss, SMOTE 1:1": (
-        lambda c: float(sum(_loses(x, "smote 1") for x in c)),
-        "",
-    ),
-    "cells with a significant gain": (
-        lambda c: float(sum(is_beyond(*x.advised) and x.advised[0] > 0 for x in c)),
-        "",
-    ),
+        _count(lambda x: _differs(x.differences["smote 1"], -1)), ""),
+    "cells with a significant gain": (_count(lambda x: _differs(x.advised, 1)), ""),
     "worst relative difference": (
-        lambda c: min(x.advised[0] / x.precision("none") for x in c),
-        ">= -0.03",
-    ),
-    "cells where a candidate helps": (lambda c: float(sum(bool(x.helping) for x in c)), ""),
-    "splits where a helping candidate is taken": (_hits, ">= 0.7"),
+        lambda c: min(x.advised[0] / x.precision("none") for x in c), ">= -0.03"),
+    "cells where a candidate helps": (_count(lambda x: bool(x.helping)), ""),
+    "splits where a helping candidate is taken": (_taken(lambda x, t: t in x.helping), ">= 0.7"),
     "splits where such a one, or one as far ahead, is taken": (
-        lambda c: _mean([x.is_as_good(t) for x in c if x.helping for t in x.chosen]),
-        "",
-    ),
-    "cells where a candidate helps by 3 standard errors": (
-        lambda c: float(sum(bool(x.surely_helping) for x in c)),
-        "",
-    ),
+        _taken(lambda x, t: x.is_as_good(t)), ""),
+    "cells where a candidate helps by 3 standard errors": (_count(lambda x: x.helps_surely), ""),
     "splits where a helping candidate is taken, in those cells": (
-        lambda c: _hits([x for x in c if x.surely_helping]),
-        "",
-    ),
-    "splits where anything but none is taken, in cells that any helps": (_moves, ""),
+        _taken(lambda x, t: t in x.helping, "helps_surely"), ""),
+    "splits where anything but none is taken, in cells that any helps": (
+        _taken(lambda x, t: t != "none"), ""),
     "share of the oracle's gain": (_recovered, ""),
     "log-loss after restoring, to none": (_restored, "<= 1.03"),
-}
+}  # fmt: skip

@@ -1,7 +1,7 @@
 """Does `advise` choose well? Every strategy on every cell (set x model), beside real extra rows.
 
     python -m benchmarks.minority.cells                      # goes on with cells.jsonl, writes CELLS.md
-    python -m benchmarks.minority.cells --page               # CELLS.md and cells.json from what is measured
+    python -m benchmarks.minority.cells --page               # CELLS.md from what is measured
     python -m benchmarks.minority.cells noise --tables 60    # tables whose label is drawn by lot
 
 A split holds test rows apart, and as many rare rows again as the train set has (the oracle). The selection
@@ -10,11 +10,10 @@ of `advise` sees the train set alone; each candidate is then fitted on it and te
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import yaml
 from sklearn.metrics import average_precision_score
 
 from benchmarks.markdown import table
 from benchmarks.minority.cell_figures import LEARNERS, cells_of, figures, is_beyond
 from benchmarks.minority.real_sets import SOURCES, handbook_with_history, ulb
-from benchmarks.results import Row, grouped
-from benchmarks.runner import Benchmark, Settings
+from benchmarks.runner import Benchmark, Row, crossed, grouped, run_named
 from twinset.core.seeding import draw_seed, rng_for
 from twinset.registry import component_names
 from twinset.workflows.advise import strategies
@@ -64,53 +63,32 @@ NOISE_SHAPES = ((1_500, 0.06), (3_000, 0.03), (6_000, 0.02), (2_500, 0.1))
 
 @dataclass(frozen=True)
 class CellSet:
-    """One table, with the numbers of rare rows for training and for testing.
-
-    Parameters
-    ----------
-    load : callable
-        Returns the data frame.
-    target, positive : str
-        Column and rare label.
-    n_train, n_test : int
-        Rare rows in the train and the test part; up to `n_train` more are held aside, to see what
-        real rows would bring.
-    time : str, optional
-        Column of the time: the latest rows are tested on.
-    """
+    """One table, with the numbers of rare rows for training and for testing."""
 
     load: Callable[[], pd.DataFrame]
-    target: str
-    positive: str
+    target: str  # column
+    positive: str  # rare label
+    # Rare train rows; up to as many more are held aside, to see what real rows would bring.
     n_train: int
-    n_test: int
-    time: str | None = None
+    n_test: int  # rare rows in the test part
+    time: str | None = None  # column of the time: the latest rows are tested on
 
 
-def _source(name: str, n_train: int, n_test: int) -> CellSet:
-    source = SOURCES[name]
+def _cell_set(name: str, n_train: int, n_test: int, time: str | None = None) -> CellSet:
+    """Return one of `SOURCES`, named before a comma, or a set that has a function of its own."""
+    first = name.split(",")[0]
+    if first == "ulb":
+        load = partial(ulb, with_time=time is not None)
+        return CellSet(load, "Class", "1", n_train, n_test, time)
+    if first == "handbook":
+        return CellSet(handbook_with_history, "fraud", "1", n_train, n_test, time)
+    source = SOURCES[{"ozone": "ozone_level_8hr", "wine": "wine_quality"}.get(first, first)]
     return CellSet(source.read, source.target, source.rare, n_train, n_test)
 
 
 SETS: dict[str, CellSet] = {
-    "ulb": CellSet(lambda: ulb(with_time=False), "Class", "1", 150, 190),
-    "ulb, 40 frauds": CellSet(lambda: ulb(with_time=False), "Class", "1", 40, 300),
-    "ulb, by time": CellSet(ulb, "Class", "1", 140, 190, "Time"),
-    "handbook, by time": CellSet(handbook_with_history, "fraud", "1", 100, 500, "when"),
-    "mammography": _source("mammography", 75, 105),
-    "polish": _source("polish", 120, 170),
-    "wilt": _source("wilt", 75, 110),
-    "us_crime": _source("us_crime", 45, 60),
-    "ozone": _source("ozone_level_8hr", 48, 64),
-    "wine": _source("wine_quality", 55, 73),
-    "pc1": _source("pc1", 25, 30),
-    "churn": _source("churn", 60, 400),
-    "jm1": _source("jm1", 60, 500),
-    "adult": _source("adult", 100, 500),
-    "adult, 30 rare": _source("adult", 30, 500),
-    "default": _source("default", 100, 500),
-    "shoppers": _source("shoppers", 100, 400),
-    "magic": _source("magic", 100, 500),
+    name: _cell_set(name, *how)
+    for name, how in yaml.safe_load((HERE / "cells.yaml").read_text("utf-8")).items()
 }
 
 
@@ -128,33 +106,28 @@ def parts_of(one: CellSet, labelled: LabelledTable, rng: np.random.Generator) ->
 
     With a time, the first 60 % of the rare rows are for training, and the common rows go with the times.
     """
+    timed = labelled.time is not None
     if labelled.time is None:
         early_rare = late_rare = rng.permutation(np.flatnonzero(labelled.truth))
         early = late = rng.permutation(np.flatnonzero(~labelled.truth))
     else:
-        split = np.quantile(labelled.time[labelled.truth], 0.6)
+        before = labelled.time <= np.quantile(labelled.time[labelled.truth], 0.6)
         early_rare, late_rare, early, late = (
-            rng.permutation(
-                np.flatnonzero((labelled.truth == rare) & ((labelled.time <= split) == before))
-            )
+            rng.permutation(np.flatnonzero((labelled.truth == rare) & (before == side)))
             for rare in (True, False)
-            for before in (True, False)
+            for side in (True, False)
         )
     test_rare = late_rare[: one.n_test]
     left = rng.permutation(np.setdiff1d(early_rare, test_rare, assume_unique=True))
     train_rare, aside = left[: one.n_train], left[one.n_train : 2 * one.n_train]
-    room = len(early) / (len(train_rare) + len(test_rare) * (labelled.time is None))
+    room = len(early) / (len(train_rare) + len(test_rare) * (not timed))
     times = min(MOST_TRAIN / len(train_rare), MOST_TEST / len(test_rare), room)
-    if labelled.time is not None:
+    if timed:
         times = min(times, len(late) / len(test_rare))
     n_train, n_test = int(times * len(train_rare)), int(times * len(test_rare))
-    train = early[:n_train]
-    test = (late[n_train:] if labelled.time is None else late)[:n_test]
-    return CellParts(
-        np.sort(np.concatenate([train_rare, train])),
-        np.sort(np.concatenate([test_rare, test])),
-        np.sort(aside),
-    )
+    test = (late if timed else late[n_train:])[:n_test]
+    parts = ([train_rare, early[:n_train]], [test_rare, test], [aside])
+    return CellParts(*(np.sort(np.concatenate(part)) for part in parts))
 
 
 @cache
@@ -208,20 +181,17 @@ def _test_figures(
 ) -> dict[str, list[float]]:
     """Return for each strategy: average precision, its difference to none, the standard error of that
     by a paired bootstrap, recall at the alert rate."""
-    weights = list(
-        BootstrapDraws.from_rows(truth, N_DRAWS, rng_for(split, "cells", "draws")).weights()
-    )
-    rankings = {name: WeightedRanking(s, truth) for name, s in scores.items()}
-    draws = {
-        name: np.array([r.measures(w, ALERT_RATE)[0] for w in weights])
-        for name, r in rankings.items()
-    }
-    base, found = average_precision_score(truth, scores["none"]), {}
-    for name, ranking in rankings.items():
-        precision = average_precision_score(truth, scores[name])
-        error = float((draws[name] - draws["none"]).std(ddof=1))
+    rng = rng_for(split, "cells", "draws")
+    weights = list(BootstrapDraws.from_rows(truth, N_DRAWS, rng).weights())
+    draws, found = {}, {}
+    base = average_precision_score(truth, scores["none"])
+    for name, own in scores.items():
+        ranking, precision = WeightedRanking(own, truth), average_precision_score(truth, own)
+        draws[name] = np.array([ranking.measures(w, ALERT_RATE)[0] for w in weights])
         recall = ranking.measures(np.ones(len(truth)), ALERT_RATE)[1]
-        found[name] = [precision, precision - base, error, recall]
+        found[name] = [precision, precision - base, 0.0, recall]
+    for name, own in draws.items():
+        found[name][2] = float((own - draws["none"]).std(ddof=1))
     return found
 
 
@@ -243,16 +213,14 @@ def _loss_ratios(
 ) -> dict[str, float]:
     """Return the log-loss of each strategy of the last round, restored, over that of none as it is."""
     truth = labelled.truth[parts.test]
-    base = log_loss(tested["none"].scores, truth)
-    return {
-        name: log_loss(calibrate_strategy(found, name, labelled).apply(tested[name].scores), truth)
-        / base
-        for name in found.shortlist
-    }
+    base, ratios = log_loss(tested["none"].scores, truth), {}
+    for name in found.shortlist:
+        restored = calibrate_strategy(found, name, labelled).apply(tested[name].scores)
+        ratios[name] = log_loss(restored, truth) / base
+    return ratios
 
 
 def measure_noise(job: Row) -> Row:
-    """Return the choice of `advise` on one table of noise."""
     number = job["table"]
     labelled = read_labelled_table(noise_table(number), AdviseOptions(target="fraud", positive="1"))
     split = split_test_set(labelled, 0.3, None, rng_for(number, "advise", "split"))
@@ -275,7 +243,6 @@ def noise_table(number: int) -> pa.Table:
 
 
 def cell_blocks(rows: Sequence[Row]) -> dict[str, str]:
-    """Return the blocks of CELLS.md."""
     cells, found = cells_of(rows), group_figures(rows)
     sums = [
         [name, *(_with_interval(found[group][name]) for group in found), entry["goal"]]
@@ -298,7 +265,6 @@ def cell_blocks(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def group_figures(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return the figures over all cells and over groups of them."""
     cells = cells_of(rows)
     groups = {
         "all": cells,
@@ -309,34 +275,11 @@ def group_figures(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, Any]]]:
     return {name: figures(own) for name, own in groups.items() if own}
 
 
-def cell_sums(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the content of cells.json."""
-    found = group_figures(rows)
-    cells = [
-        {
-            "set": one.set,
-            "model": one.model,
-            "splits": len(one.splits),
-            "train_positives": one.splits[0]["train"][1],
-            "test_positives": one.splits[0]["test"][1],
-            "base_rate": one.splits[0]["train"][1] / one.splits[0]["train"][0],
-            "none": one.precision("none"),
-            "advise": one.advised,
-            "chosen": one.chosen,
-            "differences": one.differences,
-            "helping": one.helping,
-        }
-        for one in cells_of(rows)
-    ]
-    others = {name: own for name, own in found.items() if name != "all"}
-    return {"figures": found["all"], "other_figures": others, "cells": cells}
-
-
 def noise_blocks(rows: Sequence[Row]) -> dict[str, str]:
-    """Return the sentence of CELLS.md about tables of noise."""
-    parts = []
-    for model, own in sorted(grouped(rows, "model").items()):
-        parts.append(f"{model}: {sum(row['chosen'] != 'none' for row in own)} of {len(own)}")
+    parts = [
+        f"{model}: {sum(row['chosen'] != 'none' for row in own)} of {len(own)}"
+        for model, own in sorted(grouped(rows, "model").items())
+    ]
     rare = [row["train"][1] for row in rows]
     text = (
         f"Tables of noise, {min(rare)} to {max(rare)} rare training rows, on which anything but none is "
@@ -354,41 +297,24 @@ def _starred(mean: float, error: float) -> str:
     return f"{mean:+.3f}" + ("\\*" if is_beyond(mean, error) else "")
 
 
-def _cell_jobs(options: Settings) -> list[Row]:
-    return [
-        {"set": name, "model": model, "split": split}
-        for split in options.splits
-        for name in options.sets
-        for model in options.models
-    ]
-
-
 CELLS = Benchmark(
-    about=__doc__,
     results=HERE / "cells.jsonl",
     page=HERE / "CELLS.md",
     key=("set", "model", "split"),
-    jobs=_cell_jobs,
+    jobs=lambda options: crossed(split=options.splits, set=options.sets, model=options.models),
     measure=measure_cell,
     blocks=cell_blocks,
-    sums={"cells.json": cell_sums},
     settings={"splits": [0, 1, 2], "sets": list(SETS), "models": list(MODELS)},
 )
 NOISE = Benchmark(
-    about=__doc__,
     results=HERE / "noise.jsonl",
     page=HERE / "CELLS.md",
     key=("table", "model"),
-    jobs=lambda options: [
-        {"table": number, "model": options.model} for number in range(options.tables)
-    ],
+    jobs=lambda options: crossed(table=range(options.tables), model=[options.model]),
     measure=measure_noise,
     blocks=noise_blocks,
     settings={"tables": 60, "model": "linear"},
 )
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["noise"]:
-        NOISE.run(sys.argv[2:])
-    else:
-        CELLS.run()
+    run_named(CELLS, noise=NOISE)

@@ -4,20 +4,18 @@
 
 Tables with a known truth: groups of one or four positive rows, whose scores by two models share a part
 within the group. The interval of the difference in average precision is that of `twinset advise`.
-Results: COVERAGE.md.
+Results: COVERAGE.md and coverage.json.
 """
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import average_precision_score
 
-from benchmarks.markdown import table, write_page
+from benchmarks.markdown import table
+from benchmarks.runner import Benchmark, Row, crossed
 from twinset.core.seeding import rng_for
 from twinset.workflows.advise.ranking_metrics import (
     BootstrapDraws,
@@ -25,30 +23,21 @@ from twinset.workflows.advise.ranking_metrics import (
     small_sample_factors,
 )
 
-PAGE = Path(__file__).with_name("COVERAGE.md")
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Integers = npt.NDArray[np.int64]
+HERE = Path(__file__).parent
 GROUPS = (3, 5, 8, 12, 20, 31)
-ROWS = (1, 4)
 COMMON_ROWS = 60  # for each positive one
 N_DRAWS = 120  # of groups: `advise` draws as many
 N_GROUPS_OF_TRUTH = 2_000  # so many that the truth has no error of its own
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """One drawn table: two scores (2, n), which rows are positive (n,), and their groups (n,)."""
+def draw(n_groups: int, rows: int, rng: np.random.Generator) -> tuple[Floats, Bools, Integers]:
+    """Return a table of so many groups of positives, `rows` each on average.
 
-    scores: npt.NDArray[np.float64]
-    truth: npt.NDArray[np.bool_]
-    group: npt.NDArray[np.int64]
-
-    def difference(self) -> float:
-        """Return the difference in average precision."""
-        none, other = (average_precision_score(self.truth, score) for score in self.scores)
-        return float(other - none)
-
-
-def draw(n_groups: int, rows: int, rng: np.random.Generator) -> Drawing:
-    """Return a table of so many groups of positives, `rows` each on average."""
+    Two scores (2, n), which rows are positive (n,), and their groups (n,).
+    """
     sizes = rng.geometric(1 / rows, n_groups) if rows > 1 else np.ones(n_groups, dtype=np.int64)
     owner = np.repeat(np.arange(n_groups), sizes)
     n, n_common = len(owner), COMMON_ROWS * n_groups * rows
@@ -56,48 +45,54 @@ def draw(n_groups: int, rows: int, rng: np.random.Generator) -> Drawing:
     positive = np.array([[2.0], [2.2]]) + 0.7 * shared[owner] + 0.5 * own[:, owner]
     positive += 0.5 * rng.normal(size=n) + 0.5 * rng.normal(size=(2, n))
     common = 0.8 * rng.normal(size=n_common) + 0.6 * rng.normal(size=(2, n_common))
-    return Drawing(
-        np.concatenate([positive, common], axis=1),
-        np.arange(n + n_common) < n,
-        np.concatenate([owner, n_groups + np.arange(n_common)]),
-    )
+    group = np.concatenate([owner, n_groups + np.arange(n_common)])
+    return np.concatenate([positive, common], axis=1), np.arange(n + n_common) < n, group
 
 
-def covered(n_groups: int, rows: int, n_tables: int) -> tuple[float, float, float]:
+def difference(scores: Floats, truth: Bools) -> float:
+    none, other = (average_precision_score(truth, score) for score in scores)
+    return float(other - none)
+
+
+def measure(job: Row) -> Row:
     """Return the shares of tables whose interval covers the truth, by redrawing alone and with
     Student's t, and half the mean width of the latter."""
+    n_groups, rows, n_tables = job["groups"], job["rows"], job["tables"]
     rng = rng_for(1, "coverage", n_groups, rows)
-    truth = draw(N_GROUPS_OF_TRUTH, rows, rng).difference()
-    plain, with_t, widths = 0, 0, []
+    true = difference(*draw(N_GROUPS_OF_TRUTH, rows, rng)[:2])
+    factor, reach = small_sample_factors(n_groups)
+    errors, away = [], []
     for _ in range(n_tables):
-        drawn = draw(n_groups, rows, rng)
-        weights = BootstrapDraws.from_rows(drawn.truth, N_DRAWS, rng, drawn.group).weights()
-        none, other = (WeightedRanking(score, drawn.truth) for score in drawn.scores)
+        scores, truth, group = draw(n_groups, rows, rng)
+        weights = BootstrapDraws.from_rows(truth, N_DRAWS, rng, group).weights()
+        none, other = (WeightedRanking(score, truth) for score in scores)
         changes = [other.measures(w, 0.01)[0] - none.measures(w, 0.01)[0] for w in weights]
-        error, away = float(np.std(changes, ddof=1)), abs(drawn.difference() - truth)
-        factor, reach = small_sample_factors(n_groups)
-        plain += away <= 1.96 * error
-        widths.append(reach * np.sqrt(factor) * error)
-        with_t += away <= widths[-1]
-    return plain / n_tables, with_t / n_tables, float(np.mean(widths))
+        errors.append(float(np.std(changes, ddof=1)))
+        away.append(abs(difference(scores, truth) - true))
+    plain, with_t = 1.96 * np.array(errors), reach * np.sqrt(factor) * np.array(errors)
+    shares = {"plain": float(np.mean(away <= plain)), "with_t": float(np.mean(away <= with_t))}
+    return {**job, **shares, "width": float(with_t.mean())}
 
 
-def main() -> None:
-    """Draw the tables and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tables", type=int, default=400, help="drawn tables a line")
-    parser.add_argument("--out", type=Path, default=PAGE, help="page to write")
-    options = parser.parse_args()
-    lines = []
-    for rows in ROWS:
-        for n_groups in GROUPS:
-            plain, with_t, width = covered(n_groups, rows, options.tables)
-            lines.append([n_groups, rows, f"{plain:.0%}", f"{with_t:.0%}", f"{width:.2f}"])
-            print(lines[-1], flush=True)
+def coverage_table(rows: list[Row]) -> str:
+    lines = [
+        [r["groups"], r["rows"], f"{r['plain']:.0%}", f"{r['with_t']:.0%}", f"{r['width']:.2f}"]
+        for r in rows
+    ]
     head = ["groups with positives", "rows a group", "covered by redrawn groups alone",
             "with Student's t, as in `advise`", "± of average precision"]  # fmt: skip
-    write_page(options.out, {"coverage": table(head, lines)}, PAGE)
+    return table(head, lines)
 
+
+BENCHMARK = Benchmark(
+    results=HERE / "coverage.json",
+    page=HERE / "COVERAGE.md",
+    key=("rows", "groups"),
+    jobs=lambda options: crossed(rows=(1, 4), groups=GROUPS, tables=[options.tables]),
+    measure=measure,
+    blocks=lambda rows: {"coverage": coverage_table(list(rows))},
+    settings={"tables": 400},
+)
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.run()

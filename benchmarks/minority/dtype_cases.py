@@ -8,6 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 
 N, RARE = 240, 40
 
@@ -57,27 +60,21 @@ def type_of(table: Any) -> list[Any]:
 def same_rows(one: Any, other: Any) -> bool:
     """Return whether two tables of one type hold the same rows."""
     if isinstance(one, np.ndarray):
-        import pandas as pd
-
         return bool(pd.DataFrame(one).equals(pd.DataFrame(other)))
     return bool(one.equals(other))
 
 
-def _rng() -> np.random.Generator:
-    return np.random.default_rng(7)
-
-
 def _x() -> np.ndarray:
-    return np.asarray(_rng().normal(size=(N, 4)) + 2 * labels()[:, None])
+    return np.asarray(np.random.default_rng(7).normal(size=(N, 4)) + 2 * labels()[:, None])
 
 
 def _n() -> np.ndarray:
-    return _rng().poisson(6, N)
+    return np.random.default_rng(7).poisson(6, N)
 
 
 def _gappy() -> np.ndarray:
     values = _x()
-    values[_rng().random(values.shape) < 0.2] = np.nan
+    values[np.random.default_rng(7).random(values.shape) < 0.2] = np.nan
     return values
 
 
@@ -92,51 +89,39 @@ def _objects() -> np.ndarray:
 
 
 def _frame(**columns: Any) -> Any:
-    import pandas as pd
-
     return pd.DataFrame({"amount": np.round(np.exp(_x()[:, 0]), 2), **columns})
 
 
 def _series(values: np.ndarray, dtype: str, *, gaps: bool) -> Any:
-    import pandas as pd
-
     series = pd.Series(values, dtype=dtype)
     if gaps:
-        series[_rng().random(N) < 0.2] = pd.NA
+        series[np.random.default_rng(7).random(N) < 0.2] = pd.NA
     return series
 
 
 def _times(zone: str | None, *, gaps: bool = False) -> Any:
-    import pandas as pd
-
-    hours = np.sort(_rng().integers(0, 9_000, N))
+    hours = np.sort(np.random.default_rng(7).integers(0, 9_000, N))
     series = pd.Series(pd.Timestamp("2024-01-01") + pd.to_timedelta(hours, unit="h"))
     if gaps:
-        series[_rng().random(N) < 0.2] = pd.NaT
+        series[np.random.default_rng(7).random(N) < 0.2] = pd.NaT
     return series if zone is None else series.dt.tz_localize("UTC").dt.tz_convert(zone)
 
 
 def _category(*, ordered: bool, gaps: bool = False) -> Any:
-    import pandas as pd
-
     words = _words()
     if gaps:
-        words[_rng().random(N) < 0.2] = None
+        words[np.random.default_rng(7).random(N) < 0.2] = None
     # One category that no row has: it must not get lost.
     kept = ["web", "phone", "shop", "letter"]
     return pd.Series(pd.Categorical(words, categories=kept, ordered=ordered))
 
 
 def _decimals() -> Any:
-    import pandas as pd
-
     values = [decimal.Decimal(int(cents)) / 100 for cents in 100 * np.exp(_x()[:, 1])]
     return pd.Series(values, dtype=object)
 
 
 def _arrow_backed() -> Any:
-    import pandas as pd
-
     frame = _frame(n=_series(_n(), "Int64", gaps=True), s=_series(_words(), "string", gaps=True))
     return (
         frame.assign(t=_times(None))
@@ -146,8 +131,6 @@ def _arrow_backed() -> Any:
 
 
 def _polars() -> Any:
-    import polars as pl
-
     frame = pl.from_arrow(_pyarrow())
     assert isinstance(frame, pl.DataFrame)
     kinds = pl.Enum(["web", "shop", "phone", "letter"])
@@ -155,9 +138,7 @@ def _polars() -> Any:
 
 
 def _pyarrow() -> Any:
-    import pyarrow as pa
-
-    gap = _rng().random(N) < 0.2
+    gap = np.random.default_rng(7).random(N) < 0.2
     days = [datetime.date(2024, 1, 1) + datetime.timedelta(days=int(n)) for n in 9 * _n()]
     return pa.table(
         {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from benchmarks.datasets import DATA as DATA
 from benchmarks.datasets import data_folder
@@ -15,33 +17,21 @@ from twinset.core.data.schema import Schema
 from twinset.ingest.input_table import name_target
 from twinset.io.fetch import fetch
 
+HERE = Path(__file__).parent
 ABSENT = "The data sets are absent: put the folders fraud and tabular into shared/data."
 
 
 @dataclass(frozen=True)
 class Source:
-    """File of a table below shared/data, and its columns.
-
-    Parameters
-    ----------
-    file : str
-        CSV or parquet.
-    target, rare : str
-        Column to predict, and the text of its rare label.
-    columns : sequence of str, optional
-        Names of columns of a file without a header.
-    roles : mapping
-        Column -> role, for the leakage guard.
-    """
+    """File of a table below shared/data, CSV or parquet, and its columns."""
 
     file: str
-    target: str
-    rare: str
-    columns: tuple[str, ...] = ()
-    roles: Mapping[str, str] = field(default_factory=dict)
+    target: str  # column to predict
+    rare: str  # text of its rare label
+    columns: Sequence[str] = ()  # names of the columns of a file without a header
+    roles: Mapping[str, str] = field(default_factory=dict)  # column -> role, for the leakage guard
 
     def read(self) -> pd.DataFrame:
-        """Return the table."""
         path = data_folder(self.file)
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
@@ -50,39 +40,13 @@ class Source:
         return pd.read_csv(path, header=None, names=self.columns, skipinitialspace=True)
 
 
-def _classic(name: str, rare: str) -> Source:
-    return Source(f"fraud/imbalanced_classics/{name}.csv.gz", "Class", rare)
-
-
 SOURCES: dict[str, Source] = {
-    "mammography": Source("fraud/mammography/mammography.csv.gz", "Class", "'1'"),
-    "adult": Source(
-        "tabular/adult/adult.data.gz", "income", ">50K",
-        (*(f"c{i}" for i in range(14)), "income"),
-    ),
-    "default": Source("tabular/default/default.csv.gz", "default payment next month", "1"),
-    "polish": Source("fraud/polish_bankruptcy/5year.parquet", "class", "1"),
-    "shoppers": Source("tabular/shoppers/online_shoppers_intention.csv.gz", "Revenue", "true"),
-    "magic": Source(
-        "tabular/magic/magic04.data.gz", "class", "h", (*(f"c{i}" for i in range(10)), "class")
-    ),
-    "wilt": _classic("wilt", "2"),
-    "us_crime": _classic("us_crime", "1"),
-    "yeast_me2": _classic("yeast_me2", "1"),
-    "jm1": _classic("jm1", "true"),
-    "wine_quality": _classic("wine_quality", "1"),
-    "ozone_level_8hr": _classic("ozone_level_8hr", "2"),
-    "churn": _classic("churn", "1"),
-    "pc1": _classic("pc1", "true"),
-    "handbook": Source(
-        "fraud/handbook_sim/transactions_3weeks.parquet", "TX_FRAUD", "1",
-        roles={"TX_DATETIME": "time", "CUSTOMER_ID": "group"},
-    ),
-}  # fmt: skip
+    name: Source(**source)
+    for name, source in yaml.safe_load((HERE / "real_sets.yaml").read_text("utf-8")).items()
+}
 
 
 def ulb(*, with_time: bool = True) -> pd.DataFrame:
-    """Return the card payments of ULB."""
     frame = pd.read_csv(fetch("ulb-creditcard"))
     return frame if with_time else frame.drop(columns="Time")
 
@@ -114,26 +78,15 @@ def handbook_with_history() -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class RealSet:
-    """A real table with its rare class.
+    """A real table with its rare class."""
 
-    Parameters
-    ----------
-    name : str
-        Name in the results.
-    data : Dataset
-        All rows, with target and roles.
-    target, rare : str
-        Column to predict and its rare label.
-    """
-
-    name: str
-    data: Dataset
-    target: str
-    rare: str
+    name: str  # in the results
+    data: Dataset  # all rows, with target and roles
+    target: str  # column to predict
+    rare: str  # its rare label
 
 
 def real_sets(*names: str) -> list[RealSet]:
-    """Return the named sets."""
     found = []
     for name in names:
         source, frame = SOURCES[name], SOURCES[name].read()
@@ -149,7 +102,6 @@ def real_sets(*names: str) -> list[RealSet]:
 
 
 def as_dataset(frame: pd.DataFrame, target: str, roles: Mapping[str, str] | None = None) -> Dataset:
-    """Return a frame as a dataset with its target and its roles."""
     found = Dataset.from_arrow(frame.reset_index(drop=True))
     fields = tuple(
         replace(field, role=(roles or {}).get(field.name, field.role))  # type: ignore[arg-type]

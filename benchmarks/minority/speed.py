@@ -1,29 +1,24 @@
 """Speed and memory of our samplers beside imbalanced-learn's: whole frames in and out, in one run.
 
     python -m benchmarks.minority.speed
-    python -m benchmarks.minority.speed --cases smote-100k --repeats 1 --out elsewhere
+    python -m benchmarks.minority.speed --cases smote-100k --repeats 1 --keep
 
 Each call of `fit_resample` has a process of its own. Results: SPEED.md and speed.json.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import imblearn.over_sampling
 import numpy as np
 import pandas as pd
 
-from benchmarks.markdown import listed, table, write_page
-from benchmarks.results import environment, write_json
-from benchmarks.timing import cpu_seconds, in_own_process, memory_mb, touch_memory
+from benchmarks.markdown import table
+from benchmarks.runner import Benchmark, Row, cpu_seconds, crossed, memory_mb
 from twinset.sklearn import SMOTE, BorderlineSMOTE
 
 HERE = Path(__file__).parent
@@ -31,33 +26,18 @@ LEVELS = (2, 3, 5, 8, 12, 30, 100, 200)  # of the 8 categories of a mixed frame
 COLUMNS = 30
 TOUCHED_BYTES = 4 * 2**30  # more than any call needs; a first touch costs more than SMOTE does
 LIBRARIES = ("ours", "theirs")
+FIGURES = ("cpu", "megabytes")
 
 
-@dataclass(frozen=True)
-class SpeedCase:
-    """One call of both libraries.
-
-    Parameters
-    ----------
-    title : str
-        Name in the table.
-    rows : int
-        Rows that go in.
-    is_mixed : bool
-        Whether 8 of the 30 columns are categories (a pandas frame), or all are floats (an array).
-    ours, theirs : str
-        Ours: "smote", or a setting of danger of Borderline; theirs: a class of imbalanced-learn, ""
-        where its memory would not fit the machine.
-    cpu_goal, memory_goal : float or None
-        Largest wanted ratio of ours to theirs.
-    """
+class SpeedCase(NamedTuple):
+    """One call of both libraries."""
 
     title: str
-    rows: int
-    is_mixed: bool
-    ours: str
-    theirs: str
-    cpu_goal: float | None
+    rows: int  # rows that go in
+    is_mixed: bool  # 8 of the 30 columns are categories (a pandas frame), or all floats (an array)
+    ours: str  # "smote", or a setting of danger of Borderline
+    theirs: str  # class of imbalanced-learn; "" where its memory would not fit the machine
+    cpu_goal: float | None  # largest wanted ratio of ours to theirs
     memory_goal: float | None = None
 
 
@@ -67,11 +47,9 @@ CASES = {
     "smote-100k": SpeedCase("SMOTE 100k", 100_000, False, "smote", "SMOTE", None),
     "smote-1m": SpeedCase("SMOTE 1M", M, False, "smote", "SMOTE", 1 / 5),
     "border-1m": SpeedCase("Borderline 1M, exact", M, False, "exact", "BorderlineSMOTE", 1 / 2),
-    "sampled-1m": SpeedCase(
-        "Borderline 1M, sampled", M, False, "sampled", "BorderlineSMOTE", 1 / 10
-    ),
+    "sampled-1m": SpeedCase("Borderline 1M, sampled", M, False, "sampled", "BorderlineSMOTE", 1 / 10),
     "smotenc-1m": SpeedCase("SMOTENC 1M", M, True, "smote", "", None),
-}
+}  # fmt: skip
 
 
 def overlapping_classes(rows: int, is_mixed: bool) -> tuple[Any, np.ndarray]:
@@ -105,49 +83,36 @@ def sampler(name: str, is_mixed: bool) -> Any:
     return getattr(imblearn.over_sampling, name)(random_state=0, **more)
 
 
-def measure(rows: int, is_mixed: bool, name: str) -> dict[str, Any]:
+def resampled(rows: int, is_mixed: bool, name: str) -> dict[str, Any]:
     """Return CPU seconds and peak memory of one call, in this process."""
     x, y = overlapping_classes(rows, is_mixed)
     # A small call comes first, so that imports do not count.
     small = np.concatenate([np.flatnonzero(y == 1)[:40], np.flatnonzero(y == 0)[:400]])
     sampler(name, is_mixed).fit_resample(x.iloc[small] if is_mixed else x[small], y[small])
     chosen, made = sampler(name, is_mixed), []
-    touch_memory(TOUCHED_BYTES)
+    # A virtual machine fetches memory from its host before the clock runs, not meanwhile.
+    np.empty(TOUCHED_BYTES, dtype=np.uint8)[::4096] = 1  # one byte a page
     before = memory_mb("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # starts the peak again
     seconds = cpu_seconds(lambda: made.extend(chosen.fit_resample(x, y)))
     peak = memory_mb("VmHWM")
     assert len(made[0]) == len(made[1]) == 2 * int((y == 0).sum())
-    found: dict[str, Any] = {"cpu": seconds, "megabytes": peak - before, "held": peak}
-    found["rows"] = len(made[1])
+    found = {"cpu": seconds, "megabytes": peak - before, "held": peak, "rows": len(made[1])}
     if name in ("exact", "sampled"):
-        found["seeds"] = np.unique(chosen.parents_[:, 0]).tolist()
+        return {**found, "seeds": np.unique(chosen.parents_[:, 0]).tolist()}
     return found
 
 
-def run(one: SpeedCase, repeats: int) -> dict[str, list[dict[str, Any]]]:
-    """Return the figures of one call, one entry a repeat, ours and theirs in turn."""
-    found_by: dict[str, list[dict[str, Any]]] = {library: [] for library in LIBRARIES}
-    for _ in range(repeats):
-        for library in LIBRARIES:
-            if name := getattr(one, library):
-                job = json.dumps([one.rows, one.is_mixed, name])
-                found_by[library].append(in_own_process("benchmarks.minority.speed", "--one", job))
-                print(
-                    f"{one.title} {library}: {found_by[library][-1]['cpu']:.3f} s", file=sys.stderr
-                )
-    return found_by
+def measure(job: Row) -> Row:
+    one = CASES[job["case"]]
+    return {**job, **resampled(one.rows, one.is_mixed, getattr(one, job["library"]))}
 
 
-def blocks(found: Mapping[str, Any]) -> dict[str, str]:
-    """Return the blocks of SPEED.md."""
+def blocks(found: Sequence[Row]) -> dict[str, str]:
     rows = []
-    for key, found_by in found.items():
+    for key in [key for key in CASES if any(row["case"] == key for row in found)]:
         one = CASES[key]
-        cpu, size = (
-            [_median(found_by[library], name) for library in LIBRARIES]
-            for name in ("cpu", "megabytes")
-        )
+        cpu, size = ([_median(found, key, of, name) for of in LIBRARIES] for name in FIGURES)
         rows.append([
             one.title, _shown(cpu[0], ".3f"), _shown(cpu[1], ".2f"), _ratio(cpu),
             _goal(one.cpu_goal), *(_shown(value, ",.0f") for value in size), _ratio(size),
@@ -158,19 +123,16 @@ def blocks(found: Mapping[str, Any]) -> dict[str, str]:
     return {"cases": table(head, rows), "remarks": "\n\n".join(_remarks(found))}
 
 
-def _remarks(found: Mapping[str, Any]) -> list[str]:
+def _remarks(found: Sequence[Row]) -> list[str]:
     remarks = []
-    if "smotenc-1m" in found:
-        most = _median(found["smotenc-1m"]["ours"], "held")
+    if most := _median(found, "smotenc-1m", "ours", "held"):
         line = f"SMOTENC at 1M rows x 30 mixed columns holds at most {most:,.0f} MB, data included"
-        theirs = _median(found.get("smotenc-100k", {}).get("theirs", []), "megabytes")
-        if theirs is not None:
+        if theirs := _median(found, "smotenc-100k", "theirs", "megabytes"):
             line += f"; theirs was not run: ten times its 100k figure is {theirs / 100:,.0f} GB"
         remarks.append(f"{line}.")
-    if "border-1m" in found and "sampled-1m" in found:
-        exact, sampled = (
-            set(found[key]["ours"][0]["seeds"]) for key in ("border-1m", "sampled-1m")
-        )
+    seeds = {row["case"]: set(row["seeds"]) for row in reversed(found) if "seeds" in row}
+    if {"border-1m", "sampled-1m"} <= set(seeds):
+        exact, sampled = seeds["border-1m"], seeds["sampled-1m"]
         both = len(exact & sampled)
         remarks.append(
             f"Rows in danger: {len(exact):,} by the exact test; the sampled one finds "
@@ -179,8 +141,9 @@ def _remarks(found: Mapping[str, Any]) -> list[str]:
     return remarks
 
 
-def _median(runs: Sequence[Mapping[str, Any]], name: str) -> float | None:
-    return median(run[name] for run in runs) if runs else None
+def _median(found: Sequence[Row], key: str, library: str, name: str) -> float | None:
+    own = [row[name] for row in found if (row["case"], row["library"]) == (key, library)]
+    return median(own) if own else None
 
 
 def _shown(value: float | None, form: str) -> str:
@@ -196,32 +159,21 @@ def _goal(goal: float | None) -> str:
     return "" if goal is None else f"1 / {1 / goal:.0f}"
 
 
-def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", nargs="*", default=list(CASES), choices=list(CASES))
-    parser.add_argument("--repeats", type=int, default=3, help="the medians are of as many runs")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder of the results")
-    parser.add_argument("--page", action="store_true", help="measure nothing, write the page again")
-    parser.add_argument("--one", help="[rows, is_mixed, sampler]: one call in this process")
-    options = parser.parse_args()
-    if options.one:
-        print(json.dumps(measure(*json.loads(options.one))))
-        return
-    store = options.out / "speed.json"
-    known = json.loads((store if store.exists() else HERE / "speed.json").read_text())["runs"]
-    if options.page:
-        write_page(options.out / "SPEED.md", blocks(known), HERE / "SPEED.md")
-        return
-    for key in options.cases:
-        known[key] = run(CASES[key], options.repeats)
-        ordered = {key: known[key] for key in CASES if key in known}
-        facts = environment("imbalanced-learn")
-        cases = {key: asdict(CASES[key]) for key in ordered}
-        write_json(store, {"facts": facts, "cases": cases, "runs": ordered})
-        page = {"environment": listed(facts), **blocks(ordered)}
-        write_page(options.out / "SPEED.md", page, HERE / "SPEED.md")
-
+BENCHMARK = Benchmark(
+    results=HERE / "speed.json",
+    page=HERE / "SPEED.md",
+    key=("case", "repeat", "library"),
+    jobs=lambda options: [
+        job
+        for job in crossed(case=options.cases, repeat=range(options.repeats), library=LIBRARIES)
+        if getattr(CASES[job["case"]], job["library"])
+    ],
+    measure=measure,
+    blocks=blocks,
+    settings={"cases": list(CASES), "repeats": 3},
+    libraries=("imbalanced-learn",),
+    fresh=True,
+)
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.run()

@@ -188,21 +188,15 @@ def fit_twinset(train: pd.DataFrame, job: Job) -> Sample:
 
 
 PLAIN = ("numpy", "pandas")
+_SDV, _LEARN = ("sdv", "ctgan", "rdt", "torch", *PLAIN), ("scikit-learn", *PLAIN)
+_FOREST = ("ForestDiffusion", "xgboost", *PLAIN)
 PEERS = {
-    "sdv": Adapter(
-        fit_sdv, ("sdv.single_table", "torch"), ("sdv", "ctgan", "rdt", "torch", *PLAIN)
-    ),
-    "mostlyai": Adapter(
-        fit_mostlyai, ("mostlyai.engine", "torch"), ("mostlyai-engine", "torch", *PLAIN)
-    ),
-    "arfpy": Adapter(fit_arfpy, ("arfpy.arf",), ("arfpy", "scikit-learn", *PLAIN)),
-    "forestdiffusion": Adapter(
-        fit_forestdiffusion, ("ForestDiffusion",), ("ForestDiffusion", "xgboost", *PLAIN)
-    ),
-    "smote": Adapter(
-        fit_smote, ("imblearn.over_sampling",), ("imbalanced-learn", "scikit-learn", *PLAIN)
-    ),
-}
+    "sdv": Adapter(fit_sdv, ("sdv.single_table", "torch"), _SDV),
+    "mostlyai": Adapter(fit_mostlyai, ("mostlyai.engine", "torch"), ("mostlyai-engine", "torch", *PLAIN)),
+    "arfpy": Adapter(fit_arfpy, ("arfpy.arf",), ("arfpy", *_LEARN)),
+    "forestdiffusion": Adapter(fit_forestdiffusion, ("ForestDiffusion",), _FOREST),
+    "smote": Adapter(fit_smote, ("imblearn.over_sampling",), ("imbalanced-learn", *_LEARN)),
+}  # fmt: skip
 _OF_EXTRA = {"torch": ("torch",), "sdv": ("sdv.single_table", "torch"), "imbalanced": ("imblearn",)}
 
 
@@ -236,7 +230,6 @@ def peak_mb() -> float:
 
 
 def main() -> None:
-    """Run the job of the command line."""
     job = json.loads(Path(sys.argv[1]).read_text())
     train = pd.read_parquet(job["train"])
     adapter = adapter_of(job)

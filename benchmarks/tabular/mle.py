@@ -61,11 +61,12 @@ def efficiency(
     order = np.random.default_rng([seed, 9]).permutation(len(synthetic))
     n_validation = len(order) // 9
     validation, fit = order[:n_validation], order[n_validation:]
+    unlogged = roles.task == "regression" and mode == "faithful"
     trained = xgb.QuantileDMatrix(features[0][fit], label=targets[0][fit], nthread=threads)
     checks = [
         (xgb.QuantileDMatrix(x, ref=trained, nthread=threads), y)
         for x, y in (
-            (features[0][validation], _validation_target(targets[0][validation], roles, mode)),
+            (features[0][validation], (np.exp if unlogged else np.asarray)(targets[0][validation])),
             (features[1], targets[1]),
         )
     ]
@@ -127,10 +128,6 @@ def _target(roles: Roles, table: Coded) -> Floats:
     target = table.numbers[:, roles.numbers.index(roles.target)]
     logged: Floats = np.log(np.clip(target, _SMALLEST_TARGET, _LARGEST_TARGET))
     return logged
-
-
-def _validation_target(logged: Floats, roles: Roles, mode: Mode) -> Floats:
-    return np.exp(logged) if roles.task == "regression" and mode == "faithful" else logged
 
 
 def _score(roles: Roles, truth: Floats, predicted: Floats) -> float:

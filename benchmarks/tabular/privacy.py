@@ -35,26 +35,6 @@ Singles = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Membership:
-    """AUC of the stronger attack and the one-sided upper 95 % bound that is the larger."""
-
-    auc: float
-    upper: float
-
-
-@dataclass(frozen=True)
-class Leakage:
-    """Results of the privacy protocol."""
-
-    dcr_share: float  # share of synthetic rows strictly closer to a member than to a control row
-    dcr_error: float  # its standard error
-    ties: float  # share of synthetic rows equally far from both
-    copies: float  # share equal to a member, less the share equal to a control row
-    all_rows: Membership
-    outliers: Membership  # attacks on the 5 % with the farthest nearest other real row
-
-
-@dataclass(frozen=True)
 class AttackTargets:
     """Members and control rows, two halves of train of equal size."""
 
@@ -71,24 +51,31 @@ class AttackTargets:
         return cls(members, control, closest(both, both, ranges(both), other=True)[0])
 
 
-def leakage(targets: AttackTargets, synthetic: Coded) -> Leakage:
-    """Return the leakage of rows of a generator that was fitted to the members alone."""
+def leakage(targets: AttackTargets, synthetic: Coded) -> dict[str, float]:
+    """Return the leakage of rows of a generator that was fitted to the members alone.
+
+    ``dcr``: share of synthetic rows strictly closer to a member than to a control row; ``dcr_ties``:
+    share equally far from both; ``member_copies``: share equal to a member, less the share equal to a
+    control row; ``membership``, ``isolated``: AUC of the stronger attack on all rows, and on the 5 %
+    with the farthest nearest other real row; ``_upper``: the one-sided 95 % bound that is the larger.
+    """
     n = len(targets.members)
     both = stack(targets.members, targets.control)
     to_real, to_synthetic = closest(synthetic, both, ranges(both), groups=(n,))
-    nearer = to_real[:, 0] < to_real[:, 1]
-    share = float(nearer.mean())
-    outliers = np.argsort(-targets.to_other, kind="stable")[: max(2, round(OUTLIERS * 2 * n))]
-    is_member = np.arange(2 * n) < n
+    share = float((to_real[:, 0] < to_real[:, 1]).mean())
     copied = equal_rows(synthetic, targets.members).mean()
-    return Leakage(
-        dcr_share=share,
-        dcr_error=float(np.sqrt(share * (1 - share) / len(nearer))),
-        ties=float((to_real[:, 0] == to_real[:, 1]).mean()),
-        copies=float(copied - equal_rows(synthetic, targets.control).mean()),
-        all_rows=_attack(to_synthetic, targets.to_other, is_member),
-        outliers=_attack(to_synthetic[outliers], targets.to_other[outliers], is_member[outliers]),
-    )
+    found = {
+        "dcr": share,
+        "dcr_error": float(np.sqrt(share * (1 - share) / len(to_real))),
+        "dcr_ties": float((to_real[:, 0] == to_real[:, 1]).mean()),
+        "member_copies": float(copied - equal_rows(synthetic, targets.control).mean()),
+    }
+    is_member = np.arange(2 * n) < n
+    outliers = np.argsort(-targets.to_other, kind="stable")[: max(2, round(OUTLIERS * 2 * n))]
+    for name, rows in (("membership", np.arange(2 * n)), ("isolated", outliers)):
+        attack = _attack(to_synthetic[rows], targets.to_other[rows], is_member[rows])
+        found[name], found[f"{name}_upper"] = attack
+    return found
 
 
 def copies_beyond(synthetic: Coded, train: Coded, holdout: Coded) -> float:
@@ -109,7 +96,6 @@ def equal_rows(table: Coded, reference: Coded) -> npt.NDArray[np.bool_]:
 
 
 def stack(first: Coded, second: Coded) -> Coded:
-    """Return the rows of both tables."""
     return Coded(
         np.vstack([first.numbers, second.numbers]),
         np.vstack([first.codes, second.codes]),
@@ -173,11 +159,9 @@ def _one_hot(codes: npt.NDArray[np.int32], sizes: list[int]) -> Singles:
 
 def _attack(
     to_synthetic: Singles, to_other: Singles, is_member: npt.NDArray[np.bool_]
-) -> Membership:
+) -> tuple[float, float]:
+    """Return AUC and upper bound, each of the attack where it is the larger."""
     small = np.float32(1e-6)
     signals = (-to_synthetic.astype(float), np.log(to_other + small) - np.log(to_synthetic + small))
     found = [auc_with_error(signal[is_member], signal[~is_member]) for signal in signals]
-    return Membership(
-        auc=max(auc for auc, _ in found),
-        upper=max(auc + _ONE_SIDED_95 * error for auc, error in found),
-    )
+    return max(auc for auc, _ in found), max(auc + _ONE_SIDED_95 * error for auc, error in found)

@@ -1,174 +1,157 @@
 """Run the benchmark: fit, sample, score, write RESULTS.md and results.json.
 
-    python -m benchmarks.tabular.run --methods tabular.trees --sets adult,magic --seeds 3 --peers none
+    python -m benchmarks.tabular.run --methods tabular.trees --sets adult magic --seeds 3 --keep
 
-Results are cached in ``benchmarks/tabular/cache``: a run that is stopped continues where it was. Rows of
-the committed results are put into the cache first, so that a run adds to them. ``--report-only`` writes
-the results from the cache, ``--install sdv`` creates the virtual environment of a peer first.
+``--methods`` and ``--peers`` take names, ``all`` or ``none``. ``--keep`` leaves the recorded rows of
+other methods as they are; ``--resume FOLDER`` continues a run that was stopped.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from benchmarks.datasets import DataAbsentError
-from benchmarks.tabular import jobs, report
-from benchmarks.tabular.score import VERSION, Scorer, Scores
+from benchmarks.markdown import bullets, table
+from benchmarks.runner import Benchmark, Row, Settings
+from benchmarks.tabular import tables
+from benchmarks.tabular.jobs import PEERS, Method, fit
+from benchmarks.tabular.score import Scorer, Scores
 from benchmarks.tabular.sets import SETS, halves, load
 
+HERE = Path(__file__).parent
 OURS = ("tabular.trees", "tabular.network", "tabular.gan", "tabular.copula", "tabular.marginals")
-PEERS = tuple(jobs.PEERS)
-REAL = ("real.train", "real.holdout", "real.halves")
+RELEASED = ("released:adult", "released:shoppers")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; return the exit status."""
-    options = _parser().parse_args(arguments)
-    for name in options.install:
-        jobs.install(name)
-    ours = _names(options.methods, OURS)
-    peers = _names(options.peers, PEERS)
-    report.restore(Path(__file__).with_name("results.json"), jobs.CACHE)
-    try:
-        for name in _names(options.sets, tuple(SETS)):
-            scorer = Scorer(load(name))
-            for row in _rows(scorer, ours, peers, options):
-                print(_line(row), flush=True)
-    except DataAbsentError as absent:
-        print(absent, file=sys.stderr)
-        return 2
-    report.write(jobs.CACHE, Path(options.out))
-    return 0
+@lru_cache(maxsize=1)
+def _scorer(name: str) -> Scorer:
+    return Scorer(load(name))
 
 
-def _rows(
-    scorer: Scorer, ours: tuple[str, ...], peers: tuple[str, ...], options: argparse.Namespace
-) -> Iterator[dict[str, Any]]:
-    table = scorer.table
-    if options.real:
-        for name in REAL:
-            yield _cached(table.name, name, 0, partial(_real, scorer, name))
-    for label in (*ours, *peers):
-        method = jobs.Method(label)
-        if not method.installed:
-            print(f"{label}: not installed (see --install)")
-            continue
-        for seed in range(1 if method.is_peer else options.seeds):
-            outcomes = {
-                part: jobs.outcome(
-                    method,
-                    table,
-                    seed,
-                    part,  # type: ignore[arg-type]
-                    cap_minutes=options.cap_minutes,
-                    threads=options.threads,
-                    cached_only=options.report_only,
-                    keep_stale=options.keep_stale,
-                )
-                for part in (("full",) if options.no_privacy else ("full", "half"))
-            }
-            yield from _scored(scorer, method, seed, outcomes)
+def _train_scores(scorer: Scorer) -> Scores:
+    train = scorer.table.train
+    return scorer.fidelity(train) | scorer.leakage(train.iloc[halves(len(train))[0]])
 
 
-def _scored(
-    scorer: Scorer, method: jobs.Method, seed: int, outcomes: dict[str, jobs.Outcome | None]
-) -> Iterator[dict[str, Any]]:
-    costs = {part: found.costs for part, found in outcomes.items() if found is not None}
-    if not costs:
-        return
-
-    def score() -> dict[str, Any]:
-        scores: Scores = {}
-        for part, found in outcomes.items():
-            if found is not None and found.rows is not None:
-                scores |= (
-                    scorer.fidelity(found.rows, seed=seed)
-                    if part == "full"
-                    else scorer.leakage(found.rows)
-                )
-        return {"scores": scores, "costs": costs}
-
-    has_rows = any(found is not None and found.rows is not None for found in outcomes.values())
-    row = None if has_rows else _known(scorer.table.name, method.label, seed)
-    yield row or _cached(scorer.table.name, method.label, seed, score, inputs=costs)
+REAL: Mapping[str, Callable[[Scorer], Scores]] = {
+    "real.train": _train_scores,
+    "real.holdout": Scorer.holdout,
+    "real.halves": Scorer.floor,
+}
 
 
-def _known(table: str, method: str, seed: int) -> dict[str, Any] | None:
-    """Return a row whose synthetic table is no longer there, with the scores it had."""
-    path = jobs.CACHE / table / jobs.Method(method).folder / str(seed) / "row.json"
-    row: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    return row if row.get("version") == VERSION and row["scores"] else None
+def jobs(options: Settings) -> list[Row]:
+    """Return the fits: of ours for every seed, of peers that are installed for one."""
+    chosen = dict.fromkeys(REAL if options.real else (), 1)
+    chosen |= dict.fromkeys(_names(options.methods, OURS), options.seeds)
+    chosen |= dict.fromkeys(_names(options.peers, PEERS), 1)
+    found = [
+        {"set": name, "method": label, "seed": seed}
+        for name in _names(options.sets, SETS)
+        for label, n_seeds in chosen.items()
+        for seed in range(n_seeds)
+    ]
+    for label in chosen:
+        if not Path(Method(label).python).exists():
+            print(f"{label}: not installed (python -m benchmarks.tabular.jobs {PEERS[label]})")
+            found = [job for job in found if job["method"] != label]
+    parts = ("full",) if options.no_privacy else ("full", "half")
+    more = {"parts": parts, "cap_minutes": options.cap_minutes, "threads": options.threads}
+    return [job | more for job in found]
 
 
-def _cached(
-    table: str,
-    method: str,
-    seed: int,
-    make: Callable[[], dict[str, Any]],
-    inputs: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Return the scored row, from the cache where the same inputs were scored by this version."""
-    path = jobs.CACHE / table / jobs.Method(method).folder / str(seed) / "row.json"
-    if path.exists():
-        row: dict[str, Any] = json.loads(path.read_text())
-        if row["version"] == VERSION and row.get("costs") == inputs:
-            return row
-    row = {"set": table, "method": method, "seed": seed, "version": VERSION} | make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(row, indent=1))
-    return row
+def _names(given: Sequence[str], every: Iterable[str]) -> list[str]:
+    return list(every) if "all" in given else [name for name in given if name != "none"]
 
 
-def _real(scorer: Scorer, name: str) -> dict[str, Any]:
-    table = scorer.table
-    if name == "real.train":
-        members = table.train.iloc[halves(len(table.train))[0]]
-        return {"scores": scorer.fidelity(table.train) | scorer.leakage(members)}
-    if name == "real.holdout":
-        return {"scores": scorer.holdout()}
-    return {"scores": scorer.floor()}
+def measure(job: Row) -> Row:
+    scorer, seed = _scorer(job["set"]), job["seed"]
+    row = {name: job[name] for name in ("set", "method", "seed")}
+    if job["method"] in REAL:
+        return row | {"scores": REAL[job["method"]](scorer)}
+    scores, costs = Scores(), {}
+    limits = {"cap_minutes": job["cap_minutes"], "threads": job["threads"]}
+    for part in job["parts"]:
+        rows, costs[part] = fit(Method(job["method"]), scorer.table, seed, part, **limits)
+        if rows is not None:
+            full = part == "full"
+            scores |= scorer.fidelity(rows, seed=seed) if full else scorer.leakage(rows)
+    return row | {"scores": scores, "costs": costs}
 
 
-def _line(row: dict[str, Any]) -> str:
-    figures = " ".join(f"{k}={v:.4f}" for k, v in row["scores"].items() if isinstance(v, float))
-    full = (row.get("costs") or {}).get("full", {})
-    return (
-        f"{row['set']} {row['method']} seed {row['seed']}: {figures} {full.get('unfinished', '')}"
-    )
+def in_order(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows in the order of sets, then methods (real rows and ours first), then seeds."""
+    sets, beginnings = list(SETS), ("real.", "tabular.trees", "tabular.", "minority.")
+
+    def rank(row: Row) -> tuple[object, ...]:
+        name, method = row["set"], row["method"]
+        first = [method.startswith(text) for text in beginnings]
+        place = sets.index(name) if name in sets else len(sets)
+        return place, name, first.index(True) if any(first) else 9, method, row["seed"]
+
+    return sorted(rows, key=rank)
 
 
-def _names(given: str, every: tuple[str, ...]) -> tuple[str, ...]:
-    if given == "none":
-        return ()
-    return every if given == "all" else tuple(name for name in given.split(",") if name)
+def blocks(rows: Sequence[Row]) -> dict[str, str]:
+    costs = [(row, part, found) for row in rows for part, found in (row.get("costs") or {}).items()]
+    versions = {row["method"]: found["versions"] for row, _, found in costs if "versions" in found}
+    lines = [
+        [name, ", ".join(f"{p} {v}" for p, v in packages.items() if v != "absent")]
+        for name, packages in versions.items()
+    ]
+    unfinished = [
+        f"{row['method']} on {row['set']}, fit to {'all' if part == 'full' else 'half'} of train: "
+        f"{found['unfinished']}"
+        for row, part, found in costs
+        if "unfinished" in found
+    ]
+    ran = {(row["set"], row["method"]) for row in rows}
+    for name in SETS:
+        if missing := [peer for peer in PEERS if (name, peer) not in ran]:
+            unfinished.append(f"Not run on {name}: {', '.join(missing)}.")
+    blocks = {
+        "versions": table(["", "versions"], lines),
+        "goals": tables.goals(rows),
+        "means": tables.over_sets(rows),
+        "quoted": tables.quoted(),
+        "unfinished": bullets(unfinished) or "Everything finished.",
+    }
+    return blocks | {name: _set_block(rows, name) for name in (*SETS, *RELEASED)}
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="benchmarks.tabular.run", description=__doc__)
-    parser.add_argument("--methods", default="tabular.trees", help="ours: names, 'all' or 'none'")
-    parser.add_argument("--peers", default="none", help=f"'none', 'all' or of {', '.join(PEERS)}")
-    parser.add_argument(
-        "--install", nargs="*", default=(), choices=tuple(jobs.PACKAGES), help="peers to install"
-    )
-    parser.add_argument("--sets", default="all", help=f"'all' or of {', '.join(SETS)}")
-    parser.add_argument("--seeds", type=int, default=3, help="fit seeds of ours (peers: one)")
-    parser.add_argument("--threads", type=int, default=2, help="most threads of a generator")
-    parser.add_argument("--cap-minutes", type=float, default=30, help="CPU minutes of one fit")
-    parser.add_argument("--no-privacy", action="store_true", help="skip the fits on half of train")
-    parser.add_argument("--real", action="store_true", help="score the real ceiling and floor rows")
-    parser.add_argument(
-        "--keep-stale", action="store_true", help="do not refit ours after a change of the source"
-    )
-    parser.add_argument("--report-only", action="store_true", help="fit nothing")
-    parser.add_argument("--out", default=str(Path(__file__).parent), help="folder of the results")
-    return parser
+def _set_block(rows: Sequence[Row], name: str) -> str:
+    own = [row for row in rows if row["set"] == name]
+    parts = {
+        "As published:": tables.method_table(own, tables.PUBLISHED),
+        "Stricter:": tables.method_table(own, tables.STRICTER),
+    }
+    if name in SETS:
+        parts["Worst column and pair:"] = tables.worst_table(own)
+        parts["Cost:"] = tables.method_table(own, tables.COSTS)
+    return "\n\n".join(f"{title}\n\n{text}" for title, text in parts.items())
 
+
+BENCHMARK = Benchmark(
+    results=HERE / "results.json",
+    page=HERE / "RESULTS.md",
+    key=("set", "method", "seed"),
+    jobs=jobs,
+    measure=measure,
+    blocks=blocks,
+    summary=in_order,
+    settings={
+        "methods": ["tabular.trees"],
+        "peers": ["none"],
+        "sets": ["all"],
+        "seeds": 3,  # of ours; peers have one
+        "threads": 2,  # most threads of a generator
+        "cap_minutes": 30.0,  # CPU minutes of one fit
+        "no_privacy": False,  # skip the fits on half of train
+        "real": False,  # score the real ceiling and floor rows
+    },
+    libraries=("xgboost",),
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    BENCHMARK.run()

@@ -11,24 +11,21 @@ clocks start, and `base_mb` is the memory at that time. Results: printed; benchm
 from __future__ import annotations
 
 import argparse
-import json
 import time
 
 import numpy as np
 import pyarrow as pa
 import sklearn.tree  # noqa: F401  imported by the first fit otherwise
 
-from benchmarks.timing import in_own_process, memory_mb
+from benchmarks.runner import Row, crossed, measured, memory_mb
 from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
 from twinset.registry import build
 
-SIZES = ((100_000, 15), (1_000_000, 15))
 MAX_SAMPLED = 1_000_000  # the rate does not change beyond
 
 
 def mixture(rows: int, columns: int, seed: int = 0) -> pa.Table:
-    """Return a table whose columns depend on one another."""
     rng = np.random.default_rng(seed)
     hidden = rng.integers(0, 6, rows).astype(np.int32)
     found: dict[str, pa.Array] = {}
@@ -46,39 +43,29 @@ def mixture(rows: int, columns: int, seed: int = 0) -> pa.Table:
     return pa.table(found)
 
 
-def measure(rows: int, columns: int) -> dict[str, float]:
+def measure(job: Row) -> Row:
     """Return the costs of one fit and of as many rows sampled in chunks, at most a million."""
-    real = Dataset.from_arrow(mixture(rows, columns))
+    real = Dataset.from_arrow(mixture(job["rows"], job["columns"]))
     trees = build("generator", "tabular.trees", {})
     base, started = memory_mb("VmHWM"), time.perf_counter()
     fitted = trees.fit(real, rng_for(0, "fit"))
     done = time.perf_counter()
-    total, chunk = min(rows, MAX_SAMPLED), trees.chunk_rows
+    total, chunk = min(job["rows"], MAX_SAMPLED), trees.chunk_rows
     for k in range(0, total, chunk):
         fitted.sample(min(chunk, total - k), rng_for(0, "draw", k))
-    ended = time.perf_counter()
-    return {
-        "rows": rows,
-        "columns": columns,
-        "fit_s": round(done - started, 2),
-        "rows_per_s": round(total / (ended - done)),
-        "base_mb": round(base),
-        "peak_mb": round(memory_mb("VmHWM")),
-    }
+    seconds, peak = time.perf_counter() - done, memory_mb("VmHWM")
+    costs = {"fit_s": round(done - started, 2), "rows_per_s": round(total / seconds)}
+    return {**job, **costs, "base_mb": round(base), "peak_mb": round(peak)}
 
 
 def main() -> None:
-    """Run the sizes of the command line, each in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, help="rows; without it 100,000 and 1,000,000")
+    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--columns", type=int, default=15)
-    parser.add_argument("--one", type=int, nargs=2, help="rows and columns: run in this process")
     options = parser.parse_args()
-    if options.one:
-        print(json.dumps(measure(*options.one)))
-        return
-    for size in ((options.rows, options.columns),) if options.rows else SIZES:
-        print(in_own_process("benchmarks.tabular.scale", "--one", *size), flush=True)
+    jobs = crossed(rows=options.rows, columns=[options.columns])
+    for row in measured(measure, jobs, fresh=True):
+        print(row, flush=True)
 
 
 if __name__ == "__main__":

@@ -9,36 +9,27 @@ stay integers.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import yaml
 
 from benchmarks.datasets import DATA, data_folder
 
 SPLIT_SEED = 1234  # that of the published split files
 
-ADULT_COLUMNS = [
-    "age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation",
-    "relationship", "race", "sex", "capital-gain", "capital-loss", "hours-per-week",
-    "native-country", "income",
-]  # fmt: skip
-MAGIC_COLUMNS = [
-    "fLength", "fWidth", "fSize", "fConc", "fConc1", "fAsym", "fM3Long", "fM3Trans", "fAlpha",
-    "fDist", "class",
-]  # fmt: skip
+SETS: dict[str, dict[str, Any]] = yaml.safe_load(
+    Path(__file__).with_name("sets.yaml").read_text("utf-8")
+)
 
 
 @dataclass(frozen=True)
 class Roles:
-    """Roles of the columns of a set."""
-
     columns: tuple[str, ...]  # all, in the order of the file
     categories: tuple[str, ...]  # with the target of a classification task
     target: str
@@ -46,7 +37,6 @@ class Roles:
 
     @property
     def task(self) -> Literal["binary", "regression"]:
-        """Whether the target is a label or a number."""
         return "binary" if self.target in self.categories else "regression"
 
     @property
@@ -98,7 +88,6 @@ class Coded:
         return len(self.numbers)
 
     def take(self, rows: npt.NDArray[np.int64] | slice) -> Coded:
-        """Return the rows at these positions."""
         return Coded(self.numbers[rows], self.codes[rows], self.levels, self.names)
 
 
@@ -155,74 +144,26 @@ def load(name: str, data: Path = DATA / "tabular") -> TableSet:
     DataAbsentError
         The data folder is not there.
     """
-    return SETS[name](data_folder(name, root=data))
+    known, folder = SETS[name], data_folder(name, root=data)
+    how = {key: known[key] for key in ("header", "names") if key in known}
+    frame = pd.read_csv(folder / known["file"], **how)
+    if "dropped" in known:
+        frame = frame.drop(columns=known["dropped"]).dropna().reset_index(drop=True)
+    categories = tuple(frame.columns[i] for i in known["categories"])
+    roles = Roles(tuple(frame.columns), categories, known["target"], known["positive"])
+    numbers = dict.fromkeys(roles.numbers, "float64")
+    if "test" in known:
+        test = pd.read_csv(folder / known["test"], skiprows=1, **how)
+        test[roles.target] = test[roles.target].str.rstrip(".")
+        return TableSet(name, frame.astype(numbers), test.astype(numbers), roles, "given")
+    train, holdout = split_rows(frame, tuple(c for c in categories if c != roles.target))
+    digest = hashlib.sha256(np.ascontiguousarray(train, dtype="<i8").tobytes()).hexdigest()[:12]
+    typed = frame.astype(numbers)
+    one, other = (typed.iloc[rows].reset_index(drop=True) for rows in (train, holdout))
+    return TableSet(name, one, other, roles, digest)
 
 
 def halves(n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return two random halves of `n` rows: the members and the control of the privacy protocol."""
     order = np.random.default_rng(SPLIT_SEED).permutation(n)
     return np.sort(order[: n // 2]), np.sort(order[n // 2 : 2 * (n // 2)])
-
-
-def _adult(folder: Path) -> TableSet:
-    train = pd.read_csv(folder / "adult.data.gz", header=None, names=ADULT_COLUMNS)
-    with gzip.open(folder / "adult.test.gz", "rt", encoding="utf-8") as lines:
-        next(lines)
-        test = pd.read_csv(lines, header=None, names=ADULT_COLUMNS)
-    test["income"] = test["income"].str.rstrip(".")
-    numbers = (0, 2, 4, 10, 11, 12)
-    roles = _roles(train, [i for i in range(15) if i not in numbers], "income", " >50K")
-    return TableSet("adult", _typed(train, roles), _typed(test, roles), roles, "given")
-
-
-def _default(folder: Path) -> TableSet:
-    frame = pd.read_csv(folder / "default.csv.gz")
-    roles = _roles(frame, [1, 2, 3, 5, 6, 7, 8, 9, 10, 23], frame.columns[23], "1")
-    return _split("default", frame, roles)
-
-
-def _shoppers(folder: Path) -> TableSet:
-    frame = pd.read_csv(folder / "online_shoppers_intention.csv.gz")
-    return _split("shoppers", frame, _roles(frame, range(10, 18), "Revenue", "True"))
-
-
-def _magic(folder: Path) -> TableSet:
-    frame = pd.read_csv(folder / "magic04.data.gz", header=0, names=MAGIC_COLUMNS)
-    return _split("magic", frame, _roles(frame, [10], "class", "h"))
-
-
-def _beijing(folder: Path) -> TableSet:
-    frame = pd.read_csv(folder / "PRSA_data_2010.1.1-2014.12.31.csv.gz").drop(columns="No").dropna()
-    frame = frame.reset_index(drop=True)
-    return _split("beijing", frame, _roles(frame, [0, 1, 2, 3, 8], "pm2.5", ""))
-
-
-SETS: dict[str, Callable[[Path], TableSet]] = {
-    "adult": _adult,
-    "default": _default,
-    "shoppers": _shoppers,
-    "magic": _magic,
-    "beijing": _beijing,
-}
-
-
-def _roles(frame: pd.DataFrame, categories: Iterable[int], target: str, positive: str) -> Roles:
-    names = tuple(frame.columns[i] for i in categories)
-    return Roles(tuple(frame.columns), names, target, positive)
-
-
-def _typed(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
-    return frame.astype(dict.fromkeys(roles.numbers, "float64"))
-
-
-def _split(name: str, frame: pd.DataFrame, roles: Roles) -> TableSet:
-    train, holdout = split_rows(frame, tuple(c for c in roles.categories if c != roles.target))
-    digest = hashlib.sha256(np.ascontiguousarray(train, dtype="<i8").tobytes()).hexdigest()[:12]
-    typed = _typed(frame, roles)
-    return TableSet(
-        name,
-        typed.iloc[train].reset_index(drop=True),
-        typed.iloc[holdout].reset_index(drop=True),
-        roles,
-        digest,
-    )

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 import yaml
 
 from benchmarks.markdown import NOTHING, table
-from benchmarks.results import Row, grouped
+from benchmarks.runner import Row, grouped
 from benchmarks.tabular.sets import SETS
 
 HERE = Path(__file__).parent
 ALL = tuple(SETS)
 FLAGSHIP = "tabular.trees"
 GOALS: list[dict[str, Any]] = yaml.safe_load((HERE / "goals.yaml").read_text("utf-8"))
+COLUMNS: dict[str, list[Any]] = yaml.safe_load((HERE / "columns.yaml").read_text("utf-8"))
 QUOTED: dict[str, Any] = yaml.safe_load((HERE / "quoted.yaml").read_text("utf-8"))
 Figure = Callable[[Row], float | None]
 
@@ -27,12 +28,11 @@ class Column(NamedTuple):
 
     heading: str
     figure: Figure
-    factor: float = 1
-    decimals: int = 2
+    factor: float
+    decimals: int
 
 
 def score(key: str) -> Figure:
-    """Return the function that reads a score from a row."""
     return lambda row: row["scores"].get(key)
 
 
@@ -55,34 +55,15 @@ def cost(*keys: str) -> Figure:
     return total
 
 
-PUBLISHED = (
-    Column("Shape %", score("shape"), 100),
-    Column("Trend %", score("trend"), 100),
-    Column("C2ST", score("c2st"), 1, 3),
-    Column("alpha-precision %", score("alpha"), 100, 1),
-    Column("beta-recall %", score("beta"), 100, 1),
-    Column("MLE", score("mle"), 1, 3),
-    Column("MLE corrected", score("mle_corrected"), 1, 3),
-    Column("DCR %", score("dcr"), 100, 1),
-)
-STRICTER = (
-    Column("Shape excess", score("shape_excess"), 100),
-    Column("Trend shared bins %", score("trend_shared"), 100),
-    Column("Trend excess", score("trend_excess"), 100),
-    Column("detector AUC", score("detector"), 1, 3),
-    Column("95 % up to", score("detector_high"), 1, 3),
-    Column("copies beyond, points", score("copies_beyond"), 100, 3),
-    Column("half fit: copies beyond", score("member_copies"), 100, 3),
-    Column("membership, upper", score("membership_upper"), 1, 3),
-    Column("isolated 5 %, upper", score("isolated_upper"), 1, 3),
-    Column("rules broken %", score("rules_broken"), 100),
-)
-COSTS = (
-    Column("fit s", cost("fit_wall")),
-    Column("sample s", cost("sample_wall")),
-    Column("CPU s", cost("fit_cpu", "sample_cpu")),
-    Column("peak MB", cost("peak_mb"), 1, 0),
-)
+def _columns(name: str) -> tuple[Column, ...]:
+    """Return the columns of one table; those of several names are sums of costs."""
+    return tuple(
+        Column(heading, cost(*of) if isinstance(of, list) else score(of), factor, decimals)
+        for heading, of, factor, decimals in COLUMNS[name]
+    )
+
+
+PUBLISHED, STRICTER, COSTS = map(_columns, ("published", "stricter", "costs"))
 
 
 def figure(rows: Sequence[Row], column: Column) -> str:
@@ -118,7 +99,6 @@ def method_table(rows: Sequence[Row], columns: Sequence[Column]) -> str:
 
 
 def worst_table(rows: Sequence[Row]) -> str:
-    """Return each method's worst column and worst pair."""
     lines = []
     for method, own in grouped(rows, "method").items():
         found = own[0]["scores"]

@@ -45,8 +45,6 @@ LOWERCASE_SHARE = 0.3  # share of texts in lowercase, about that of the train se
 
 @dataclass(frozen=True)
 class Arm:
-    """A way to make rows."""
-
     name: str  # Name on the page
     make: Make  # Makes the rows
     # Weight of one of them when a model of intents is trained; a real row has 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
 from benchmarks.datasets import TextRow, text_dataset
-from benchmarks.intervals import Difference, difference
-from benchmarks.text.arms import Make
+from benchmarks.intervals import Difference, difference, hit_difference
+from benchmarks.text.arms import Arm, Make
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.findings import AddedRows
 from twinset.evaluation.utility import _entities  # type: ignore[import-not-found, unused-ignore]
@@ -25,7 +26,7 @@ from twinset.registry import component_class
 Rows = Sequence[TextRow]
 Floats = npt.NDArray[np.float64]
 Counts = Any
-"""Right, found and true entities of each text, as `utility.entity_labelling` counts them."""
+"""Which test rows are right; or right, found and true entities of each text."""
 
 STRENGTHS = (1.0, 5.0, 25.0)  # C of the logistic model; each arm searches the same ones
 FOLDS = 5
@@ -88,29 +89,49 @@ def two_sample_area(one: Rows, other: Rows, seed: int) -> float:
 
 
 @dataclass(frozen=True)
+class IntentBench:
+    """Test rows whose intents are predicted."""
+
+    test: Rows
+
+    def found(self, real: Rows, synthetic: Rows, seed: int, arm: Arm | None = None) -> Counts:
+        """Return the hits of a model whose C is searched for the arm, or for the real rows alone."""
+        make, weight = (arm.make, arm.weight) if arm else (None, 1.0)
+        return hits(real, synthetic, weight, strength_for(real, make, weight, seed), self.test)
+
+    def score(self, found: Counts) -> float:
+        return float(found.mean())
+
+    def gain(self, better: Sequence[Counts], worse: Sequence[Counts]) -> Difference:
+        return hit_difference(np.array(better), np.array(worse))
+
+
+@dataclass(frozen=True)
 class TaggerBench:
     """Test rows, and the labels that a tagger looks for in them."""
 
-    holdout: Any
+    test: Rows
+    labels: Sequence[str]
 
-    @classmethod
-    def from_rows(cls, test: Rows, labels: Sequence[str]) -> TaggerBench:
-        """Return the bench of real test rows."""
-        return cls(_entities.TokenizedTexts.from_dataset(text_dataset(test), labels))
+    @cached_property
+    def holdout(self) -> Any:
+        return _entities.TokenizedTexts.from_dataset(text_dataset(self.test), self.labels)
 
-    def found(self, parts: Sequence[Rows], seed: int) -> Counts:
-        """Return the counts of the tagger that is trained on all rows of all parts."""
+    def found(self, real: Rows, synthetic: Rows, seed: int, arm: Arm | None = None) -> Counts:
+        """Return the counts of the tagger that is trained on all rows."""
         marked = [
-            _entities.TokenizedTexts.from_dataset(text_dataset(p), self.holdout.labels)
-            for p in parts
-            if p
+            _entities.TokenizedTexts.from_dataset(text_dataset(part), self.holdout.labels)
+            for part in (real, synthetic)
+            if part
         ]
         rows = [(m, np.arange(m.tokens.n_texts)) for m in marked]
         return _entities.score_tagger(rows, self.holdout, seed)
 
-    def f1(self, found: Counts) -> float:
-        """Return the F1 of entities, exact in span and label."""
-        return float(found.f1(np.ones(self.holdout.tokens.n_texts))[0])
+    def score(self, found: Counts) -> float:
+        return float(found.f1(np.ones(len(self.test)))[0])
+
+    def gain(self, better: Sequence[Counts], worse: Sequence[Counts]) -> Difference:
+        return f1_difference(better, worse, len(self.test))
 
 
 def f1_difference(better: Sequence[Counts], worse: Sequence[Counts], n: int) -> Difference:

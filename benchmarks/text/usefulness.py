@@ -1,9 +1,8 @@
 """Are synthetic texts good for anything? Models trained with them, tested on real texts.
 
-    python -m benchmarks.text.usefulness                   # all trials, about three minutes
-    python -m benchmarks.text.usefulness --page            # the page alone, from usefulness.json
-    python -m benchmarks.text.usefulness --only banking    # one trial again, the others as they are
-    python -m benchmarks.text.usefulness --seeds 2         # a look: printed, nothing is written
+    python -m benchmarks.text.usefulness                          # all trials, about three minutes
+    python -m benchmarks.text.usefulness --page                   # the page alone, from usefulness.json
+    python -m benchmarks.text.usefulness --trials banking --keep  # one trial, the others as they are
 
 Real data: SNIPS (train set to draw from, validation set to test on) and the banking and credit card
 intents of CLINC150 (the same). Five draws of real train rows. No choice was synthetic on a test row.
@@ -12,37 +11,30 @@ Results: USEFULNESS.md and usefulness.json.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from benchmarks.datasets import TextRow, banking, snips
-from benchmarks.intervals import Difference, hit_difference
-from benchmarks.markdown import spread, table, write_page
-from benchmarks.results import write_json
+from benchmarks.intervals import Difference
+from benchmarks.markdown import spread, table
+from benchmarks.runner import Benchmark, Row, crossed
 from benchmarks.text.arms import BANKING, Arm, copies, learned, snips_words, templates
-from benchmarks.text.learners import (
-    TaggerBench,
-    f1_difference,
-    hits,
-    recommended_rows,
-    strength_for,
-    two_sample_area,
-)
+from benchmarks.text.learners import IntentBench, TaggerBench, recommended_rows, two_sample_area
 
 HERE = Path(__file__).parent
 Seeds = Sequence[int]
 Rows = Sequence[TextRow]
+IntentsOrEntities = IntentBench | TaggerBench
+Source = Callable[[str], Rows]
+"""Name of a part, "train" or "validation" -> its rows."""
 SEEDS = range(5)
 N_SYNTHETIC = 1_400  # rows by hand for intents, 200 an intent
 TAGGED = 700  # synthetic rows for entities
 COMPARED = 600  # rows a side of the comparison by words
-MEASURES = {"accuracy": "accuracy", "f1": "F1"}
 
 
 def some_of_each(rows: Rows, k: int, rng: np.random.Generator) -> list[TextRow]:
@@ -55,148 +47,80 @@ def some_of_each(rows: Rows, k: int, rng: np.random.Generator) -> list[TextRow]:
 
 
 def snips_labels() -> list[str]:
-    """Return the labels of spans in SNIPS."""
     return sorted({mark["label"] for row in snips("train") for mark in row["marks"]})
 
 
-def intents(train: Rows, test: Rows, k: int, arms: Sequence[Arm], seeds: Seeds) -> dict[str, Any]:
-    """Return the accuracy of `k` real rows per intent alone and with the rows of each arm."""
-    found: dict[str, list[Any]] = {name: [] for name in ("real", *(arm.name for arm in arms))}
+def trial(
+    bench: IntentsOrEntities, train: Rows, k: int, arms: Sequence[Arm], seeds: Seeds
+) -> dict[str, Any]:
+    """Return the score of `k` real rows per intent alone and with the rows of each arm."""
+    alone: list[Any] = []
+    found: dict[str, list[Any]] = {arm.name: [] for arm in arms}
     for seed in seeds:
         real = some_of_each(train, k, np.random.default_rng(seed))
-        found["real"].append(hits(real, (), 1.0, strength_for(real, None, 1.0, seed), test))
+        alone.append(bench.found(real, (), seed))
         for arm in arms:
-            strength = strength_for(real, arm.make, arm.weight, seed)
-            synthetic = arm.make(real, seed)
-            found[arm.name].append(hits(real, synthetic, arm.weight, strength, test))
-    alone = np.array(found.pop("real"))
+            found[arm.name].append(bench.found(real, arm.make(real, seed), seed, arm))
     return {
         "k": k,
-        "test rows": len(test),
-        "real": alone.mean(axis=1).tolist(),
+        "test rows": len(bench.test),
+        "real": [bench.score(one) for one in alone],
         "arms": {
             name: {
-                "accuracy": np.array(own).mean(axis=1).tolist(),
-                "gain": hit_difference(np.array(own), alone)._asdict(),
+                "score": [bench.score(one) for one in own],
+                "gain": bench.gain(own, alone)._asdict(),
             }
             for name, own in found.items()
         },
     }
 
 
-def snips_intents(seeds: Seeds) -> list[dict[str, Any]]:
-    """Return the trials with 5 and 100 real rows per intent of SNIPS."""
-    arms = (templates(N_SYNTHETIC), learned(4, None, "learned"), copies(4))
-    return [intents(snips("train"), snips("validation"), k, arms, seeds) for k in (5, 100)]
+def intents(source: Source, k: int, arms: Sequence[Arm], seeds: Seeds) -> dict[str, Any]:
+    return trial(IntentBench(source("validation")), source("train"), k, arms, seeds)
 
 
-def banking_intents(seeds: Seeds) -> dict[str, Any]:
-    """Return the trial with 5 real rows per intent of banking and credit cards."""
-    with_words = learned(10, BANKING, "learned, with lists of phrases")
-    arms = (with_words, learned(10, None, "learned"), copies(10))
-    return intents(banking("train"), banking("validation"), 5, arms, seeds)
+def entities(k: int, seeds: Seeds) -> dict[str, Any]:
+    per_row = TAGGED // (7 * k)
+    with_words = learned(per_row, snips_words(), "learned, with word lists")
+    arms = (templates(TAGGED), learned(per_row, None, "learned"), with_words, copies(per_row))
+    return trial(TaggerBench(snips("validation"), snips_labels()), snips("train"), k, arms, seeds)
 
 
 def synthetic_alone(seeds: Seeds) -> list[float]:
     """Return the accuracy of models of the hand-written templates alone on real rows of SNIPS."""
-    found = []
-    for seed in seeds:
-        synthetic = templates(N_SYNTHETIC).make((), seed)
-        strength = strength_for(synthetic, None, 1.0, seed)
-        found.append(float(hits(synthetic, (), 1.0, strength, snips("validation")).mean()))
-    return found
+    bench = IntentBench(snips("validation"))
+    made = [templates(N_SYNTHETIC).make((), seed) for seed in seeds]
+    return [bench.score(bench.found(rows, (), seed)) for rows, seed in zip(made, seeds)]
 
 
-def intent_sweep(seeds: Seeds) -> dict[str, Any]:
-    """Return what `utility.exchange_rate` recommends beside 20 real rows per intent of SNIPS.
+def sweep(
+    bench: IntentsOrEntities, metric: str, k: int, spoil: Callable[[Rows, int], Rows], seeds: Seeds
+) -> dict[str, Any]:
+    """Return what an exchange rate recommends beside `k` real rows per intent of SNIPS.
 
-    Two kinds of synthetic rows: the hand-written templates, and the same with their intents permuted,
-    which cannot help. The sweep tests on 20 further real rows per intent.
+    Two kinds of synthetic rows: the hand-written templates, and the same with labels of others, which
+    cannot help. The sweep tests on `k` further real rows per intent.
     """
-    test = snips("validation")
-    out: dict[str, Any] = {"real": [], "arms": {}}
-    for seed in seeds:
-        both = some_of_each(snips("train"), 40, np.random.default_rng(seed))
-        real, held_out = both[::2], both[1::2]
-        strength = strength_for(real, None, 1.0, seed)
-        alone = hits(real, (), 1.0, strength, test)
-        out["real"].append(float(alone.mean()))
-        good = templates(len(real)).make((), seed)
-        for name, synthetic in (
-            ("templates by hand", good),
-            ("wrong labels", _misplaced(good, seed)),
-        ):
-            rows, worth = recommended_rows("utility.exchange_rate", real, synthetic, held_out, seed)
-            chosen = hits(real, synthetic[:rows], 1.0, strength, test) if rows else alone
-            own = out["arms"].setdefault(name, {"recommended": [], "worth": [], "accuracy": []})
-            for key, value in zip(own, (rows, worth, float(chosen.mean()))):
-                own[key].append(value)
-    return out
-
-
-def entities(k: int, seeds: Seeds) -> dict[str, Any]:
-    """Return the F1 of entities of `k` real rows per intent of SNIPS alone and with 700 others."""
-    train, test = snips("train"), snips("validation")
-    bench, per_row = TaggerBench.from_rows(test, snips_labels()), TAGGED // (7 * k)
-    arms = (
-        templates(TAGGED),
-        learned(per_row, None, "learned"),
-        learned(per_row, snips_words(), "learned, with word lists"),
-        copies(per_row),
-    )
-    found: dict[str, list[Any]] = {name: [] for name in ("real", *(arm.name for arm in arms))}
-    for seed in seeds:
-        real = some_of_each(train, k, np.random.default_rng(seed))
-        found["real"].append(bench.found([real], seed))
-        for arm in arms:
-            found[arm.name].append(bench.found([real, arm.make(real, seed)], seed))
-    alone = found.pop("real")
-    return {
-        "k": k,
-        "test rows": len(test),
-        "real": [bench.f1(one) for one in alone],
-        "arms": {
-            name: {
-                "f1": [bench.f1(one) for one in own],
-                "gain": f1_difference(own, alone, len(test))._asdict(),
-            }
-            for name, own in found.items()
-        },
-    }
-
-
-def entity_sweep(seeds: Seeds) -> dict[str, Any]:
-    """Return what `utility.entity_exchange_rate` recommends beside 350 real rows of SNIPS.
-
-    Two kinds of synthetic rows: the hand-written templates, and the same with the labels of their
-    spans permuted, which cannot help. The sweep tests on 350 further real rows.
-    """
-    train, test = snips("train"), snips("validation")
-    bench = TaggerBench.from_rows(test, snips_labels())
-    out: dict[str, Any] = {"real": [], "arms": {}}
     alone: list[Any] = []
-    found: dict[str, list[Any]] = {}
+    found: dict[str, list[Any]] = {"templates by hand": [], "wrong labels": []}
+    arms: dict[str, dict[str, list[Any]]] = {
+        name: {"recommended": [], "worth": [], "all": []} for name in found
+    }
     for seed in seeds:
-        both = some_of_each(train, 100, np.random.default_rng(seed))
+        both = some_of_each(snips("train"), 2 * k, np.random.default_rng(seed))
         real, held_out = both[::2], both[1::2]
-        alone.append(bench.found([real], seed))
+        alone.append(bench.found(real, (), seed))
         good = templates(len(real)).make((), seed)
-        for name, synthetic in (
-            ("templates by hand", good),
-            ("wrong labels", _mislabelled(good, seed)),
-        ):
-            rows, _ = recommended_rows(
-                "utility.entity_exchange_rate", real, synthetic, held_out, seed
-            )
-            own = out["arms"].setdefault(name, {"recommended": [], "all": []})
-            own["recommended"].append(rows)
-            own["all"].append(bench.f1(bench.found([real, synthetic], seed)))
-            chosen = alone[-1] if not rows else bench.found([real, synthetic[:rows]], seed)
-            found.setdefault(name, []).append(chosen)
-    out["real"] = [bench.f1(one) for one in alone]
-    for name, own in out["arms"].items():
-        own["f1"] = [bench.f1(one) for one in found[name]]
-        own["gain"] = f1_difference(found[name], alone, len(test))._asdict()
+        for name, synthetic in zip(found, (good, spoil(good, seed))):
+            rows, worth = recommended_rows(metric, real, synthetic, held_out, seed)
+            found[name].append(bench.found(real, synthetic[:rows], seed))
+            every = bench.score(bench.found(real, synthetic, seed))
+            for key, value in zip(arms[name], (rows, worth, every)):
+                arms[name][key].append(value)
+    out: dict[str, Any] = {"real": [bench.score(one) for one in alone], "arms": {}}
+    for name, own in found.items():
+        scores, gain = [bench.score(one) for one in own], bench.gain(own, alone)._asdict()
+        out["arms"][name] = {**arms[name], "score": scores, "gain": gain}
     return out
 
 
@@ -214,61 +138,64 @@ def controls(seeds: Seeds) -> dict[str, list[float]]:
 
 
 def _misplaced(rows: Rows, seed: int) -> list[TextRow]:
-    """Return rows with intents of other rows."""
     labels = np.random.default_rng(seed).permutation([row["about"] for row in rows]).tolist()
     return [{**row, "about": intent} for row, intent in zip(rows, labels)]
 
 
 def _mislabelled(rows: Rows, seed: int) -> list[TextRow]:
-    """Return rows whose spans carry labels of other spans."""
     labels = np.array([mark["label"] for row in rows for mark in row["marks"]])
     drawn = iter(np.random.default_rng(seed).permutation(labels).tolist())
     return [{**r, "marks": [{**m, "label": next(drawn)} for m in r["marks"]]} for r in rows]
 
 
+SNIPS_ARMS = (templates(N_SYNTHETIC), learned(4, None, "learned"), copies(4))
+BANKING_ARMS = (learned(10, BANKING, "learned, with lists of phrases"),
+                learned(10, None, "learned"), copies(10))  # fmt: skip
 TRIALS: dict[str, Callable[[Seeds], Any]] = {
     "controls": controls,
     "alone": synthetic_alone,
-    "intents": snips_intents,
-    "intent sweep": intent_sweep,
-    "banking": banking_intents,
+    "intents 5": lambda seeds: intents(snips, 5, SNIPS_ARMS, seeds),
+    "intents 100": lambda seeds: intents(snips, 100, SNIPS_ARMS, seeds),
+    "intent sweep": lambda seeds: sweep(
+        IntentBench(snips("validation")), "utility.exchange_rate", 20, _misplaced, seeds
+    ),
+    "banking": lambda seeds: intents(banking, 5, BANKING_ARMS, seeds),
     "entities 10": lambda seeds: entities(10, seeds),
     "entities 50": lambda seeds: entities(50, seeds),
-    "sweep": entity_sweep,
-}
+    "entity sweep": lambda seeds: sweep(
+        TaggerBench(snips("validation"), snips_labels()),
+        "utility.entity_exchange_rate", 50, _mislabelled, seeds,
+    ),
+}  # fmt: skip
 
 
-def blocks(found: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, str]:
-    """Return the blocks of USEFULNESS.md."""
-    few, many = found["intents"]
+def blocks(rows: Sequence[Row]) -> dict[str, str]:
+    found = {row["trial"]: row["found"] for row in rows}
+    reference = json.loads((HERE / "reference_tagger.json").read_text("utf-8"))
+    controls = [[name, spread(areas)] for name, areas in found["controls"].items()]
+    accuracy, f1 = ("intents 5", "intents 100", "banking"), ("entities 10", "entities 50")
     return {
         "goals": goals(found),
-        "intents 5": _trial(few, "accuracy"),
-        "intents 100": _trial(many, "accuracy"),
-        "banking": _trial(found["banking"], "accuracy"),
+        **{name: _trial(found[name], "accuracy") for name in accuracy},
         "intent sweep": _intent_sweep(found["intent sweep"]),
         "alone": f"Templates by hand alone, no real row: accuracy {spread(found['alone'])} on SNIPS.",
-        "entities 10": _trial(found["entities 10"], "f1"),
-        "entities 50": _trial(found["entities 50"], "f1"),
-        "entity sweep": _entity_sweep(found["sweep"]),
+        **{name: _trial(found[name], "F1") for name in f1},
+        "entity sweep": _entity_sweep(found["entity sweep"]),
         "reference": _reference(reference),
-        "controls": table(
-            ["other rows", "area: mean (least to most)"],
-            [[name, spread(areas)] for name, areas in found["controls"].items()],
-        ),
+        "controls": table(["other rows", "area: mean (least to most)"], controls),
     }
 
 
 def goals(found: Mapping[str, Any]) -> str:
     """Return the table of goals, what was measured and whether it is met."""
-    few, many = (_gain(trial["arms"]["templates by hand"]) for trial in found["intents"])
-    hundred = found["intents"][1]
-    per_draw = np.array(hundred["arms"]["templates by hand"]["accuracy"])
+    hundred = found["intents 100"]
+    few, many = (_gain(t["arms"]["templates by hand"]) for t in (found["intents 5"], hundred))
+    per_draw = np.array(hundred["arms"]["templates by hand"]["score"])
     worst = float((per_draw - np.array(hundred["real"])).min())
     bank = _gain(found["banking"]["arms"]["learned, with lists of phrases"])
     tagged = _gain(found["entities 10"]["arms"]["templates by hand"])
-    swept = found["sweep"]["arms"]["templates by hand"]
-    least = min(f1 - real for f1, real in zip(swept["f1"], found["sweep"]["real"]))
+    swept = found["entity sweep"]["arms"]["templates by hand"]
+    least = min(f1 - real for f1, real in zip(swept["score"], found["entity sweep"]["real"]))
     alone, real = float(np.mean(found["alone"])), found["controls"]["real"]
     rows = [
         ("SNIPS, no real row: accuracy of templates by hand at least 0.94", f"{alone:.3f}", alone >= 0.94),
@@ -302,17 +229,17 @@ def _join(values: Sequence[object]) -> str:
 def _trial(trial: Mapping[str, Any], measure: str) -> str:
     rows = [["real rows alone", spread(trial["real"]), ""]]
     rows += [
-        [f"real rows + {name}", spread(arm[measure]), _gain(arm).points]
+        [f"real rows + {name}", spread(arm["score"]), _gain(arm).points]
         for name, arm in trial["arms"].items()
     ]
-    name = MEASURES[measure]
-    return table(["trained on", f"{name}: mean (least to most)", "gain in points [95 %]"], rows)
+    head = ["trained on", f"{measure}: mean (least to most)", "gain in points [95 %]"]
+    return table(head, rows)
 
 
 def _intent_sweep(sweep: Mapping[str, Any]) -> str:
     rows = [["none", "", "", spread(sweep["real"])]]
     rows += [
-        [name, _join(a["recommended"]), _thousands(a["worth"]), spread(a["accuracy"])]
+        [name, _join(a["recommended"]), _thousands(a["worth"]), spread(a["score"])]
         for name, a in sweep["arms"].items()
     ]
     head = ["synthetic rows", "recommended, by draw", "1,000 are worth, in real rows",
@@ -327,7 +254,7 @@ def _thousands(values: Sequence[float]) -> str:
 def _entity_sweep(sweep: Mapping[str, Any]) -> str:
     rows = [["none", "", spread(sweep["real"]), "", ""]]
     rows += [
-        [name, _join(a["recommended"]), spread(a["f1"]), spread(a["all"]), _gain(a).points]
+        [name, _join(a["recommended"]), spread(a["score"]), spread(a["all"]), _gain(a).points]
         for name, a in sweep["arms"].items()
     ]
     head = ["synthetic rows", "recommended, by draw", "F1 with those", "F1 with all 350",
@@ -341,7 +268,7 @@ def _reference(reference: Mapping[str, Any]) -> str:
     for trial in reference["trials"]:
         rows.append([7 * trial["k"], "none", spread(trial["real"]), ""])
         for name, arm in trial["arms"].items():
-            rows.append([7 * trial["k"], name, spread(arm["f1"]), _gain(arm).points])
+            rows.append([7 * trial["k"], name, spread(arm["score"]), _gain(arm).points])
     head = ["real rows", "synthetic rows", "F1: mean (least to most)", "gain in points [95 %]"]
     return (
         f"The project's own scorer differs from seqeval by {apart:.4f} at most, for entities that end "
@@ -349,28 +276,20 @@ def _reference(reference: Mapping[str, Any]) -> str:
     )
 
 
-def main() -> None:
-    """Run the trials of the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--only", choices=sorted(TRIALS))
-    parser.add_argument("--seeds", type=int, default=len(SEEDS))
-    parser.add_argument("--page", action="store_true")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder of the results")
-    options = parser.parse_args()
-    names = [] if options.page else [options.only] if options.only else list(TRIALS)
-    with threadpool_limits(1):
-        found = {name: TRIALS[name](range(options.seeds)) for name in names}
-    if options.seeds != len(SEEDS):
-        print(json.dumps(found, indent=1))
-        return
-    if options.page or options.only:
-        found = json.loads((HERE / "usefulness.json").read_text("utf-8")) | found
-    reference = json.loads((HERE / "reference_tagger.json").read_text("utf-8"))
-    write_json(options.out / "usefulness.json", found)
-    write_page(options.out / "USEFULNESS.md", blocks(found, reference), HERE / "USEFULNESS.md")
+def measure(job: Row) -> Row:
+    return {"trial": job["trial"], "found": TRIALS[job["trial"]](range(job["seeds"]))}
 
+
+BENCHMARK = Benchmark(
+    results=HERE / "usefulness.json",
+    page=HERE / "USEFULNESS.md",
+    key=("trial",),
+    jobs=lambda options: crossed(trial=options.trials, seeds=[options.seeds]),
+    measure=measure,
+    blocks=blocks,
+    summary=lambda rows: sorted(rows, key=lambda row: list(TRIALS).index(row["trial"])),
+    settings={"trials": list(TRIALS), "seeds": len(SEEDS)},
+)
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.run()

@@ -6,11 +6,12 @@ python -m benchmarks.vision.labels speed --seconds 2 --rounds 7      # speed.jso
 
 from __future__ import annotations
 
-import argparse
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,10 @@ import numpy.typing as npt
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations
+import yaml
 
-from benchmarks.markdown import NOTHING, table, write_page
-from benchmarks.results import write_json
-from benchmarks.timing import calls_per_second
+from benchmarks.markdown import NOTHING, table
+from benchmarks.runner import Benchmark, Row, crossed, run_named
 from twinset.augment.image import _catalogue  # type: ignore[import-not-found, unused-ignore]
 from twinset.core.image.instance_maps import extents_of, objects_from_ids
 from twinset.core.seeding import rng_for
@@ -34,30 +35,10 @@ FINE = 4  # subpixels a side: the truth of an edge is known to a quarter of a pi
 Pixels = npt.NDArray[Any]
 Jobs = dict[str, Callable[[int], Any]]
 
-SETTINGS: dict[str, dict[str, Any]] = {
-    "Affine": {"scale": [0.8, 1.2], "rotate": [-45, 45], "shear": [-10, 10],
-               "translate_percent": 0.05},
-    "CenterCrop": {"height": 200, "width": 210},
-    "Crop": {"x_min": 20, "y_min": 30, "x_max": 230, "y_max": 240},
-    "CropAndPad": {"percent": [-0.15, 0.15]},
-    "LongestMaxSize": {"max_size": 200},
-    "Pad": {"padding": [10, 23]},
-    "PadIfNeeded": {"min_height": 300, "min_width": 310},
-    "RandomCrop": {"height": 200, "width": 210},
-    "RandomResizedCrop": {"size": [200, 230]},
-    "RandomSizedCrop": {"min_max_height": [150, 220], "size": [201, 203]},
-    "Resize": {"height": 201, "width": 333},
-    "SmallestMaxSize": {"max_size": 321},
-    "ElasticTransform": {"alpha": 60, "sigma": 8},
-}  # fmt: skip
-SIX: tuple[dict[str, Any], ...] = (
-    {"HorizontalFlip": {"p": 0.5}},
-    {"Affine": {"scale": [0.9, 1.1], "rotate": [-15, 15], "p": 0.7}},
-    {"RandomBrightnessContrast": {"p": 0.5}},
-    {"HueSaturationValue": {"p": 0.5}},
-    {"GaussianBlur": {"p": 0.3}},
-    {"GaussNoise": {"p": 0.3}},
-)
+# Settings of operations whose labels are compared, and the six operations whose speed is.
+_YAML = yaml.safe_load((HERE / "labels.yaml").read_text("utf-8"))
+SETTINGS: dict[str, dict[str, Any]] = _YAML["settings"]
+SIX: list[dict[str, Any]] = _YAML["six"]
 WEATHER = {"fog": "RandomFog", "rain": "RandomRain", "snow": "RandomSnow", "glare": "RandomSunFlare",
            "night": ""}  # fmt: skip
 BOTH = "boxes and keypoints"
@@ -136,7 +117,6 @@ def exactness(image: Pixels, ids: Pixels, boxes: dict[int, Any], point: Any) -> 
 
 
 def iou(a: Any, b: Any) -> float:
-    """Return intersection over union of two boxes."""
     both = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
     return float(both / (sum(areas) - both))
@@ -182,7 +162,6 @@ def plain(name: str, n: int) -> list[dict[str, Any]]:
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, float | None]:
-    """Return the figures over all scenes."""
     ious = np.concatenate([row["iou"] for row in rows])
     shifts = np.array([row["shift"] for row in rows if "shift" in row])
     points = [row["point"] for row in rows if "point" in row]
@@ -196,14 +175,13 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, float | None]:
     }
 
 
-def label_table(results: dict[str, Any]) -> str:
-    """Return the table of exactness, theirs beside ours."""
+def label_table(results: Sequence[Row]) -> str:
     head, rows = ["operation"], []
     for title in ("box IoU mean / min", "shift px", "mask on image IoU", "keypoint p95 px"):
         head += [title, "ours"]
-    for name, sides in results.items():
-        pair = (sides["albumentations"], sides["twinset"])
-        row = [name, *(f"{s['iou_mean']:.3f} / {s['iou_min']:.3f}" for s in pair)]
+    for found in results:
+        pair = (found["albumentations"], found["twinset"])
+        row = [found["operation"], *(f"{s['iou_mean']:.3f} / {s['iou_min']:.3f}" for s in pair)]
         row += [f"{s[key]:.3f}" for key in ("shift", "mask_image_iou") for s in pair]
         row += [NOTHING if s["point_p95"] is None else f"{s['point_p95']:.2f}" for s in pair]
         rows.append(row)
@@ -253,58 +231,65 @@ def speed_jobs(size: int) -> Jobs:
     return jobs
 
 
-def speed_table(found: dict[str, dict[str, float]]) -> str:
-    """Return images a CPU second of both libraries."""
+def speed_table(found: Sequence[Row]) -> str:
     rows = []
-    for size, rate in found.items():
-        pairs = {
-            f"six operations, {labels}": (
-                rate[f"twinset, {labels}"],
-                rate[f"albumentations, {BOTH}"],
-            )
-            for labels in ("boxes", BOTH)
-        }
-        rows += [
-            [title, size, f"{theirs:.0f}", f"{own:.0f}", f"{own / theirs:.2f}"]
-            for title, (own, theirs) in pairs.items()
-        ]
-        for name in ("fog", "rain", "snow", "glare", "night", "elastic"):
+    for one in found:
+        size, rate = f"{one['size']} px", one["rates"]
+        theirs = rate[f"albumentations, {BOTH}"]
+        for labels in ("boxes", BOTH):
+            own = rate[f"twinset, {labels}"]
+            cells = [f"{theirs:.0f}", f"{own:.0f}", f"{own / theirs:.2f}"]
+            rows.append([f"six operations, {labels}", size, *cells])
+        for name in (*WEATHER, "elastic"):
             own, other = rate[f"twinset, {name}"], rate.get(f"albumentations, {name}")
-            cells = [f"{other:.0f}", f"{own:.0f}", f"{own / other:.1f}"] if other else None
-            rows.append([name, size, *(cells or [NOTHING, f"{own:.0f}", NOTHING])])
+            pair = [f"{other:.0f}", f"{own / other:.1f}"] if other else [NOTHING, NOTHING]
+            rows.append([name, size, pair[0], f"{own:.0f}", pair[1]])
     return table(["operation", "image", "albumentations", "twinset", "ratio"], rows)
 
 
-def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("what", nargs="?", choices=("labels", "speed"), default="labels")
-    parser.add_argument("--scenes", type=int, default=40)
-    parser.add_argument(
-        "--seconds", type=float, default=2.0, help="of one call, all rounds together"
-    )
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--out", type=Path, default=HERE, help="folder of the results")
-    options = parser.parse_args()
-    if options.what == "labels":
-        names = sorted(_catalogue.PLANE | _catalogue.WARP)
-        found: dict[str, Any] = {
-            name: {side: summary(job(name, options.scenes)) for side, job in
-                   (("albumentations", plain), ("twinset", ours))}
-            for name in names
-        }  # fmt: skip
-        text = label_table(found)
-    else:
-        found = {
-            f"{size} px": calls_per_second(speed_jobs(size), options.seconds, options.rounds)
-            for size in (SIZE, 2 * SIZE)
-        }
-        text = speed_table(found)
-    write_json(options.out / f"{options.what}.json", found)
-    write_page(options.out / "RESULTS.md", {options.what: text}, HERE / "RESULTS.md")
+def measure_labels(job: Row) -> Row:
+    name, n = job["operation"], job["scenes"]
+    found = {"albumentations": plain(name, n), "twinset": ours(name, n)}
+    return {**job, **{library: summary(rows) for library, rows in found.items()}}
 
+
+def measure_speed(job: Row) -> Row:
+    """Return calls a CPU second of each job: the median over rounds, each of which runs every job."""
+    jobs, seconds = speed_jobs(job["size"]), job["seconds"] / job["rounds"]
+    found: dict[str, list[float]] = {name: [] for name in jobs}
+    for k in range(job["rounds"]):
+        for name, call in jobs.items():
+            n, start = 0, time.process_time()
+            while time.process_time() - start < seconds:
+                call(1000 * k + n)
+                n += 1
+            found[name].append(n / (time.process_time() - start))
+    return {**job, "rates": {name: median(values) for name, values in found.items()}}
+
+
+PAGE = HERE / "RESULTS.md"
+LABELS = Benchmark(
+    results=HERE / "labels.json",
+    page=PAGE,
+    key=("operation",),
+    jobs=lambda options: crossed(
+        operation=sorted(_catalogue.PLANE | _catalogue.WARP), scenes=[options.scenes]
+    ),
+    measure=measure_labels,
+    blocks=lambda rows: {"labels": label_table(rows)},
+    settings={"scenes": 40},
+)
+SPEED = Benchmark(
+    results=HERE / "speed.json",
+    page=PAGE,
+    key=("size",),
+    jobs=lambda options: crossed(
+        size=(SIZE, 2 * SIZE), seconds=[options.seconds], rounds=[options.rounds]
+    ),
+    measure=measure_speed,
+    blocks=lambda rows: {"speed": speed_table(rows)},
+    settings={"seconds": 2.0, "rounds": 7},  # seconds of one call, all rounds together
+)
 
 if __name__ == "__main__":
-    main()
+    run_named(LABELS, labels=LABELS, speed=SPEED)

@@ -1,13 +1,10 @@
 """The proof on memorisers, smaller, and its table."""
 
-import pandas as pd
 import pytest
 
 from benchmarks.datasets import DataAbsentError
 from benchmarks.evaluation import memorisers
-from benchmarks.evaluation.memorisers import CANDIDATES, Draw, memoriser_table, scores
-from benchmarks.tabular.sets import load
-from twinset.core.data.dataset import Dataset
+from benchmarks.evaluation.memorisers import CANDIDATES, Draw, adult, memoriser_table, scores
 
 OURS = ("privacy.membership", "privacy.outliers")
 LEAKING = [name for name in CANDIDATES if name not in ("copula twin", "fresh real rows")]
@@ -16,12 +13,10 @@ LEAKING = [name for name in CANDIDATES if name not in ("copula twin", "fresh rea
 @pytest.fixture(scope="module")
 def draws() -> list[Draw]:
     try:
-        adult = load("adult")
+        every = adult()
     except DataAbsentError as absent:
         pytest.skip(str(absent))
-    frame = pd.concat([adult.train, adult.holdout], ignore_index=True)
-    schema = Dataset.from_arrow(frame).schema
-    return [Draw(frame, schema, adult.roles, seed) for seed in range(100, 110)]
+    return [Draw(*every, seed) for seed in range(100, 110)]
 
 
 @pytest.mark.slow

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.markdown import blocks_of, write_page
-from benchmarks.results import ResultLog, Row, read_rows
-from benchmarks.runner import Benchmark
+from benchmarks.runner import Benchmark, ResultLog, Row, crossed, measured, read_rows
 
 
 def test_an_interrupted_log_continues(tmp_path: Path) -> None:
@@ -47,7 +46,6 @@ def squared(job: Row) -> Row:
 @pytest.fixture
 def benchmark(tmp_path: Path) -> Benchmark:
     return Benchmark(
-        about="Squares.",
         results=tmp_path / "squares.json",
         page=tmp_path / "SQUARES.md",
         key=("x",),
@@ -75,3 +73,9 @@ def test_recorded_rows_are_kept_on_request(benchmark: Benchmark) -> None:
     benchmark.page.unlink()
     benchmark.run(["--page"])
     assert blocks_of(benchmark.page.read_text())["sum"] == "30"
+
+
+def test_a_process_of_its_own_gives_the_same_rows() -> None:
+    jobs = crossed(x=[1, 2], y=["a", "b"])
+    assert jobs[1] == {"x": 1, "y": "b"}
+    assert list(measured(squared, jobs, fresh=True)) == [squared(job) for job in jobs]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.vision.scene_probes import PROBED, recalls
+from benchmarks.vision.scenes import PROBED, recalls
 from twinset.generators.image._scenes.spec import LEVELS
 
 pytest.importorskip("cv2")

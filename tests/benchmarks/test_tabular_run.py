@@ -1,4 +1,4 @@
-"""The benchmark's jobs, caching, tables and plot, on rows made up here."""
+"""The benchmark's jobs and tables, on rows made up here."""
 
 import json
 import sys
@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from benchmarks.datasets import DataAbsentError
-from benchmarks.tabular import jobs, report, run, tables
-from benchmarks.tabular.score import VERSION, Scorer
+from benchmarks.runner import Row, read_rows
+from benchmarks.tabular import jobs, run, tables
+from benchmarks.tabular.score import Scorer
 from benchmarks.tabular.sets import Roles, TableSet, load
 
 
@@ -28,78 +29,55 @@ def small_set(n: int = 60) -> TableSet:
     return TableSet("small", frame.iloc[:n], frame.iloc[n:].reset_index(drop=True), roles, "given")
 
 
-def row(method: str, seed: int = 0, of: str = "adult", **scores: object) -> tables.Row:
+def row(method: str, seed: int = 0, of: str = "adult", **scores: object) -> Row:
     costs = {"full": {"fit_wall": 1.0, "sample_wall": 0.5, "fit_cpu": 2.0, "sample_cpu": 0.25}}
-    found = {"set": of, "method": method, "seed": seed, "version": VERSION, "scores": scores}
+    found = {"set": of, "method": method, "seed": seed, "scores": scores}
     return found | {"costs": costs}
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(jobs, "CACHE", tmp_path)
-    return tmp_path
-
-
-def test_a_generator_runs_in_its_own_process_once(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_generator_runs_in_its_own_process() -> None:
     table, method = small_set(), jobs.Method("tabular.bootstrap")
-    made = jobs.outcome(method, table, 0, "full", cap_minutes=5)
-    assert made is not None
-    assert made.rows is not None
-    frame = table.conform(made.rows)
+    rows, costs = jobs.fit(method, table, 0, "full", cap_minutes=5)
+    assert rows is not None
+    frame = table.conform(rows)
     assert len(frame) == 60
     known = {tuple(r) for r in table.train.itertuples(index=False)}
     assert {tuple(r) for r in frame.itertuples(index=False)} <= known
-    assert made.costs["fit_cpu"] >= 0
-    assert made.costs["peak_mb"] > 10
-    path = cache / "small" / "tabular.bootstrap" / "0" / "full.parquet"
-    written = path.stat().st_mtime_ns
-    assert jobs.outcome(method, table, 0, "full", cap_minutes=5) is not None
-    assert path.stat().st_mtime_ns == written
-    # A changed source makes the rows stale.
-    path = cache / "small" / "tabular.bootstrap" / "0" / "full.json"
-    monkeypatch.setattr(jobs, "_source_digest", lambda: "changed")
-    kept = jobs.outcome(method, table, 0, "full", cap_minutes=5, cached_only=True)
-    assert kept is not None
-    assert kept.costs["source"] != "changed"
-    monkeypatch.setattr(jobs, "_run", lambda *job: {"fit_cpu": 0.0})
-    jobs.outcome(method, table, 0, "full", cap_minutes=5)
-    assert json.loads(path.read_text())["source"] == "changed"
-    assert not path.with_suffix(".parquet").exists()
+    assert costs["fit_cpu"] >= 0
+    assert costs["peak_mb"] > 10
 
 
-def test_the_half_fit_has_the_members(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_half_fit_has_the_members(monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
 
     def keep(command: list[str], *limits: object) -> str:
         job = json.loads(Path(command[-1]).read_text())
         found.append((job["rows"], len(pd.read_parquet(job["train"]))))
-        (path := Path(job["costs"]).parent / "log").touch()
-        path.rename(path.with_name("half.log"))
+        (Path(job["costs"]).parent / "log").touch()
         return "stopped"
 
-    monkeypatch.setattr(jobs, "_spawn", keep)
-    jobs.outcome(jobs.Method("tabular.bootstrap"), small_set(), 0, "half", cap_minutes=5)
+    monkeypatch.setattr(jobs, "spawn", keep)
+    assert jobs.fit(jobs.Method("tabular.bootstrap"), small_set(), 0, "half", cap_minutes=5) == (
+        None,
+        {"unfinished": "stopped"},
+    )
     assert found == [(30, 30)]
 
 
-def test_a_failing_generator_is_marked_with_its_last_line(cache: Path) -> None:
-    made = jobs.outcome(jobs.Method("tabular.nowhere"), small_set(), 0, "full", cap_minutes=5)
-    assert made is not None
-    assert made.rows is None
-    assert "tabular.nowhere" in made.costs["unfinished"]
+def test_a_failing_generator_is_marked_with_its_last_line() -> None:
+    rows, costs = jobs.fit(jobs.Method("tabular.nowhere"), small_set(), 0, "full", cap_minutes=5)
+    assert rows is None
+    assert "tabular.nowhere" in costs["unfinished"]
 
 
 def test_a_job_over_its_cap_is_stopped(tmp_path: Path) -> None:
     endless = [sys.executable, "-c", "while True: pass"]
-    assert "CPU minutes" in jobs._spawn(endless, tmp_path / "log", 1 / 60, 1)
+    assert "CPU minutes" in jobs.spawn(endless, tmp_path / "log", 1 / 60, 1)
 
 
 def test_settings_ride_on_the_name() -> None:
     name, settings = jobs.Method("tabular.trees?min_leaf=80&smooth=false").parsed()
     assert (name, settings) == ("tabular.trees", {"min_leaf": 80, "smooth": False})
-    assert jobs.Method("tabular.trees?min_leaf=80").folder == "tabular.trees_min_leaf=80"
     assert jobs.Method("sdv.ctgan").python.endswith("sdv/bin/python")
 
 
@@ -186,42 +164,43 @@ def test_goals_tell_the_cost_of_peers() -> None:
     assert "sdv.ctgan 900.0 s (450 times)" in text
 
 
-def test_the_report_says_what_did_not_finish(cache: Path, tmp_path: Path) -> None:
-    slow = row("forestdiffusion") | {
-        "costs": {"full": {"unfinished": "stopped after 30 CPU minutes"}}
-    }
-    for i, found in enumerate((row("tabular.trees", shape=0.003, detector=0.51), slow)):
-        folder = cache / "adult" / str(i) / "0"
-        folder.mkdir(parents=True)
-        (folder / "row.json").write_text(json.dumps(found))
-    old = row("tabular.old") | {"version": VERSION - 1}
-    (cache / "adult" / "old" / "0").mkdir(parents=True)
-    (cache / "adult" / "old" / "0" / "row.json").write_text(json.dumps(old))
-    out = tmp_path / "out"
-    out.mkdir()
-    report.write(cache, out)
-    text = (out / "RESULTS.md").read_text()
-    assert "- forestdiffusion on adult, fit to all of train: stopped after 30 CPU minutes" in text
-    assert "| `tabular.trees` | 0.30 |" in text
-    assert "tabular.old" not in text
-    assert len(json.loads((out / "results.json").read_text())["rows"]) == 2
+def test_the_report_says_what_did_not_finish() -> None:
+    costs = {"full": {"unfinished": "stopped after 30 CPU minutes"}}
+    slow = row("forestdiffusion") | {"costs": costs}
+    found = run.blocks([row("tabular.trees", shape=0.003, detector=0.51), slow])
+    text = "- forestdiffusion on adult, fit to all of train: stopped after 30 CPU minutes"
+    assert text in found["unfinished"]
+    assert "| `tabular.trees` | 0.30 |" in found["adult"]
 
 
-def test_only_rows_of_the_newest_source_are_reported(cache: Path) -> None:
-    for seed, source in enumerate(("old", "new")):
-        found = row("tabular.trees", seed)
-        found["costs"]["full"]["source"] = source
-        folder = cache / "adult" / "tabular.trees" / str(seed)
-        folder.mkdir(parents=True)
-        (folder / "row.json").write_text(json.dumps(found))
-    assert [found["seed"] for found in report.collect(cache)] == [1]
+def test_rows_of_the_results_stay_beside_new_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = read_rows(run.BENCHMARK.results)
+    monkeypatch.setattr(run, "_scorer", lambda name: Scorer(small_set()))
+    monkeypatch.setattr(run, "REAL", {"real.train": lambda scorer: {"shape": 0.5}})
+    words = ["--methods", "none", "--sets", "magic", "--real", "--keep", "--out", str(tmp_path)]
+    run.BENCHMARK.run(words)
+    rows = read_rows(tmp_path / "results.json")
+    assert len(rows) == len(recorded)
+    assert [r for r in rows if r["scores"] == {"shape": 0.5}] == [
+        {"set": "magic", "method": "real.train", "seed": 0, "scores": {"shape": 0.5}}
+    ]
 
 
 def test_absent_data_are_reported_in_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(DataAbsentError, match="beside the repository"):
         load("adult", tmp_path)
     monkeypatch.setattr(run, "load", lambda name: load(name, tmp_path))
-    assert run.main(["--methods", "none", "--sets", "adult"]) == 2
-    assert "data is absent" in capsys.readouterr().err
+    run._scorer.cache_clear()
+    with pytest.raises(SystemExit, match="data is absent"):
+        run.BENCHMARK.run(["--methods", "none", "--sets", "adult", "--real"])
+
+
+def test_a_mark_for_rare_levels_is_a_level_of_its_own() -> None:
+    frame = pd.DataFrame({"code": [1, 2, 3], "label": ["a", "b", "a"]})
+    table = TableSet("t", frame, frame, Roles(("code", "label"), ("code", "label"), "label"), "")
+    made = table.conform(pd.DataFrame({"code": ["2", "_RARE_"], "label": ["a", "b"]}))
+    assert made["code"].tolist() == [2, 0]

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.datasets import TextRow
 from benchmarks.evaluation.text_faults import TEXT_FAULTS
 
-FAULTS = [fault for faults in TEXT_FAULTS.values() for fault in faults]
+FAULTS = {name: fault for faults in TEXT_FAULTS.values() for name, fault in faults.items()}
 
 
 def rows(n: int, seed: int) -> list[TextRow]:
@@ -45,7 +45,7 @@ def rows(n: int, seed: int) -> list[TextRow]:
 
 
 def test_a_fault_changes_the_rows_it_is_given_and_keeps_spans_within_texts() -> None:
-    for fault in FAULTS:
+    for fault in FAULTS.values():
         fresh, train = rows(200, 1), rows(200, 2)
         kept = copy.deepcopy((fresh, train))
         made = fault.plant(fresh, train, np.random.default_rng(0))
@@ -59,8 +59,7 @@ def test_a_fault_changes_the_rows_it_is_given_and_keeps_spans_within_texts() -> 
 
 def _share(name: str, changed: Sequence[str]) -> float:
     fresh = rows(2_000, 1)
-    (fault,) = (one for one in FAULTS if one.name == name)
-    made = fault.plant(fresh, rows(200, 2), np.random.default_rng(0))
+    made = FAULTS[name].plant(fresh, rows(200, 2), np.random.default_rng(0))
     return float(
         np.mean([any(one[key] != two[key] for key in changed) for one, two in zip(fresh, made)])
     )

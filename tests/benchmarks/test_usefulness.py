@@ -1,5 +1,4 @@
 import copy
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import benchmarks.text
 from benchmarks.datasets import banking, snips
 from benchmarks.intervals import difference, hit_difference
 from benchmarks.markdown import blocks_of
+from benchmarks.runner import read_rows
 from benchmarks.text.arms import BANKING, TEMPLATES, copies, learned, snips_words, templates
 from benchmarks.text.learners import (
     STRENGTHS,
@@ -26,7 +26,7 @@ HERE = Path(benchmarks.text.__file__).parent
 
 @pytest.fixture(scope="module")
 def found():
-    return json.loads((HERE / "usefulness.json").read_text("utf-8"))
+    return {row["trial"]: row["found"] for row in read_rows(HERE / "usefulness.json")}
 
 
 def rows(said, about):
@@ -125,19 +125,19 @@ def test_learned_rows_help_a_tagger_of_few_real_rows():
     train = snips("train")
     labels = sorted({mark["label"] for row in train for mark in row["marks"]})
     order = np.random.default_rng(5).permutation(len(train))
-    bench = TaggerBench.from_rows([train[i] for i in order[:400]], labels)
+    bench = TaggerBench([train[i] for i in order[:400]], labels)
     real = some_of_each([train[i] for i in order[400:]], 10, np.random.default_rng(6))
-    alone = bench.found([real], 0)
-    mixed = bench.found([real, learned(10, None, "learned").make(real, 0)], 0)
-    assert bench.f1(mixed) > bench.f1(alone) + 0.01
+    alone = bench.found(real, (), 0)
+    mixed = bench.found(real, learned(10, None, "learned").make(real, 0), 0)
+    assert bench.score(mixed) > bench.score(alone) + 0.01
     assert f1_difference([mixed] * 2, [alone] * 2, 400).mean == pytest.approx(
-        bench.f1(mixed) - bench.f1(alone)
+        bench.score(mixed) - bench.score(alone)
     )
 
 
-def test_the_page_is_that_of_the_figures(found):
-    checked = json.loads((HERE / "reference_tagger.json").read_text("utf-8"))
-    assert blocks_of((HERE / "USEFULNESS.md").read_text("utf-8")) == blocks(found, checked)
+def test_the_page_is_that_of_the_figures():
+    rows = read_rows(HERE / "usefulness.json")
+    assert blocks_of((HERE / "USEFULNESS.md").read_text("utf-8")) == blocks(rows)
 
 
 def test_a_missed_goal_is_marked(found):
@@ -151,8 +151,8 @@ def test_a_missed_goal_is_marked(found):
 
 
 def test_controls_gain_nothing(found):
-    for trial in (*found["intents"], found["banking"], found["entities 10"], found["entities 50"]):
-        gain = trial["arms"]["the same rows again"]["gain"]
+    for name in ("intents 5", "intents 100", "banking", "entities 10", "entities 50"):
+        gain = found[name]["arms"]["the same rows again"]["gain"]
         assert gain["low"] <= 0 <= gain["high"]
-    for sweep in ("sweep", "intent sweep"):
+    for sweep in ("entity sweep", "intent sweep"):
         assert set(found[sweep]["arms"]["wrong labels"]["recommended"]) == {0}

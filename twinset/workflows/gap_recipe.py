@@ -10,9 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Card, Dataset
-from twinset.core.data.row_filter import ALL_OBJECTS, count_column, object_counts
 from twinset.core.data.schema import TABULAR_KINDS, Field, Schema
-from twinset.core.data.where import Where
+from twinset.core.data.where import ALL_OBJECTS, Where, count_column, object_counts
 from twinset.core.errors import ParameterError, SchemaError, UnknownNameError
 from twinset.core.features.image_statistics import box_labels
 from twinset.core.image.codec import decode_pixels

@@ -17,7 +17,8 @@ from seqeval.metrics import f1_score
 from benchmarks.datasets import snips, text_dataset
 from benchmarks.intervals import difference
 from benchmarks.text.arms import learned, templates
-from benchmarks.text.usefulness import SEEDS, some_of_each
+from benchmarks.text.learners import TaggerBench
+from benchmarks.text.usefulness import SEEDS, snips_labels, some_of_each, trial
 from twinset.evaluation.utility._entities import (
     _TOKEN,
     TokenizedTexts,
@@ -29,62 +30,55 @@ from twinset.evaluation.utility._entities import (
 _SETTINGS = {"c1": 0.1, "c2": 0.1, "max_iterations": 60}
 
 
+class ReferenceBench(TaggerBench):
+    """Test rows in which another tagger looks for entities; what it finds is their F1 by seqeval."""
+
+    def found(self, real, synthetic, seed, arm=None) -> float:
+        rows = [*real, *synthetic]
+        marked = TokenizedTexts.from_dataset(text_dataset(rows), self.labels)
+        model = sklearn_crfsuite.CRF(algorithm="lbfgs", **_SETTINGS)
+        model.fit(_features(rows), self.named(marked, marked.tags))
+        return float(f1_score(self.truth(), model.predict(_features(self.test))))
+
+    def score(self, found) -> float:
+        return found
+
+    def gain(self, better, worse):
+        # The rows of the test are fixed here: the interval is over draws of train rows alone.
+        return difference(np.array(better) - np.array(worse), 0.0, len(self.test))
+
+    def named(self, marked, tags) -> list[list[str]]:
+        names = ["O"] + [part + label for label in self.labels for part in ("B-", "I-")]
+        ends = np.searchsorted(marked.tokens.text, np.arange(marked.tokens.n_texts + 1))
+        return [[names[t] for t in tags[a:b]] for a, b in pairwise(ends)]
+
+    def truth(self) -> list[list[str]]:
+        return self.named(self.holdout, self.holdout.tags)
+
+
 def main() -> None:
-    train, test = snips("train"), snips("validation")
-    labels = sorted({mark["label"] for row in train for mark in row["marks"]})
-    names = ["O"] + [part + label for label in labels for part in ("B-", "I-")]
-    out = {"scorers": _scorers(train, test, labels, names), "settings": _SETTINGS, "trials": []}
+    train, bench = snips("train"), ReferenceBench(snips("validation"), snips_labels())
+    out = {"scorers": _scorers(train, bench), "settings": _SETTINGS, "trials": []}
     for k in (10, 50):
-        arms = {"templates by hand": templates(350), "learned": learned(350 // (7 * k), None, "")}
-        found = {name: [] for name in ("real", *arms)}
-        for seed in SEEDS:
-            real = some_of_each(train, k, np.random.default_rng(seed))
-            found["real"].append(_f1(real, test, labels, names))
-            for name, arm in arms.items():
-                found[name].append(_f1([*real, *arm.make(real, seed)], test, labels, names))
-        alone = np.array(found.pop("real"))
-        arm_results = {
-            # The rows of the test are fixed here: the interval is over draws of train rows alone.
-            name: {"f1": f1, "gain": difference(np.array(f1) - alone, 0.0, len(test))._asdict()}
-            for name, f1 in found.items()
-        }
-        out["trials"].append({"k": k, "real": alone.tolist(), "arms": arm_results})
+        arms = (templates(350), learned(350 // (7 * k), None, "learned"))
+        out["trials"].append(trial(bench, train, k, arms, SEEDS))
     place = Path(__file__).parents[1] / "reference_tagger.json"
     place.write_text(json.dumps(out, indent=1) + "\n", "utf-8")
 
 
-def _scorers(train, test, labels, names) -> list[dict]:
+def _scorers(train, bench) -> list[dict]:
     """Return the F1 of the project's own tagger by the project's scorer and by seqeval."""
-    holdout, out = TokenizedTexts.from_dataset(text_dataset(test), labels), []
+    holdout, out = bench.holdout, []
     for seed in SEEDS:
-        real = TokenizedTexts.from_dataset(
-            text_dataset(some_of_each(train, 10, np.random.default_rng(seed))), labels
-        )
-        weights = fit_tagger(
-            real.tokens.features, real.tags, holdout.n_tags, np.random.default_rng(seed)
-        )
+        rng = np.random.default_rng
+        rows = text_dataset(some_of_each(train, 10, rng(seed)))
+        real = TokenizedTexts.from_dataset(rows, bench.labels)
+        weights = fit_tagger(real.tokens.features, real.tags, holdout.n_tags, rng(seed))
         found = predict_tags(weights, holdout.tokens.features)
-        own = score_tags(found, holdout).f1(np.ones(len(test)))[0]
-        theirs = f1_score(_tags(holdout, holdout.tags, names), _tags(holdout, found, names))
+        own = score_tags(found, holdout).f1(np.ones(len(bench.test)))[0]
+        theirs = f1_score(bench.truth(), bench.named(holdout, found))
         out.append({"own": float(own), "seqeval": float(theirs)})
     return out
-
-
-def _f1(rows, test, labels, names) -> float:
-    model = sklearn_crfsuite.CRF(algorithm="lbfgs", **_SETTINGS)
-    train_marks, test_marks = (
-        TokenizedTexts.from_dataset(text_dataset(rows), labels),
-        TokenizedTexts.from_dataset(text_dataset(test), labels),
-    )
-    model.fit(_features(rows), _tags(train_marks, train_marks.tags, names))
-    return float(
-        f1_score(_tags(test_marks, test_marks.tags, names), model.predict(_features(test)))
-    )
-
-
-def _tags(marked, tags, names) -> list[list[str]]:
-    ends = np.searchsorted(marked.tokens.text, np.arange(marked.tokens.n_texts + 1))
-    return [[names[t] for t in tags[a:b]] for a, b in pairwise(ends)]
 
 
 def _features(rows) -> list[list[dict]]:

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("imblearn", reason="the extra 'imbalanced' is not installed")
 pytest.importorskip("pandas", reason="the extra 'frames' is not installed")
 
-from benchmarks.minority.planted_leaks import CLEAN, KINDS, plant
+from benchmarks.minority.leakage import CLEAN, KINDS, plant
 from benchmarks.minority.real_sets import ABSENT, DATA, real_sets
 from twinset.measurement.leakage import find_leakage
 
