@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import average_precision_score
 
 from benchmarks.markdown import table
 from benchmarks.runner import Benchmark, Row, crossed
