@@ -16,7 +16,8 @@ from twinset.core.parameters import Ge
 
 from ._engine.borderline_rows import Test, find_rows_in_danger
 from ._engine.engine import FittedSampler, RowMaker
-from ._engine.matrices import Grid, Positions
+from ._engine.matrices import Grid
+from ._engine.streams import Positions
 from .smote import Smote
 
 

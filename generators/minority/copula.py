@@ -12,11 +12,11 @@ from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.data.conditions import rows_to_learn_from
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
+from twinset.core.data.where import Where
 from twinset.core.parameters import Fraction, Ge
 
 from ..tabular.copula import ClassCopula, LatentNormal
-from ._engine.engine import FittedByLabel
-from ._engine.matrices import Positions
+from ._engine.per_class import FittedByLabel, Rows
 
 Floats = npt.NDArray[np.float64]
 
@@ -68,15 +68,23 @@ class Copula(Generator):
             real, self.kinds, component="minority.copula", min_rows=2
         ).without_reserved()
 
-        def fit_label(number: int, rows: Positions) -> FittedGenerator:
+        def fit_label(number: int, rows: Rows) -> FittedGenerator:
             class_rows = ClassCopula.fit(train.take(rows), self.min_repeats, progress)
             correlation = class_rows.latent.correlation
             share = shrinkage(correlation, len(rows)) if self.shrink is None else self.shrink
             shrunk = correlation * (1 - share)
             np.fill_diagonal(shrunk, 1.0)
-            return replace(class_rows, latent=LatentNormal(shrunk))
+            return _FittedLabel(replace(class_rows, latent=LatentNormal(shrunk)))
 
         return FittedByLabel(train, fit_label, "minority.copula")
+
+
+class _FittedLabel(FittedGenerator):
+    def __init__(self, class_rows: ClassCopula) -> None:
+        self.class_rows, self.schema = class_rows, class_rows.train.schema
+
+    def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
+        return self.class_rows.sample(n, rng, where)
 
 
 def shrinkage(correlation: Floats, n: int) -> float:

@@ -11,20 +11,19 @@ import numpy as np
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.data.conditions import keep_drawing, rows_to_learn_from
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.encoding import EncodedColumn, Matrix, TableEncoding
+from twinset.core.data.encoding import Matrix
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
-from twinset.core.errors import FitError, ParameterError, needs_extra, without_values
+from twinset.core.errors import FitError, MissingExtraError, ParameterError, without_values
 from twinset.core.seeding import draw_seed
 
-from ._engine.engine import FittedByLabel
-from ._engine.matrices import Positions
+from ._engine.one_hot_space import IndicatorSpace
+from ._engine.per_class import FittedByLabel, Rows
 
 Sampler = Literal[
     "ADASYN", "BorderlineSMOTE", "KMeansSMOTE", "RandomOverSampler", "SMOTE", "SVMSMOTE"
 ]
 _NEEDS_NO_OTHERS = ("RandomOverSampler", "SMOTE")
-_MAX_WIDTH = 2_000  # columns of a point: 16 MB for 1,000 rows, and searches slow down in proportion
 _MAX_ROUNDS = 12  # of calls: ADASYN draws up to a third fewer rows than requested
 
 
@@ -91,7 +90,7 @@ class Imblearn(Generator):
         ).without_reserved()
         self.build_sampler({}, 0)
 
-        def fit_label(number: int, rows: Positions) -> FittedGenerator:
+        def fit_label(number: int, rows: Rows) -> FittedGenerator:
             return _FittedLabel(self, train, rows)
 
         fitted = FittedByLabel(train, fit_label, "minority.imblearn")
@@ -113,8 +112,10 @@ class Imblearn(Generator):
         ParameterError
             The sampler has no such setting.
         """
-        with needs_extra("imbalanced-learn", "imbalanced"):
+        try:
             import imblearn.over_sampling as samplers
+        except ImportError as error:
+            raise MissingExtraError.for_library("imbalanced-learn", "imbalanced") from error
         given = {"sampling_strategy": dict(strategy), "random_state": seed, **self.settings}
         try:
             return getattr(samplers, self.sampler)(**given)
@@ -127,7 +128,7 @@ class Imblearn(Generator):
 class _FittedLabel(FittedGenerator):
     """The rows of one label, and all others as the other class."""
 
-    def __init__(self, generator: Imblearn, train: Dataset, rows: Positions) -> None:
+    def __init__(self, generator: Imblearn, train: Dataset, rows: Rows) -> None:
         self.generator, self.schema = generator, train.schema
         target = train.schema.target
         features = [name for name in train.schema.names if target is None or name != target.name]
@@ -194,82 +195,3 @@ class _FittedLabel(FittedGenerator):
         label = self.first.take(np.zeros(len(drawn), dtype=np.int64)).records.column(target.name)
         records = drawn.records.append_column(target.name, label).select(list(self.schema.names))
         return Dataset(records, self.schema, drawn.card)
-
-
-@dataclass(frozen=True)
-class IndicatorSpace:
-    """A reversible map between rows and points.
-
-    A number is divided by its standard deviation, a missing one stands at the median; a missing value
-    is a level of its own. Two rows that differ in one label are as far apart as two numbers one
-    standard deviation from each other.
-    """
-
-    encoding: TableEncoding
-    center: Matrix  # mean of the encoded columns, shape (w,)
-    scale: Matrix  # their standard deviation
-
-    @classmethod
-    def fit(cls, dataset: Dataset) -> IndicatorSpace:
-        """Return the space of these rows.
-
-        Raises
-        ------
-        FitError
-            There are so many levels that the points would be too long.
-        """
-        encoding = TableEncoding.from_dataset(dataset)
-        width = sum(max(len(column.levels), 1) + 1 for column in encoding.columns)
-        if width > _MAX_WIDTH:
-            raise FitError(
-                "these rows have too many labels for samplers that take numbers only",
-                got=f"about {width:,} levels",
-                allowed=f"{_MAX_WIDTH:,}",
-                todo="use minority.smote, which needs no indicators, or leave such columns out",
-            )
-        rows = encoding.encode(dataset)
-        deviation = rows.std(axis=0)
-        return cls(encoding, rows.mean(axis=0), np.where(deviation > 0, deviation, 1.0))
-
-    def to_points(self, dataset: Dataset) -> Matrix:
-        """Return the rows as points, shape (n, d)."""
-        rows = self.encoding.encode(dataset)
-        blocks = [np.empty((len(rows), 0))]
-        for column in self.encoding.columns:
-            if column.is_nominal:
-                codes = rows[:, column.value]
-                if column.missing is not None:
-                    is_missing = rows[:, column.missing] == 1
-                    codes = np.where(is_missing, len(column.levels), codes)
-                blocks.append(np.sqrt(0.5) * (codes[:, None] == np.arange(_n_levels(column))))
-                continue
-            at = [column.value] if column.missing is None else [column.value, column.missing]
-            part = rows[:, at].copy()
-            part[:, 0] = (part[:, 0] - self.center[column.value]) / self.scale[column.value]
-            blocks.append(part)
-        return np.hstack(blocks)
-
-    def to_rows(self, points: Matrix, rng: np.random.Generator) -> Dataset:
-        """Return points as rows: the level with the greatest indicator, numbers on their grid."""
-        matrix = np.zeros((len(points), self.encoding.width))
-        at = 0
-        for column in self.encoding.columns:
-            if column.is_nominal:
-                width = _n_levels(column)
-                codes = points[:, at : at + width].argmax(axis=1)
-                at += width
-                if column.missing is not None:
-                    matrix[:, column.missing] = codes == len(column.levels)
-                matrix[:, column.value] = np.minimum(codes, max(len(column.levels) - 1, 0))
-                continue
-            scale, center = self.scale[column.value], self.center[column.value]
-            matrix[:, column.value] = points[:, at] * scale + center
-            at += 1
-            if column.missing is not None:
-                matrix[:, column.missing] = points[:, at]
-                at += 1
-        return self.encoding.decode(matrix, rng)
-
-
-def _n_levels(column: EncodedColumn) -> int:
-    return max(len(column.levels) + (column.missing is not None), 1)

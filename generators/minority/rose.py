@@ -14,9 +14,9 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.parameters import Interval
 
+from ._engine.class_points import ClassPoints
 from ._engine.engine import FittedSampler, NewRows, RowMaker
-from ._engine.matrices import NOISE, PARENTS, Floats, RandomDraws
-from ._engine.neighbors import ClassPoints
+from ._engine.streams import NOISE, PARENTS, Floats, RandomDraws
 
 _TIED_FRACTION = (
     0.05  # of the rows: so common a value (0 for most amounts) has a meaning that noise loses

@@ -13,10 +13,11 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.parameters import Ge
 
+from ._engine.class_points import ClassPoints
 from ._engine.engine import FittedSampler
-from ._engine.matrices import Grid, Positions
-from ._engine.neighbors import ClassPoints
+from ._engine.matrices import Grid
 from ._engine.pairs import Interpolation, Labels, PairRule
+from ._engine.streams import Positions
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,7 @@ from twinset.core.parameters import Ge
 from twinset.core.seeding import draw_seed, rng_for
 
 from ..tabular.trees import Trees as Chains
-from ._engine.engine import FittedByLabel
-from ._engine.matrices import Positions
+from ._engine.per_class import FittedByLabel, Rows
 
 _MAX_REDRAWS = (
     8  # of values outside the range of the label: few are, so later rounds are rarely needed
@@ -88,13 +87,13 @@ class Trees(Generator):
         ).without_reserved()
         seed = draw_seed(rng)
 
-        def fit_label(number: int, rows: Positions) -> FittedGenerator:
+        def fit_label(number: int, rows: Rows) -> FittedGenerator:
             return self._fit_label(train, rows, rng_for(seed, f"label-{number}"), progress)
 
         return FittedByLabel(train, fit_label, "minority.trees")
 
     def _fit_label(
-        self, train: Dataset, rows: Positions, rng: np.random.Generator, progress: Progress
+        self, train: Dataset, rows: Rows, rng: np.random.Generator, progress: Progress
     ) -> FittedGenerator:
         others = np.setdiff1d(np.arange(len(train)), rows)
         n_others = min(len(others), int(self.others * len(rows)))

@@ -75,6 +75,15 @@ class TracedGenerator(Protocol):
     ) -> tuple[Dataset, npt.NDArray[np.int64]]:
         """Return `n` rows, and the positions of their parents in the rows given to `fit`, (n, 2)."""
 
+    def fill(
+        self, out: npt.NDArray[np.float64], rng: np.random.Generator, where: Where | None = None
+    ) -> npt.NDArray[np.int64]:
+        """Write the numbers of `len(out)` rows into `out`, shape (n, p), and return the parents.
+
+        One column for each field of kind number, integer and datetime (microseconds since 1970), in
+        the order of the schema; missing is NaN. The same rows as `draw` gives, without Arrow.
+        """
+
 
 class Generator(ABC):
     """Settings of a way to make rows: subclasses are frozen, keyword-only dataclasses.

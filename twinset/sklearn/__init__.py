@@ -7,12 +7,12 @@ from twinset.sklearn.generator_samplers import (
     BorderlineSMOTE,
     CopulaSampler,
     FilteredSampler,
-    RandomOverSampler,
     TreesSampler,
 )
 from twinset.sklearn.hard_negatives import HardNegatives
 from twinset.sklearn.imblearn_sampler import ImblearnSampler
 from twinset.sklearn.probabilities import restore_probabilities
+from twinset.sklearn.random_over import RandomOverSampler
 
 __all__ = [
     "BorderlineSMOTE",

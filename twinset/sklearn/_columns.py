@@ -72,8 +72,14 @@ class Column:
         return replace(self, write=lambda drawn: convert(self.write(drawn)))
 
 
-def of_numpy(name: str, values: npt.NDArray[Any]) -> Column:
-    """Return a numpy column of numbers, booleans or dates; NaN and NaT are missing."""
+def of_numpy(name: str, values: npt.NDArray[Any], *, is_checked: bool = False) -> Column:
+    """Return a numpy column of numbers, booleans or dates; NaN and NaT are missing.
+
+    Raises
+    ------
+    SamplerInputError
+        It holds infinity; `is_checked` says that this is known not to be so.
+    """
     dtype = values.dtype
     if dtype.kind == "m":
         return _numpy_durations(name, values)
@@ -89,8 +95,8 @@ def of_numpy(name: str, values: npt.NDArray[Any]) -> Column:
         return Column(field, lambda rows: pa.array(kept[rows], kind), write)
     if dtype.kind == "f" and dtype not in (np.float32, np.float64):
         values = values.astype(np.float32 if dtype.itemsize < 4 else np.float64)
-    if dtype.kind == "f" and np.isinf(values).any():
-        raise _infinite(name)
+    if dtype.kind == "f" and not is_checked and _holds_infinity(values):
+        raise infinite(name)
     field = _numeric_field(name, values)
     return Column(field, lambda rows: pa.array(values[rows], from_pandas=True), write)
 
@@ -178,7 +184,10 @@ def of_objects(name: str, values: npt.NDArray[Any]) -> Column:
 
 
 def label_texts(values: list[Any]) -> list[str]:
-    """Return a distinct text for each distinct value: its own, or a digest where that is long."""
+    """Return a distinct text for each distinct value: its own, or a digest where that is long.
+
+    The text depends on the value alone, not on the order in which values come.
+    """
     texts = [str(value) for value in values]
     if len(set(texts)) < len(texts):
         texts = [f"{type(value).__name__} {value!r}" for value in values]
@@ -207,6 +216,10 @@ def _numeric_field(name: str, values: npt.NDArray[Any], stored: str = "") -> Fie
 
 def _is_flag(values: npt.NDArray[Any]) -> bool:
     """Return whether a column holds two neighboring whole numbers and nothing else but gaps."""
+    return all(_has_two_values(part) for part in (values[:_LOOK], values))
+
+
+def _has_two_values(values: npt.NDArray[Any]) -> bool:
     present = values[~np.isnan(values)] if values.dtype.kind == "f" else values
     if not len(present):
         return False
@@ -264,8 +277,8 @@ def whole_column(column: pa.ChunkedArray) -> pa.Array:
 def _arrow_floats(name: str, values: pa.ChunkedArray) -> Column:
     """Return a column of floats; missing is NaN again where the column has it so."""
     numbers = np.asarray(values.to_numpy())
-    if np.isinf(numbers).any():
-        raise _infinite(name)
+    if _holds_infinity(numbers):
+        raise infinite(name)
     has_nan = values.null_count == 0 and bool(np.isnan(numbers).any())
     nan = pa.scalar(float("nan"), values.type)
     return Column(
@@ -275,7 +288,17 @@ def _arrow_floats(name: str, values: pa.ChunkedArray) -> Column:
     )
 
 
-def _infinite(name: str) -> SamplerInputError:
+def is_finite_sum(values: npt.NDArray[np.floating[Any]]) -> bool:
+    """Return whether values add up to a finite number: then none is infinite, nor missing."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.sum(values, dtype=np.float64)))
+
+
+def _holds_infinity(values: npt.NDArray[np.floating[Any]]) -> bool:
+    return not is_finite_sum(values) and bool(np.isinf(values).any())
+
+
+def infinite(name: str) -> SamplerInputError:
     """Return the error for a column that holds infinity."""
     return SamplerInputError(
         f"the column '{name}' contains infinity",

@@ -25,7 +25,13 @@ class Labels:
 
     @classmethod
     def read(cls, y: Any, n_rows: int) -> Labels:
-        """Return the labels in `y`: one per row, or one column per class with a single 1."""
+        """Return the labels in `y`: one per row, or one column per class with a single 1.
+
+        Raises
+        ------
+        SamplerInputError
+            They are missing, not as many as rows, continuous, or of several outputs.
+        """
         from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
         if y is None:
@@ -44,6 +50,8 @@ class Labels:
                 allowed="a label for every row",
                 todo="drop rows without label",
             )
+        if values.ndim == 1 and values.dtype.kind in "iubfU":
+            return cls(y, *_classes(values))
         kind = type_of_target(values, input_name="y")
         check_classification_targets(values)
         if kind.startswith("multi") and values.ndim == 2 and values.shape[1] > 1:
@@ -88,6 +96,19 @@ class Labels:
                 got=f"{len(self.classes)} class instead",
                 todo="give rows of both classes",
             )
+
+
+def _classes(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Rows]:
+    """Return the sorted labels and their codes; hashing is many times faster than sorting."""
+    from sklearn.utils.multiclass import check_classification_targets
+
+    found = pa.array(values).dictionary_encode()
+    distinct = np.asarray(found.dictionary.to_numpy(zero_copy_only=False)).astype(values.dtype)
+    check_classification_targets(distinct)
+    order = np.argsort(distinct)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return distinct[order], rank[found.indices.to_numpy()]
 
 
 def _as_array(y: Any) -> npt.NDArray[Any]:

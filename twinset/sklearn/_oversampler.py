@@ -6,7 +6,7 @@ import functools
 import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -18,25 +18,22 @@ import pyarrow.compute as pc
 
 from twinset.core.contracts import FittedGenerator, Generator, TracedGenerator
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.rule import Rule, rules_from_json
+from twinset.core.data.rule import Rule
 from twinset.core.data.schema import Field, Schema
 from twinset.core.data.where import Where
 from twinset.core.errors import RecipeError
-from twinset.core.rules.discover import discover_rules
 from twinset.core.rules.enforce import RuleEnforcer
-from twinset.core.rules.violations import violations
 from twinset.core.seeding import rng_for
 from twinset.registry import component_class
-from twinset.sklearn._columns import NothingToAdd, Rows, RulesExcludedWarning, SamplerInputError
+from twinset.sklearn._columns import NothingToAdd, Rows, RulesExcludedWarning
+from twinset.sklearn._declaration import declare_parameters
 from twinset.sklearn._labels import Labels, rows_to_add
-from twinset.sklearn._rows import canonical_order, row_hashes
-from twinset.sklearn._sampler import Floats, Sampler, declare_parameters
+from twinset.sklearn._rows import canonical_order
+from twinset.sklearn._rules import RuleWords, rules_for
+from twinset.sklearn._sampler import Floats, Sampler
 from twinset.sklearn._tables import Table
 
 Parents = npt.NDArray[np.int64]
-RuleWords = Sequence[Rule | Mapping[str, Any]] | None
-_N_SEARCHED, _MIN_OTHERS = 4_000, 1_000  # rows searched for candidates, which all rows then confirm
-_MAX_COLUMNS = 300  # wider tables are not searched: candidates grow with the square of the columns
 _MOVING = ("sum", "linear", "order", "predicate")  # kinds of rules whose repair moves numbers
 # Rows enforced at a time: small first chunks make small requests fast; no more than fit the caches.
 _FIRST_CHUNK, _MAX_CHUNK = 256, 65_536
@@ -209,7 +206,7 @@ def _fit_together(
     name = "label"
     while name in table.names:
         name += "_"
-    whole, codes, rows = table.dataset(), labels.codes, np.arange(len(table))
+    whole, codes, rows = table.whole_dataset(), labels.codes, np.arange(len(table))
     if not is_ordered:
         rows = canonical_order(whole)
         whole, codes = whole.take(rows), codes[rows]
@@ -219,65 +216,6 @@ def _fit_together(
     records = whole.records.append_column(name, column)
     real = Dataset(records, Schema((*whole.schema.fields, field)))
     return generator.fit(real, rng_for(seed, "fit")), rows, name
-
-
-def rules_for(words: RuleWords, table: Table, rare: Rows) -> tuple[Rule, ...]:
-    """Return the rules that new rows must satisfy.
-
-    `words` are declared rules, ``{"kind": "sum", "columns": ["total", "net", "tax"]}``; columns of an
-    array are called x0, x1, ... None discovers rules that every real row satisfies; an empty sequence
-    stands for none. `rare` are the rows whose classes are to grow.
-
-    Raises
-    ------
-    SamplerInputError
-        A declared rule names a column that does not exist, or requires unique values.
-    """
-    if words is None:
-        return _discover(table, rare) if len(table.names) <= _MAX_COLUMNS else ()
-    given = tuple(rule for rule in words if isinstance(rule, Rule))
-    declared = (*given, *rules_from_json([dict(r) for r in words if not isinstance(r, Rule)]))
-    for rule in declared:
-        if rule.kind == "unique":
-            raise SamplerInputError(
-                f"the rule {rule} cannot be enforced by a sampler: keys of new rows are copies",
-                todo="leave the rule out, or leave the column out of X",
-            )
-        unknown = [name for name in rule.columns if name not in table.names]
-        if unknown:
-            raise SamplerInputError(
-                f"the rule {rule} names a column that does not exist",
-                got=f"'{unknown[0]}'",
-                allowed=", ".join(table.names[:30]),
-            )
-    return declared
-
-
-def _discover(table: Table, rare: Rows) -> tuple[Rule, ...]:
-    """Return the rules found in some rows that all rows satisfy."""
-    is_rare = np.zeros(len(table), dtype=bool)
-    is_rare[rare] = True
-    n_others = max(_N_SEARCHED - len(rare), _MIN_OTHERS)
-    others = _sample(table, np.flatnonzero(~is_rare), n_others)
-    searched = table.dataset(np.concatenate([_sample(table, rare, _N_SEARCHED), others]))
-    found = [one.rule for one in discover_rules(searched) if one.holds]
-    # A key requires different rows, which new rows are anyway, and copies are rejected separately.
-    return tuple(
-        rule
-        for rule in found
-        if rule.kind != "unique" and not violations(rule, table.dataset(None, rule.columns)).any()
-    )
-
-
-def _sample(table: Table, rows: Rows, n: int) -> Rows:
-    """Return at most `n` of the rows, those with the least hashes, whatever their order."""
-    fields = [column.field for column in table.columns]
-    # One column of free numbers mostly tells rows apart, which costs less than all columns.
-    free = [field.name for field in fields if field.is_continuous and field.decimals is None]
-    hashes = row_hashes(table.dataset(rows, free[:1] or None))
-    if free and len(np.unique(hashes)) < len(hashes):
-        hashes = row_hashes(table.dataset(rows))
-    return np.asarray(rows[np.argsort(hashes, kind="stable")[:n]])
 
 
 def _enforcer(real: Dataset, rules: tuple[Rule, ...]) -> RuleEnforcer | None:
@@ -320,8 +258,23 @@ class _ClassSource:
     n: int
     where: Where | None = None
 
+    def can_fill(self) -> bool:
+        """Return whether rows can go straight into an array: numbers only, and no rule to enforce."""
+        kinds = {self.fitted.schema[name].kind for name in self.names}
+        is_traced = isinstance(self.fitted, TracedGenerator)
+        return self.enforcer is None and kinds <= {"number", "integer"} and is_traced
+
+    def fill(self, out: Floats) -> Parents:
+        """Write the rows of `draw` into `out`, shape (n, d), and return their parents."""
+        assert isinstance(self.fitted, TracedGenerator)
+        return self.fitted.fill(out, rng_for(*self.path, "rows"), self.where)
+
     def draw(self, n_jobs: int) -> tuple[list[Dataset], Parents]:
-        """Return `n` rows as a list of sets, and their parents, shape (n, 2); -1 for none."""
+        """Return `n` rows as a list of sets, and their parents, shape (n, 2); -1 for none.
+
+        The first n rows of a request for 2n are the rows of a request for n, on any number of
+        threads: each chunk has a stream of its own, and chunk sizes do not depend on n.
+        """
         is_traced = isinstance(self.fitted, TracedGenerator)
         if is_traced and self.enforcer is None:
             new, parents = self._draw_raw(self.n, rng_for(*self.path, "rows"))
@@ -349,7 +302,10 @@ class _ClassSource:
         return parts, parents[: self.n]
 
     def trace(self, found: Parents) -> tuple[Parents, Rows]:
-        """Return parents as positions in the table, and for each new row a real one of its class."""
+        """Return parents as positions in the table, and for each new row a real one of its class.
+
+        Rows without a parent stand for their class by one real row after the other.
+        """
         parents = np.where(found >= 0, self.rows[found], -1)
         return parents, np.where(found[:, 0] >= 0, parents[:, 0], np.resize(self.own, len(found)))
 
@@ -382,16 +338,25 @@ class _ClassSource:
 
 def _draw_all(table: Table, sources: list[_ClassSource], n_jobs: int) -> tuple[Any, Parents, Rows]:
     """Return all real rows with those drawn, the parents of these, and a real row of their class."""
+    array = None
+    if sources and all(source.can_fill() for source in sources):
+        array = table.allocate(sum(source.n for source in sources))
     new: list[Dataset] = []
     parents, seeds = [np.empty((0, 2), np.int64)], [np.empty(0, np.int64)]
+    start = 0
     for source in sources:
-        parts, found = source.draw(n_jobs)
-        new += parts
+        if array is not None:
+            found = source.fill(array[1][start : start + source.n])
+            start += source.n
+        else:
+            parts, found = source.draw(n_jobs)
+            new += parts
         own_parents, own_seeds = source.trace(found)
         parents.append(own_parents)
         seeds.append(own_seeds)
     origin = np.concatenate(seeds)
-    return table.extend(new, origin), np.concatenate(parents), origin
+    X = table.extend(new, origin) if array is None else table.finish(array[0], origin)
+    return X, np.concatenate(parents), origin
 
 
 def chunk_sizes(n: int) -> Iterator[int]:

@@ -39,6 +39,10 @@ def model_matrix(dataset: Dataset) -> Floats:
 def distance_matrix(dataset: Dataset, max_levels: int = 50) -> Floats:
     """Return rows for methods that measure distance: scaled, an indicator per level, nothing missing.
 
+    Numbers are divided by their standard deviation; a missing one stands at the mean, beside an
+    indicator of missing values. Two rows that differ in one label are as far apart as two numbers one
+    deviation from each other. Of a column with many levels the rarest ones count as one.
+
     Examples
     --------
     >>> import pyarrow as pa

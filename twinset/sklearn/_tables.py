@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from twinset.sklearn._columns import (
     Column,
     Rows,
     SamplerInputError,
+    infinite,
+    is_finite_sum,
     label_texts,
     of_arrow,
     of_codes,
@@ -23,6 +26,9 @@ from twinset.sklearn._columns import (
     of_objects,
     whole_column,
 )
+
+Floats = npt.NDArray[np.float64]
+_ROWS_AT_ONCE = 4_096  # rows transposed or written at a time: their columns stay in the cache
 
 
 class Table(ABC):
@@ -34,7 +40,13 @@ class Table(ABC):
     @abstractmethod
     def __len__(self) -> int: ...
 
-    columns: tuple[Column, ...]  # in order
+    @abstractmethod
+    def _columns(self) -> list[Column]: ...
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns, in order."""
+        return tuple(self._columns())
 
     @abstractmethod
     def take(self, rows: Rows) -> Any:
@@ -42,18 +54,34 @@ class Table(ABC):
 
     @abstractmethod
     def extend(self, new: Sequence[Dataset], seeds: Rows) -> Any:
-        """Return all rows and then the new ones, in the caller's type."""
+        """Return all rows and then the new ones, in the caller's type.
+
+        `seeds` are the real rows that these come from.
+        """
 
     def copy_rows(self, seeds: Rows) -> Any:
         """Return all rows and then the ones at `seeds` again, in the caller's type."""
         return self.take(np.concatenate([np.arange(len(self)), seeds]))
 
-    def dataset(self, rows: Rows | None = None, names: Sequence[str] | None = None) -> Dataset:
-        """Return these rows (all by default) and the named columns as records to fit on."""
-        rows = np.arange(len(self)) if rows is None else rows
+    def allocate(self, m: int) -> tuple[Any, Floats] | None:
+        """Return an array of all rows with `m` empty ones, and these; None unless all are floats."""
+        return None
+
+    def finish(self, array: npt.NDArray[Any], seeds: Rows) -> Any:
+        """Return the filled array of `allocate` in the caller's type."""
+        return array
+
+    def dataset(self, rows: Rows, names: Sequence[str] | None = None) -> Dataset:
+        """Return these rows (and only the named columns) as records to fit on."""
         chosen = [one for one in self.columns if names is None or one.field.name in names]
-        schema = Schema(tuple(column.field for column in chosen))
-        arrays = [column.read(rows) for column in chosen]
+        return self._to_dataset(chosen, [column.read(rows) for column in chosen])
+
+    def whole_dataset(self) -> Dataset:
+        """Return all rows as records to fit on."""
+        return self.dataset(np.arange(len(self)))
+
+    def _to_dataset(self, columns: Sequence[Column], arrays: list[pa.Array]) -> Dataset:
+        schema = Schema(tuple(column.field for column in columns))
         return Dataset.from_arrow(pa.table(arrays, names=list(schema.names)), schema)
 
     def _write(self, new: Sequence[Dataset]) -> list[Any]:
@@ -72,7 +100,6 @@ class Table(ABC):
 class _ArrayTable(Table):
     def __init__(self, array: npt.NDArray[Any], names: tuple[str, ...], as_list: bool) -> None:
         self.array, self.names, self.as_list = array, names, as_list
-        self.columns = tuple(map(_array_column, names, array.T))
 
     @classmethod
     def from_data(cls, data: object) -> _ArrayTable:
@@ -92,22 +119,66 @@ class _ArrayTable(Table):
                 todo="Reshape your data: array.reshape(-1, 1) for one column, (1, -1) for one row",
             )
         _check_size(*array.shape)
+        if array.dtype.kind == "f" and not is_finite_sum(array):
+            for j in range(array.shape[1]):
+                if np.isinf(array[:, j]).any():
+                    raise infinite(f"x{j}")
         names = tuple(f"x{j}" for j in range(array.shape[1]))
         return cls(array, names, isinstance(data, list | tuple))
 
     def __len__(self) -> int:
         return len(self.array)
 
+    def _columns(self) -> list[Column]:
+        return [self._column(name, self.array[:, j]) for j, name in enumerate(self.names)]
+
+    def _column(self, name: str, values: npt.NDArray[Any]) -> Column:
+        kind = values.dtype.kind
+        if kind in "US":
+            column = of_objects(name, values.astype(object))
+            return column.then(lambda drawn: drawn.astype(values.dtype))
+        return of_objects(name, values) if kind == "O" else of_numpy(name, values, is_checked=True)
+
+    def whole_dataset(self) -> Dataset:
+        if self.array.dtype not in (np.float64, np.float32):
+            return super().whole_dataset()
+        columns = self.array.T
+        if not self.array.flags.f_contiguous:
+            columns = np.empty(self.array.shape[::-1], self.array.dtype)
+            for start in range(0, len(self), _ROWS_AT_ONCE):
+                rows = slice(start, start + _ROWS_AT_ONCE)
+                columns[:, rows] = self.array[rows].T
+        # Where nothing is missing, no mask is needed.
+        arrays = [pa.array(values, from_pandas=not is_finite_sum(values)) for values in columns]
+        return self._to_dataset(self.columns, arrays)
+
     def take(self, rows: Rows) -> Any:
         return self._out(self.array[rows])
 
+    def allocate(self, m: int) -> tuple[Any, Floats] | None:
+        if self.array.dtype != np.float64 or self.as_list:
+            return None
+        out = self._longer(m)
+        return out, out[len(self) :]
+
     def extend(self, new: Sequence[Dataset], seeds: Rows) -> Any:
+        n = len(self)
+        out = self._longer(sum(len(part) for part in new))
+        if new:
+            arrays = self._write(new)
+            step = len(out) if out.flags.f_contiguous else _ROWS_AT_ONCE
+            for start in range(0, len(out) - n, step):
+                for j, values in enumerate(arrays):
+                    part = values[start : start + step]
+                    out[n + start : n + start + len(part), j] = part
+        return self._out(out)
+
+    def _longer(self, m: int) -> npt.NDArray[Any]:
+        n, d = self.array.shape
         is_fortran = self.array.flags.f_contiguous and not self.array.flags.c_contiguous
-        m, d = sum(map(len, new)), self.array.shape[1]
-        added = np.empty((m, d), self.array.dtype, "F" if is_fortran else "C")
-        for j, values in enumerate(self._write(new) if new else ()):
-            added[:, j] = values
-        return self._out(np.concatenate([self.array, added], dtype=self.array.dtype))
+        out = np.empty((n + m, d), self.array.dtype, "F" if is_fortran else "C")
+        out[:n] = self.array
+        return out
 
     def _out(self, array: npt.NDArray[Any]) -> Any:
         return array.tolist() if self.as_list else array
@@ -118,13 +189,25 @@ class _PandasTable(Table):
         self.frame, self.names = frame, _plain_names(frame.columns)
         self.given_names = list(frame.columns)
         self._series = [series for _, series in frame.items()]
-        self.columns = tuple(map(of_series, self.names, self._series))
 
     def __len__(self) -> int:
         return len(self.frame)
 
+    def _columns(self) -> list[Column]:
+        return [of_series(name, series) for name, series in zip(self.names, self._series)]
+
     def take(self, rows: Rows) -> Any:
         return self.frame.iloc[rows]
+
+    def allocate(self, m: int) -> tuple[Any, Floats] | None:
+        block = self._as_block()
+        return None if block is None else block.allocate(m)
+
+    def finish(self, array: npt.NDArray[Any], seeds: Rows) -> Any:
+        import pandas as pd
+
+        index = extend_index(self.frame.index, seeds)
+        return pd.DataFrame(array, index=index, columns=self.frame.columns, copy=False)
 
     def copy_rows(self, seeds: Rows) -> Any:
         return super().copy_rows(seeds).set_axis(extend_index(self.frame.index, seeds), axis=0)
@@ -134,10 +217,22 @@ class _PandasTable(Table):
 
         if not new:
             return self.frame.copy()
+        block = self._as_block()
+        if block is not None:
+            return self.finish(block.extend(new, seeds), seeds)
         columns = dict(enumerate(map(_append, self._series, self._write(new))))
-        frame = pd.DataFrame(columns, extend_index(self.frame.index, seeds), copy=False)
+        index = extend_index(self.frame.index, seeds)
+        frame = pd.DataFrame(columns, index=index, copy=False)
         frame.columns = self.frame.columns
         return frame
+
+    def _as_block(self) -> _ArrayTable | None:
+        """Return the frame as one array where all columns have one and the same numpy type."""
+        dtypes = set(self.frame.dtypes)
+        only = next(iter(dtypes))
+        if len(dtypes) != 1 or not isinstance(only, np.dtype) or only.kind not in "fiub":
+            return None
+        return _ArrayTable(self.frame.to_numpy(), self.names, as_list=False)
 
 
 class _ArrowTable(Table):
@@ -146,11 +241,12 @@ class _ArrowTable(Table):
     def __init__(self, frame: Any, names: Sequence[str], is_polars: bool) -> None:
         self.frame, self.names, self.is_polars = frame, _plain_names(names), is_polars
         self.given_names = list(names)
-        arrow = [self._to_arrow(j) for j in range(len(self.names))]
-        self.columns = tuple(map(of_arrow, self.names, arrow))
 
     def __len__(self) -> int:
         return len(self.frame) if self.is_polars else int(self.frame.num_rows)
+
+    def _columns(self) -> list[Column]:
+        return [of_arrow(name, self._to_arrow(j)) for j, name in enumerate(self.names)]
 
     def _to_arrow(self, j: int) -> pa.ChunkedArray:
         if not self.is_polars:
@@ -194,13 +290,6 @@ class _ArrowTable(Table):
         return pl.concat([self.frame, pl.DataFrame(series)], rechunk=True)
 
 
-def _array_column(name: str, values: npt.NDArray[Any]) -> Column:
-    if values.dtype.kind in "US":
-        column = of_objects(name, values.astype(object))
-        return column.then(lambda drawn: drawn.astype(values.dtype))
-    return of_objects(name, values) if values.dtype.kind == "O" else of_numpy(name, values)
-
-
 def of_series(name: str, series: Any) -> Column:
     """Return the column of a pandas series of any type."""
     import pandas as pd
@@ -240,8 +329,16 @@ def _append(old: Any, added: Any) -> Any:
     """Return the values of a series and then new ones, in its own type."""
     import pandas as pd
 
+    dtype = old.dtype
+    if isinstance(dtype, np.dtype) and isinstance(added, np.ndarray) and added.dtype == dtype:
+        if dtype.kind in "fiub":
+            return np.concatenate([old.to_numpy(), added])
+    elif isinstance(dtype, pd.CategoricalDtype) and added.dtype == dtype:
+        codes = np.concatenate([old.cat.codes.to_numpy(), added.codes])
+        return pd.Categorical.from_codes(codes, dtype=dtype)
     series = pd.Series(added, copy=False)
-    series = series if series.dtype == old.dtype else series.astype(old.dtype)
+    if series.dtype != dtype:
+        series = series.astype(dtype)
     return pd.concat([old, series], ignore_index=True).array
 
 
@@ -279,7 +376,13 @@ def extend_index(index: Any, seeds: Rows) -> Any:
 
 
 def read_table(data: object) -> Table:
-    """Return the table of a numpy array, a list of rows, or a pandas, polars or pyarrow frame."""
+    """Return the table of a numpy array, a list of rows, or a pandas, polars or pyarrow frame.
+
+    Raises
+    ------
+    SamplerInputError
+        It has not two dimensions, is empty, complex, or holds infinity.
+    """
     if data is None:
         raise SamplerInputError("X is None", allowed="a table of features")
     library = type(data).__module__.partition(".")[0]

@@ -76,7 +76,7 @@ class HardNegatives(Sampler):
 
     def _resample(self, table: Table, labels: Labels) -> tuple[Any, Any]:
         seed = self._seed()
-        whole = table.dataset()
+        whole = table.dataset(np.arange(len(table)))
         hashes = row_hashes(whole)
         is_large = labels.codes == labels.counts.argmax()
         large = np.flatnonzero(is_large)

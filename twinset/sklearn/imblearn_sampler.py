@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from twinset.core.contracts import Generator
-from twinset.core.errors import did_you_mean, needs_extra
+from twinset.core.errors import MissingExtraError, did_you_mean
 from twinset.sklearn._columns import SamplerInputError
 from twinset.sklearn._labels import NAMES, Labels
 from twinset.sklearn._oversampler import GeneratorSampler, generator_class
@@ -121,7 +121,7 @@ class ImblearnSampler(GeneratorSampler, component="minority.imblearn"):
         if self.sampler in OVER_SAMPLERS:
             return super()._resample(table, labels)
         inner = self._under_sampler(labels)
-        inner.fit_resample(distance_matrix(table.dataset()), labels.codes)
+        inner.fit_resample(distance_matrix(table.dataset(np.arange(len(table)))), labels.codes)
         rows = np.sort(np.asarray(inner.sample_indices_, dtype=np.int64))
         codes = labels.codes[rows]
         kept = np.bincount(codes, minlength=len(labels.classes))
@@ -130,8 +130,10 @@ class ImblearnSampler(GeneratorSampler, component="minority.imblearn"):
         return self._choose_rows(table, labels, rows, self._weights(codes, labels))
 
     def _under_sampler(self, labels: Labels) -> Any:
-        with needs_extra("imbalanced-learn", "imbalanced"):
+        try:
             import imblearn.under_sampling as samplers
+        except ImportError as error:
+            raise MissingExtraError.for_library("imbalanced-learn", "imbalanced") from error
         known = labels.classes.tolist()
         strategy: Any = self.sampling_strategy
         if callable(strategy):

@@ -11,17 +11,17 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 
-from .matrices import Floats, Positions, row_hashes
-from .neighbors import ClassPoints, Mask, Points, Search, nearest_points
-
-Singles = npt.NDArray[np.float32]
+from .class_points import ClassPoints
+from .matrices import row_hashes
+from .neighbors import Mask, Points, Search, Singles, nearest_points
+from .streams import Floats, Positions
 
 _STEPS, _REACH = 8, 32  # eighths of a standard deviation, at most 32 of them from the mean
 # A label becomes one of 8 corners of a simplex, 6 eighths from the origin: two corners are 8.5 eighths,
 # about one standard deviation, apart. Labels of wide columns share corners.
 _BUCKETS, _LABEL = 8, 6
 _MAX_ROUNDS = 4  # of k-means: regions need only be compact, and later rounds move few rows
-_AT_ONCE = 8_192  # rows whose distances to all centers are computed at a time: 4 MB
+_AT_ONCE = 1_024  # rows whose distances to all centers are computed at a time: 0.5 MB
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Regions:
         firsts = np.linspace(0, len(rows) - 1, min(n_regions, len(rows))).astype(np.int64)
         centers = np.unique(rows[firsts], axis=0)
         for _ in range(_MAX_ROUNDS):
-            nearest = cls(centers, (centers**2).sum(axis=1))._scores(rows).argmin(axis=1)
+            nearest = cls(centers, (centers**2).sum(axis=1))._nearest(rows)
             counts = np.bincount(nearest, minlength=len(centers))
             order = np.argsort(nearest, kind="stable")
             kept = np.flatnonzero(counts)
@@ -56,17 +56,27 @@ class Regions:
 
     def assign(self, points: Points) -> npt.NDArray[np.int64]:
         """Return the region of every row, shape (n,)."""
-        parts = [slice(start, start + _AT_ONCE) for start in range(0, len(points), _AT_ONCE)]
-        found = [self._scores(_coordinates(points, rows)).argmin(axis=1) for rows in parts]
-        return np.concatenate(found)
+        found = np.empty(len(points), dtype=np.int64)
+        for start in range(0, len(points), 8 * _AT_ONCE):
+            rows = slice(start, start + 8 * _AT_ONCE)
+            found[rows] = self._nearest(_coordinates(points, rows))
+        return found
 
     def by_distance(self, points: Points) -> Positions:
         """Return the regions in the order of their centers' distance from each row, (n, r)."""
-        return np.argsort(self._scores(_coordinates(points, slice(None))), axis=1, kind="stable")
+        score = self.lengths - 2 * (_coordinates(points, slice(None)) @ self.centers.T)
+        return np.argsort(score, axis=1, kind="stable")
 
-    def _scores(self, rows: Singles) -> Singles:
-        """Return the squared distances of rows and centers less the lengths of rows, (n, r)."""
-        return np.asarray(self.lengths - 2 * (rows @ self.centers.T))
+    def _nearest(self, rows: Singles) -> npt.NDArray[np.int64]:
+        found = np.empty(len(rows), dtype=np.int64)
+        score = np.empty((_AT_ONCE, len(self)), dtype=np.float32)
+        right = np.ascontiguousarray(-2 * self.centers.T)
+        for start in range(0, len(rows), _AT_ONCE):
+            part = rows[start : start + _AT_ONCE]
+            near = np.matmul(part, right, out=score[: len(part)])
+            near += self.lengths
+            near.argmin(axis=1, out=found[start : start + _AT_ONCE])
+        return found
 
 
 def _coordinates(points: Points, rows: slice) -> Singles:
@@ -99,7 +109,13 @@ _MIN_FOUND = (
 def find_rows_in_danger(
     class_rows: ClassPoints, points: Points, train: Dataset, is_other: Mask, m: int, test: Test
 ) -> Positions:
-    """Return the rows of the class of whose `m` nearest rows half or more, not all, are others."""
+    """Return the positions of the class's rows in danger, ascending.
+
+    A row is in danger when half or more, but not all, of its `m` nearest rows are of other classes.
+    `points` are the class's rows laid out for the search, `is_other` marks the rows of `train` that are
+    of other classes. "sampled" searches the regions nearest to a row: as many as find 98 % of the
+    neighbors of 64 rows for which all are known.
+    """
     n, half = len(class_rows), -(-m // 2)
     own = np.full((n, m), np.inf)
     n_own = min(m, n - 1)
@@ -112,12 +128,11 @@ def find_rows_in_danger(
 
     # Beyond so many rows of its own class, others cannot be half of the neighbors.
     search = Search(points, np.arange(n), m, own[:, m - half], settled)
-    others = _others(class_rows, points, train, is_other)
     if test == "exact" or np.count_nonzero(is_other) < _MIN_SAMPLED:
-        for part in others:
-            search.add(part)
+        for rows, kept in _parts(class_rows, points, train, is_other):
+            search.add(rows if len(kept) == len(rows) else rows.take(kept))
     else:
-        _search_regions(search, points, Points.concat(list(others)))
+        _search_regions(search, class_rows, points, train, is_other)
     n_others = _count_others(search.squared, own)
     return np.flatnonzero((n_others >= half) & (n_others < m))
 
@@ -137,52 +152,47 @@ def _count_others(others: Floats, own: Floats) -> npt.NDArray[np.int64]:
     return np.asarray(((rank < m) & np.isfinite(others)).sum(axis=1))
 
 
-def _others(
-    class_rows: ClassPoints, points: Points, train: Dataset, is_other: Mask
-) -> Iterator[Points]:
-    """Yield the rows of other classes, some at a time."""
+def _parts(
+    class_rows: ClassPoints, points: Points, train: Dataset, is_other: Mask, *, single: bool = False
+) -> Iterator[tuple[Points, Positions]]:
+    """Yield all rows, some at a time, and the positions of those of other classes among them."""
     for start in range(0, len(train), _READ_AT_ONCE):
-        rows = train.slice(start, _READ_AT_ONCE).filter(is_other[start : start + _READ_AT_ONCE])
-        yield Points.from_arrays(points.scale, *class_rows.grid.read(rows))
+        kept = np.flatnonzero(is_other[start : start + _READ_AT_ONCE])
+        if len(kept):
+            numbers, codes = class_rows.grid.read(train.slice(start, _READ_AT_ONCE))
+            yield Points.from_arrays(points.scale, numbers, codes, single=single), kept
 
 
-def _search_regions(search: Search, points: Points, others: Points) -> None:
+def _search_regions(
+    search: Search, class_rows: ClassPoints, points: Points, train: Dataset, is_other: Mask
+) -> None:
     """Search for every row as many of the regions nearest to it as a pilot needs."""
-    # A few thousand others, chosen by their content and not by their position.
-    hashes = row_hashes(others.values, others.codes.T.astype(np.int32))
-    some = others.take(np.argsort(hashes, kind="stable")[:_FITTED_ON])
-    regions = Regions.fit(Points.concat([points.take(slice(0, _FITTED_ON // 3)), some]), _N_REGIONS)
-    region = regions.assign(others)
-    counts = np.bincount(region, minlength=len(regions))
-    others = others.take(np.argsort(region.astype(np.int16), kind="stable"))
-    ends = np.cumsum(counts)
-    before = _share_before(regions, points, counts / len(others))
+    some = _sample_others(class_rows, points, train, is_other)
+    fitted_on = Points.concat([points.take(slice(0, _FITTED_ON // 3)), some])
+    regions = Regions.fit(fitted_on, _N_REGIONS)
+    before = _share_before(regions, points, some)
     pilot = np.arange(min(_PILOT_ROWS, len(points)))
-    truth, tried = (
-        Search(points, pilot, search.squared.shape[1], search.within[pilot]) for _ in range(2)
-    )
-    truth.add(others)
-
-    def search_part(one: Search, takes_part: Mask) -> None:
-        """Search for each query the regions that `takes_part`, shape (q, r), says."""
-        for number in range(len(regions)):
-            queries = np.flatnonzero(takes_part[:, number])
-            rows = slice(ends[number] - counts[number], ends[number])
-            if len(queries) and counts[number]:
-                one.add(others.take(rows), only=queries)
-
+    k = search.squared.shape[1]
+    truth = Search(points, pilot, k, search.within[pilot])
+    parts: list[_RowsByRegion] = []
+    for rows, kept in _parts(class_rows, points, train, is_other, single=True):
+        parts.append(_RowsByRegion.from_points(rows, kept, regions))
+        truth.add(parts[-1].others)
+    tried = Search(points, pilot, k, search.within[pilot])
     reached = 0.0
     for fraction in _FRACTIONS:
-        search_part(tried, (before[pilot] >= reached) & (before[pilot] < fraction))
+        _search_parts(parts, tried, (before[pilot] >= reached) & (before[pilot] < fraction))
         reached = fraction
         if _found_fraction(tried.squared, truth.squared) >= _MIN_FOUND:
-            search_part(search, before < fraction)
+            _search_parts(parts, search, before < fraction)
             return
-    search.add(others)
+    for part in parts:
+        search.add(part.others)
 
 
-def _share_before(regions: Regions, points: Points, sizes: Floats) -> Floats:
+def _share_before(regions: Regions, points: Points, some: Points) -> Floats:
     """Return the share of the others that lies in regions nearer to a row than each one, (n, r)."""
+    sizes = np.bincount(regions.assign(some), minlength=len(regions)) / len(some)
     ranked = regions.by_distance(points)
     before = np.empty(ranked.shape)
     np.put_along_axis(before, ranked, np.cumsum(sizes[ranked], axis=1) - sizes[ranked], axis=1)
@@ -201,3 +211,42 @@ def _found_fraction(found: Floats, truth: Floats) -> float:
     last = np.where(there, truth, -np.inf).max(axis=1)
     hits = np.count_nonzero(found <= last[:, None])
     return float(hits / max(int(np.count_nonzero(there)), 1))
+
+
+@dataclass(frozen=True)
+class _RowsByRegion:
+    """Some rows of other classes, region by region."""
+
+    others: Points
+    bounds: Positions  # where each region begins and the last one ends
+
+    @classmethod
+    def from_points(cls, points: Points, kept: Positions, regions: Regions) -> _RowsByRegion:
+        region = regions.assign(points)[kept]
+        order = np.argsort(region.astype(np.int16), kind="stable")  # few bits are sorted fast
+        counts = np.bincount(region, minlength=len(regions))
+        return cls(points.take(kept[order]), np.concatenate([[0], np.cumsum(counts)]))
+
+    def region(self, number: int) -> Points:
+        """Return the rows of one region."""
+        return self.others.take(slice(self.bounds[number], self.bounds[number + 1]))
+
+
+def _search_parts(parts: list[_RowsByRegion], search: Search, takes_part: Mask) -> None:
+    """Search for each query the regions that `takes_part`, shape (q, r), says."""
+    for number in range(takes_part.shape[1]):
+        queries = np.flatnonzero(takes_part[:, number])
+        if len(queries):
+            search.add(Points.concat([part.region(number) for part in parts]), only=queries)
+
+
+def _sample_others(
+    class_rows: ClassPoints, points: Points, train: Dataset, is_other: Mask
+) -> Points:
+    """Return a few thousand rows of other classes, chosen by their content, not their position."""
+    rows = np.flatnonzero(is_other)
+    hashes = class_rows.known.hash_columns(train)[rows]
+    rows = rows[hashes <= np.partition(hashes, _FITTED_ON - 1)[_FITTED_ON - 1]]
+    numbers, codes = class_rows.grid.read(train.take(rows))
+    order = np.argsort(row_hashes(numbers, codes), kind="stable")[:_FITTED_ON]
+    return Points.from_arrays(points.scale, numbers[order], codes[order])

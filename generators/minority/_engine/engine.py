@@ -6,7 +6,7 @@ import json
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
@@ -17,20 +17,10 @@ from twinset.core.contracts import FittedGenerator
 from twinset.core.data.conditions import column_masks, parents_of, unmet
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
-from twinset.core.errors import FitError
 
-from .matrices import (
-    BLOCK_ROWS,
-    CLASSES,
-    ROUNDING,
-    Codes,
-    Floats,
-    Grid,
-    Positions,
-    RandomDraws,
-    Streams,
-)
-from .neighbors import ClassPoints
+from .class_points import ClassPoints
+from .matrices import Codes, Grid
+from .streams import BLOCK_ROWS, CLASSES, ROUNDING, Floats, Positions, RandomDraws, Streams
 
 _MAX_REDRAWS = (
     5  # of a row that copies a real one: where few values exist, a copy may be unavoidable
@@ -109,19 +99,26 @@ class Engine:
         self.grid, self.makers, self.shares = grid, tuple(makers), shares
         self.rounding = Rounding.from_grid(grid)
 
-    def dataset(self, streams: Streams, start: int, stop: int) -> tuple[Dataset, Positions]:
-        """Return rows `start` to `stop` of the endless sequence of `streams`, and their parents."""
-        n, grid = stop - start, self.grid
-        numbers = np.empty((len(grid.number_columns), n))
-        codes = np.empty((len(grid.label_columns), n), dtype=np.int32)
-        parents = np.empty((n, 2), dtype=np.int64)
+    def blocks(self, streams: Streams, start: int, stop: int) -> Iterator[tuple[slice, NewRows]]:
+        """Yield rows `start` to `stop` of the endless sequence of `streams`, with their places."""
         for block in range(start // BLOCK_ROWS, -(-stop // BLOCK_ROWS)):
             first = block * BLOCK_ROWS
             new = self._block(streams, block, min(stop - first, BLOCK_ROWS))
             skipped = max(start - first, 0)
-            rows = slice(first + skipped - start, first + len(new.numbers) - start)
-            numbers[:, rows], codes[:, rows] = new.numbers[skipped:].T, new.codes[skipped:].T
-            parents[rows] = new.parents[skipped:]
+            if skipped:
+                new = NewRows(new.numbers[skipped:], new.codes[skipped:], new.parents[skipped:])
+            at = first + skipped - start
+            yield slice(at, at + len(new.numbers)), new
+
+    def dataset(self, streams: Streams, start: int, stop: int) -> tuple[Dataset, Positions]:
+        """Return rows `start` to `stop` of the sequence as a set, and their parents."""
+        n, grid = stop - start, self.grid
+        numbers = np.empty((len(grid.number_columns), n))
+        codes = np.empty((len(grid.label_columns), n), dtype=np.int32)
+        parents = np.empty((n, 2), dtype=np.int64)
+        for rows, block in self.blocks(streams, start, stop):
+            numbers[:, rows], codes[:, rows] = block.numbers.T, block.codes.T
+            parents[rows] = block.parents
         return grid.to_dataset(numbers, codes), parents
 
     def _block(self, streams: Streams, block: int, n: int) -> NewRows:
@@ -142,7 +139,7 @@ class Engine:
 
     def _make(self, maker: RowMaker, draws: RandomDraws) -> NewRows:
         """Return rows of one maker; those that copy a real row are drawn again, a few times."""
-        new, known = self._rounded(maker, draws), maker.class_rows.cells
+        new, known = self._rounded(maker, draws), maker.class_rows.known
         copies = known.find_copies(new.numbers, new.codes)
         for attempt in range(1, _MAX_REDRAWS + 1):
             if not len(copies):
@@ -152,7 +149,7 @@ class Engine:
             )
             new.put(copies, again)
             copies = copies[known.find_copies(again.numbers, again.codes)]
-        return NewRows(new.numbers, new.codes, known.origin[new.parents])
+        return NewRows(new.numbers, new.codes, maker.class_rows.cells.origin[new.parents])
 
     def _rounded(self, maker: RowMaker, draws: RandomDraws) -> NewRows:
         new = maker.make(draws)
@@ -201,8 +198,8 @@ class FittedByCondition(FittedGenerator, Generic[Fit]):
         """Return `n` rows and the positions of their two parents, (n, 2); -1 if they have none."""
 
     @abstractmethod
-    def _fit(self, grid: Grid) -> Fit:
-        """Return the fit to the rows of a grid."""
+    def _fit(self, grid: Grid, where: Where | None) -> Fit:
+        """Return the fit to the rows of a grid, which meet `where`."""
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
         """Return `n` rows; those of real rows with an `_id` name their parents, if there are any."""
@@ -212,11 +209,18 @@ class FittedByCondition(FittedGenerator, Generic[Fit]):
             return new
         return Dataset(new.records.append_column("_parents", column), new.schema, new.card)
 
+    def fill(self, out: Floats, rng: np.random.Generator, where: Where | None = None) -> Positions:
+        """Write the numbers of the rows of `draw` into `out`, shape (n, p), and return the parents."""
+        new, parents = self.draw(len(out), rng, where)
+        for i, field in enumerate(new.schema.of_kind("number", "integer", "datetime")):
+            out[:, i] = new.values(field.name)
+        return parents
+
     def _fit_of(self, where: Where | None) -> Fit:
         key = "" if where is None else json.dumps(where.to_json(), sort_keys=True, default=str)
         with self._lock:
             if key not in self._fits:
-                self._fits[key] = self._fit(self._grid(where))
+                self._fits[key] = self._fit(self._grid(where), where)
                 if len(self._fits) > _MAX_KEPT:
                     self._fits.popitem(last=False)
             return self._fits[key]
@@ -236,7 +240,7 @@ MakerOfClass = Callable[[Grid, Positions | None], RowMaker]
 """From the grid and the rows of one class (None: all of them) to the maker of that class."""
 
 
-class FittedSampler(FittedByCondition[Engine]):
+class FittedSampler(FittedByCondition[tuple[Engine, bool]]):
     """Rows of one class, or of each class at its share; see `Generator.fit` of the samplers."""
 
     def __init__(self, train: Dataset, maker_of_class: MakerOfClass) -> None:
@@ -247,8 +251,8 @@ class FittedSampler(FittedByCondition[Engine]):
         self, n: int, rng: np.random.Generator, where: Where | None = None
     ) -> tuple[Dataset, Positions]:
         """Return `n` rows and the positions of the two real rows that each was made from, (n, 2)."""
-        engine, streams = self._fit_of(where), Streams.from_rng(rng)
-        if where is None:
+        (engine, always), streams = self._fit_of(where), Streams.from_rng(rng)
+        if where is None or always:
             return engine.dataset(streams, 0, n)
         kept, parents, found, at = [], [], 0, 0
         size = max(n, 1)
@@ -263,13 +267,40 @@ class FittedSampler(FittedByCondition[Engine]):
             size = min(int(1.2 * (n - found) * at / max(found, 1)) + 1, max(4 * n, _MAX_DRAW))
         raise unmet(where)
 
-    def _fit(self, grid: Grid) -> Engine:
+    def fill(self, out: Floats, rng: np.random.Generator, where: Where | None = None) -> Positions:
+        """Write the numbers of the rows of `draw` into `out`, shape (n, p), without Arrow."""
+        engine, always = self._fit_of(where)
+        if not always:
+            return super().fill(out, rng, where)
+        streams, parents = Streams.from_rng(rng), np.empty((len(out), 2), dtype=np.int64)
+        for rows, block in engine.blocks(streams, 0, len(out)):
+            out[rows], parents[rows] = block.numbers, block.parents
+        return parents
+
+    def _fit(self, grid: Grid, where: Where | None) -> tuple[Engine, bool]:
         groups, shares = classes_of(grid)
-        return Engine(grid, [self.maker_of_class(grid, group) for group in groups], shares)
+        engine = Engine(grid, [self.maker_of_class(grid, group) for group in groups], shares)
+        return engine, where is None or _always_holds(grid, where)
+
+
+def _always_holds(grid: Grid, where: Where) -> bool:
+    """Return whether every new row meets `where`: its columns hold one value each."""
+    numbers = zip(grid.number_columns, grid.numbers.T)
+    labels = zip(grid.label_columns, grid.codes.T)
+    constant = {
+        column.field.name
+        for column, values in [*numbers, *labels]
+        if column.field.name in where.conditions and (values == values[0]).all()
+    }
+    return set(where.conditions) <= constant
 
 
 def classes_of(grid: Grid) -> tuple[list[Positions | None], Floats]:
-    """Return the rows of each label and their shares; single rows share the last entry, None."""
+    """Return the rows of each label of the target, and the share of each.
+
+    Labels of a single row have no other to interpolate with: their share is drawn among all rows,
+    the last entry, None.
+    """
     target = grid.schema.target
     names = [column.field.name for column in grid.label_columns]
     if target is None or target.name not in names:
@@ -285,74 +316,3 @@ def classes_of(grid: Grid) -> tuple[list[Positions | None], Floats]:
         groups.append(None)
         sizes.append(singles)
     return groups, np.array(sizes) / len(codes)
-
-
-FitLabel = Callable[[int, Positions], FittedGenerator]
-"""From the number of a label and the positions of its rows to the generator of its rows."""
-
-_MIN_ROWS = 2  # of a label; rarer labels are drawn only on request, and then refused
-
-
-class FittedByLabel(FittedGenerator):
-    """Draws each row from the generator of its label; labels have their share among real rows.
-
-    `train` holds no reserved columns; `fit_label` depends on its arguments alone; `component` is the
-    name for messages.
-    """
-
-    def __init__(self, train: Dataset, fit_label: FitLabel, component: str) -> None:
-        self.train, self.schema, self.component = train, train.schema, component
-        self.groups = rows_by_label(train)
-        self._fit_label = fit_label
-        self._fitted: dict[int, FittedGenerator] = {}
-        self._lock = threading.Lock()
-
-    def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
-        """Return `n` rows that meet `where`."""
-        meets = np.ones(len(self.train), dtype=bool)
-        if where is not None:
-            for mask in column_masks(self.train, where).values():
-                meets &= mask
-            if not meets.any():
-                raise unmet(where)
-        sizes = np.array([np.count_nonzero(meets[rows]) for rows in self.groups])
-        enough = np.array([len(rows) >= _MIN_ROWS for rows in self.groups])
-        if not (sizes * enough).any():
-            raise FitError(
-                f"{self.component} cannot be fitted to a label with so few rows",
-                got=f"{int(sizes.max())} rows",
-                allowed=f"{_MIN_ROWS} or more",
-                todo="widen 'where' or give more rows",
-            )
-        sizes = sizes * enough
-        counts = rng.multinomial(n, sizes / sizes.sum())
-        drawn = [
-            self._generator(number).sample(int(count), rng, where)
-            for number, (count, size) in enumerate(zip(counts, sizes))
-            if size
-        ]
-        return drawn[0] if len(drawn) == 1 else Dataset.concat(drawn).take(rng.permutation(n))
-
-    def _generator(self, number: int) -> FittedGenerator:
-        with self._lock:
-            if number not in self._fitted:
-                self._fitted[number] = self._fit_label(number, self.groups[number])
-            return self._fitted[number]
-
-
-def rows_by_label(train: Dataset) -> list[Positions]:
-    """Return the rows of each label of the target, missing ones last; all rows without a target.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> d = Dataset.from_arrow(pa.table({"y": ["b", "a", "b"]}))
-    >>> [rows.tolist() for rows in rows_by_label(d.with_schema(d.schema.with_target("y")))]
-    [[1], [0, 2]]
-    """
-    target = train.schema.target
-    if target is None or not target.has_levels:
-        return [np.arange(len(train))]
-    codes, levels = train.codes(target.name)
-    groups = [np.flatnonzero(codes == code) for code in (*range(len(levels)), -1)]
-    return [rows for rows in groups if len(rows)]

@@ -1,10 +1,9 @@
-"""Random streams by block, and tables as a matrix of numbers and one of codes."""
+"""Tables as one matrix of numbers and one of codes: distinct rows, their hashes, and copies of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -16,63 +15,7 @@ from twinset.core.data.encoding import EncodedColumn, TableEncoding, label_array
 from twinset.core.data.schema import Schema
 from twinset.core.seeding import GOLDEN, scramble
 
-Floats = npt.NDArray[np.float64]
-Positions = npt.NDArray[np.int64]
-
-BLOCK_ROWS = 4_096  # drawn at a time: 30 columns of them fit a processor's cache
-
-# Purposes: each has streams of its own, so one that draws more or less moves no other.
-PARENTS, ROUNDING, NOISE, CLASSES = range(4)
-
-
-@dataclass(frozen=True)
-class Streams:
-    """The key of one request; every block of rows, purpose and attempt has a stream of its own.
-
-    Philox is a counter-based generator, so a stream opens at once, in any order and in any thread.
-    """
-
-    key: tuple[int, int]
-
-    @classmethod
-    def from_rng(cls, rng: np.random.Generator) -> Streams:
-        """Return streams under a key drawn from `rng`."""
-        first, second = rng.integers(0, 2**63, size=2)
-        return cls((int(first), int(second)))
-
-    def at(self, block: int, purpose: int, attempt: int = 0) -> np.random.Generator:
-        """Return the stream of one block of rows for one purpose."""
-        counter = np.array([0, block, purpose, attempt], dtype=np.uint64)
-        key = np.array(self.key, dtype=np.uint64)
-        return np.random.Generator(np.random.Philox(key=key, counter=counter))
-
-
-@dataclass(frozen=True)
-class RandomDraws:
-    """Random numbers for some rows of one block; `attempt` counts how often they are drawn again."""
-
-    streams: Streams
-    block: int
-    rows: Positions  # positions in the block, ascending, shape (r,)
-    attempt: int = 0
-
-    def uniform(self, purpose: int, width: int) -> Floats:
-        """Return numbers in [0, 1), shape (r, width)."""
-        stream = self.streams.at(self.block, purpose, self.attempt)
-        return self._at_rows(stream.random((self._n_drawn, width)))
-
-    def normal(self, purpose: int, width: int) -> Floats:
-        """Return standard normal numbers, shape (r, width)."""
-        stream = self.streams.at(self.block, purpose, self.attempt)
-        return self._at_rows(stream.standard_normal((self._n_drawn, width)))
-
-    @property
-    def _n_drawn(self) -> int:
-        return int(self.rows[-1]) + 1 if len(self.rows) else 0
-
-    def _at_rows(self, drawn: Floats) -> Floats:
-        return drawn if len(drawn) == len(self.rows) else drawn[self.rows]
-
+from .streams import Floats, Positions
 
 Codes = npt.NDArray[np.int32]
 Hashes = npt.NDArray[np.uint64]
@@ -141,25 +84,11 @@ class DistinctRows:
     def __len__(self) -> int:
         return len(self.hashes)
 
-    def find_copies(self, numbers: Floats, codes: Codes) -> Positions:
-        """Return the positions of those of the given rows that equal one of these."""
-        rows = np.arange(len(numbers))
-        if self._free_number is not None:
-            # A number that no row has tells most new rows from all of these by one look.
-            column, known = self._free_number
-            values = numbers[:, column]
-            at = np.minimum(np.searchsorted(known, values), len(known) - 1)
-            rows = np.flatnonzero((known[at] == values) | np.isnan(values))
-        hashes = row_hashes(numbers[rows], codes[rows])
+    def contains(self, numbers: Floats, codes: Codes) -> npt.NDArray[np.bool_]:
+        """Return which of the given rows equal one of these, shape (n,)."""
+        hashes = row_hashes(numbers, codes)
         at = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
-        return np.asarray(rows[self.hashes[at] == hashes])
-
-    @cached_property
-    def _free_number(self) -> tuple[int, Floats] | None:
-        """The number with most distinct values, and these, ascending; None without numbers."""
-        distinct = [np.unique(values) for values in self.numbers.T]
-        most = max(range(len(distinct)), key=lambda i: len(distinct[i]), default=None)
-        return None if most is None else (most, distinct[most])
+        return np.asarray(self.hashes[at] == hashes)
 
 
 def row_hashes(numbers: Floats, codes: Codes) -> Hashes:
@@ -199,3 +128,66 @@ def _read(
             found = table[found]
         codes[:, i] = found
     return np.asarray(numbers, order=order), np.asarray(codes, order=order)
+
+
+_MIN_BITS, _MAX_BITS = 16, 22  # of a table of values: 64 kB to 4 MB, which a cache still holds
+_SPARE_BITS = 7  # 128 places for each real row, so that few free numbers hit a place in use
+_N_TABLES = 3  # columns compared before whole rows are: those with most distinct values
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2 ** 64 over the golden ratio (Fibonacci hashing)
+
+
+@dataclass(frozen=True)
+class KnownRows:
+    """The real rows, and for the columns with most distinct values a table of values in use.
+
+    A new row whose value in one of these columns no real row has is no copy. Most new rows are
+    recognised so by one look into the table; only the others are compared as a whole.
+    """
+
+    cells: DistinctRows
+    # Of each column: whether it is a number, its position, and a table of bits by the hash of a value.
+    columns: tuple[tuple[bool, int, npt.NDArray[np.bool_]], ...]
+
+    @classmethod
+    def from_rows(cls, cells: DistinctRows) -> KnownRows:
+        """Return the tables of these rows."""
+        bits = max(_MIN_BITS, int(np.ceil(np.log2(max(len(cells), 1)))) + _SPARE_BITS)
+        size = min(bits, _MAX_BITS)
+        columns = []
+        for is_number, matrix in ((True, cells.numbers), (False, cells.codes)):
+            for i, values in enumerate(matrix.T):
+                in_use = np.zeros(2**size, dtype=bool)
+                in_use[_places(values, np.uint64(64 - size))] = True
+                columns.append((is_number, i, in_use))
+        columns.sort(key=lambda column: -int(column[2].sum()))
+        return cls(cells, tuple(columns[:_N_TABLES]))
+
+    def hash_columns(self, dataset: Dataset) -> Hashes:
+        """Return a number for each row of a table, (n,), that depends on these columns alone."""
+        hashes = np.zeros(len(dataset), dtype=np.uint64)
+        fields = dataset.schema.fields
+        numeric = [f.name for f in fields if not f.has_levels]
+        nominal = [f.name for f in fields if f.has_levels]
+        for is_number, i, _ in self.columns:
+            plain = dataset.values(numeric[i]) if is_number else dataset.codes(nominal[i])[0] + 0.0
+            hashes = (hashes ^ (plain + 0.0).view(np.uint64)) * _MIX
+            hashes ^= hashes >> np.uint64(29)
+        return hashes
+
+    def find_copies(self, numbers: Floats, codes: Codes) -> Positions:
+        """Return the positions of those of the given rows that equal a real one."""
+        rows = np.arange(len(numbers))
+        for is_number, i, in_use in self.columns:
+            values = (numbers if is_number else codes)[:, i]
+            shift = np.uint64(64 - int(np.log2(len(in_use))))
+            rows = rows[in_use[_places(values[rows], shift)]]
+            if not len(rows):
+                return rows
+        return rows[self.cells.contains(numbers[rows], codes[rows])]
+
+
+def _places(values: Floats | Codes, shift: np.uint64) -> Positions:
+    """Return the place of each value in a table of 2 ** (64 - shift) bits."""
+    bits = _bits(values + 0.0)  # floats, and one zero
+    bits = bits ^ (bits >> np.uint64(32))
+    return ((bits * _MIX) >> shift).astype(np.int64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -13,71 +12,13 @@ import numpy.typing as npt
 from twinset.core.data.window_spec import window_length
 from twinset.core.errors import FewRowsWarning, FitError, ParameterError
 
+from .class_points import ClassNeighbors, ClassPoints
 from .engine import NewRows, RowMaker
-from .matrices import PARENTS, Codes, Floats, Positions, RandomDraws
-from .neighbors import ClassPoints, Points, nearest_points, pair_distances
+from .neighbors import Points
+from .streams import PARENTS, Floats, Positions, RandomDraws
 
 Labels = Literal["vote", "parent"]
-_CELLS = 100_000  # distances computed at a time: 24 MB of differences for 30 columns
-
-
-class ClassNeighbors:
-    """The `k` nearest neighbors of a class's rows, found row by row.
-
-    Rows of a class with fewer others have fewer neighbors; a lone row has itself.
-    """
-
-    def __init__(self, class_rows: ClassPoints, k: int) -> None:
-        n, codes = len(class_rows), class_rows.cells.codes
-        self.class_rows, self.k = class_rows, max(min(k, n - 1), 1)
-        self.seeds: Positions = np.arange(n)  # rows that have a neighbor
-        self.points = Points.from_arrays(class_rows.scale, class_rows.cells.numbers, codes)
-        self._lock = threading.Lock()
-        self._is_found = np.zeros(n, dtype=bool)
-        self._table = np.zeros((n, self.k), dtype=np.int32)
-
-    def find(self, rows: Positions) -> None:
-        """Find the neighbors of these rows, where they are not known yet."""
-        needed = np.zeros(len(self._is_found), dtype=bool)
-        needed[rows] = True
-        with self._lock:
-            new = np.flatnonzero(needed & ~self._is_found)
-            if not len(new):
-                return
-            if len(self.class_rows) > 1:
-                self._table[new] = nearest_points(self.points, self.k, rows=new)[1]
-            self._is_found[new] = True
-
-    def pick(self, rows: Positions, chance: Floats) -> Positions:
-        """Return one neighbor of each row, shape (n,), by a number in [0, 1) for each."""
-        flat = rows * self.k + (chance * self.k).astype(np.int64)
-        return self._table.ravel()[flat].astype(np.int64)
-
-    def vote(self, rows: Positions, chance: Floats) -> Codes:
-        """Return the most frequent label among the neighbors of each row, shape (n, c)."""
-        votes = np.empty((len(rows), self.class_rows.cells.codes.shape[1]), dtype=np.int32)
-        near, row = self._table[rows], np.arange(len(rows))
-        for i, codes in enumerate(self.class_rows.cells.codes.T):
-            leaders, count = _leaders(codes[near])
-            votes[:, i] = leaders[row, (chance * count).astype(np.int64)]
-        return votes
-
-
-def _leaders(votes: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.intp]]:
-    """Return the most frequent labels of each row, first, in the order of the votes; their number.
-
-    Examples
-    --------
-    >>> leaders, count = _leaders(np.array([[4, 7, 4, 7, 1], [3, 3, 3, 2, 2]], dtype=np.int32))
-    >>> leaders[0, :4].tolist(), count.tolist()
-    ([4, 7, 4, 7], [4, 3])
-    """
-    counts = np.zeros(votes.shape, dtype=np.int16)
-    for j in range(votes.shape[1]):
-        counts += votes == votes[:, j : j + 1]
-    leading = counts == counts.max(axis=1, keepdims=True)
-    order = np.argsort(~leading, axis=1, kind="stable")
-    return np.take_along_axis(votes, order, axis=1), leading.sum(axis=1)
+_CELLS = 2_000_000  # distances computed at a time: 16 MB
 
 
 @dataclass(frozen=True)
@@ -100,7 +41,15 @@ class PairRule:
             raise ParameterError("time_window is empty", got=self.time_window, allowed="above 0")
 
     def find_neighbors(self, class_rows: ClassPoints, k: int) -> ClassNeighbors:
-        """Return the neighbors of a class's rows among those that each may pair with."""
+        """Return the neighbors of a class's rows among those that each may pair with.
+
+        Raises
+        ------
+        ParameterError
+            There is a time window and no column has the role time.
+        FitError
+            No row has another one to pair with.
+        """
         entities = None if self.across_entities else _entities(class_rows)
         times, window = None, np.inf
         if self.time_window:
@@ -148,7 +97,7 @@ class RelatedNeighbors(ClassNeighbors):
         # Where there are fewer related rows than k, they are repeated in turn, so that votes stay votes.
         place = np.arange(self.k) % np.maximum(self._count, 1)[:, None]
         self._table[:] = np.maximum(np.take_along_axis(table, place, axis=1), 0)
-        self._is_found[self.seeds] = True
+        self._count_votes(self.seeds)
 
     def pick(self, rows: Positions, chance: Floats) -> Positions:
         """Return one neighbor of each row, shape (n,), by a number in [0, 1) for each."""
@@ -175,8 +124,7 @@ def find_nearest_related(
         step = max(1, _CELLS // len(members))
         for start in range(0, len(members), step):
             rows = members[start : start + step]
-            pairs = (np.repeat(rows, len(members)), np.tile(members, len(rows)))
-            squared = pair_distances(points, pairs[0], points, pairs[1]).reshape(len(rows), -1)
+            squared = squared_distances(points, rows, members)
             squared[rows[:, None] == members] = np.inf
             if times is not None:
                 squared[~(np.abs(times[rows][:, None] - times[members]) <= window)] = np.inf
@@ -184,6 +132,21 @@ def find_nearest_related(
             is_related = np.isfinite(np.take_along_axis(squared, near, axis=1))
             found[rows, : near.shape[1]] = np.where(is_related, members[near], -1)
     return found
+
+
+def squared_distances(points: Points, rows: Positions, others: Positions) -> Floats:
+    """Return the squared distances of rows, shape (m, n), as `Scale` defines them."""
+    total = np.zeros((len(rows), len(others)))
+    for values in points.values.T:
+        squared = (values[rows][:, None] - values[others]) ** 2
+        is_missing = np.isnan(values)
+        if is_missing.any():
+            both = is_missing[rows][:, None] & is_missing[others]
+            squared = np.where(both, 0.0, np.nan_to_num(squared, nan=1.0))
+        total += squared
+    for codes in points.codes:
+        total += codes[rows][:, None] != codes[others]
+    return total
 
 
 def _entities(class_rows: ClassPoints) -> npt.NDArray[np.int64] | None:

@@ -141,7 +141,7 @@ def _judged(intents: list[tuple[str, str]], spoil: Callable[[str, str], str | No
         train=sides[0],
         synthetic=texts(made),
         holdout=sides[1],
-        metrics=[("gap.texts", Texts())],
+        metrics=[("gap.texts", Texts(replicates=60))],
         seed=1,
     )
     return score

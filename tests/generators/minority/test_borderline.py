@@ -71,14 +71,14 @@ def test_near_regions_find_nearly_all_in_danger(
     order = np.random.default_rng(0).permutation(len(real))
     again = seeds(real.take(order), danger="sampled")
     assert {int(order[i]) for i in again} == sampled, "the order of rows matters"
-    searched, scores = [], borderline_rows.Search._scores
+    searched, improve = [], borderline_rows.Search._improve
     monkeypatch.setattr(
         borderline_rows.Search,
-        "_scores",
-        lambda self, at, tile, *rest: (
-            searched.append(len(tile) * len(at)),
-            scores(self, at, tile, *rest),
-        )[1],
+        "_improve",
+        lambda self, tile, at, own: (
+            searched.append(len(tile.right) * len(at)),
+            improve(self, tile, at, own),
+        ),
     )
     seeds(real, n=1, danger="sampled")
     assert sum(searched) < 0.5 * 400 * len(real)

@@ -17,12 +17,12 @@ from twinset.core.data.where import Where
 from twinset.core.data.window_features import recomputed
 from twinset.core.errors import FitError, ParameterError
 from twinset.core.seeding import rng_for
-from twinset.generators.minority.bursts import (
-    Bursts,
+from twinset.generators.minority._engine.burst_templates import (
     BurstTemplates,
     UsualValues,
-    _medians,
+    medians,
 )
+from twinset.generators.minority.bursts import Bursts
 from twinset.workflows.run import run
 
 HANDBOOK = Path(__file__).parents[4] / "shared/data/fraud/handbook_sim/transactions_3weeks.parquet"
@@ -81,7 +81,7 @@ def test_amounts_are_measured_by_the_median_of_the_card() -> None:
     amounts = np.array([10.0, 12.0, 11.0, 100.0, 55.0])
     cards = np.array([0, 0, 0, 1, 0])
     rare = np.array([False, False, False, False, True])
-    assert _medians(amounts, cards, 2, ~rare).tolist() == [11.0, 100.0]
+    assert medians(amounts, cards, 2, ~rare).tolist() == [11.0, 100.0]
     data = Dataset.from_arrow(pa.table({"x": amounts}))
     usual = UsualValues.fit(data, "x", cards, 2, rare)
     moved = usual.carry_over(

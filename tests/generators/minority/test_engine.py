@@ -13,7 +13,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.errors import FewRowsWarning
 from twinset.core.seeding import rng_for
-from twinset.generators.minority._engine.matrices import BLOCK_ROWS
+from twinset.generators.minority._engine.streams import BLOCK_ROWS
 from twinset.generators.minority.borderline import Borderline
 from twinset.generators.minority.rose import Rose
 from twinset.generators.minority.smote import Smote
@@ -72,6 +72,22 @@ def test_the_order_of_real_rows_and_threads_do_not_matter(sampler: Generator) ->
     with ThreadPoolExecutor(4) as pool:
         drawn = list(pool.map(lambda s: fit(table, sampler).sample(500, rng_for(s)).digest, [1, 1]))
     assert drawn == [made.digest] * 2
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
+def test_both_lanes_give_the_same_rows(sampler: Generator) -> None:
+    fitted = fit(example(), sampler)
+    made, parents = fitted.draw(900, rng_for(1), Where({"label": "a"}))
+    for out in (np.empty((900, 4)), np.empty((900, 4), order="F"), np.empty((1000, 4))[100:]):
+        assert np.array_equal(fitted.fill(out, rng_for(1), Where({"label": "a"})), parents)
+        for i, name in enumerate(("x", "gap", "n", "day")):
+            assert np.array_equal(out[:, i], made.values(name), equal_nan=True)
+    half = Where({"label": "a", "x": {"ge": 0}})
+    made, parents = fitted.draw(50, rng_for(1), half)
+    out = np.empty((50, 4))
+    assert np.array_equal(fitted.fill(out, rng_for(1), half), parents)
+    assert np.array_equal(out[:, 0], made.values("x"))
+    assert out[:, 0].min() >= 0
 
 
 def test_parents_name_rows_of_the_class_and_their_ids() -> None:

@@ -10,7 +10,8 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.generators.minority.filtered import Filtered, FittedFilter
+from twinset.generators.minority._engine.filter import FittedFilter
+from twinset.generators.minority.filtered import Filtered
 from twinset.generators.minority.rose import Rose
 
 
@@ -62,6 +63,9 @@ def test_prefix_order_and_shares(method: str) -> None:
     many, others = fitted(method).draw(1200, rng_for(1))
     assert few.digest == many.slice(0, 200).digest
     assert np.array_equal(parents, others[:200])
+    out = np.empty((200, 2))
+    assert np.array_equal(fitted(method).fill(out, rng_for(1)), parents)
+    assert np.array_equal(out, np.column_stack([few.values("x"), few.values("y")]))
     assert (many.codes("label")[0] == 0).mean() == pytest.approx(1 / 3, abs=0.002)
     labels = real.codes("label")[0]
     if method == "copula":
