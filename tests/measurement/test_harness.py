@@ -14,11 +14,13 @@ from twinset.core.data.where import Where
 from twinset.core.errors import MissingExtraError, SchemaError
 from twinset.core.findings import ColumnDistances, ComparisonBasis, ReferenceRows
 from twinset.core.seeding import rng_for
-from twinset.measurement.comparison import shuffle_columns
+from twinset.measurement.comparison import ResultCache, shuffle_columns
 from twinset.measurement.harness import FAMILIES, measure
 from twinset.registry import default_metrics
 
 QUICK = {"gap.classifier", "utility.exchange_rate", "utility.train_synthetic_test_real"}
+
+REAL_RESULTS = ResultCache()  # of the usual real rows, which most tests compare with
 
 # Each of these fits judges or whole twins.
 pytestmark = pytest.mark.slow
@@ -53,6 +55,7 @@ def scores_of(synthetic: Dataset, **more: Any) -> dict[str, Score]:
         "target": "label",
         "positive": "yes",
         "seed": 3,
+        "cache": None if "metrics" in more else REAL_RESULTS,
     }
     return {score.metric: score for score in measure(synthetic=synthetic, **{**given, **more})}
 
