@@ -18,6 +18,8 @@ from twinset.core.findings import Finding, HasFindings, NotMeasured, Verdict
 from twinset.core.parameters import check_parameters
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from twinset.core.features.embedders import TextEmbedding
 
 Progress = Callable[[str, int, int], None]
@@ -90,22 +92,30 @@ class Generator(ABC):
 
     One generator is one file; the path below `generators/` is its name in recipes, the first line of
     the class docstring its text in ``twinset list``, its dataclass fields are its parameters.
+
+    Class attributes
+    ----------------
+    kinds : frozenset of str
+        Field kinds it can make. `id` and `text` columns are withheld from generators that do
+        not list them, and get placeholders.
+    chunk_rows : int
+        Rows in one chunk. Every chunk has its own stream, so output does not depend on workers.
+    needs_real : bool
+        Whether `fit` needs a real set; a procedural generator takes None.
+    needs_others : bool
+        Whether, to make rows of one class, it looks at rows of the other classes. Such a one is fitted
+        on the whole train set, and `where` names the class when rows are drawn.
+    extra, note : str or None, str
+        The extra that brings its libraries; what the card of its output must say, e.g. of generators that
+        interpolate between real rows.
     """
 
-    # Field kinds it can make. `id` and `text` columns are withheld from generators that do not list
-    # them, and get placeholders
     kinds: ClassVar[frozenset[str]]
-    # Settings that are names of files may be listed in `files`: setting, ``*`` for any key -> what the
-    # file holds, "settings" or "values"; a recipe puts the content in the place of the name
-    # Rows in one chunk. Every chunk has its own stream, so output does not depend on workers
     chunk_rows: ClassVar[int] = 16_384
-    # Whether `fit` needs a real set; a procedural generator takes None
     needs_real: ClassVar[bool] = True
-    # Whether, to make rows of one class, it looks at rows of the other classes. Such a one is
-    # fitted on the whole train set, and `where` names the class when rows are drawn
     needs_others: ClassVar[bool] = False
-    extra: ClassVar[str | None] = None  # The extra that brings its libraries
-    note: ClassVar[str] = ""  # What the card of its output must say, e.g. that it interpolates
+    extra: ClassVar[str | None] = None
+    note: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         """Check every setting against the range that its annotation declares."""
@@ -154,36 +164,53 @@ class Augmenter(ABC):
 
 @dataclass(frozen=True)
 class ComparisonContext:
-    """What the harness passes to a metric beside the rows."""
+    """What the harness passes to a metric beside the rows.
 
-    # Whether only the value will be read, as of the floor; it must be the same either way
+    Parameters
+    ----------
+    value_only : bool
+        Whether only the value will be read, as of the floor; it must be the same either way.
+    places : numpy.ndarray of int, shape (n,), optional
+        Positions of the candidate's rows in the set that was given, from 0; None for all in order.
+    refit : callable, optional
+        Fits the generator of the candidate to other real rows; None where it is not at hand.
+    text_embeddings : tuple of TextEmbedding
+        Embedders of texts; empty for hashed words and pairs of words.
+    """
+
     value_only: bool = False
-    # Positions of the candidate's rows in the set that was given, shape (n,); None for all in order
     places: Positions | None = None
-    # Fits the generator of the candidate to other real rows; None where it is not at hand
     refit: RefitRows | None = None
-    # Embedders of texts; empty for hashed words and pairs of words
     text_embeddings: tuple[TextEmbedding, ...] = ()
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rows that a metric compares; the harness fills it, so that metrics need not know about halves."""
+    """Rows that a metric compares; the harness fills it, so that metrics need not know about halves.
 
-    # Real rows that the generator was fitted on, and real rows that it was not
+    Parameters
+    ----------
+    train, reference : Dataset
+        Real rows that the generator was fitted on, and real rows that it was not.
+    synthetic : Dataset
+        The candidate: synthetic rows, or real rows where the harness measures the baseline.
+    target, positive : str, optional
+        The column to predict, and its label that counts as positive, as text.
+    population : mapping
+        Declared shares, column -> {level: share}; from the brief.
+    cache : dict
+        Results of one metric on real rows, for all candidates of one size; never of a candidate's rows.
+    context : ComparisonContext
+        Further inputs.
+    """
+
     train: Dataset
-    # The candidate: synthetic rows, or real rows where the harness measures the baseline
     synthetic: Dataset
     reference: Dataset
-    # The column to predict, and its label that counts as positive, as text
     target: str | None = None
     positive: str | None = None
-    # Declared shares, column -> {level: share}; from the brief
     population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    # Results of one metric on real rows, for all candidates of one size; never of a candidate's
-    # rows
     cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    # Further inputs
     context: ComparisonContext = field(default_factory=ComparisonContext, compare=False, repr=False)
 
     @property
@@ -208,15 +235,22 @@ class ComponentResults:
 
     A mean over many columns hides one that is off. So each component is compared with its own baseline,
     and the false discovery rate over all of them is controlled before any is called different.
+
+    Parameters
+    ----------
+    kind, names : str, tuple of str
+        What a component is, as a singular noun: "column", "pair"; and its name for the reader.
+    values, replicates : numpy.ndarray, shapes (p,) and (b, p)
+        Value of each component, in the direction and unit of the metric; and its bootstrap replicates.
+    margin : float
+        Largest degradation of one component that is still equivalent to real rows.
     """
 
-    # What a component is, as a singular noun: "column", "pair"; and its name for the reader
     kind: str
     names: tuple[str, ...]
-    # Value of each component, in the direction and unit of the metric, shape (p,)
     values: npt.NDArray[np.float64]
     replicates: npt.NDArray[np.float64]
-    margin: float  # Largest degradation of one component that is still equivalent to real rows
+    margin: float
 
 
 @dataclass(frozen=True)
@@ -278,33 +312,57 @@ class Metric(ABC):
 
     The harness computes baseline, floor, interval and verdict; a metric's author writes `compute` only.
     A metric describes itself: one file holds all that a report needs to show it.
+
+    Class attributes
+    ----------------
+    family : {"gap", "coverage", "utility", "privacy"}
+        Which question it answers; its place on the page.
+    title : str
+        Its name for the reader; by default the last part of its path.
+    interpretation : str
+        How to read the value; by default the first line of the class docstring.
+    roles : frozenset of Role
+        What it is used for beside its family.
+    sees_everything : bool
+        Whether it compares all columns at once, and cannot say where a difference lies.
+    attack : str or None
+        Name by which a user requests it, of an attack that takes far longer than all other metrics.
+    higher_is_better : bool
+        Direction of good.
+    bounds : tuple of float
+        Least and greatest possible value.
+    kinds, needs : frozenset of str
+        Field kinds it can compare, others are excluded; and those it cannot do without.
+    has_floor : bool
+        Whether independent columns are a sensible worst case for it.
+    known_baseline : float or None
+        What real rows score by definition, e.g. 1,000 where rows are counted in real rows. The harness
+        takes it as exact and does not measure real rows; None has them measured.
+    needs_real : bool
+        Whether it needs real rows; one that does not gets empty `train` and `reference`.
+    is_thorough : bool
+        Whether it takes a while and a quick look leaves it out.
+    on_request : bool
+        Whether it runs only where it is requested, because it takes far longer than all others.
+    needs_same_time : bool
+        Whether it takes train and holdout for draws from one distribution, which a later holdout is not.
     """
 
-    family: ClassVar[MetricFamily]  # Which question it answers; its place on the page
-    title: ClassVar[str] = ""  # Its name for the reader; by default the last part of its path
-    # How to read the value; by default the first line of the class docstring
+    family: ClassVar[MetricFamily]
+    title: ClassVar[str] = ""
     interpretation: ClassVar[str] = ""
-    roles: ClassVar[frozenset[Role]] = frozenset()  # What it is used for beside its family
-    # Whether it compares all columns at once, and cannot say where a difference lies
+    roles: ClassVar[frozenset[Role]] = frozenset()
     sees_everything: ClassVar[bool] = False
-    # Name by which a user requests it, of an attack that takes far longer than all other metrics
     attack: ClassVar[str | None] = None
-    higher_is_better: ClassVar[bool]  # Direction of good
-    bounds: ClassVar[tuple[float, float]]  # Least and greatest possible value
-    # Field kinds it can compare, others are excluded; and those it cannot do without
+    higher_is_better: ClassVar[bool]
+    bounds: ClassVar[tuple[float, float]]
     kinds: ClassVar[frozenset[str]]
     needs: ClassVar[frozenset[str]] = frozenset()
-    has_floor: ClassVar[bool] = True  # Whether independent columns are a sensible worst case for it
-    # What real rows score by definition, e.g. 1,000 where rows are counted in real rows. The
-    # harness takes it as exact and does not measure real rows; None has them measured
+    has_floor: ClassVar[bool] = True
     known_baseline: ClassVar[float | None] = None
-    # Whether it needs real rows; one that does not gets empty `train` and `reference`
     needs_real: ClassVar[bool] = True
-    is_thorough: ClassVar[bool] = False  # Whether it takes a while and a quick look leaves it out
-    # Whether it runs only where it is requested, because it takes far longer than all others
+    is_thorough: ClassVar[bool] = False
     on_request: ClassVar[bool] = False
-    # Whether it takes train and holdout for draws from one distribution, which a later holdout is
-    # not
     needs_same_time: ClassVar[bool] = False
     extra: ClassVar[str | None] = None
     margin: float
@@ -345,17 +403,6 @@ class Estimate:
     detectable: float | None = None
 
 
-class _Number:
-    """A number of a score's estimate, by the same name."""
-
-    def __set_name__(self, owner: type[Score], name: str) -> None:
-        self.name = name
-
-    def __get__(self, score: Score, owner: type[Score]) -> float | None:
-        found: float | None = getattr(score.estimate, self.name)
-        return found
-
-
 @dataclass(frozen=True)
 class Score(HasFindings):
     """A metric's result beside its real-against-real baseline.
@@ -385,15 +432,30 @@ class Score(HasFindings):
     findings: tuple[Finding, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
-    value = _Number()
-    baseline = _Number()
-    floor = _Number()
-    detectable = _Number()
+    @property
+    def value(self) -> float | None:
+        """Value of the candidate."""
+        return self.estimate.value
+
+    @property
+    def baseline(self) -> float | None:
+        """Value of real rows in the candidate's place."""
+        return self.estimate.baseline
+
+    @property
+    def floor(self) -> float | None:
+        """Value of independent columns."""
+        return self.estimate.floor
 
     @property
     def interval(self) -> tuple[float, float] | None:
         """95 % interval of `value - baseline`."""
         return self.estimate.interval
+
+    @property
+    def detectable(self) -> float | None:
+        """Smallest difference that this comparison could have shown."""
+        return self.estimate.detectable
 
     @property
     def is_measured(self) -> bool:
@@ -465,7 +527,6 @@ class ChecksSettings(Protocol):
         """Raise what `fit` would raise of the settings alone, and of making `rows` rows."""
 
 
-@runtime_checkable
 class TakesAssets(Protocol):
     """A generator that uses data sets which the recipe names under `assets`."""
 
