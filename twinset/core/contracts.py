@@ -527,6 +527,7 @@ class ChecksSettings(Protocol):
         """Raise what `fit` would raise of the settings alone, and of making `rows` rows."""
 
 
+@runtime_checkable
 class TakesAssets(Protocol):
     """A generator that uses data sets which the recipe names under `assets`."""
 
