@@ -16,7 +16,7 @@ def draws() -> list[Draw]:
         every = adult()
     except DataAbsentError as absent:
         pytest.skip(str(absent))
-    return [Draw(*every, seed) for seed in range(100, 110)]
+    return [Draw(*every, seed) for seed in range(100, 120)]
 
 
 @pytest.mark.slow
@@ -27,7 +27,7 @@ def test_verbatim_outliers_are_flagged_and_fresh_rows_are_not(draws: list[Draw])
         for name, made in (("with", memorisers.with_outliers(draw)), ("fresh", draw.fresh)):
             found = scores(draw, made, ("privacy.outliers",))["privacy.outliers"]
             flagged[name] += found.verdict == "different"
-    assert flagged["with"] >= 9
+    assert flagged["with"] >= 19
     assert flagged["fresh"] <= 1
 
 

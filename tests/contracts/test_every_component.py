@@ -66,13 +66,13 @@ def features_of_equal_images_are_computed_once(monkeypatch: pytest.MonkeyPatch) 
     """Keep the handcrafted features of the example images, which most of the time would go into."""
     original = handcrafted.classical_vector
 
-    def remembered(pixels: np.ndarray) -> np.ndarray:
+    def cached(pixels: np.ndarray) -> np.ndarray:
         key = (pixels.shape, pixels.dtype.str, pixels.tobytes())
         if key not in FEATURES:
             FEATURES[key] = original(pixels)
         return FEATURES[key].copy()
 
-    monkeypatch.setattr(handcrafted, "classical_vector", remembered)
+    monkeypatch.setattr(handcrafted, "classical_vector", cached)
 
 
 @pytest.mark.parametrize(("kind", "name"), COMPONENTS, ids=str)

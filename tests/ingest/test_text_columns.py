@@ -1,4 +1,4 @@
-"""A set beside its own Rasa file: the columns that Rasa lacks are set aside, and that is told."""
+"""A set beside its own Rasa file: the columns that Rasa lacks are set aside, and that is printed."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def rows(n: int = 120, seed: int = 0, text: str = "text", label: str = "label") 
     return made
 
 
-def write(name: str, told: list[dict]) -> Dataset:
-    Path(f"{name}.jsonl").write_text("\n".join(map(json.dumps, told)))
+def write(name: str, printed: list[dict]) -> Dataset:
+    Path(f"{name}.jsonl").write_text("\n".join(map(json.dumps, printed)))
     return read_dataset(Path(f"{name}.jsonl"))
 
 
@@ -54,10 +54,12 @@ def rasa(name: str, data: Dataset, target: str | None = None) -> Path:
 def test_a_rasa_file_stands_beside_its_json_lines() -> None:
     path = rasa("real", write("real", rows(40)))
     report = evaluate("real.jsonl", path, quick=True)
-    told = report.to_json()
-    assert "real.rasa.yml: Rasa holds texts, spans and labels, so these alone are compared" in told
-    assert "Not compared: template, cost." in told
-    assert "40 of 40 synthetic rows equal a real row" in told
+    printed = report.to_json()
+    assert (
+        "real.rasa.yml: Rasa holds texts, spans and labels, so these alone are compared" in printed
+    )
+    assert "Not compared: template, cost." in printed
+    assert "40 of 40 synthetic rows equal a real row" in printed
     back = evaluate(path, "real.jsonl", quick=True)
     assert "so these alone are compared" in back.to_json()
 

@@ -35,9 +35,14 @@ ALL_CHECKS = [
     ImblearnSampler("ADASYN", random_state=42),
     ImblearnSampler("TomekLinks", random_state=42),
 ]
-SAMPLERS = [*ALL_CHECKS, ROSE(random_state=42)]
-# Fitting these takes seconds each time; their shared code is that of CopulaSampler.
-SLOW_SAMPLERS = [TreesSampler(random_state=42), FilteredSampler(random_state=42)]
+SAMPLERS = [
+    *ALL_CHECKS,
+    ROSE(random_state=42),
+    *(
+        pytest.param(sampler(random_state=42), marks=pytest.mark.slow)
+        for sampler in (TreesSampler, FilteredSampler)
+    ),
+]
 
 
 def faults(estimator, module) -> Iterator[str]:
@@ -64,6 +69,6 @@ def test_imbalanced_learn(sampler) -> None:
     assert not list(faults(sampler, imblearn_checks))
 
 
-@pytest.mark.parametrize("sampler", [*SAMPLERS, *SLOW_SAMPLERS], ids=str)
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=str)
 def test_every_bad_setting_is_named(sampler) -> None:
     imblearn_checks.check_param_validation(type(sampler).__name__, sampler)

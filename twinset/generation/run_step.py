@@ -57,12 +57,10 @@ def _open_generating(part: GenerationStep, workers: int, progress: Progress) -> 
         generator = generator.with_assets(read_assets(part.recipe, step.use))
     requests, plan = list_requests(step, part.name, part.recipe, part.train)
     wheres = {str(where): where for where, _ in requests}
-    asked = Where.from_value(step.where) or (
-        next(iter(wheres.values())) if len(wheres) == 1 else None
-    )
+    of_step = Where.from_value(step.where)
+    asked = of_step or (next(iter(wheres.values())) if len(wheres) == 1 else None)
     # Counts are conditions on sampling: a generator learns less from the rows of a slice than from all.
-    fit_where = Where.from_value(step.where) if step.counts or plan is not None else asked
-    path = ("generate", part.name)
+    fit_where = of_step if step.counts or plan is not None else asked
 
     def report_step(_: str, done: int, total: int) -> None:
         progress(f"generate {part.name}", done, total)
@@ -72,7 +70,7 @@ def _open_generating(part: GenerationStep, workers: int, progress: Progress) -> 
         generator,
         train,
         seed=part.recipe.seed,
-        path=path,
+        path=("generate", part.name),
         where=fit_where,
         known=part.known,
         progress=progress,

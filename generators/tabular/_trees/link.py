@@ -304,6 +304,26 @@ class LinkSettings:
     min_repeats: int = 0
 
 
+def _fit_nominal_link(
+    known: Matrix,
+    variables: Sequence[Variable],
+    position: int,
+    parents: Sequence[int],
+    rows: Codes,
+    settings: LinkSettings,
+    seed: int,
+) -> Link:
+    """Return the link of a variable of labels; `known` are the `rows` of the matrix."""
+    codes = known[:, position].astype(np.int64)
+    labels = _level_labels(codes, variables[position].n_levels, known, parents)
+    view = ParentView.from_parents(known, variables, parents, labels, None)
+    features, min_leaf = view.features(known), settings.min_leaf_labels
+    tree, order = DonorTree.grow(features, labels, codes, min_leaf, seed)
+    donors, row_numbers = codes[order].astype(np.int32), rows[order].astype(np.int32)
+    weight = _temperature_weights(codes[order], tree, settings.temperature)
+    return Link(position, view, tree, donors, row_numbers, weight=weight)
+
+
 def fit_link(
     matrix: Matrix,
     variables: Sequence[Variable],
@@ -318,15 +338,7 @@ def fit_link(
     """Return the link of one variable, fitted on `rows` of the matrix, shape (n, v)."""
     known, variable = matrix[rows], variables[position]
     if variable.is_nominal:
-        codes = known[:, position].astype(np.int64)
-        labels = _level_labels(codes, variable.n_levels, known, parents)
-        view = ParentView.from_parents(known, variables, parents, labels, None)
-        features, min_leaf = view.features(known), settings.min_leaf_labels
-        tree, order = DonorTree.grow(features, labels, codes, min_leaf, seed)
-        link = Link(
-            position, view, tree, codes[order].astype(np.int32), rows[order].astype("int32")
-        )
-        return replace(link, weight=_temperature_weights(codes[order], tree, settings.temperature))
+        return _fit_nominal_link(known, variables, position, parents, rows, settings, seed)
     target, by_week = known[:, position], _is_free_day(variable)
     bins = NumberBins.from_values(target, settings.n_cells, variable.step, by_week=by_week)
     codes = bins.codes(target) if len(target) else np.zeros(0, dtype=np.int64)

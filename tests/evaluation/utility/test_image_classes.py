@@ -72,8 +72,8 @@ def test_good_images_serve_and_wrong_labels_hurt() -> None:
     turned = with_labels(made, ["large", "small"] * 40)
     found, cache = {}, {}
     for name, candidate in (("good", made), ("turned", turned)):
-        told = Comparison(train, candidate, holdout, target="size", cache=cache)
-        found[name] = QUICK.compute(told, rng_for(4, "m"))
+        compared = Comparison(train, candidate, holdout, target="size", cache=cache)
+        found[name] = QUICK.compute(compared, rng_for(4, "m"))
     assert found["good"].value > 0.9
     assert found["turned"].value < 0.1
     turned_models = found["turned"].finding(ModelComparison)
@@ -84,17 +84,17 @@ def test_good_images_serve_and_wrong_labels_hurt() -> None:
 
 def test_the_baseline_is_the_net_of_real_images_and_the_cache_changes_nothing() -> None:
     train, holdout = pictures(60, 1), pictures(60, 3)
-    told = Comparison(train, train, holdout, target="size")
-    first = QUICK.compute(told, rng_for(4, "m"))
+    compared = Comparison(train, train, holdout, target="size")
+    first = QUICK.compute(compared, rng_for(4, "m"))
     assert first.finding(ModelComparison).decides == "real"
-    mixed = Comparison(train, pictures(60, 2), holdout, target="size", cache=told.cache)
+    mixed = Comparison(train, pictures(60, 2), holdout, target="size", cache=compared.cache)
     again = QUICK.compute(mixed, rng_for(4, "m"))
     assert again.finding(ModelComparison).score("mean recall", "real").value == first.value
 
 
 def test_what_is_lacking_is_said() -> None:
     data = pictures(60)
-    for told, why in (
+    for compared, why in (
         (Comparison(data, data, data), "no target"),
         (Comparison(data.select(["size"]), data, data, target="size"), "no image column"),
         (Comparison(data, data, data.slice(0, 10), target="size"), "at least 20 real images"),
@@ -102,6 +102,6 @@ def test_what_is_lacking_is_said() -> None:
         (Comparison(data.take(np.arange(0, 60, 2)), data, data, target="size"), "two classes"),
     ):
         with pytest.raises(NotMeasurable, match=why):
-            QUICK.compute(told, rng_for(1, "m"))
+            QUICK.compute(compared, rng_for(1, "m"))
     with pytest.raises(ParameterError):
         ImageClasses(seeds=1)

@@ -85,8 +85,8 @@ def test_random_conditions_on_real_tables(shared_data: Path, name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["adult", "shoppers", "thyroid"])
 def test_many_random_conditions(shared_data: Path, name: str) -> None:
-    """36 sets of conditions over three tables: exact counts, all met, none hangs."""
-    assert_conditions_hold(real_table(shared_data, name), 12, seed=2)
+    """120 sets of conditions over three tables: exact counts, all met, none hangs."""
+    assert_conditions_hold(real_table(shared_data, name), 40, seed=2)
 
 
 def mixed(n: int = 2000) -> Dataset:

@@ -155,7 +155,7 @@ def test_missing_values_as_in_fresh_real_rows(shared_data: Path, path: str) -> N
     data = Dataset(data.records.select(kept), data.schema.select(kept), data.card)
     names = [n for n in data.schema.names if data.is_null(n).any()]
     assert len(names) >= 5
-    data = data.slice(0, 2000)
+    data = data.slice(0, 3000)
     half = len(data) // 2
     real, halves = [], []
     for seed in range(15):
