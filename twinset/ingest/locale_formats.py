@@ -11,9 +11,8 @@ import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Dataset
 
-_MAX_VALUES = (
-    1_000  # distinct values that are checked: enough for the notation, quick for long columns
-)
+# distinct values that are checked: enough for the notation, quick for long columns
+_MAX_VALUES = 1_000
 _MIN_SHARE = 0.95  # the rest may be placeholders such as "n/a"
 _TIME = r"([ T]\d{1,2}:\d\d(:\d\d)?)?"
 

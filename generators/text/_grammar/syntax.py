@@ -15,9 +15,8 @@ _WEIGHT = re.compile(r"\s*\*\s*([0-9]+(?:\.[0-9]+)?)\s*$")
 _CHANCE = re.compile(r"\s*\?\s*([0-9]+(?:\.[0-9]+)?)\s*$")
 _SPECIAL = "{}[]()|<>\\"
 _SIGNS = _SPECIAL + "*?#"
-_MAX_DEPTH = (
-    20  # levels of brackets: nobody reads deeper ones, and recursion stays far from its limit
-)
+# levels of brackets: nobody reads deeper ones, and recursion stays far from its limit
+_MAX_DEPTH = 20
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,8 @@ _BACK_OFF = 0.3
 _MAX_LENGTH_RATIO = 2  # of a walk to the longest real text; ends walks that go round
 
 MAX_TRIES = 100  # walks for a new text
-_TRIES_AS_SET = (
-    40  # walks with the given probabilities; then all switches are taken and words dropped
-)
+# walks with the given probabilities; then all switches are taken and words dropped
+_TRIES_AS_SET = 40
 _TRIES_FOR_NEW = 20  # walks after which a repeated text is returned
 _DROP_PROBABILITY = 0.15  # of a word, once walks as set have failed: one word of a text of seven
 _MIN_MARGIN = 1.0  # log-likelihood ratio: the class is e times as likely as the next by the words

@@ -56,7 +56,7 @@ def column_masks(train: Dataset, where: Where) -> dict[str, Mask]:
 
 
 def unmet(
-    where: Where,  # the condition
+    where: Where,
     # the rows learnt from; for a condition on one column the error then names labels, or the range
     # of a number, widened to two digits so that it gives no single value away
     train: Dataset | None = None,

@@ -240,7 +240,7 @@ class FreshColumns:
 
     def fill(
         self,
-        n: int,  # number of rows
+        n: int,
         start: int,  # position of the first of them in the whole set
         seed: int,  # the recipe's seed; the key of the ids
         # the fields of the set; those that are not fresh columns are passed over

@@ -73,7 +73,7 @@ class Factor:
 
 
 def infer_factors(
-    train: Dataset,  # real rows
+    train: Dataset,
     columns: Sequence[str] | None = None,  # columns to look at; by default all of a tabular kind
 ) -> tuple[Factor, ...]:
     """Return the factors of a real table: its columns as a few named levels.

@@ -119,7 +119,7 @@ def semantic_map(
 
 def drop_hidden(
     ids: IdMap,  # the map; left as it is, shape (h, w)
-    objects: Sequence[ObjectLabel],  # its labels
+    objects: Sequence[ObjectLabel],
     min_visible_fraction: float,  # least share of an object's pixels that must be seen, 0 to 1
 ) -> tuple[IdMap, list[ObjectLabel]]:
     """Return the map and the labels without the objects that are seen too little of.

@@ -299,9 +299,8 @@ class RuleStatistics:
     # Values of the first column, sorted, and what the most frequent row with each has on the right:
     # for left sides that no real row has
     fallback: tuple[Array, Array] | None = None
-    shares: npt.NDArray[np.float64] | None = (
-        None  # Of a one-hot group, the share of rows in which each flag is set
-    )
+    # Of a one-hot group, the share of rows in which each flag is set
+    shares: npt.NDArray[np.float64] | None = None
 
     def decided(self, table: RuleTable) -> npt.NDArray[np.float64]:
         """Return what the last column must be in each row, shape (n,).

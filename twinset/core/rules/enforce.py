@@ -254,8 +254,8 @@ class RuleEnforcer:
 
     def enforce(
         self,
-        drawn_rows: Dataset,  # drawn rows; left as they are
-        rng: np.random.Generator,  # the stream
+        drawn_rows: Dataset,
+        rng: np.random.Generator,
         where: Where | None = None,  # condition that the rows meet, and must still meet
         redraw: Redraw | None = None,  # returns that many new rows under the same condition
     ) -> EnforcedRows:

@@ -400,10 +400,10 @@ class RowRules:
 
     def repair(
         self,
-        table: RuleTable,  # the rows
+        table: RuleTable,
         frozen: frozenset[str],  # columns to leave alone in the first half of the passes
         gentle: bool,  # whether rows that break a range are left for a new draw
-        rng: np.random.Generator,  # the stream
+        rng: np.random.Generator,
     ) -> tuple[Mask, Touched]:
         """Move rows, in place, until the rules hold; the moves vary at random after the first pass.
 

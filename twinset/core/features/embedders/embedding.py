@@ -108,7 +108,7 @@ def decode_images(column: pa.ChunkedArray) -> list[tuple[int, Pixels]]:
 
 
 def with_vectors(
-    dataset: Dataset,  # any set
+    dataset: Dataset,
     embeddings: Mapping[str, Sequence[Embedding]],  # image column -> its embeddings
 ) -> Dataset:
     """Return the set with vectors beside the bytes of its images, for all metrics that follow.
