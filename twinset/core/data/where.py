@@ -217,6 +217,7 @@ def _intersect(column: str, first: Condition, second: Condition) -> Condition:
         for key, bound in more.items():
             is_lower = key in ("ge", "gt")
             known = bounds.setdefault(key, bound)
+            _check_order(column, known, bound)
             bounds[key] = max(known, bound) if is_lower else min(known, bound)
         if allowed is not None and others is not None:
             allowed = [value for value in allowed if _is_in(value, others)]
@@ -230,7 +231,7 @@ def _intersect(column: str, first: Condition, second: Condition) -> Condition:
                 value
                 for value in allowed
                 if not _is_in(value, excluded)
-                and all(value is not None and _COMPARE[k](value, b) for k, b in bounds.items())
+                and all(_meets(column, value, key, bound) for key, bound in bounds.items())
             ]
     except TypeError as error:
         raise RecipeError(
@@ -274,10 +275,44 @@ def _only_value(bounds: Mapping[str, Any]) -> list[Any] | None:
     """Return the one value between bounds, none for bounds that contradict each other, else None."""
     for low in ("ge", "gt"):
         for high in ("le", "lt"):
-            if low in bounds and high in bounds and not bounds[low] < bounds[high]:
+            if low not in bounds or high not in bounds:
+                continue
+            if _is_order_known(bounds[low], bounds[high]) and not bounds[low] < bounds[high]:
                 is_met = bounds[low] == bounds[high] and (low, high) == ("ge", "le")
                 return [bounds[low]] if is_met else []
     return None
+
+
+_NUMBER = re.compile(r"\s*[-+.\d][\d.,_]*(e[-+]?\d+)?\s*", re.IGNORECASE)
+_TIME_WITH_ZONE = re.compile(r".*[:T]\d\d.*([-+].*|Z)", re.IGNORECASE)
+
+
+def _meets(column: str, value: Any, key: str, bound: Any) -> bool:
+    """Return whether a listed value of the column meets a bound."""
+    _check_order(column, value, bound)
+    return value is not None and _COMPARE[key](value, bound)
+
+
+def _check_order(column: str, one: object, other: object) -> None:
+    if one != other and not _is_order_known(one, other):
+        raise RecipeError(
+            f"the order of two values for '{column}' depends on its kind",
+            got=f"'{one}' and '{other}'",
+            todo="write the tighter condition only, or numbers without quotes",
+        )
+
+
+def _is_order_known(one: object, other: object) -> bool:
+    """Return whether two values are ordered alike in every kind of column that takes them.
+
+    "9" and "10" are not: a text column orders them by letters, a column of numbers by size. Times with a
+    zone are not either.
+    """
+    if not isinstance(one, str) or not isinstance(other, str):
+        return True
+    if _NUMBER.fullmatch(one) and _NUMBER.fullmatch(other):
+        return False
+    return not (_TIME_WITH_ZONE.fullmatch(one) or _TIME_WITH_ZONE.fullmatch(other))
 
 
 _ABSENT = object()
@@ -432,6 +467,12 @@ def _compare(column: pa.ChunkedArray, key: str, value: object, name: str) -> pa.
     kind = column.type
     if pa.types.is_dictionary(kind):
         column, kind = pc.cast(column, pa.string()), pa.string()
+    if key != "eq" and pa.types.is_string(kind) and not isinstance(value, str):
+        raise SchemaError(
+            f"'where' compares the column '{name}', which holds texts, with a bound that is none",
+            got=f"a bound of type {type(value).__name__}",
+            todo="put the bound in quotes to compare letter by letter, or declare the column a number",
+        )
     try:
         return _ARROW_COMPARE[key](column, _scalar(value, kind))
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError) as error:
