@@ -155,11 +155,10 @@ COMPARE = {
 def comparisons(column: str, values: list[object]) -> st.SearchStrategy[tuple[str, object]]:
     """Return comparisons with the values: (text, the same as a row filter of pandas)."""
     present = st.sampled_from(values[1:])
-    spell = lambda value: f"'{value}'" if isinstance(value, str) else str(value)  # noqa: E731
     signs = st.sampled_from(list(COMPARE))
     single = st.builds(
         lambda sign, value: (
-            f"{column} {sign} {spell(value)}",
+            f"{column} {sign} {value!r}",
             # A missing value meets no comparison but "is not".
             lambda x: COMPARE[sign](x, value) & (x.notna() | (sign == "!=")),
         ),
@@ -167,7 +166,7 @@ def comparisons(column: str, values: list[object]) -> st.SearchStrategy[tuple[st
     )  # fmt: skip
     several = st.builds(
         lambda items: (
-            f"{column} in ({', '.join(map(spell, items))})", lambda x: x.isin(items),
+            f"{column} in ({', '.join(map(repr, items))})", lambda x: x.isin(items),
         ),
         st.lists(present, min_size=1, max_size=3),
     )  # fmt: skip

@@ -89,11 +89,13 @@ class Where:
         Allowed: ``=``, ``!=``, ``>=``, ``>``, ``<=``, ``<``, ``in (a, b)``, ``is null``,
         ``is not null``. Names and texts with spaces go in quotes; numbers of objects need none:
         ``objects 'car' >= 2``, ``all objects < 9``. Several conditions on one column are intersected.
+        Bounds on a text column are texts, compared letter by letter: ``code >= B``, ``zip < '9000'``.
 
         Raises
         ------
         RecipeError
-            The text is not of this form, or no value meets all conditions on a column.
+            The text is not of this form, no value meets all conditions on a column, or the order of
+            two values in quotes depends on the kind of the column (``'9'`` and ``'10'``).
         """
         found, at = Where({}), 0
         while at < len(text) or not found.conditions:
