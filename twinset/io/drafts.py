@@ -40,9 +40,10 @@ def new_draft(parent: Path) -> Iterator[Path]:
     """
     parent.mkdir(parents=True, exist_ok=True)
     sweep_drafts(parent)
-    folder = parent / f".{secrets.token_hex(6)}{_ENDING}"
-    handle = _acquire(folder)
-    assert handle is not None  # the name is random
+    handle = None
+    while handle is None:  # a sweep may hold the lock of a folder that has just been made
+        folder = parent / f".{secrets.token_hex(6)}{_ENDING}"
+        handle = _acquire(folder)
     try:
         yield folder
     finally:
@@ -50,19 +51,23 @@ def new_draft(parent: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def sole_draft(place: Path) -> Iterator[Path]:
+def sole_draft(place: Path, subject: str = "") -> Iterator[Path]:
     """Yield the private folder beside `place` that one process at a time may have; wait for it.
 
     All paths that lead to the same place, through links too, share this folder. While another process
-    has it, a `ConcurrentWriteWarning` names that process.
+    has it, a `ConcurrentWriteWarning` names that process and the `subject`, by default the place.
     """
     parent = Path(os.path.realpath(place.parent))
     parent.mkdir(parents=True, exist_ok=True)
     sweep_drafts(parent)
     folder = parent / f".{_short(place.name)}{_ENDING}"
     handle = _acquire(folder)
+    if handle is None:  # a sweep holds a lock no longer than this
+        time.sleep(_POLL)
+        handle = _acquire(folder)
     if handle is None:
-        sentence = f"{_owner(folder)} is writing '{place.name}'; this one waits until it has ended"
+        subject = subject or f"'{place.name}'"
+        sentence = f"{_owner(folder)} is writing {subject}; this one waits until it has ended"
         warnings.warn(sentence, ConcurrentWriteWarning, stacklevel=4)
     while handle is None:
         time.sleep(_POLL)
@@ -76,8 +81,7 @@ def sole_draft(place: Path) -> Iterator[Path]:
 
 def sweep_drafts(parent: Path) -> None:
     """Remove the draft folders in `parent` whose owner has ended; what they replaced is put back."""
-    for folder in dead_drafts(parent, remove=True):
-        del folder
+    dead_drafts(parent, remove=True)
 
 
 def dead_drafts(parent: Path, *, remove: bool = False) -> list[Path]:
@@ -169,7 +173,8 @@ def _acquire(folder: Path, *, create: bool = True) -> int | None:
         if create:
             with suppress(FileExistsError):
                 folder.mkdir(mode=PRIVATE_FOLDER)
-                folder.chmod(PRIVATE_FOLDER)
+                with suppress(FileNotFoundError):  # a sweep found it without a lock
+                    folder.chmod(PRIVATE_FOLDER)
         if folder.is_symlink():
             raise NotADirectoryError(errno.ENOTDIR, "its draft folder is a link", str(folder))
         try:
