@@ -20,6 +20,7 @@ import resource
 import shutil
 import signal
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
@@ -80,6 +81,11 @@ def load_libraries() -> None:
     list_components()
 
 
+def log_of(folder: Path) -> Path:
+    """Return the file that the runs of a folder print to: outside of it, as its disk may be full."""
+    return folder.with_name(f"{folder.name}.log")
+
+
 def start(
     folder: Path, words: Iterable[str] = (), prepare: Callable[[], object] = lambda: None
 ) -> int:
@@ -90,7 +96,7 @@ def start(
     code = 1
     try:
         os.chdir(folder)
-        log = os.open("log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        log = os.open(log_of(folder), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         os.dup2(log, 1)
         os.dup2(log, 2)
         sys.argv = ["twinset", "run", "small.yaml", *words]
@@ -123,7 +129,7 @@ def state_of(folder: Path) -> dict[str, Any]:
     """Return the delivered bytes, the registered sets and the names of all files."""
     from twinset.catalog import Catalog
 
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "log.txt")
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
     return {
         "delivery": {
             str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -228,7 +234,21 @@ class Trials:
         return self._signal(folder, signal.SIGHUP)
 
     def disk_full(self, folder: Path) -> int:
-        """No file may grow beyond a random size."""
+        """The disk is full: a small file system where one can be mounted, else a limit on files."""
+        mounted = ["mount", "-t", "tmpfs", "-o", f"size={self.rng.randint(20, 260)}k", "tmpfs"]
+        inputs = {path.name: path.read_bytes() for path in folder.iterdir()}
+        if self.rng.random() < 0.5 and shutil.which("mount"):
+            done = subprocess.run([*mounted, str(folder)], capture_output=True)
+            if done.returncode == 0:
+                for name, content in inputs.items():
+                    (folder / name).write_bytes(content)
+                code = end(start(folder))
+                kept = folder.with_name(f"{folder.name}.kept")
+                shutil.copytree(folder, kept)
+                subprocess.run(["umount", str(folder)], check=True)
+                shutil.rmtree(folder)
+                kept.rename(folder)
+                return code
         return end(start(folder, prepare=limited(int(10 ** self.rng.uniform(2, 5.5)))))
 
     def read_only(self, folder: Path) -> int:
@@ -241,8 +261,6 @@ class Trials:
         chosen = self.rng.choice(paths)
         mode = chosen.stat().st_mode
         chosen.chmod(0o500)
-        (folder / "log.txt").touch()
-        (folder / "log.txt").chmod(0o666)
         code = end(start(folder, prepare=without_rights))
         chosen.chmod(mode)
         for path in (folder, *folder.rglob("*")):
@@ -288,7 +306,7 @@ def interrupt(trials: Trials, kind: str, folder: Path, undisturbed: State) -> Ou
     write_inputs(folder)
     code = getattr(trials, kind)(folder)
     again = end(start(folder))
-    log = (folder / "log.txt").read_text(errors="replace")
+    log = log_of(folder).read_text(errors="replace")
     found = state_of(folder)
     is_same = again == 0 and all(found[key] == undisturbed[key] for key in ("delivery", "sets"))
     # What a run refuses is a sentence, not a traceback.
@@ -316,7 +334,7 @@ def pair(rng: random.Random, folder: Path, wholes: Mapping[str, State]) -> Outco
         if not number:
             time.sleep(rng.uniform(0, 1) ** 2)  # half of them within a quarter of a second
     codes = [end(child) for child in children]
-    log = (folder / "log.txt").read_text(errors="replace")
+    log = log_of(folder).read_text(errors="replace")
     found = state_of(folder)
     is_same = any(found["delivery"] == wholes[seed]["delivery"] for seed in seeds)
     is_same = is_same and 0 in codes and set(codes) <= {0, 2} and "Traceback" not in log
@@ -387,12 +405,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)  # the user without rights must enter it
         found = measure(options.trials, options.pairs, options.seed, Path(folder))
-    for outcome in (o for group in found.values() for o in group if o.detail):
+    failures = [o for group in found.values() for o in group if o.detail]
+    for outcome in failures:
         print(json.dumps({"kind": outcome.kind, "detail": outcome.detail}))
     text = page(found)
     print(text)
     if options.out is not None:
         options.out.write_text(f"# Interrupted and concurrent runs\n\n{_INTRODUCTION}\n{text}")
+    sys.exit(bool(failures))
 
 
 _INTRODUCTION = """Written by `python -m benchmarks.robustness.interruptions --out FILE`; its text says

@@ -13,7 +13,8 @@ from twinset.core.errors import CatalogError
 def doctor(*folders: Path, root: Path = ROOT, repair: bool = False, json: bool = False) -> int:
     """Check the catalogue, and repair it on request.
 
-    Each fault is one line: what, where, and what repair does. The command ends with exit code 0 when nothing is wrong, or all is repaired, and else with 3.
+    Each fault is one line: what, where, and what repair does. The command ends with exit code 0
+    when nothing is wrong, or all is repaired, and else with 3.
 
     Parameters
     ----------
