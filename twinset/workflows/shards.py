@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -18,7 +19,8 @@ from twinset.core.data.dataset import Card, Dataset
 from twinset.core.errors import DataError, ParameterError, RecipeError, TwinsetError
 from twinset.generation.run_step import open_part
 from twinset.generation.step import GenerationStep, OpenStep, joint_card
-from twinset.io.files import sha256_of, write_text
+from twinset.io.drafts import sole_draft
+from twinset.io.files import cannot_write, sha256_of, write_text
 from twinset.io.vision.shards import ROWS_A_SHARD, ShardFolder
 from twinset.recipe import AugmentStep, Recipe
 from twinset.workflows.run import (
@@ -73,7 +75,7 @@ def make_shards(
             "the number of workers is out of range", got=str(workers), allowed="1 or more"
         )
     recipe = read_recipe(recipe, overrides)
-    with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1), _sole_writer(Path(to)):
         maker = _Maker.open(recipe, Path(root), progress)
         folder = ShardFolder(Path(to), maker.key(rows_a_shard), maker.n_rows, rows_a_shard)
         folder.open()
@@ -84,6 +86,17 @@ def make_shards(
             _make_beside(recipe, Path(root), folder, missing, workers, progress)
         _finish(folder, maker.card())
     return ShardSummary(folder.path, folder.n_rows, folder.n_shards, folder.n_shards - len(missing))
+
+
+@contextmanager
+def _sole_writer(to: Path) -> Iterator[None]:
+    """Let one run at a time make the shards of a folder."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(sole_draft(Path(os.path.realpath(to))))
+        except OSError as error:
+            raise cannot_write(to, error) from error
+        yield
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from twinset.ingest.input_table import (
     split_holdout,
 )
 from twinset.io import read_dataset, write_dataset
+from twinset.io.drafts import sole_draft
 from twinset.io.formats import writable_formats
 from twinset.measurement.leakage import require_clean_sets
 from twinset.report import Report
@@ -210,8 +210,8 @@ def _write(
     final = {"report": report_path(place), "note": note_path(place), "data": place}
     schema = parts.train.schema
     try:
-        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".twinset-") as folder:
-            staged = {key: Path(folder) / path.name for key, path in final.items()}
+        with sole_draft(place) as folder:
+            staged = {key: folder / path.name for key, path in final.items()}
             write_dataset(chunks, staged["data"], place.suffix.lstrip(".").lower())
             note = replace(note, notes=(*note.notes, *tally.notes()))
             # What is measured is what was written, read back as its users will read it.
