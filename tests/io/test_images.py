@@ -1,14 +1,15 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError
-from twinset.core.image.codec import decode_pixels
+from twinset.core.image.codec import decode_pixels, encode_jpeg, encode_png
 from twinset.io import read_dataset, stream_dataset
 
-PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\0IEND\xaeB`\x82"
-JPEG = b"\xff\xd8\xff" + b"\xff\xd9"
+PNG = encode_png(np.zeros((2, 2), np.uint8))
+JPEG = encode_jpeg(np.zeros((2, 2), np.uint8))
 
 
 def lay_out(folder: Path, files: dict[str, bytes]) -> Path:

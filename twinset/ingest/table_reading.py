@@ -25,6 +25,9 @@ from twinset.io.reading.options import ReadOptions
 
 # Numbers that stand for missing values in many tables; negative ones, too
 _NINES = (99, 999, 9_999, 99_999, 999_999, 9_999_999, 99_999_999)
+_TRUTHS = frozenset(
+    ("true", "false", "yes", "no", "y", "n", "t", "f", "on", "off", "1", "0", "1.0", "0.0")
+)
 _MIN_REPEATS = 2  # a marker occurs in more than one row
 _GAP = 2  # times the range of the other values between them and a marker
 _MIN_ROWS = 5  # in fewer rows, any numbers count or add up
@@ -191,7 +194,7 @@ def _text_remarks(field: Field, column: pa.ChunkedArray, given: set[Reason]) -> 
         yield from doubts or found.remarks
         if found.remarks or doubts:
             return
-    if given & {Reason.DIGITS_KEPT, Reason.REQUESTED}:
+    if given:  # it says why these are texts
         return
     if field.kind != "category" and (basis := _basis(field, column)).reason is Reason.NOT_REPEATED:
         yield basis
@@ -205,6 +208,8 @@ def _level_remarks(field: Field, column: pa.ChunkedArray) -> Iterator[Remark]:
         n = int(pc.sum(pc.is_in(cells, pa.array(markers))).as_py() or 0)
         shown = markers[0].strip() if len(markers) == 1 and n >= MIN_SHOWN_ROWS else ""
         yield Remark(reason=Reason.MARKER_LEVEL, column=field.name, rows=n, sign=shown)
+    if len(levels) > 2 and {level.strip().casefold() for level in levels} <= _TRUTHS:
+        yield Remark(reason=Reason.TRUTH_MIXED, column=field.name)
     plain = {level.strip().casefold() for level in levels}
     n_alike = len(levels) - len(plain)
     if n_alike or any(level != level.strip() for level in levels):

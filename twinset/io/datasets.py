@@ -117,6 +117,10 @@ def read_dataset(
             table = _unpack(table, field, path.parent)
     found = Dataset.from_arrow(table, schema, card or Card(name=name, origin="real"))
     found = found if schema is not None else with_kinds(found, options)
+    if entry.name != "images" and found.schema.of_kind("image"):
+        from twinset.io.images import check_images
+
+        check_images(found)
     if found.schema.of_kind("spans"):
         from twinset.io.text.spans import check_spans, facts_as_ids
 

@@ -155,7 +155,7 @@ def read_csv(
         check_quotes(raw, layout, table, found.n_quotes)
         table = _keep_codes(table, raw, layout, found, known, notes)
         table = _interpret_texts(table, path, layout, known, options, notes)
-        if options.decimal == "," or any(one.reason is Reason.DECIMAL_COMMA for one in notes):
+        if layout.delimiter == ";" and options.decimal != ".":
             table = _check_dots(table, raw, layout, known, options, notes)
     if remarks is not None:
         remarks += notes
@@ -260,7 +260,7 @@ def _keep_codes(
         return table
     texts = _as_texts(raw, layout, suspects)
     for name in suspects:
-        pattern = "^[ \t]*[+-]?(0[0-9]+|[0-9]{17,})[ \t]*$"
+        pattern = "^[ \t]*[+-]?(0[0-9]+|0[xX].*|[0-9]{17,})[ \t]*$"
         if pc.any(pc.match_substring_regex(texts.column(name), pattern)).as_py():
             at = table.schema.get_field_index(name)
             table = table.set_column(at, name, texts.column(name))
@@ -323,26 +323,30 @@ def _check_dots(
     options: ReadOptions,
     notes: list[Remark],
 ) -> pa.Table:
-    """Return the table with 1.234 as 1234 where other columns show that commas precede decimals."""
+    """Return the table with 1.234 as 1234 where other columns show that commas precede decimals.
+
+    A file with semicolons comes from a country where they do.
+    """
     read = {one.column for one in notes}
+    has_commas = options.decimal == "," or Reason.DECIMAL_COMMA in {one.reason for one in notes}
     names = [
         name
         for name, column in zip(table.column_names, table.columns)
         if pa.types.is_floating(column.type) and name not in read and name not in known
     ]
-    if not names or layout.delimiter == ",":
-        return table
-    texts = _as_texts(raw, layout, names)
+    texts = _as_texts(raw, layout, names) if names else table
     forced = replace(options, decimal=",")
     for name in names:
         found = interpret(texts.column(name), name, forced, comma_delimited=False)
-        if pa.types.is_string(found.column.type):
-            notes.append(Remark(reason=Reason.DOT_DECIMALS, column=name))
-        else:
+        are_groups = not pa.types.is_string(found.column.type)
+        if are_groups and has_commas:
             at = table.schema.get_field_index(name)
             table = table.set_column(at, name, found.column)
-            sign = ". groups"
+        if are_groups:
+            sign = ". groups" if has_commas else ". decimals"
             notes.append(Remark(reason=Reason.GROUPS_OR_DECIMALS, column=name, sign=sign))
+        elif has_commas:
+            notes.append(Remark(reason=Reason.DOT_DECIMALS, column=name))
     return table
 
 

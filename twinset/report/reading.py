@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +45,7 @@ _SENTENCES: Mapping[Reason, tuple[str, str]] = {
         "--read decimal=. or --read decimal=, or " + _AS_TEXT,
     ),
     Reason.SIGN: ("the sign {mark} of all numbers is left out", _AS_TEXT),
+    Reason.BRACKETS: ("numbers in brackets or before a minus are read as negative", _AS_TEXT),
     Reason.MARKER_MISSING: (
         "{rows} cells{marked} among numbers or dates are read as missing",
         _AS_TEXT,
@@ -55,6 +56,10 @@ _SENTENCES: Mapping[Reason, tuple[str, str]] = {
     Reason.NUMBERS_MIXED: (
         "{rows} cells are no numbers, the first in row {row}, so all are read as texts",
         _AS_NUMBER,
+    ),
+    Reason.NOTATIONS_MIXED: (
+        "numbers in more than one notation, so all are read as texts",
+        "write all like 1234.5 in the source, or " + _AS_NUMBER,
     ),
     Reason.DATES_MIXED: (
         "dates in two notations, or cells that are none{at}; all are read as texts",
@@ -106,6 +111,10 @@ _SENTENCES: Mapping[Reason, tuple[str, str]] = {
     ),
     Reason.LEVELS_ALIKE: (
         "labels have spaces around them or differ in upper and lower case only ({rows}); all are kept",
+        _IN_SOURCE,
+    ),
+    Reason.TRUTH_MIXED: (
+        "true and false in more than one spelling; each spelling is a label of its own",
         _IN_SOURCE,
     ),
     Reason.PADDED_NAME: ("the name of the column has spaces around it", _IN_SOURCE),
@@ -230,15 +239,15 @@ def _filled(text: str, remark: Remark) -> str:
         mark = remark.sign
     elif remark.reason in (Reason.TIME_NUMBERS, Reason.REQUESTED):
         role = remark.sign
-    name = remark.column if re.fullmatch(r"[\w.-]+", remark.column) else f"'{remark.column}'"
+    roles = {"groups": "a separator of thousands", "decimals": "the decimal mark"}
     filled = text.format(
-        name=name,
+        name=shlex.quote(remark.column),
         rows=f"{remark.rows or 0:,}",
         row=f"{remark.row or 0:,}",
         mark=_MARKS.get(mark, mark),
-        role=role,
+        role=roles.get(role, role),
         marked=f" with {remark.sign}" if remark.sign else "",
-        value=f"'{remark.sign}'" if remark.sign else "VALUE",
+        value=shlex.quote(remark.sign) if remark.sign else "VALUE",
         at=f", the first in row {remark.row:,}" if remark.row else "",
     )
     if remark.rows == 1:

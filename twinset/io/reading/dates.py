@@ -89,31 +89,33 @@ def _order(parts: pa.StructArray, pattern: str, order: str) -> dict[str, str] | 
 
 
 def _largest(parts: pa.StructArray, key: str) -> int:
-    return int(pc.max(pc.cast(parts.field(key), pa.int64())).as_py() or 0)
+    return int(pc.max(pc.cast(_group(parts, key), pa.int64())).as_py() or 0)
+
+
+def _group(parts: pa.StructArray, key: str) -> pa.Array:
+    """Return a group of the pattern; missing where the row is, which the group itself does not show."""
+    return pc.if_else(parts.is_valid(), parts.field(key), pa.scalar(None, pa.string()))
 
 
 def _as_times(parts: pa.StructArray, groups: dict[str, str]) -> pa.Array | None:
     """Return dates, or times of whole seconds; None where one is not in the calendar."""
-
-    def part(key: str) -> pa.Array:
-        # The groups of a row that is missing are missing, too.
-        return pc.if_else(parts.is_valid(), parts.field(key), pa.scalar(None, pa.string()))
-
-    month = _month_numbers(part(groups["m"]))
+    month = _month_numbers(_group(parts, groups["m"]))
     if month is None:
         return None
     days = pc.binary_join_element_wise(
-        part("y"), _two_digits(month), _two_digits(part(groups["d"])), "-"
+        _group(parts, "y"), _two_digits(month), _two_digits(_group(parts, groups["d"])), "-"
     )
     try:
         dates = pc.cast(days, pa.date32())
     except pa.ArrowInvalid:
         return None
-    hours = part("H")
+    hours = _group(parts, "H")
     has_time = pc.any(pc.not_equal(hours, "")).as_py()
     if not has_time:
         return dates
-    seconds = _seconds(hours, part("M"), part("S"), pc.utf8_lower(part("p")))
+    seconds = _seconds(
+        hours, _group(parts, "M"), _group(parts, "S"), pc.utf8_lower(_group(parts, "p"))
+    )
     if seconds is None:
         return None
     return pc.add(pc.cast(dates, pa.timestamp("s")), pc.cast(seconds, pa.duration("s")))

@@ -8,7 +8,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,8 @@ _MAX_CONTROLS = (
 _YEARS = range(1900, 2101)  # a name that is a number is one of these, or counts
 _QUOTE, _ZERO, _NINE, _NEWLINE = b'"09\n'
 _DELIMITERS = ",\t;|"
-_RARE_DELIMITERS = ("^", "~", ":", "\x1f", "\x01", "  ", " ")
+_BLANKS = ("  ", " ")  # several, or one
+_RARE_DELIMITERS = ("^", "~", ":", "\x1f", "\x01", *_BLANKS)
 _FILES = {  # first bytes -> what they begin
     b"%PDF": "a PDF document",
     b"PK\x03\x04": "a ZIP archive or an Excel workbook",
@@ -126,10 +127,10 @@ def _has_leading_zero(
     delimiter: str,
     first: int = 0,  # position that is looked at first
 ) -> bool:
-    """Return whether a cell may begin with a zero and another digit."""
+    """Return whether a cell may begin with a zero and another digit, or be hexadecimal."""
     zero = np.flatnonzero(block[first:-1] == _ZERO) + first
     after = block[zero + 1]
-    zero = zero[(after >= _ZERO) & (after <= _NINE)]
+    zero = zero[(after >= _ZERO) & (after <= _NINE) | (after == b"x"[0]) | (after == b"X"[0])]
     # A sign and a space may stand before it. What lies before the block counts as a border.
     for skipped in (b"+-", b" \t"):
         before = np.where(zero > 0, block[zero - 1], _NEWLINE)
@@ -150,8 +151,11 @@ def find_layout(raw: RawText, options: ReadOptions) -> Layout:
     path, head = raw.path, raw.head
     refuse_other_files(path, head, "csv")
     text = _as_text(path, head)
-    if options.skip:
-        text = "\n".join(text.split("\n")[options.skip :])
+    skip = options.skip
+    if not skip and (told := re.match(r"sep=(.)\n", text)):  # a line that Excel reads and hides
+        skip, options = 1, replace(options, delimiter=options.delimiter or told[1])
+    if skip:
+        text = "\n".join(text.split("\n")[skip:])
     if not text.strip():
         raise DataError(f"the file '{path}' is empty", todo="give a file with a header and rows")
     sample = text[:_SNIFFED_BYTES]
@@ -166,12 +170,12 @@ def find_layout(raw: RawText, options: ReadOptions) -> Layout:
     if not has_header:
         names = tuple(f"column_{k}" for k in range(1, len(first) + 1))
         remarks.append(Remark(reason=Reason.HEADER_ABSENT))
-    for position, name in enumerate(names):
-        if not name.strip():
-            raise DataError(
-                f"column {position + 1} of '{path}' has no name",
-                todo="name it in the header (pandas: to_csv(..., index=False))",
-            )
+    empty = [position for position, name in enumerate(names, start=1) if not name.strip()]
+    if empty:
+        todo = "name it in the header (pandas: to_csv(..., index=False))"
+        if len(empty) > 1:
+            todo += f", or, if this line stands before the header: --read skip={skip + 1}"
+        raise DataError(f"column {empty[0]} of '{path}' has no name", todo=todo)
     if has_header and names[0].lstrip().startswith("#"):
         remarks.append(Remark(reason=Reason.COMMENT_NAME, row=1))
     if len(names) == 1 and re.search(r"\n[ \t\r]*\n\s*\S", text):
@@ -180,7 +184,7 @@ def find_layout(raw: RawText, options: ReadOptions) -> Layout:
         delimiter=delimiter,
         names=names,
         header=has_header,
-        skip=options.skip,
+        skip=skip,
         remarks=tuple(remarks),
     )
 
@@ -198,7 +202,8 @@ def refuse_other_files(path: Path, head: bytes, form: str) -> None:
     if not kind and b"\0" in head[:_SNIFFED_BYTES] and _looks_wide(head):
         raise not_utf8(path, "UTF-16LE" if head[1:2] == b"\0" else "UTF-16BE")
     sample = head[:_SNIFFED_BYTES]
-    if not kind and len(_NOT_TEXT.findall(sample)) > _MAX_CONTROLS * len(sample):
+    is_binary = b"\0" in sample or len(_NOT_TEXT.findall(sample)) > _MAX_CONTROLS * len(sample)
+    if not kind and is_binary:
         kind = "bytes that are no text"
     if kind:
         todo = {
@@ -298,9 +303,7 @@ def _refuse_one_column(path: Path, lines: list[str]) -> None:
     if len(lines) < _MIN_REGULAR:
         return
     for mark in _RARE_DELIMITERS:
-        counts = {
-            len(re.split(r"\s+", one) if mark.isspace() else one.split(mark)) for one in lines
-        }
+        counts = {len(one.split() if mark in _BLANKS else one.split(mark)) for one in lines}
         cells = counts.pop()
         if counts or cells < 2 or (mark == " " and not _are_numbers(lines)):
             continue
@@ -329,7 +332,15 @@ def _refuse_preamble(path: Path, records: list[list[str]], options: ReadOptions)
     cells, n = Counter(map(len, records)).most_common(1)[0]
     before = next((k for k, record in enumerate(records) if len(record) == cells), 0)
     # A few lines of other lengths, then rows of one length: not a table with ragged rows.
-    if cells > 1 and before and n >= len(records) - before and len(records[0]) < cells:
+    is_regular = cells > 1 and before > 0 and n >= len(records) - before
+    if is_regular and before == 1 and len(records[0]) == cells - 1 > 1:
+        raise DataError(
+            f"the header of '{path}' has one name less than its rows have cells",
+            got=f"{cells - 1} names above rows of {cells}",
+            todo="name all columns, or remove the delimiter at the end of each row (R: "
+            "write.csv(..., row.names = FALSE))",
+        )
+    if is_regular and len(records[0]) < cells:
         raise DataError(
             f"'{path}' does not begin with the names of its columns",
             got=f"{len(records[0])} cells in its first line, above rows of {cells}",

@@ -55,7 +55,7 @@ _SPACES = r"[\x{00A0}\x{2007}\x{2009}\x{202F}]"
 _SIGNS = ("%", "€", "$", "£", "¥", "₹", "EUR", "USD", "GBP", "CHF", "JPY", "CAD", "AUD", "kr")
 _SIGN = "|".join(re.escape(one) for one in _SIGNS)
 _LOOSE = re.compile(
-    rf"\(?[+\-−]? ?(?:{_SIGN})? ?[+\-−]?(?=[.,]?\d)[\d.,' ’_]*(?:[eE][+-]?\d+)? ?(?:{_SIGN})?\)?"
+    rf"\(?[+\-−]? ?(?:{_SIGN})? ?[+\-−]?(?=[.,]?\d)[\d.,' ’_]*(?:[eE][+-]?\d+)? ?(?:{_SIGN})?-?\)?"
 )
 
 
@@ -116,7 +116,13 @@ def interpret(
         return Interpreted(column)
     like_numbers = sum(_LOOSE.fullmatch(_plain_spaces(text)) is not None for text in cells)
     if forced or like_numbers >= _MIN_SHARE * len(cells):
-        found = _numbers(column, name, options, comma_delimited, forced)
+        found = _numbers(
+            column,
+            name,
+            options,
+            comma_delimited=comma_delimited,
+            forced=forced,
+        )
         if found is not None:
             return found
     dates = find_dates(column, name, cells, options.dates, markers=_marker_mask)
@@ -156,7 +162,12 @@ def marker_remark(texts: pa.ChunkedArray, mask: pa.ChunkedArray, name: str) -> R
 
 
 def _numbers(
-    column: pa.ChunkedArray, name: str, options: ReadOptions, comma_delimited: bool, forced: bool
+    column: pa.ChunkedArray,
+    name: str,
+    options: ReadOptions,
+    *,
+    comma_delimited: bool,
+    forced: bool,
 ) -> Interpreted | None:
     """Return the column as numbers, or as it is with a remark; None where it holds none."""
     texts = pc.utf8_trim_whitespace(pc.replace_substring_regex(column, _SPACES, " "))
@@ -171,7 +182,9 @@ def _numbers(
     marks, n_bad, is_ambiguous = _find_marks(bare, options.decimal, comma_delimited)
     if n_bad and not forced:
         if n_bad > (1 - _MIN_SHARE) * len(rest):
-            return None
+            if not _all_fit(bare):
+                return None
+            return Interpreted(column, (Remark(reason=Reason.NOTATIONS_MIXED, column=name),))
         row = _first_row(ignored, bare, marks)
         remark = Remark(reason=Reason.NUMBERS_MIXED, column=name, rows=n_bad, row=row)
         return Interpreted(column, (remark,))
@@ -179,6 +192,8 @@ def _numbers(
         return Interpreted(column, (Remark(reason=Reason.DIGITS_KEPT, column=name),))
     values = _as_numbers(_matching(bare, marks) if n_bad else bare, marks)
     remarks = [*_notation_remarks(name, marks, sign, is_ambiguous)]
+    if pc.any(pc.match_substring_regex(rest, r"^\(|[0-9]-$")).as_py():
+        remarks.insert(0, Remark(reason=Reason.BRACKETS, column=name))
     if n := int(pc.sum(markers).as_py() or 0):
         remarks.insert(0, marker_remark(texts, markers, name))
     if forced:
@@ -212,6 +227,14 @@ def _pattern(marks: _Marks) -> str:
 def _matching(texts: pa.Array, marks: _Marks) -> pa.Array:
     fits = pc.match_substring_regex(texts, _pattern(marks))
     return pc.if_else(fits, texts, pa.scalar(None, pa.string()))
+
+
+def _all_fit(texts: pa.Array) -> bool:
+    """Return whether each cell is a number in one of the notations."""
+    fits = pa.array(np.zeros(len(texts), dtype=bool))
+    for one in _NOTATIONS:
+        fits = pc.or_(fits, pc.match_substring_regex(texts, _pattern(one)))
+    return bool(pc.all(fits).as_py())
 
 
 def _find_marks(texts: pa.Array, decimal: str, comma_delimited: bool) -> tuple[_Marks, int, bool]:
