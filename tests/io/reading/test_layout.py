@@ -9,6 +9,7 @@ import pytest
 
 from twinset.core.data.reading import Reason, Remark
 from twinset.core.errors import DataError
+from twinset.io import read_dataset
 from twinset.io.reading.options import ReadOptions
 from twinset.io.text_tables import read_csv
 
@@ -66,8 +67,6 @@ def test_what_is_no_table_is_refused(tmp_path: Path, case: str) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(DataError, match=words) as caught:
-        from twinset.io import read_dataset
-
         read_dataset(path)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
