@@ -323,6 +323,10 @@ def _read_table(
             got=f"'{repeated[0]}' twice",
             todo="rename one of them",
         )
+    if "" in names:
+        raise DataError(
+            f"column {names.index('') + 1} of '{path}' has no name", todo="name it in the source"
+        )
     if table.num_rows == 0:
         raise DataError(
             f"the file '{path}' holds no rows",

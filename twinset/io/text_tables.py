@@ -260,7 +260,7 @@ def _keep_codes(
         return table
     texts = _as_texts(raw, layout, suspects)
     for name in suspects:
-        pattern = "^[ \t]*[+-]?(0[0-9]+|0[xX].*|[0-9]{17,})[ \t]*$"
+        pattern = "^[ \t]*[+-]?(0[0-9]+|0[xX].*|[0-9]{17,}|[0-9]+[eE][0-9]+)[ \t]*$"
         if pc.any(pc.match_substring_regex(texts.column(name), pattern)).as_py():
             at = table.schema.get_field_index(name)
             table = table.set_column(at, name, texts.column(name))
@@ -274,6 +274,8 @@ def _may_be_codes(column: pa.ChunkedArray, has_leading_zeros: bool) -> bool:
     if not is_whole and not pa.types.is_floating(column.type):
         return False
     if is_whole and has_leading_zeros:
+        return True
+    if not is_whole and pc.all(pc.equal(column, pc.floor(column))).as_py():
         return True
     ends = pc.min_max(column).as_py()
     return ends["max"] is not None and max(-ends["min"], ends["max"]) >= _EXACT_INTEGERS

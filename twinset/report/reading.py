@@ -106,8 +106,8 @@ _SENTENCES: Mapping[Reason, tuple[str, str]] = {
         "write dates as 2024-12-31 in the source",
     ),
     Reason.LARGE_NUMBERS: (
-        "its integers are too large for the exact arithmetic of models",
-        _AS_TEXT,
+        "its integers are too large for exact arithmetic, and may have lost digits",
+        "write them as texts in the source, or " + _AS_TEXT,
     ),
     Reason.LEVELS_ALIKE: (
         "labels have spaces around them or differ in upper and lower case only ({rows}); all are kept",
