@@ -148,7 +148,7 @@ def read_csv(
     table = _parse_csv(raw, layout, _convert_options(layout, known, options))
     if any(pa.types.is_binary(kind) for kind in table.schema.types):
         raise not_utf8(path)
-    notes = list(layout.remarks)
+    notes = [*layout.remarks, *_requested(options)]
     if len(set(table.column_names)) == table.num_columns:  # else refused where every format is
         if options.header is None:
             notes += check_header(path, table, layout.names)
@@ -166,6 +166,12 @@ def read_csv(
         for column in table.columns
     ]
     return pa.table(columns, names=table.column_names)
+
+
+def _requested(options: ReadOptions) -> list[Remark]:
+    """Return a remark for each column whose kind was requested; numbers are counted where they are read."""
+    kinds = dict.fromkeys(options.text, "text") | dict.fromkeys(options.category, "category")
+    return [Remark(reason=Reason.REQUESTED, column=n, sign=kind) for n, kind in kinds.items()]
 
 
 def _check_names(path: Path, layout: Layout, named: Sequence[str]) -> None:

@@ -25,7 +25,7 @@ _MAX_PIXELS = 1 << 30  # as many as OpenCV decodes
 _AXIS_NAMES = {"Z": "z", "T": "time", "C": "channel"}  # axis of tifffile -> its name in plane names
 _COLOURS_TAG = 262  # PhotometricInterpretation
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = range(4)  # its values that are read here
-_INKS = 5
+_INKS = 5  # its value for CMYK
 _JPEG_COMPRESSIONS = (6, 7)  # their colours are RGB once decoded
 _DAMAGE = (ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, struct.error)
 

@@ -153,8 +153,10 @@ def find_layout(raw: RawText, options: ReadOptions) -> Layout:
     refuse_other_files(path, head, "csv")
     text = _as_text(path, head)
     skip = options.skip
-    if not skip and (told := re.match(r"sep=(.)\n", text)):  # a line that Excel reads and hides
-        skip, options = 1, replace(options, delimiter=options.delimiter or told[1])
+    if not skip and (
+        line_of_excel := re.match(r"sep=(.)\n", text)
+    ):  # a line that Excel reads and hides
+        skip, options = 1, replace(options, delimiter=options.delimiter or line_of_excel[1])
     if skip:
         text = "\n".join(text.split("\n")[skip:])
     if not text.strip():
