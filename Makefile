@@ -7,7 +7,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := all
-.PHONY: all bench-tabular demo test test-fast lint types format clean
+.PHONY: all bench-tabular demo test test-fast test-lowest test-newest test-extras lint types format clean
 
 all: lint types test
 
@@ -42,6 +42,10 @@ test: $(VENV)/dev.stamp
 test-fast: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not browser"
 
+# In environments of their own below .environments: what is absent here is said, and is no failure.
+test-lowest test-newest test-extras: $(VENV)/dev.stamp
+	$(BIN)/python tests/environments.py $(@:test-%=%)
+
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -54,4 +58,4 @@ format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf build dist out .twinset .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf build dist out .environments .twinset .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

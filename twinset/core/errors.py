@@ -21,8 +21,7 @@ several processes does too: `ConcurrentWriteWarning`, `CatalogRestoredWarning`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Self
 
 Place = tuple[str | int, ...]
@@ -157,15 +156,6 @@ class MissingExtraError(TwinsetError):
             f"this needs the library '{library}', which is not installed",
             todo=f"install it with: pip install 'twinset[{extra}]'",
         )
-
-
-@contextmanager
-def needs_extra(library: str, extra: str) -> Iterator[None]:
-    """Turn an import that fails inside the block into the error that says which extra brings `library`."""
-    try:
-        yield
-    except ImportError as error:
-        raise MissingExtraError.for_library(library, extra) from error
 
 
 class FormatLossWarning(UserWarning):

@@ -42,6 +42,7 @@ def open_part(part: GenerationStep, workers: int, progress: Progress) -> OpenSte
             if isinstance(part.step, GenerateStep)
             else open_augment_step(part, progress)
         )
+        part.room.check(making.n_rows, part.train)
 
     def chunks(skip: int) -> Iterator[Dataset]:
         with part.recipe.faults_of(part.name):
@@ -56,6 +57,7 @@ def _open_generating(part: GenerationStep, workers: int, progress: Progress) -> 
     if isinstance(generator, TakesAssets):
         generator = generator.with_assets(read_assets(part.recipe, step.use))
     requests, plan = list_requests(step, part.name, part.recipe, part.train)
+    part.room.check(sum(rows for _, rows in requests), part.train)
     wheres = {str(where): where for where, _ in requests}
     of_step = Where.from_value(step.where)
     asked = of_step or (next(iter(wheres.values())) if len(wheres) == 1 else None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -316,7 +317,7 @@ def _read_table(
             todo="write or fetch the file again",
         ) from error
     names = table.column_names
-    repeated = [name for i, name in enumerate(names) if name in names[:i]]
+    repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated:
         raise DataError(
             f"two columns of '{path}' have the same name",

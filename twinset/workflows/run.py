@@ -23,6 +23,7 @@ from twinset.core.version import __version__
 from twinset.generation.coverage_plan import CoveragePlan
 from twinset.generation.refit import refit_from_recipe
 from twinset.generation.requests import asset_digests, plan_of, predictions_path
+from twinset.generation.room import Room
 from twinset.generation.run_step import check_brief, open_part, refuse_leaks
 from twinset.generation.step import (
     GenerationStep,
@@ -419,6 +420,7 @@ class _Run:
                         first=sum(earlier.n_rows for earlier in versions.values()),
                         earlier=chain.from_iterable(map(catalog.stream, list(versions.values()))),
                         base=base,
+                        room=Room(catalog.root),
                     )
                     opened = open_part(part, self.workers, self.progress)
                     set_name = f"{self.recipe.name}.{name}"

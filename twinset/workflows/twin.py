@@ -18,6 +18,7 @@ from twinset.core.errors import DataError, LeakError, RecipeError
 from twinset.core.rules.enforce import RuleTally
 from twinset.core.version import __version__
 from twinset.generation.provenance import Seal, TwinNote, note_path, report_path
+from twinset.generation.room import Room
 from twinset.generation.run_step import with_aggregates
 from twinset.generation.sampling import fit_source
 from twinset.ingest.input_table import (
@@ -134,6 +135,7 @@ def twin(
         holdout_digest=seal.holdout_digest(parts.holdout_rows),
         version=__version__,
     )
+    Room(None if place is None else place.parent).check(note.rows, real)
     with threadpool_limits(limits=1):
         chunks, tally = _draw(parts, generator, note, task)
         if place is None:
