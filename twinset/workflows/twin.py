@@ -19,7 +19,7 @@ from twinset.core.rules.enforce import RuleTally
 from twinset.core.version import __version__
 from twinset.generation.provenance import Seal, TwinNote, note_path, report_path
 from twinset.generation.run_step import with_aggregates
-from twinset.generation.sampling import fit_source
+from twinset.generation.sampling import UNPROTECTED, fit_source
 from twinset.ingest.input_table import (
     RealSplit,
     name_target,
@@ -123,7 +123,12 @@ def twin(
         positive=options.positive,
         where=condition.to_json() if condition else None,
         holdout_fraction=options.holdout_fraction,
-        notes=(generator.note,) if generator.note else (),
+        value_protection=options.value_protection,
+        notes=tuple(
+            note
+            for note in (generator.note, "" if options.value_protection else UNPROTECTED)
+            if note
+        ),
         real_digest=seal.real_digest,
         holdout_digest=seal.holdout_digest(parts.holdout_rows),
         version=__version__,
@@ -182,6 +187,8 @@ def _draw(
         path=("twin", note.use),
         where=task.request.where,
         known=parts.whole,
+        named=_named(note),
+        value_protection=note.value_protection,
         progress=task.request.progress,
     )
     schema, card = parts.train.schema, note.card(_name(parts))
@@ -196,6 +203,13 @@ def _draw(
     drawn = with_aggregates(drawn, parts.train)
     chunks = (Dataset(chunk.records.select(list(schema.names)), schema, card) for chunk in drawn)
     return chunks, state.tally
+
+
+def _named(note: TwinNote) -> tuple[Where, ...]:
+    """Return the label of interest as a condition: it is drawn however few rows have it."""
+    if note.target is None or note.positive is None:
+        return ()
+    return (Where({note.target: note.positive}),)
 
 
 def _write(

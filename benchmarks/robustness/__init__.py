@@ -1,0 +1,1 @@
+"""Benchmarks of robustness: what deliveries disclose of single persons."""
