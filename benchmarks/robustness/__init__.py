@@ -1,1 +1,1 @@
-"""Benchmarks of robustness: what deliveries disclose of single persons."""
+"""Trials of robustness: hostile inputs, and paths on which a real person's value may leak."""

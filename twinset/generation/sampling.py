@@ -263,7 +263,8 @@ def fit_source(
     if value_protection:
         # One stream for all steps of a recipe: they see the same rows.
         rng_values = rng_for(seed, "value protection")
-        shown = protect_rows(real, rng_values, named_values([where, *named]))
+        spelled = [Where({k: list(v)}) for k, v in getattr(generator, "shares", {}).items()]
+        shown = protect_rows(real, rng_values, named_values([where, *named, *spelled]))
     kinds = type(generator).kinds
     withheld = [
         f.name for f in real.schema.fields if f.column_kind.has_placeholders and f.kind not in kinds

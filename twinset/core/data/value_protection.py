@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.encoding import number_array
 from twinset.core.data.kinds.datetime import MICROSECONDS
+from twinset.core.data.kinds.kind import is_text
 from twinset.core.data.persons import count_holders, person_codes
 from twinset.core.data.schema import Field
 from twinset.core.data.tails import draw_tail
@@ -26,6 +27,7 @@ Mask = npt.NDArray[np.bool_]
 # Persons that must share a level. Health statistics of the United States suppress counts below 11
 # (CMS cell size policy); small tables use a quarter of their persons, at least 2.
 MIN_HOLDERS, _SHARE_OF_SMALL = 11, 4
+PROTECTED = "values of single persons are replaced"  # note on the card of protected rows
 OTHER = "other"  # the level of a column none of whose levels is shared by enough persons
 
 _REACH = 5  # values below and above among which one moves: with its own the 11 of above
@@ -34,6 +36,7 @@ _MIN_PLACES = 4  # of the same last digits within reach; with fewer a value woul
 _HEAPING = 3.0  # times as many values with these last digits as chance would give
 _DECIMAL = tuple(10**k for k in range(1, 7))  # last digits that may be heaped
 _SECONDS = (60, 300, 900, 1_800, 3_600)  # the same for times: minutes, quarters, hours
+_LARGEST = 2.0**53  # units from which on floats skip whole numbers: such numbers have no grid
 DAY = MICROSECONDS["day"]
 _MIN_DAYS = 2  # reach from which on the day and the time of day move apart from each other
 _LINK_SHARE, _MIN_LINKS = 0.004, 5  # of rows with the same number in two columns: no chance
@@ -113,7 +116,7 @@ def protect_values(
     Parameters
     ----------
     real : Dataset
-        Real rows; other than tabular columns stay as they are.
+        Real rows; other than tabular columns stay as they are. Rows that are protected stay too.
     rng : numpy.random.Generator
         The only source of randomness.
     named : mapping, optional
@@ -126,6 +129,8 @@ def protect_values(
     >>> bool(rows.values("x").max() == 1234.56), rows.codes("c")[1]
     (False, ('a',))
     """
+    if PROTECTED in real.card.notes:
+        return ProtectedRows(real, {})
     persons, named = person_codes(real), named or {}
     fields = [f for f in real.schema.fields if f.is_tabular and f.role not in _KEY_ROLES]
     numbers = {
@@ -145,7 +150,8 @@ def protect_values(
         if rows.any():
             records = records.set_column(records.column_names.index(one.name), one.name, column)
             changed[one.name] = rows
-    return ProtectedRows(replace(real, records=records, schema=schema), changed)
+    card = replace(real.card, notes=(*real.card.notes, PROTECTED))
+    return ProtectedRows(Dataset(records, schema, card), changed)
 
 
 _KEY_ROLES = ("group", "identifier")  # their values are persons; generators that copy them say so
@@ -164,7 +170,9 @@ class Grid:
     @classmethod
     def fit(cls, values: Floats, holders: Codes, unit: float | None, is_time: bool) -> Grid:
         """Return the grid of distinct values, shape (k,), that so many persons hold each, (k,)."""
-        if unit is None or len(values) < 2:
+        if unit is None or np.abs(values).max(initial=0.0) >= _LARGEST * unit:
+            return cls(None)
+        if len(values) < 2:
             return cls(unit)
         whole = np.rint(values / unit)
         step = max(1, int(np.gcd.reduce(np.abs(whole - whole[0]).astype(np.int64))))
@@ -296,6 +304,8 @@ class Marginal:
     def tails(self) -> tuple[Mask, Mask]:
         """Which values lie beyond the eleventh person from below and from above, shape (k,) each."""
         below, above = np.cumsum(self.holders), np.cumsum(self.holders[::-1])[::-1]
+        if below[-1] < 2 * self.enough:  # three persons or fewer have no tails
+            return below < 0, above < 0
         return below < self.enough, above < self.enough
 
     @property
@@ -521,9 +531,13 @@ def _protected_levels(
     kept = (holders >= enough) | np.isin(np.array(levels or ("",)), sorted(texts))
     new, shown = old.copy(), list(levels)
     rare = there & ~kept[old]
-    if rare.any() and (holders[kept] >= enough).any():
+    is_shared = bool((holders[kept] >= enough).any())
+    if not is_shared and not is_text(one.stored_type):
+        kept[holders == holders.max()] = is_shared = True  # no new word fits the source's type
+        rare = there & ~kept[old]
+    if rare.any() and is_shared:
         new[rare] = _redrawn(old, levels, rare, kept, persons, rng)
-    elif rare.any() and one.kind != "boolean":
+    elif rare.any():
         new[rare], shown = len(levels), [*levels, OTHER]
     filled, emptied = _rare_missing(~there, persons, None in named)
     if filled.any() and (new >= 0).any():
