@@ -166,6 +166,18 @@ def test_persons_are_counted_where_a_role_names_them() -> None:
     assert not single(birth * 86_400e6) & set(made[:, 0])
 
 
+@pytest.mark.parametrize("kind", ["text", "integer"])
+def test_keys_of_persons_are_exchanged(kind: str) -> None:
+    keys = rng_for(1, "keys").permutation(9000)[:40] + 1000
+    who = np.repeat(keys, 12) if kind == "integer" else np.repeat([f"C-{k}" for k in keys], 12)
+    made = protect({"who": who, "x": np.arange(480.0) % 7}, role=("who", "group"))
+    real = Dataset.from_arrow(pa.table({"who": who}))
+    assert not set(made.codes("who")[1]) & set(real.codes("who")[1])
+    assert np.array_equal(person_codes(made), np.repeat(person_codes(made)[::12], 12))
+    assert len(made.codes("who")[1]) == 40
+    assert made.to_arrow().schema.field("who").type == real.to_arrow().schema.field("who").type
+
+
 def test_protected_rows_stay_as_they_are() -> None:
     once = protect({"x": rng_for(6, "x").normal(size=100)})
     assert protect_values(once, rng_for(9, "again")).dataset is once
