@@ -25,6 +25,7 @@ _WRITTEN_AS: dict[str, Any] = {
     "embedders": Annotated[list[str] | None, Parameter(name="--embedder")],
     "attacks": list[str] | None,
     "settings": Annotated[list[str] | None, Parameter(name="--with")],
+    "value_protection": Annotated[bool | None, Parameter(negative="--no-value-protection")],
     "ratios": Annotated[list[float] | None, Parameter(name="--ratio")],
     "models": Annotated[list[str] | None, Parameter(name="--model")],
 }

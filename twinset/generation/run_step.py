@@ -14,7 +14,7 @@ from twinset.core.errors import DataError, SchemaError
 from twinset.core.stats.hypothesis_tests import declared_columns
 from twinset.generation.augment_step import open_augment_step
 from twinset.generation.requests import list_requests, read_assets
-from twinset.generation.sampling import UNPROTECTED, OpenSet, fit_source
+from twinset.generation.sampling import UNPROTECTED, OpenSet, fit_source, is_protectable
 from twinset.generation.step import GenerationStep, OpenStep, part_card, stamped
 from twinset.measurement.leakage import require_clean_sets
 from twinset.recipe import GenerateStep, Recipe
@@ -78,7 +78,7 @@ def _open_generating(part: GenerationStep, workers: int, progress: Progress) -> 
         progress=progress,
     )
     card = part_card(part, "synthetic", step.use, step.settings, type(generator).note, asked)
-    if type(generator).needs_real and not step.value_protection:
+    if is_protectable(generator) and not step.value_protection:
         card = replace(card, notes=(*card.notes, UNPROTECTED))
     made = source.open_set()
 

@@ -23,7 +23,7 @@ from twinset.core.contracts import (
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.placeholders import FreshColumns
 from twinset.core.data.rule import Rule
-from twinset.core.data.schema import SPAN_FACTS, Schema
+from twinset.core.data.schema import SPAN_FACTS, TABULAR_KINDS, Schema
 from twinset.core.data.value_protection import named_values
 from twinset.core.data.where import Where
 from twinset.core.errors import DataError, RecipeError, SchemaError
@@ -260,7 +260,7 @@ def fit_source(
             todo="correct the condition, or give data that hold such rows",
         )
     shown = real
-    if value_protection:
+    if value_protection and is_protectable(generator):
         # One stream for all steps of a recipe: they see the same rows.
         rng_values = rng_for(seed, "value protection")
         spelled = [Where({k: list(v)}) for k, v in getattr(generator, "shares", {}).items()]
@@ -276,6 +276,14 @@ def fit_source(
     enforcer = _rule_enforcer(shown, learnt.schema, withheld)
     fitted = generator.fit(learnt, rng, progress)
     return RowSource(fitted, shown.schema, fresh, type(generator).chunk_rows, seed, path, enforcer)
+
+
+def is_protectable(generator: Generator) -> bool:
+    """Return whether a generator learns cells of tables, whose values may be those of one person.
+
+    Labels of texts and images describe these, and stay with them.
+    """
+    return type(generator).needs_real and type(generator).kinds <= TABULAR_KINDS
 
 
 def _mask(real: Dataset, where: Where | None) -> Mask:

@@ -250,6 +250,7 @@ def _assess(parts: RealSplit, synthetic: Dataset, task: EvaluationTask) -> Repor
     except LeakError as error:
         prepared = PreparedReal(parts, blind=error.message)
     notes = [prepared.blind] if prepared.blind else []
+    notes += [note for note in synthetic.card.notes if note == UNPROTECTED]
     return measure_and_report(prepared, synthetic, task, notes=notes)
 
 

@@ -36,12 +36,24 @@ def protect_rows(real: Dataset, rng: np.random.Generator, named: Named | None = 
     found = protect_values(real, rng, named)
     declared = [rule for rule in real.schema.rules if rule.kind != "unique"]
     rules = [*declared, *_relations(real, found, declared)]
-    for kept in (rules, declared):
-        try:
-            return _repaired(found, kept, rng)
-        except RecipeError:  # these rules cannot hold together; declared ones are enforced in draws
-            continue
+    for group in _connected(rules):
+        for kept in (group, [rule for rule in group if rule in declared]):
+            try:
+                found = replace(found, dataset=_repaired(found, kept, rng))
+                break
+            except RecipeError:  # these do not hold together; declared ones are enforced in draws
+                continue
     return found.dataset
+
+
+def _connected(rules: Sequence[Rule]) -> list[list[Rule]]:
+    """Return the rules in groups that share no column."""
+    groups: list[list[Rule]] = []
+    for rule in rules:
+        near = [g for g in groups if any(set(rule.columns) & set(one.columns) for one in g)]
+        groups = [g for g in groups if g not in near]
+        groups.append([*(one for g in near for one in g), rule])
+    return groups
 
 
 def _relations(real: Dataset, found: ProtectedRows, declared: Sequence[Rule]) -> list[Rule]:
