@@ -166,6 +166,17 @@ def test_persons_are_counted_where_a_role_names_them() -> None:
     assert not single(birth * 86_400e6) & set(made[:, 0])
 
 
+def test_intervals_between_the_times_of_a_person_stay() -> None:
+    rng = rng_for(9, "visits")
+    gaps = rng.integers(30, 900, (60, 15)).cumsum(axis=1)
+    seconds = (rng.integers(0, 10**8, (60, 1)) + gaps).ravel()
+    times = pa.array(np.datetime64("2020-01-01T00:00:00", "us") + 1_000_000 * seconds)
+    made = protect({"who": np.repeat(np.arange(60), 15), "t": times}, role=("who", "group"))
+    new = made.values("t").reshape(60, 15) / 1e6
+    assert np.mean(np.diff(new) == np.diff(gaps)) > 0.9
+    assert not set(made.values("t")) & set(times.cast(pa.int64()).to_pylist())
+
+
 @pytest.mark.parametrize("kind", ["text", "integer"])
 def test_keys_of_persons_are_exchanged(kind: str) -> None:
     keys = rng_for(1, "keys").permutation(9000)[:40] + 1000

@@ -88,7 +88,8 @@ def protect_values(
       Pareto distribution fitted to them, inside the range, in their order.
     - Other numbers and dates of one person move among the ten nearest that are not shared by 11.
       They keep their rounding, and last digits that are frequent; shared values stay as they are.
-    - Numbers of one row that are equal, and dates that lie close, move together.
+    - Numbers of one row that are equal, and dates that lie close, move together; so do all times of
+      one person.
     - Keys of persons (categories and integers with the role group or identifier) are exchanged for
       new ones of the same form, one for one; not if the schema has aggregates, which need the past of
       real entities.
@@ -119,6 +120,9 @@ def protect_values(
         for f in fields
         if not f.has_levels
     }
+    for number in numbers.values():
+        if number.field.is_time or number.field.role == "time":
+            number.move_by_person(persons)
     move_together(list(numbers.values()))
     records, changed, schema = real.records, {}, real.schema
     for one in fields:
@@ -204,6 +208,16 @@ class NumberColumn:
         must[there] = (marginal.is_moved & ~stays)[where]
         is_open[there] = ((holders < marginal.enough) & ~stays)[where]
         return cls(field, values, moved, must, is_open, marginal.free_bounds, marginal.enough)
+
+    def move_by_person(self, persons: Codes) -> None:
+        """Shift all times of a person by the same amount, in place, so that intervals stay."""
+        rows = np.flatnonzero(self.must_move)
+        known, first = np.unique(persons[rows], return_index=True)
+        lead = np.full(int(persons.max(initial=0)) + 1, -1, dtype=np.int64)
+        lead[known] = rows[first]
+        own = lead[persons]
+        rest = np.flatnonzero((own >= 0) & (own != np.arange(len(own))))
+        self.follow(rest, (self.moved - self.values)[own[rest]])
 
     def follow(self, rows: Codes, shift: Floats) -> Mask:
         """Shift values of these rows by so much; return which could follow, shape (m,)."""
