@@ -91,7 +91,7 @@ def step_addresses(recipe: Recipe, catalog: Catalog | None) -> dict[str, str]:
         predictions = predictions_path(recipe, step)
         if predictions is not None:
             spec["cover"]["predictions"] = file_digest(predictions)
-        wanted = [brief[key] for key in ("target", "want")]
+        wanted = [brief[key] for key in ("target", "want", "positive")]
         # Fresh identifiers go on where those of the earlier generate steps end.
         earlier = made if isinstance(step, GenerateStep) else []
         if isinstance(step, AugmentStep) and step.of is not None:

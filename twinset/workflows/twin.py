@@ -20,7 +20,7 @@ from twinset.core.version import __version__
 from twinset.generation.provenance import Seal, TwinNote, note_path, report_path
 from twinset.generation.room import Room
 from twinset.generation.run_step import with_aggregates
-from twinset.generation.sampling import fit_source
+from twinset.generation.sampling import UNPROTECTED, fit_source
 from twinset.ingest.input_table import (
     RealSplit,
     inspect_table,
@@ -130,7 +130,12 @@ def twin(
         positive=options.positive,
         where=condition.to_json() if condition else None,
         holdout_fraction=options.holdout_fraction,
-        notes=(generator.note,) if generator.note else (),
+        value_protection=options.value_protection,
+        notes=tuple(
+            note
+            for note in (generator.note, "" if options.value_protection else UNPROTECTED)
+            if note
+        ),
         real_digest=seal.real_digest,
         holdout_digest=seal.holdout_digest(parts.holdout_rows),
         version=__version__,
@@ -190,6 +195,8 @@ def _draw(
         path=("twin", note.use),
         where=task.request.where,
         known=parts.whole,
+        named=_named(note),
+        value_protection=note.value_protection,
         progress=task.request.progress,
     )
     schema, card = parts.train.schema, note.card(_name(parts))
@@ -204,6 +211,13 @@ def _draw(
     drawn = with_aggregates(drawn, parts.train)
     chunks = (Dataset(chunk.records.select(list(schema.names)), schema, card) for chunk in drawn)
     return chunks, state.tally
+
+
+def _named(note: TwinNote) -> tuple[Where, ...]:
+    """Return the label of interest as a condition: it is drawn however few rows have it."""
+    if note.target is None or note.positive is None:
+        return ()
+    return (Where({note.target: note.positive}),)
 
 
 def _write(
@@ -244,6 +258,7 @@ def _assess(parts: RealSplit, synthetic: Dataset, task: EvaluationTask) -> Repor
     except LeakError as error:
         prepared = PreparedReal(parts, blind=error.message)
     notes = [prepared.blind] if prepared.blind else []
+    notes += [note for note in synthetic.card.notes if note == UNPROTECTED]
     return measure_and_report(prepared, synthetic, task, notes=notes)
 
 
