@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 # Judges run one thread each and in parallel across fits: two threads on two busy cores are far slower.
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
+# Compiled files are kept: every process of the tests would compile the sources again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := all
 .PHONY: all bench-tabular demo test test-fast test-lowest test-newest test-extras lint types format clean
