@@ -1,8 +1,7 @@
 """SDMetrics' two reports of the rows with a fault: which scores leave the range of real rows?
 
-`QualityReport` and `DiagnosticReport` compare the rows with the fault, up to 12,000, with as many
-train rows; the same is done with fresh real rows for 20 cuts of each table. A score moves when it lies
-below all 20 of those, which happens by chance once in 21 times. The reports do not look for leaks.
+A score moves when it lies below those of fresh real rows in all of 20 cuts, which happens by chance once
+in 21 times. The reports do not look for leaks.
 """
 
 from __future__ import annotations
@@ -59,7 +58,6 @@ def python() -> Path:
 
 @cache
 def real_scores(name: str) -> list[dict[str, float]]:
-    """Return the scores of fresh real rows in 20 cuts of a table."""
     nulls = [{"set": name, "fault": "", "seed": FIRST_NULL_SEED + k} for k in range(NULL_CUTS)]
     return [scores_of(*_frames(job))["scores"] for job in nulls]
 

@@ -1,9 +1,5 @@
 """Does `advise` choose well? Every strategy on every cell (set x model), beside real extra rows.
 
-    python -m benchmarks.minority.cells                      # goes on with cells.jsonl, writes CELLS.md
-    python -m benchmarks.minority.cells --page               # CELLS.md from what is measured
-    python -m benchmarks.minority.cells noise --tables 60    # tables whose label is drawn by lot
-
 A split holds test rows apart, and as many rare rows again as the train set has (the oracle). The selection
 of `advise` sees the train set alone; each candidate is then fitted on it and tested.
 """
@@ -14,20 +10,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import yaml
 from sklearn.metrics import average_precision_score
 
 from benchmarks.markdown import table
 from benchmarks.minority.cell_figures import LEARNERS, cells_of, figures, is_beyond
 from benchmarks.minority.real_sets import SOURCES, handbook_with_history, ulb
-from benchmarks.runner import Benchmark, Row, crossed, grouped, run_named
+from benchmarks.runner import Row, grouped, load_yaml
 from twinset.core.seeding import draw_seed, rng_for
 from twinset.registry import component_names
 from twinset.workflows.advise import strategies
@@ -50,15 +44,13 @@ from twinset.workflows.advise.select_strategy import (
 from twinset.workflows.advise.strategies import Strategy, candidates, fit, fit_encoder
 from twinset.workflows.options import AdviseOptions
 
-HERE = Path(__file__).parent
-MODELS = ("boosted", "linear")
 ALERT_RATE = 0.01  # share of rows that can be looked at; recall is reported there
 GENERATORS = tuple(names[0] for _, names in strategies.GENERATORS)
 N_DRAWS = 200  # of test rows, for the standard error of a difference
 FULL = (Strategy("smote 1", "rows", ratio=1.0, component="minority.smote"),)
 MOST_TRAIN, MOST_TEST = 8_000, 30_000  # rows: thinned so that a cell costs minutes
-NOISE_SHAPES = ((1_500, 0.06), (3_000, 0.03), (6_000, 0.02), (2_500, 0.1))
 # Rows and share of rare ones of the tables of noise, in turn.
+NOISE_SHAPES = ((1_500, 0.06), (3_000, 0.03), (6_000, 0.02), (2_500, 0.1))
 
 
 @dataclass(frozen=True)
@@ -86,10 +78,7 @@ def _cell_set(name: str, n_train: int, n_test: int, time: str | None = None) -> 
     return CellSet(source.read, source.target, source.rare, n_train, n_test)
 
 
-SETS: dict[str, CellSet] = {
-    name: _cell_set(name, *how)
-    for name, how in yaml.safe_load((HERE / "cells.yaml").read_text("utf-8")).items()
-}
+SETS = {name: _cell_set(name, *how) for name, how in load_yaml(__file__, "cells.yaml").items()}
 
 
 @dataclass(frozen=True)
@@ -138,7 +127,7 @@ def _labelled_table(name: str) -> LabelledTable:
     )
 
 
-def measure_cell(job: Row) -> Row:
+def measure(job: Row) -> Row:
     """Return the choice of `advise` in one split of one cell, and test figures of every strategy."""
     name, model, split = job["set"], job["model"], job["split"]
     labelled = _labelled_table(name)
@@ -179,8 +168,7 @@ def measure_cell(job: Row) -> Row:
 def _test_figures(
     scores: Mapping[str, npt.NDArray[np.float64]], truth: npt.NDArray[np.bool_], split: int
 ) -> dict[str, list[float]]:
-    """Return for each strategy: average precision, its difference to none, the standard error of that
-    by a paired bootstrap, recall at the alert rate."""
+    """Return average precision, difference to none, its bootstrapped error, recall at the alert rate."""
     rng = rng_for(split, "cells", "draws")
     weights = list(BootstrapDraws.from_rows(truth, N_DRAWS, rng).weights())
     draws, found = {}, {}
@@ -212,15 +200,15 @@ def _loss_ratios(
     parts: CellParts,
 ) -> dict[str, float]:
     """Return the log-loss of each strategy of the last round, restored, over that of none as it is."""
-    truth = labelled.truth[parts.test]
-    base, ratios = log_loss(tested["none"].scores, truth), {}
+    truth, restored = labelled.truth[parts.test], {}
     for name in found.shortlist:
-        restored = calibrate_strategy(found, name, labelled).apply(tested[name].scores)
-        ratios[name] = log_loss(restored, truth) / base
-    return ratios
+        restored[name] = calibrate_strategy(found, name, labelled).apply(tested[name].scores)
+    base = log_loss(tested["none"].scores, truth)
+    return {name: log_loss(scores, truth) / base for name, scores in restored.items()}
 
 
 def measure_noise(job: Row) -> Row:
+    """Return what `advise` chooses in a table whose label is drawn by lot."""
     number = job["table"]
     labelled = read_labelled_table(noise_table(number), AdviseOptions(target="fraud", positive="1"))
     split = split_test_set(labelled, 0.3, None, rng_for(number, "advise", "split"))
@@ -242,7 +230,7 @@ def noise_table(number: int) -> pa.Table:
     return pa.table({**normal, **skewed, "kind": kind, "fraud": label})
 
 
-def cell_blocks(rows: Sequence[Row]) -> dict[str, str]:
+def blocks(rows: Sequence[Row]) -> dict[str, str]:
     cells, found = cells_of(rows), group_figures(rows)
     sums = [
         [name, *(_with_interval(found[group][name]) for group in found), entry["goal"]]
@@ -255,7 +243,7 @@ def cell_blocks(rows: Sequence[Row]) -> dict[str, str]:
         best = max(gains, key=gains.__getitem__)
         lines.append([
             one.set, one.model, f"{first['train'][1]}, {first['test'][1]}",
-            f"{one.precision('none'):.3f}", _starred(*one.advised), ", ".join(one.chosen),
+            f"{one.precision('none'):.3f}", _starred(*one.differences["advise"]), ", ".join(one.chosen),
             f"{_starred(*one.differences[best])} {best}",
             *(_starred(*one.differences[name]) for name in ("smote 1", "oracle")),
         ])  # fmt: skip
@@ -270,12 +258,12 @@ def group_figures(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, Any]]]:
         "all": cells,
         "balancing alone": cells_of(rows, LEARNERS),
         "later splits": cells_of(rows, first_split=1),
-        **{model: [one for one in cells if one.model == model] for model in MODELS},
+        **{m: [one for one in cells if one.model == m] for m in ("boosted", "linear")},
     }
     return {name: figures(own) for name, own in groups.items() if own}
 
 
-def noise_blocks(rows: Sequence[Row]) -> dict[str, str]:
+def blocks_noise(rows: Sequence[Row]) -> dict[str, str]:
     parts = [
         f"{model}: {sum(row['chosen'] != 'none' for row in own)} of {len(own)}"
         for model, own in sorted(grouped(rows, "model").items())
@@ -283,7 +271,7 @@ def noise_blocks(rows: Sequence[Row]) -> dict[str, str]:
     rare = [row["train"][1] for row in rows]
     text = (
         f"Tables of noise, {min(rare)} to {max(rare)} rare training rows, on which anything but none is "
-        f"taken (`python -m benchmarks.minority.cells noise`): {'; '.join(parts)}."
+        f"taken (`python -m benchmarks minority.cells.noise`): {'; '.join(parts)}."
     )
     return {"noise": text}
 
@@ -295,26 +283,3 @@ def _with_interval(entry: Mapping[str, Any]) -> str:
 
 def _starred(mean: float, error: float) -> str:
     return f"{mean:+.3f}" + ("\\*" if is_beyond(mean, error) else "")
-
-
-CELLS = Benchmark(
-    results=HERE / "cells.jsonl",
-    page=HERE / "CELLS.md",
-    key=("set", "model", "split"),
-    jobs=lambda options: crossed(split=options.splits, set=options.sets, model=options.models),
-    measure=measure_cell,
-    blocks=cell_blocks,
-    settings={"splits": [0, 1, 2], "sets": list(SETS), "models": list(MODELS)},
-)
-NOISE = Benchmark(
-    results=HERE / "noise.jsonl",
-    page=HERE / "CELLS.md",
-    key=("table", "model"),
-    jobs=lambda options: crossed(table=range(options.tables), model=[options.model]),
-    measure=measure_noise,
-    blocks=noise_blocks,
-    settings={"tables": 60, "model": "linear"},
-)
-
-if __name__ == "__main__":
-    run_named(CELLS, noise=NOISE)
