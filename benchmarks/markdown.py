@@ -43,9 +43,10 @@ def count(found: Sequence[bool | None]) -> str:
     return f"{sum(known)}/{len(known)}" if known else NOTHING
 
 
-def spread(values: Sequence[float], digits: int = 3, to: str = " to ") -> str:
+def spread(values: Sequence[float], digits: int = 3, to: str = " to ", separator: str = "") -> str:
     """Return mean, least and greatest value, e.g. ``0.858 (0.840 to 0.870)``."""
-    mean, low, high = (f"{x:.{digits}f}" for x in (np.mean(values), min(values), max(values)))
+    figures = (np.mean(values), min(values), max(values))
+    mean, low, high = (f"{x:{separator}.{digits}f}" for x in figures)
     return f"{mean} ({low}{to}{high})"
 
 

@@ -20,12 +20,9 @@ from twinset.registry import build
 TRUTH = 1000.0  # the metric reports the worth of 1,000 candidate rows
 METRIC = "utility.exchange_rate"
 FRESH = "fresh real rows"
-SPLITS = (  # set, rows of train and of the candidate, rows of the holdout
-    ("adult", 4_000, 12_000),
-    ("adult", 8_000, 16_000),
-    ("magic", 3_000, 8_000),
-    ("shoppers", 3_000, 6_000),
-)
+# set, rows of train and of the candidate, rows of the holdout
+SPLITS = (("adult", 4_000, 12_000), ("adult", 8_000, 16_000), ("magic", 3_000, 8_000),
+          ("shoppers", 3_000, 6_000))  # fmt: skip
 
 
 def _twin(train: Dataset, repeat: int, name: str) -> Dataset:

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.datasets import text_dataset, with_column
-from benchmarks.evaluation import peer_sdmetrics
+from benchmarks.evaluation import peer_sdmetrics, text_faults
 from benchmarks.evaluation.image_faults import IMAGE_FAULTS, IMAGE_SETS, STATED, plant_image_fault
 from benchmarks.evaluation.scores import classifier_differs, different, family_scores, first_names
-from benchmarks.evaluation.table_faults import PLACES, TABLE_FAULTS, TableCut, every_row
+from benchmarks.evaluation.table_faults import PLACES, TABLE_FAULTS, named_columns, planted_cut
 from benchmarks.evaluation.text_faults import TEXT_FAULTS, text_parts
 from benchmarks.markdown import NOTHING, bullets, count, percent, table
 from benchmarks.runner import Row, Settings, crossed, grouped
@@ -30,7 +30,6 @@ CUTS_OF_TRAIN = 10  # comparisons without a fault that share train rows and thei
 # Those that read texts, spans or labels; all of gap and coverage take eight times as long.
 TEXT_METRICS = ("gap.texts", "gap.text_anomalies", "gap.text_labels", "gap.marginals",
                 "gap.text_classifier")  # fmt: skip
-TEXTS_BY_NAME = {name: fault for faults in TEXT_FAULTS.values() for name, fault in faults.items()}
 
 
 def _jobs(
@@ -45,14 +44,15 @@ def _jobs(
     return found + crossed(seed=nulls, fault=[""], set=options.sets)
 
 
-# MAGIC has no category that a fault could go into.
-jobs_tables = partial(
-    _jobs, names=TABLE_FAULTS, fits=lambda fault, one: TABLE_FAULTS[fault].columns(PLACES[one]) != ("",)
-)  # fmt: skip
+def _has_text_fault(fault: str, name: str) -> bool:
+    return name in text_faults.FAULTS[fault].get("sets", [name])
+
+
+jobs_tables = partial(  # MAGIC has no category that a fault could go into
+    _jobs, names=TABLE_FAULTS, fits=lambda fault, one: named_columns(fault, PLACES[one]) != [""]
+)
 jobs_images = partial(_jobs, names=IMAGE_FAULTS, fits=lambda fault, one: True)
-jobs_texts = partial(
-    _jobs, names=TEXTS_BY_NAME, fits=lambda fault, one: one in TEXTS_BY_NAME[fault].sets, first_null=100
-)  # fmt: skip
+jobs_texts = partial(_jobs, names=text_faults.FAULTS, fits=_has_text_fault, first_null=100)
 
 
 def findings_row(job: Row, scores: Sequence[Score], **more: Any) -> Row:
@@ -64,16 +64,13 @@ def findings_row(job: Row, scores: Sequence[Score], **more: Any) -> Row:
 
 def measure_tables(job: Row) -> Row:
     """Return which metrics find one fault in one table; without a name nothing is planted."""
-    places, seed = PLACES[job["set"]], job["seed"]
-    cut = TableCut.draw(every_row(job["set"]), places.target, seed)
-    rows, columns, families = cut.fresh, [], ["gap", "coverage"]
-    if job["fault"]:
-        fault = TABLE_FAULTS[job["fault"]]
-        rows = fault.plant(rows, cut.train, places, np.random.default_rng(seed))
-        columns = list(fault.columns(places))
-        families = ["privacy"] if fault.leak else families
+    cut, rows, places = planted_cut(job)
+    columns = named_columns(job["fault"], places) if job["fault"] else []
+    is_leak = TABLE_FAULTS.get(job["fault"], {}).get("leak")
+    families = ["privacy"] if is_leak else ["gap", "coverage"]
     parts = (cut.dataset(cut.train), cut.dataset(rows), cut.dataset(cut.holdout))
-    scores = family_scores(parts, families, target=places.target, positive=places.rare, seed=seed)
+    classes = {"target": places.target, "positive": places.rare}
+    scores = family_scores(parts, families, **classes, seed=job["seed"])
     found = findings_row(job, scores, plain=classifier_differs(scores), wanted=columns)
     # "age (upper tail)" and "age with sex" name age.
     names = [one.split(" (")[0] for name in found["named"] for one in name.split(" with ")]
@@ -124,15 +121,16 @@ def _bare(rows: Dataset) -> Dataset:
 
 def measure_texts(job: Row) -> Row:
     """Return which metrics find one fault in one set of texts; "" plants nothing."""
+    name, rng = job["fault"], np.random.default_rng(job["seed"])
     train, fresh, holdout = text_parts(job["set"], job["seed"])
-    fault = TEXTS_BY_NAME.get(job["fault"])
-    rows = fresh if fault is None else fault.plant(fresh, train, np.random.default_rng(job["seed"]))
+    rows = text_faults.plant_text_fault(name, fresh, train, rng) if name else fresh
     data = [text_dataset(part, target=False) for part in (train, rows, holdout)]
     parts = (data[0], data[1].with_card(origin="synthetic"), data[2])
     settings = {"only": TEXT_METRICS, "target": "about", "seed": job["seed"]}
     found = findings_row(job, family_scores(parts, ("gap", "coverage"), **settings))
-    if fault is not None:
-        found["right"] = any(one.startswith(fault.shown) for one in found["named"])
+    if name:
+        shown = text_faults.shown_names(name)
+        found["right"] = any(one.startswith(shown) for one in found["named"])
     return found
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pandas import DataFrame as Frame
 
-from benchmarks.runner import load_yaml
+from benchmarks.runner import Row, load_yaml
 from benchmarks.tabular.sets import load
 from twinset.core.data.arrow_tables import infer_schema, to_table
 from twinset.core.data.dataset import Dataset
@@ -177,43 +178,39 @@ PLANTS: dict[str, Plant] = {
 }
 
 
-@dataclass(frozen=True)
-class TableFault:
-    """One kind of fault at one strength, as table_faults.yaml describes it."""
+def named_columns(fault: str, places: Places) -> list[str]:
+    """Return the columns that a good report of a fault names first."""
+    how = TABLE_FAULTS[fault]
+    about = how.get("about", ["number"] if "number" in how else [])
+    return list(places.about) if about == ["about"] else [getattr(places, name) for name in about]
 
-    number: str = ""
-    keep: str = ""
-    plant_by: str = ""
-    by: float = 0.0
-    share: float | None = None
-    about: tuple[str, ...] = ()
-    leak: bool = False
 
-    def columns(self, places: Places) -> tuple[str, ...]:
-        """Return the columns that a good report names first."""
-        if list(self.about) == ["about"]:
-            return tuple(places.about)
-        return tuple(getattr(places, name) for name in self.about or (self.number and ["number"]))
-
-    def plant(self, rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
-        """Return fresh rows with the fault."""
-        if self.number:
-            hit = _part(len(rows), 1.0 if self.share is None else self.share, rng)
-            values = rows[places.number].astype(float)
-            values[hit] = NUMBERS[self.number](values[hit], rng, self.by)
-            return rows.assign(**{places.number: values})
-        if not self.keep:
-            return PLANTS[self.plant_by](rows, train, places, rng, self.by)
-        keep = np.asarray(KEPT[self.keep](rows, places, self.by))
-        left = rows[keep | _part(len(rows), self.share, rng) if self.share else keep]
+def plant_table_fault(fault: str, rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
+    """Return fresh rows with a fault of table_faults.yaml, or as they are without a name."""
+    how = TABLE_FAULTS.get(fault, {})
+    by, share = how.get("by", 0.0), how.get("share")
+    if "number" in how:
+        hit = _part(len(rows), 1.0 if share is None else share, rng)
+        values = rows[places.number].astype(float)
+        values[hit] = NUMBERS[how["number"]](values[hit], rng, by)
+        return rows.assign(**{places.number: values})
+    if "keep" in how:
+        keep = np.asarray(KEPT[how["keep"]](rows, places, by))
+        left = rows[keep | _part(len(rows), share, rng) if share else keep]
         # Copies fill up what is left out.
         seed, n = int(rng.integers(2**31)), len(rows) - len(left)
         return pd.concat([left, left.sample(n, replace=True, random_state=seed)], ignore_index=True)
+    return PLANTS[how["plant"]](rows, train, places, rng, by) if how else rows
+
+
+def planted_cut(job: Row) -> tuple[TableCut, Frame, Places]:
+    """Return the cut of a job's table, its fresh rows with the job's fault, and its places."""
+    places, seed = PLACES[job["set"]], job["seed"]
+    cut = TableCut.draw(every_row(job["set"]), places.target, seed)
+    rng = np.random.default_rng(seed)
+    return cut, plant_table_fault(job["fault"], cut.fresh, cut.train, places, rng), places
 
 
 _YAML = load_yaml(__file__, "table_faults.yaml")
 PLACES = {name: Places(**how) for name, how in _YAML["places"].items()}
-TABLE_FAULTS = {
-    name: TableFault(**{("plant_by" if k == "plant" else k): value for k, value in how.items()})
-    for name, how in _YAML["faults"].items()
-}
+TABLE_FAULTS: dict[str, dict[str, Any]] = _YAML["faults"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from string import ascii_lowercase
 from typing import Any
@@ -332,45 +331,35 @@ PLANTS: dict[str, Callable[[Rows, Rows, Rng, float], Rows]] = {
 }
 
 
-@dataclass(frozen=True)
-class TextFault:
-    """One kind of fault at one strength, as text_faults.yaml describes it."""
+def plant_text_fault(name: str, rows: Rows, train: Rows, rng: Rng) -> Rows:
+    """Return fresh rows with a fault of text_faults.yaml."""
+    fault = FAULTS[name]
+    by, share = fault.get("by", 1.0), fault.get("share", 1.0)
+    if "plant" in fault:
+        return PLANTS[fault["plant"]](rows, train, rng, by)
+    if "marks" in fault:
+        labels, change = _labels(train), MARKS[fault["marks"]]
+        return [{**row, "marks": change(row, labels, rng, by)} for row in rows]
+    return _each(rows, lambda text: _changed(text, fault, by, rng), share, rng)
 
-    kind: str  # text, words, list, marks or plant
-    name: str
-    shown: tuple[str, ...]  # names that a good report gives first: beginnings, or the label column
-    sets: tuple[str, ...] = ("snips", "sms")
-    by: float = 1.0
-    share: float = 1.0
 
-    @classmethod
-    def parse(cls, shown: Sequence[Any], **how: Any) -> TextFault:
-        kind = next(name for name in ("text", "words", "list", "marks", "plant") if name in how)
-        return cls(kind, how.pop(kind), tuple(_flat(shown)), **how)
+def _changed(text: str, fault: dict[str, Any], by: float, rng: Rng) -> str:
+    if "text" in fault:
+        return TEXTS[fault["text"]](text, rng)
+    if "list" in fault:
+        return " ".join(LISTS[fault["list"]](text.split(), rng))
+    change = WORDS[fault["words"]]
+    return " ".join(change(w, rng) if rng.random() < by else w for w in text.split(" "))
 
-    def plant(self, rows: Rows, train: Rows, rng: Rng) -> Rows:
-        """Return fresh rows with the fault."""
-        if self.kind == "plant":
-            return PLANTS[self.name](rows, train, rng, self.by)
-        if self.kind == "marks":
-            labels, change = _labels(train), MARKS[self.name]
-            return [{**row, "marks": change(row, labels, rng, self.by)} for row in rows]
-        return _each(rows, partial(self._changed, rng=rng), self.share, rng)
 
-    def _changed(self, text: str, rng: Rng) -> str:
-        if self.kind == "text":
-            return TEXTS[self.name](text, rng)
-        if self.kind == "list":
-            return " ".join(LISTS[self.name](text.split(), rng))
-        change, by = WORDS[self.name], self.by
-        return " ".join(change(w, rng) if rng.random() < by else w for w in text.split(" "))
+def shown_names(name: str) -> tuple[str, ...]:
+    """Return the names that a good report gives first: beginnings, or the label column."""
+    return tuple(_flat(FAULTS[name]["shown"]))
 
 
 def _flat(names: Sequence[Any]) -> list[str]:
     return [n for one in names for n in ([one] if isinstance(one, str) else _flat(one))]
 
 
-TEXT_FAULTS: dict[str, dict[str, TextFault]] = {
-    group: {name: TextFault.parse(**how) for name, how in faults.items()}
-    for group, faults in _YAML["faults"].items()
-}
+TEXT_FAULTS: dict[str, dict[str, dict[str, Any]]] = _YAML["faults"]
+FAULTS = {name: fault for faults in TEXT_FAULTS.values() for name, fault in faults.items()}

@@ -24,23 +24,8 @@ from benchmarks.minority.real_sets import SOURCES, handbook_with_history, ulb
 from benchmarks.runner import Row, grouped, load_yaml
 from twinset.core.seeding import draw_seed, rng_for
 from twinset.registry import component_names
-from twinset.workflows.advise import strategies
-from twinset.workflows.advise.labelled_table import (
-    GAP_DAYS,
-    GAP_SHARE,
-    LabelledTable,
-    TrainTestSplit,
-    read_labelled_table,
-    split_test_set,
-)
+from twinset.workflows.advise import labelled_table, select_strategy, strategies
 from twinset.workflows.advise.ranking_metrics import BootstrapDraws, WeightedRanking, log_loss
-from twinset.workflows.advise.select_strategy import (
-    FoldResult,
-    ModelSelection,
-    StrategyTrials,
-    calibrate_strategy,
-    select_strategies,
-)
 from twinset.workflows.advise.strategies import Strategy, candidates, fit, fit_encoder
 from twinset.workflows.options import AdviseOptions
 
@@ -90,7 +75,9 @@ class CellParts:
     aside: npt.NDArray[np.int64]
 
 
-def parts_of(one: CellSet, labelled: LabelledTable, rng: np.random.Generator) -> CellParts:
+def parts_of(
+    one: CellSet, labelled: labelled_table.LabelledTable, rng: np.random.Generator
+) -> CellParts:
     """Return the parts of one split; train and test have the same share of rare rows.
 
     With a time, the first 60 % of the rare rows are for training, and the common rows go with the times.
@@ -120,9 +107,9 @@ def parts_of(one: CellSet, labelled: LabelledTable, rng: np.random.Generator) ->
 
 
 @cache
-def _labelled_table(name: str) -> LabelledTable:
+def _labelled_table(name: str) -> labelled_table.LabelledTable:
     one = SETS[name]
-    return read_labelled_table(
+    return labelled_table.read_labelled_table(
         one.load(), AdviseOptions(target=one.target, positive=one.positive, time=one.time)
     )
 
@@ -132,17 +119,19 @@ def measure(job: Row) -> Row:
     name, model, split = job["set"], job["model"], job["split"]
     labelled = _labelled_table(name)
     parts = parts_of(SETS[name], labelled, rng_for(split, "cells", name))
-    bench = StrategyTrials(labelled, seed=100 + split)
+    bench = select_strategy.StrategyTrials(labelled, seed=100 + split)
     tried = candidates(GENERATORS, None, float(labelled.truth[parts.train].mean()))
     gap = 0.0
     if labelled.time is not None:
         span = float(np.ptp(labelled.time[parts.train]))
-        gap = min(GAP_SHARE * span, GAP_DAYS if labelled.in_days else np.inf)
+        gap = min(
+            labelled_table.GAP_SHARE * span, labelled_table.GAP_DAYS if labelled.in_days else np.inf
+        )
     started = time.process_time()
-    found = select_strategies(bench, parts.train, tried, model, gap)
+    found = select_strategy.select_strategies(bench, parts.train, tried, model, gap)
     seconds = time.process_time() - started
     (tested,) = bench.try_all(
-        [("final", TrainTestSplit(parts.train, parts.test))], [*tried, *FULL], model
+        [("final", labelled_table.TrainTestSplit(parts.train, parts.test))], [*tried, *FULL], model
     )
     scores = {name: result.scores for name, result in tested.items()}
     scores["oracle"] = _oracle(bench, parts, model)
@@ -183,7 +172,9 @@ def _test_figures(
     return found
 
 
-def _oracle(bench: StrategyTrials, parts: CellParts, model: str) -> npt.NDArray[np.float64]:
+def _oracle(
+    bench: select_strategy.StrategyTrials, parts: CellParts, model: str
+) -> npt.NDArray[np.float64]:
     """Return the test scores of a model that is given the rare rows held aside as well."""
     rows = np.concatenate([parts.train, parts.aside])
     view = fit_encoder(model, bench.raw.take(parts.train))
@@ -194,15 +185,17 @@ def _oracle(bench: StrategyTrials, parts: CellParts, model: str) -> npt.NDArray[
 
 
 def _loss_ratios(
-    found: ModelSelection,
-    tested: Mapping[str, FoldResult],
-    labelled: LabelledTable,
+    found: select_strategy.ModelSelection,
+    tested: Mapping[str, select_strategy.FoldResult],
+    labelled: labelled_table.LabelledTable,
     parts: CellParts,
 ) -> dict[str, float]:
     """Return the log-loss of each strategy of the last round, restored, over that of none as it is."""
     truth, restored = labelled.truth[parts.test], {}
     for name in found.shortlist:
-        restored[name] = calibrate_strategy(found, name, labelled).apply(tested[name].scores)
+        restored[name] = select_strategy.calibrate_strategy(found, name, labelled).apply(
+            tested[name].scores
+        )
     base = log_loss(tested["none"].scores, truth)
     return {name: log_loss(scores, truth) / base for name, scores in restored.items()}
 
@@ -210,11 +203,15 @@ def _loss_ratios(
 def measure_noise(job: Row) -> Row:
     """Return what `advise` chooses in a table whose label is drawn by lot."""
     number = job["table"]
-    labelled = read_labelled_table(noise_table(number), AdviseOptions(target="fraud", positive="1"))
-    split = split_test_set(labelled, 0.3, None, rng_for(number, "advise", "split"))
+    labelled = labelled_table.read_labelled_table(
+        noise_table(number), AdviseOptions(target="fraud", positive="1")
+    )
+    split = labelled_table.split_test_set(labelled, 0.3, None, rng_for(number, "advise", "split"))
     share = float(labelled.truth[split.train].mean())
     tried = candidates(component_names("generator"), None, share)
-    found = select_strategies(StrategyTrials(labelled, number), split.train, tried, job["model"])
+    found = select_strategy.select_strategies(
+        select_strategy.StrategyTrials(labelled, number), split.train, tried, job["model"]
+    )
     train = [len(split.train), int(labelled.truth[split.train].sum())]
     return {**job, "train": train, "chosen": found.chosen, "is_chance": found.is_chance}
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.markdown import table
-from benchmarks.runner import Row, Settings, cpu_seconds, crossed, memory_mb
+from benchmarks.runner import Row, Settings, cpu_seconds, crossed, load_yaml, memory_mb
 from twinset.sklearn import SMOTE, BorderlineSMOTE
 
 LEVELS = (2, 3, 5, 8, 12, 30, 100, 200)  # of the 8 categories of a mixed frame
@@ -27,20 +27,12 @@ class SpeedCase(NamedTuple):
     rows: int  # rows that go in
     is_mixed: bool  # 8 of the 30 columns are categories (a pandas frame), or all floats (an array)
     ours: str  # "smote", or a setting of danger of Borderline
-    theirs: str  # class of imbalanced-learn; "" where its memory would not fit the machine
-    cpu_goal: float | None  # largest wanted ratio of ours to theirs
-    memory_goal: float | None = None
+    theirs: str = ""  # class of imbalanced-learn; "" where its memory would not fit the machine
+    cpu_goal: int = 0  # how many times less ours should take; 0 without a goal
+    memory_goal: int = 0
 
 
-M = 1_000_000
-CASES = {
-    "smotenc-100k": SpeedCase("SMOTENC 100k", 100_000, True, "smote", "SMOTENC", 1 / 100, 1 / 10),
-    "smote-100k": SpeedCase("SMOTE 100k", 100_000, False, "smote", "SMOTE", None),
-    "smote-1m": SpeedCase("SMOTE 1M", M, False, "smote", "SMOTE", 1 / 5),
-    "border-1m": SpeedCase("Borderline 1M, exact", M, False, "exact", "BorderlineSMOTE", 1 / 2),
-    "sampled-1m": SpeedCase("Borderline 1M, sampled", M, False, "sampled", "BorderlineSMOTE", 1 / 10),
-    "smotenc-1m": SpeedCase("SMOTENC 1M", M, True, "smote", "", None),
-}  # fmt: skip
+CASES = {name: SpeedCase(**how) for name, how in load_yaml(__file__, "speed.yaml").items()}
 
 
 def jobs(options: Settings) -> list[Row]:
@@ -119,7 +111,7 @@ def blocks(found: Sequence[Row]) -> dict[str, str]:
                     "not run" if value is None else format(value, form) for value, form in pair
                 ]
                 cells.append(f"1 / {theirs / ours:,.1f}" if ours and theirs else "")
-                cells.append("" if goal is None else f"1 / {1 / goal:.0f}")
+                cells.append(f"1 / {goal}" if goal else "")
             rows.append(cells)
     head = ["case", "ours CPU s", "theirs", "ours : theirs", "goal", "ours MB", "theirs", "ratio",
             "goal"]  # fmt: skip

@@ -158,10 +158,10 @@ def blocks(rows: Sequence[Row]) -> dict[str, str]:
     return {
         "goals": goals(found),
         **{name: trial_table(found[name], "accuracy") for name in accuracy},
-        "intent sweep": _intent_sweep(found["intent sweep"]),
+        "intent sweep": sweep_table(found["intent sweep"], INTENT_SWEEP),
         "alone": f"Templates by hand alone, no real row: accuracy {spread(found['alone'])} on SNIPS.",
         **{name: trial_table(found[name], "F1") for name in f1},
-        "entity sweep": _entity_sweep(found["entity sweep"]),
+        "entity sweep": sweep_table(found["entity sweep"], ENTITY_SWEEP),
         "controls": table(["other rows", "area: mean (least to most)"], controls),
     }
 
@@ -216,30 +216,24 @@ def trial_table(trial: Mapping[str, Any], measure: str) -> str:
     return table(head, rows)
 
 
-def _intent_sweep(sweep: Mapping[str, Any]) -> str:
-    rows = [["none", "", "", spread(sweep["real"])]]
-    rows += [
-        [name, _join(a["recommended"]), _thousands(a["worth"]), spread(a["score"])]
-        for name, a in sweep["arms"].items()
-    ]
-    head = ["synthetic rows", "recommended, by draw", "1,000 are worth, in real rows",
-            "accuracy with those"]  # fmt: skip
-    return table(head, rows)
+ArmCell = Callable[[Mapping[str, Any]], str]
+INTENT_SWEEP: dict[str, ArmCell] = {
+    "recommended, by draw": lambda arm: _join(arm["recommended"]),
+    "1,000 are worth, in real rows": lambda arm: spread(arm["worth"], 0, separator=","),
+    "accuracy with those": lambda arm: spread(arm["score"]),
+}
+ENTITY_SWEEP: dict[str, ArmCell] = {
+    "recommended, by draw": lambda arm: _join(arm["recommended"]),
+    "F1 with those": lambda arm: spread(arm["score"]),
+    "F1 with all 350": lambda arm: spread(arm["all"]),
+    "gain in points [95 %]": lambda arm: gain_of(arm).points,
+}
 
 
-def _thousands(values: Sequence[float]) -> str:
-    return f"{np.mean(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
-
-
-def _entity_sweep(sweep: Mapping[str, Any]) -> str:
-    rows = [["none", "", spread(sweep["real"]), "", ""]]
-    rows += [
-        [name, _join(a["recommended"]), spread(a["score"]), spread(a["all"]), gain_of(a).points]
-        for name, a in sweep["arms"].items()
-    ]
-    head = ["synthetic rows", "recommended, by draw", "F1 with those", "F1 with all 350",
-            "gain in points [95 %]"]  # fmt: skip
-    return table(head, rows)
+def sweep_table(sweep: Mapping[str, Any], columns: Mapping[str, ArmCell]) -> str:
+    real = [spread(sweep["real"]) if name.endswith("with those") else "" for name in columns]
+    arms = [[name, *(cell(a) for cell in columns.values())] for name, a in sweep["arms"].items()]
+    return table(["synthetic rows", *columns], [["none", *real], *arms])
 
 
 def measure(job: Row) -> Row:
