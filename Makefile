@@ -36,7 +36,7 @@ demo: $(VENV)/demo.stamp
 
 # Peers are run where they are installed: $(BIN)/python -m benchmarks.tabular.jobs sdv mostly arfpy forest
 bench-tabular: $(VENV)/bench.stamp
-	$(BIN)/python -m benchmarks.tabular.run --methods all --peers all --real --keep
+	$(BIN)/python -m benchmarks tabular.run --methods all --peers all --real --keep
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n auto --dist worksteal
