@@ -1,4 +1,4 @@
-"""Costs of wide and long tables and of images with many objects: ``python -m benchmarks.cost [NAME ...]``."""
+"""Costs of wide and long tables, and of images with many objects: ``python -m benchmarks.cost [NAME]``."""
 
 from __future__ import annotations
 
