@@ -325,15 +325,17 @@ def measure(
         return _score_all(harness.score, ordered, asked.workers, asked.progress)
 
 
-def _named_levels(asked: MeasureRequest) -> dict[str, frozenset[object]]:
+def _named_levels(request: MeasureRequest) -> dict[str, frozenset[object]]:
     """Return the levels that the request names, by column: results may name them too."""
     shares = [
         Where({column: [*levels, *(part for level in levels for part in level.split(" and "))]})
-        for key, levels in asked.population.items()
+        for key, levels in request.population.items()
         for column in (key, *key.split(" and "))  # the shares of several columns together
     ]
-    label = Where({asked.target: asked.positive}) if asked.target and asked.positive else None
-    return named_values([asked.where, label, *shares])
+    label = (
+        Where({request.target: request.positive}) if request.target and request.positive else None
+    )
+    return named_values([request.where, label, *shares])
 
 
 def _score_all(
