@@ -68,6 +68,13 @@ def patterns(marker: Any) -> list[bytes]:
     return found
 
 
+def occurs(pattern: bytes, data: bytes) -> bool:
+    """Return whether a pattern occurs; a number only where no further digit surrounds it."""
+    if not pattern.isdigit():
+        return pattern in data
+    return re.search(rb"(?<!\d)" + pattern + rb"(?!\d)", data) is not None
+
+
 def as_text(records: pa.Table) -> bytes:
     """Return the cells of a table as text, and as the buffers that hold them."""
     sink = io.BytesIO()
@@ -160,7 +167,7 @@ def search(
             continue
         found = list(contents(data))
         for marker, value in markers.items():
-            if any(one in part for part in found for one in patterns(value)):
+            if any(occurs(one, part) for part in found for one in patterns(value)):
                 yield f"{marker} in {re.sub('[0-9a-f]{12,}', '*', name)}"
 
 
@@ -168,7 +175,7 @@ def search_output(label: str, outcome: Outcome, markers: Mapping[str, Any]) -> I
     """Yield "MARKER in what COMMAND printed"."""
     said = (outcome.out + outcome.err).encode()
     for marker, value in markers.items():
-        if any(one in said for one in patterns(value)[:2] + patterns(value)[-1:]):
+        if any(occurs(one, said) for one in patterns(value)[:2] + patterns(value)[-1:]):
             yield f"{marker} in what `{label}` printed"
 
 

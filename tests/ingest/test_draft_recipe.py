@@ -44,8 +44,17 @@ def drafted(real: Dataset, target: str | None) -> dict[str, object]:
 
 
 def test_the_rarest_label_is_the_positive_one() -> None:
-    recipe = drafted(dataset(label=["a", "a", "b", "a"], x=NUMBERS), "label")
+    recipe = drafted(dataset(label=["a"] * 5 + ["b"] * 3, x=NUMBERS * 2), "label")
     assert recipe["brief"] == {"task": "classification", "target": "label", "positive": "b"}
+
+
+def test_a_label_of_one_row_is_not_named() -> None:
+    real = dataset(label=["a"] * 5 + ["Quibble"], x=[*NUMBERS, *NUMBERS[:2]])
+    text = draft_recipe(
+        real, path="real.csv", name="real", target=real.schema["label"], reason="so"
+    )
+    assert "Quibble" not in text
+    assert yaml.safe_load(text)["brief"] == {"task": "classification", "target": "label"}
 
 
 def test_a_number_to_predict_is_regression() -> None:

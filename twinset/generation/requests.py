@@ -7,14 +7,13 @@ from pathlib import Path
 
 from twinset.core.contracts import TakesAssets
 from twinset.core.data.dataset import Dataset
+from twinset.core.data.persons import shared_levels, spell_levels
 from twinset.core.data.where import Where
 from twinset.core.errors import DataError, RecipeError, did_you_mean
 from twinset.generation.coverage_plan import CoveragePlan, plan_scenes
 from twinset.io.files import file_digest
 from twinset.recipe import AugmentStep, GenerateStep, Recipe
 from twinset.registry import component_class, component_names
-
-_MAX_SHOWN = 20  # labels in an error: more would hide the sentence
 
 
 def list_requests(
@@ -88,13 +87,13 @@ def _missing_rows(train: Dataset, target: str, requested: Mapping[str, int]) -> 
     """Return label -> rows to make, for the labels of which the train set has fewer than requested."""
     codes, levels = train.codes(target)
     counts = {level: int((codes == i).sum()) for i, level in enumerate(levels)}
-    present = [f"{name} ({n} rows)" for name, n in counts.items() if n]
     for label in requested:
         if not counts.get(label):
             raise DataError(
                 f"the brief wants rows of the label '{label}', and the train set has none",
-                allowed=", ".join(present[:_MAX_SHOWN]),
-                todo=did_you_mean(label, counts) or "correct brief.want, or split another way",
+                allowed=spell_levels(train, target),
+                todo=did_you_mean(label, shared_levels(train, target))
+                or "correct brief.want, or split another way",
             )
     missing = {label: n - counts[label] for label, n in requested.items() if n > counts[label]}
     if not missing:

@@ -8,6 +8,7 @@ from typing import cast
 
 from twinset.core.contracts import Progress, TakesAssets
 from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.persons import spell_levels
 from twinset.core.data.where import Where
 from twinset.core.data.window_features import recomputed
 from twinset.core.errors import DataError, SchemaError
@@ -21,7 +22,6 @@ from twinset.recipe import GenerateStep, Recipe
 from twinset.registry import build
 
 _LABELLED = ("category", "boolean")
-_MAX_SHOWN = 20  # labels in an error: more would hide the sentence
 
 
 def open_part(part: GenerationStep, workers: int, progress: Progress) -> OpenStep:
@@ -180,7 +180,7 @@ def check_brief(recipe: Recipe, train: Dataset | None, synthetic: Dataset | None
             raise DataError(
                 f"no training row of the target '{brief.target}' has the positive label "
                 f"'{brief.positive}'",
-                allowed=", ".join(labels[:_MAX_SHOWN]) if field.has_levels else "",
+                allowed=spell_levels(train, brief.target) if field.has_levels else "",
                 todo="correct brief.positive, or split another way",
             )
 

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Dataset
+from twinset.core.data.persons import shared_levels
 from twinset.core.data.rule import RULE_KINDS, rules_to_json
 from twinset.core.data.schema import TABULAR_KINDS, TILE_COLUMNS, Field, Schema
 from twinset.core.data.where import Where
@@ -85,12 +86,13 @@ def draft_recipe(
 ) -> str:
     """Return a recipe as YAML text for a file; the reason for its target is a comment."""
     roles = guess_group_and_time(dataset)
-    facts: dict[str, Any] = {"counts": {}, "rarest": ""}
+    facts: dict[str, Any] = {"counts": {}, "rarest": "", "n_labels": 0}
     if target is not None and target.has_levels:
         codes, levels = dataset.codes(target.name)
-        counts = {level: int((codes == code).sum()) for code, level in enumerate(levels)}
-        rarest = min(counts, key=lambda level: (counts[level], level))
-        facts = {"counts": counts, "rarest": rarest}
+        shared = shared_levels(dataset, target.name)
+        counts = {level: int((codes == levels.index(level)).sum()) for level in shared}
+        rarest = min(counts, key=lambda level: (counts[level], level), default="")
+        facts = {"counts": counts, "rarest": rarest, "n_labels": len(levels)}
     return _render(
         "init.yaml",
         **_source(dataset, path, name, target, roles),

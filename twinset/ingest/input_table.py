@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.persons import spell_levels
 from twinset.core.data.reading import Remark, TableReading
 from twinset.core.data.schema import RESERVED, SPAN, TABULAR_KINDS, Role, Schema
 from twinset.core.errors import DataError, ParameterError, SchemaError
@@ -172,7 +173,7 @@ def name_target(real: Dataset, target: str | None, positive: str | None = None) 
     if positive is not None and positive not in found.codes(target)[1]:
         raise DataError(
             f"no row of the target '{target}' has the label '{positive}'",
-            allowed=", ".join(found.codes(target)[1][:_MAX_CLASSES]),
+            allowed=spell_levels(found, target),
         )
     return found
 

@@ -25,6 +25,7 @@ from twinset.core.contracts import (
     silent,
 )
 from twinset.core.data.dataset import Dataset
+from twinset.core.data.value_protection import named_values
 from twinset.core.data.where import Where
 from twinset.core.errors import MissingExtraError
 from twinset.core.features.embedders import Embedder
@@ -40,6 +41,7 @@ from twinset.measurement.comparison import (
     shuffle_columns,
 )
 from twinset.measurement.embedders import EmbeddedSets, embed_sets
+from twinset.measurement.rare_levels import StandIns
 from twinset.measurement.verdict import Reference, compute_verdict, not_measurable
 
 # real rows up to which metrics share results: more would fill the memory
@@ -265,8 +267,9 @@ def measure(
     The holdout is split once into halves A and B. Gap, coverage and privacy compare the synthetic rows with
     B, and A with B for the baseline, in equal numbers, all filtered by `where`; privacy uses every
     synthetic row. Utility trains on the synthetic rows, on the whole train set for the baseline, and
-    tests on the whole holdout. Without a holdout, gap and coverage use halves of train, and privacy and
-    utility are not measurable.
+    tests on the whole holdout. Levels of fewer than 11 real rows that the request does not name have
+    stand-ins in the results (`rare_levels`). Without a holdout, gap and coverage use halves of train,
+    and privacy and utility are not measurable.
 
     Parameters
     ----------
@@ -307,6 +310,10 @@ def measure(
             chosen = None if asked.embedders is None else tuple(asked.embedders)
             facts = (str(asked.where), asked.target, asked.positive, repr(asked.population))
             asked.cache.depend_on(*real, *facts, chosen, asked.seed)
+        if train is not None:
+            hidden = StandIns.from_real(train, holdout, _named_levels(asked))
+            train, synthetic = hidden.hide(train), hidden.hide(synthetic)
+            holdout = None if holdout is None else hidden.hide(holdout)
         sets = EmbeddedSets(train, synthetic, holdout)
         if ordered:
             sets = embed_sets(
@@ -316,6 +323,19 @@ def measure(
         harness = MetricHarness.from_sets(sets, asked)
         asked.progress("measure", 0, len(ordered))
         return _score_all(harness.score, ordered, asked.workers, asked.progress)
+
+
+def _named_levels(request: MeasureRequest) -> dict[str, frozenset[object]]:
+    """Return the levels that the request names, by column: results may name them too."""
+    shares = [
+        Where({column: [*levels, *(part for level in levels for part in level.split(" and "))]})
+        for key, levels in request.population.items()
+        for column in (key, *key.split(" and "))  # the shares of several columns together
+    ]
+    label = (
+        Where({request.target: request.positive}) if request.target and request.positive else None
+    )
+    return named_values([request.where, label, *shares])
 
 
 def _score_all(

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.persons import shared_levels
 from twinset.core.data.schema import TABULAR_KINDS, Field, Schema
 from twinset.core.data.where import ALL_OBJECTS, Where, count_column, object_counts
 from twinset.core.errors import ParameterError, SchemaError, UnknownNameError
@@ -196,9 +197,8 @@ def _shared(drawn: Schema, real: Dataset) -> set[str]:
 
 
 def _levels(real: Dataset, column: str) -> list[str]:
-    return sorted(
-        str(one) for one in pc.unique(real.records.column(column).drop_null()).to_pylist()
-    )
+    """Return the levels that enough images share: a recipe names no other."""
+    return list(shared_levels(real, column))
 
 
 def _range_of(name: str, settings: Mapping[str, Any]) -> tuple[int, int]:

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.persons import shared_levels
+from twinset.core.data.value_protection import named_values
 from twinset.core.data.where import Where, implies
 from twinset.core.errors import ParameterError
 from twinset.core.features.discretize import infer_factors
@@ -384,7 +386,8 @@ def _search(
     with threadpool_limits(limits=1):
         factors = [one for one in infer_factors(samples[0]) if filler.knows(one.column)]
         found = search_slices(samples[0], samples[1], factors, limit=max_slices)
-        slices = _distinct_slices(found, real, synthetic)
+        named = [one for one in found if not _names_rare(one.where, real)]
+        slices = _distinct_slices(named, real, synthetic)
     masks = [real.mask(where) for where, _ in declared]
 
     def is_declared(one: Slice) -> bool:
@@ -400,6 +403,16 @@ def _search(
     ]
     over = tuple(region_sentence(one.region) for one in slices if not one.is_missing)
     return plan_rows(real, synthetic, aims, learns=filler.learns), over
+
+
+def _names_rare(where: Where, real: Dataset) -> bool:
+    """Return whether a condition spells a level that too few persons share to be named."""
+    return any(
+        real.schema[column].kind == "category"
+        and not {str(v) for v in values if v is not None} <= set(shared_levels(real, column))
+        for column, values in named_values([where]).items()
+        if column in real.schema
+    )
 
 
 def _distinct_slices(found: Sequence[Slice], real: Dataset, synthetic: Dataset) -> list[Slice]:

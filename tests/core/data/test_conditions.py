@@ -72,9 +72,12 @@ def test_parents_are_the_ids_of_the_rows() -> None:
 
 
 def test_an_impossible_condition_names_what_is_nearest() -> None:
-    table = pa.table({"amount": [12.5, 987.0, 3.0], "town": ["Bern", "Basel", "Bern"]})
+    towns = ["Bern", "Basel", "Bern", "Thule", "Bern", "Basel"]
+    table = pa.table({"amount": [12.5, 987.0, 3.0] * 2, "town": towns})
     train = Dataset.from_arrow(table)
     with pytest.raises(ParameterError, match=r"values from about 3 to 990"):
         column_masks(train, Where({"amount": {"gt": 5000}}))
-    with pytest.raises(ParameterError, match=r"allowed: Basel, Bern; did you mean 'Basel'"):
+    with pytest.raises(
+        ParameterError, match=r"Basel, Bern, and 1 further level .*; did you mean 'Basel'"
+    ):
         column_masks(train, Where({"town": "Basle"}))

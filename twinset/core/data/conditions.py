@@ -9,12 +9,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from twinset.core.data.dataset import Dataset
+from twinset.core.data.persons import shared_levels, spell_levels
 from twinset.core.data.where import Where
 from twinset.core.errors import FitError, ParameterError, SchemaError, did_you_mean
 
 Mask = npt.NDArray[np.bool_]
-
-_SHOWN_LEVELS = 20  # labels in an error: more would hide what it says
 
 
 def rows_to_learn_from(
@@ -84,10 +83,9 @@ def _feasible(
 ) -> tuple[str, str]:
     field = train.schema[name]
     if field.has_levels:
-        levels = train.codes(name)[1]
-        shown = ", ".join(levels[:_SHOWN_LEVELS]) + (", ..." if len(levels) > _SHOWN_LEVELS else "")
+        levels = shared_levels(train, name)
         meant = did_you_mean(str(condition), levels) if isinstance(condition, str) else ""
-        return shown or allowed, meant or todo
+        return spell_levels(train, name) or allowed, meant or todo
     if field.is_numeric and condition is not None:
         values = train.values(name)
         values = values[~np.isnan(values)]

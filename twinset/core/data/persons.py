@@ -1,4 +1,4 @@
-"""Persons behind the rows of a table, and how many of them hold a value."""
+"""Persons behind the rows of a table, and which levels enough of them hold to be named."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
+from twinset.core.data.marginal import min_holders
 
 Codes = npt.NDArray[np.int64]
+
+_MAX_NAMED = 20  # levels in one sentence: more would hide what it says
 
 
 def person_codes(dataset: Dataset) -> Codes:
@@ -50,3 +53,45 @@ def count_holders(codes: Codes, persons: Codes, n_values: int) -> Codes:
     width = int(persons.max()) + 1
     pairs = np.unique(codes.astype(np.int64) * width + persons)
     return np.bincount(pairs // width, minlength=n_values)
+
+
+def shared_levels(dataset: Dataset, name: str) -> tuple[str, ...]:
+    """Return the levels of a column that at least 11 persons hold (fewer in a small table), sorted.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> towns = Dataset.from_arrow(pa.table({"town": ["Rome"] * 30 + ["Oslo"] * 29 + ["Thule"]}))
+    >>> shared_levels(towns, "town")
+    ('Oslo', 'Rome')
+    """
+    codes, levels = dataset.codes(name)
+    persons, there = person_codes(dataset), codes >= 0
+    holders = count_holders(codes[there].astype(np.int64), persons[there], len(levels))
+    enough = min_holders(int(persons.max(initial=-1)) + 1)
+    return tuple(level for level, n in zip(levels, holders, strict=True) if n >= enough)
+
+
+def spell_levels(dataset: Dataset, name: str) -> str:
+    """Return the levels of a column as a list in words, with those of few persons only counted.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> towns = Dataset.from_arrow(pa.table({"town": ["Rome"] * 30 + ["Oslo"] * 29 + ["Thule"]}))
+    >>> spell_levels(towns, "town")
+    'Oslo, Rome, and 1 further level of fewer than 11 rows'
+    """
+    shared = shared_levels(dataset, name)
+    shown = [*shared[:_MAX_NAMED], *(["..."] if len(shared) > _MAX_NAMED else [])]
+    return ", ".join([*shown, *count_rare(dataset, len(dataset.codes(name)[1]) - len(shared))])
+
+
+def count_rare(dataset: Dataset, n: int) -> list[str]:
+    """Return the words for `n` levels that are not named, in a list; an empty one for none."""
+    if not n:
+        return []
+    persons = person_codes(dataset)
+    few = min_holders(int(persons.max(initial=-1)) + 1)
+    noun = "rows" if len(np.unique(persons)) == len(dataset) else "persons"
+    return [f"and {n:,} further level{'s' if n > 1 else ''} of fewer than {few} {noun}"]

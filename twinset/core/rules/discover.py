@@ -244,6 +244,8 @@ def _is_sum(matrix: Floats, total: int, parts: tuple[int, ...]) -> bool:
 def linear_relations(table: RuleTable, sample: RuleTable) -> Iterator[Candidate]:
     """Yield pairs of columns of which one is the other times a number, plus a number."""
     names = [n for n in _varying(sample) if not table.fields[n].has_levels]
+    if len(names) < 2:
+        return
     matrix = _matrix(sample, names)
     for i, j in zip(*np.nonzero(np.triu(_nearly_straight(matrix), 1)), strict=True):
         if not _comparable(table, names[i], names[j]):
