@@ -212,3 +212,12 @@ def test_a_recipe_drafted_for_odd_names_can_be_read(folder: Path, twinset: Twins
     recipe = yaml.safe_load((folder / "odd.yaml").read_text("utf-8"))
     assert list(recipe["source"]["schema"]) == names
     assert twinset("run", "odd.yaml", "--dry-run").code == 0
+
+
+def test_register_refuses_what_is_no_licence(folder: Path, twinset: Twinset) -> None:
+    done = twinset("register", "people.csv", "--licence", "Apache2.0")
+    assert done.code == 2
+    assert "did you mean 'Apache-2.0'" in done.err
+    assert not (folder / ".twinset").exists()
+    twinset("register", "people.csv", "--licence", "apache-2.0 or MIT")
+    assert "Apache-2.0 OR MIT" in twinset("sets").out
