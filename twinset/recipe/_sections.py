@@ -146,6 +146,8 @@ class Deliver(Section):
     """Data formats to write."""
     include: Literal["synthetic", "training_set"] = "synthetic"
     """Only the synthetic rows, or also a train set of real and synthetic rows."""
+    escape_formulas: bool = False
+    """In CSV, put an apostrophe before texts that a spreadsheet would run as a formula."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -259,6 +261,8 @@ class ReadSpec(Section):
     """Columns of labels."""
     missing: list[Label] = Field(default_factory=list)
     """Cells that are missing values, in every column."""
+    escaped_formulas: bool | None = None
+    """Whether an apostrophe stands before texts that a spreadsheet would run."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
