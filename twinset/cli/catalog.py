@@ -37,7 +37,8 @@ def register(
     name : str
         Name of the set; by default that of the file, with -real or -synthetic behind it.
     licence : str
-        Licence of the data, an SPDX id.
+        Licence of the data: an SPDX expression, e.g. "Apache-2.0 OR MIT" or LicenseRef-our-contract,
+        or proprietary, unknown, NONE, NOASSERTION or DbCL-1.0.
     synthetic : bool
         The rows are synthetic, not real.
     read : list[str]
@@ -49,7 +50,9 @@ def register(
     from twinset.core.data.dataset import Origin
     from twinset.ingest.draft_recipe import recipe_name
     from twinset.ingest.input_table import inspect_table
+    from twinset.io.licences import read_licence
 
+    licence = read_licence(licence) if licence else ""
     origin: Origin = "synthetic" if synthetic else "real"
     dataset, reading = inspect_table(file, read)
     named = dataset.with_card(

@@ -28,6 +28,7 @@ def deliver(
         Parameter(name="--format", help=f"Parquet when not given; {_FORMATS}; may be repeated."),
     ] = None,
     real: bool = False,
+    escape_formulas: bool = False,
     root: Path = ROOT,
 ) -> None:
     """Write a registered set to a folder: data, schema, card, checksums.
@@ -42,6 +43,9 @@ def deliver(
         Names of formats; parquet when not given.
     real : bool
         The set holds real rows, and these shall be delivered.
+    escape_formulas : bool
+        In CSV, put an apostrophe before texts that a spreadsheet would run as a formula. twinset reads
+        them back as they were.
     root : Path
         Folder of the catalogue.
     """
@@ -59,6 +63,7 @@ def deliver(
             to,
             sets={version.name: (catalog.stream(version), catalog.card(version))},
             formats=tuple(formats or ("parquet",)),
+            escape_formulas=escape_formulas,
             progress=progress,
         )
     print(to)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from twinset.core.contracts import TakesAssets
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.persons import shared_levels, spell_levels
@@ -85,24 +87,39 @@ def _requests(
 
 def _missing_rows(train: Dataset, target: str, requested: Mapping[str, int]) -> dict[str, int]:
     """Return label -> rows to make, for the labels of which the train set has fewer than requested."""
-    codes, levels = train.codes(target)
-    counts = {level: int((codes == i).sum()) for i, level in enumerate(levels)}
+    counts = label_counts(train, target)
     for label in requested:
-        if not counts.get(label):
-            raise DataError(
+        if label not in counts:
+            raise no_rows(
                 f"the brief wants rows of the label '{label}', and the train set has none",
-                allowed=spell_levels(train, target),
-                todo=did_you_mean(label, shared_levels(train, target))
-                or "correct brief.want, or split another way",
+                label,
+                train,
+                target,
+                "correct brief.want, or split another way",
             )
     missing = {label: n - counts[label] for label, n in requested.items() if n > counts[label]}
     if not missing:
         raise DataError(
             "nothing to make: the train set already has what the brief wants",
-            got=", ".join(f"{label}: {counts[label]}" for label in requested),
+            got=", ".join(
+                f"{label}: {n if (n := counts[label]) >= MIN_SHOWN_ROWS else 'few'}"
+                for label in requested
+            ),
             todo="raise brief.want, or set rows: in the step",
         )
     return missing
+
+
+def label_counts(rows: Dataset, target: str) -> dict[str, int]:
+    """Return label -> its number of rows, for the labels that occur."""
+    codes, levels = rows.codes(target)
+    return dict(zip(levels, np.bincount(codes[codes >= 0], minlength=len(levels)).tolist()))
+
+
+def no_rows(message: str, label: str, train: Dataset, target: str, todo: str) -> DataError:
+    """Return the error for a label without rows; labels of few rows may be of one person: not listed."""
+    todo = did_you_mean(label, shared_levels(train, target)) or todo
+    return DataError(message, allowed=spell_levels(train, target), todo=todo)
 
 
 def predictions_path(recipe: Recipe, step: GenerateStep | AugmentStep) -> Path | None:

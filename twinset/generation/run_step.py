@@ -8,13 +8,12 @@ from typing import cast
 
 from twinset.core.contracts import Progress, TakesAssets
 from twinset.core.data.dataset import Card, Dataset
-from twinset.core.data.persons import spell_levels
 from twinset.core.data.where import Where
 from twinset.core.data.window_features import recomputed
-from twinset.core.errors import DataError, SchemaError
+from twinset.core.errors import SchemaError
 from twinset.core.stats.hypothesis_tests import declared_columns
 from twinset.generation.augment_step import open_augment_step
-from twinset.generation.requests import list_requests, read_assets
+from twinset.generation.requests import label_counts, list_requests, no_rows, read_assets
 from twinset.generation.sampling import UNPROTECTED, OpenSet, fit_source, is_protectable
 from twinset.generation.step import GenerationStep, OpenStep, part_card, stamped
 from twinset.measurement.leakage import require_clean_sets
@@ -156,7 +155,7 @@ def check_brief(recipe: Recipe, train: Dataset | None, synthetic: Dataset | None
         A column whose population is declared does not exist, or rows per label are wanted of a target
         without labels.
     DataError
-        No training row has the positive label.
+        No training row has the positive label, or one that is wanted and not declared.
     """
     brief = recipe.brief
     for key in brief.population:
@@ -174,15 +173,29 @@ def check_brief(recipe: Recipe, train: Dataset | None, synthetic: Dataset | None
             allowed=", ".join(_LABELLED),
             todo="say rows: in the step, or declare the column a category",
         )
-    if brief.positive is not None:
-        labels = train.codes(brief.target)[1]
-        if brief.positive not in labels:
-            raise DataError(
-                f"no training row of the target '{brief.target}' has the positive label "
-                f"'{brief.positive}'",
-                allowed=spell_levels(train, brief.target) if field.has_levels else "",
-                todo="correct brief.positive, or split another way",
+    counts = (
+        label_counts(train, brief.target) if field.has_levels or brief.positive is not None else {}
+    )
+    declared = field.taxonomy.names if field.taxonomy is not None else ()
+    for label in brief.want:
+        if label not in counts and label not in declared:
+            raise no_rows(
+                f"brief.want names the label '{label}', and no training row of the target "
+                f"'{brief.target}' has it",
+                label,
+                train,
+                brief.target,
+                "correct brief.want, or split another way",
             )
+    if brief.positive is not None and brief.positive not in counts:
+        raise no_rows(
+            f"no training row of the target '{brief.target}' has the positive label "
+            f"'{brief.positive}'",
+            brief.positive,
+            train,
+            brief.target,
+            "correct brief.positive, or split another way",
+        )
 
 
 def refuse_leaks(

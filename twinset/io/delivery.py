@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from twinset.io.datasets import open_writer
 from twinset.io.drafts import make_private, put_folder, sole_draft
 from twinset.io.files import cannot_write, check_name, flush_folder, sha256_of, write_text
 from twinset.io.formats import file_name, writable_format
+from twinset.io.formulas import ESCAPED
 from twinset.io.writer import StreamedSchema
 
 CHECKSUMS = "CHECKSUMS.sha256"
@@ -42,7 +44,8 @@ def deliver(
     folder beside its place, checked and renamed: at any moment the place has the earlier delivery or
     the new one, whole. One process at a time delivers to a place; another waits, with a warning. A
     delivery is readable by whom the umask allows, one with real rows by its owner alone. `progress`
-    is called after every chunk; the total is not known beforehand and given as 0.
+    is called after every chunk; the total is not known beforehand and given as 0. With `escape_formulas`
+    an apostrophe stands in CSV before texts that a spreadsheet would run, and the cards say so.
     """
     _check_sets(sets, formats)
     check_place(to)
@@ -120,7 +123,10 @@ def _write_sets(
         schemas[name], lost = _write_set(draft / name, chunks, formats, escape_formulas, progress)
         losses |= {name: lost} if lost else {}
     _write_json(draft / "schema.json", {n: schema.to_json() for n, schema in schemas.items()})
-    _write_json(draft / "cards.json", {n: card.to_json() for n, (_, card) in sets.items()})
+    cards = {name: card for name, (_, card) in sets.items()}
+    if escape_formulas and "csv" in formats:
+        cards = {n: replace(c, notes=(*c.notes, ESCAPED)) for n, c in cards.items()}
+    _write_json(draft / "cards.json", {name: card.to_json() for name, card in cards.items()})
     if losses:
         _write_json(draft / "formats.json", losses)
 

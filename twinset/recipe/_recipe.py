@@ -98,7 +98,9 @@ class Recipe(Section):
     @property
     def digest(self) -> str:
         """SHA-256 of everything but the place of delivery, 64 hexadecimal digits."""
-        value = self.model_dump(mode="json", by_alias=True, exclude={"deliver": {"to"}})
+        # A key added later counts only where it is set: recipes of before keep their digest.
+        apart = {"to"} if self.deliver.escape_formulas else {"to", "escape_formulas"}
+        value = self.model_dump(mode="json", by_alias=True, exclude={"deliver": apart})
         text = json.dumps(value, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 

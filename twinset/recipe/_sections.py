@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +16,7 @@ from twinset.core.data.where import Where
 from twinset.core.data.window_features import Aggregate
 from twinset.core.errors import TwinsetError
 from twinset.io.formats import writable_formats
+from twinset.io.licences import NOT_STATED, read_licence
 from twinset.io.reading.options import ReadOptions
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -146,20 +146,14 @@ class Deliver(Section):
     """Data formats to write."""
     include: Literal["synthetic", "training_set"] = "synthetic"
     """Only the synthetic rows, or also a train set of real and synthetic rows."""
+    escape_formulas: bool = False
+    """In CSV, put an apostrophe before texts that a spreadsheet would run as a formula."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if len(set(self.formats)) != len(self.formats):
             raise fault("a format is named twice")
         return self
-
-
-NOT_STATED = "NOASSERTION"
-"""SPDX's word for a licence that is not stated."""
-
-_LICENCE = re.compile(
-    r"\(*[A-Za-z0-9][A-Za-z0-9.+-]*\)*(?: (?:AND|OR|WITH) \(*[A-Za-z0-9][A-Za-z0-9.+-]*\)*)*"
-)
 
 
 def _rule(value: Any) -> Any:
@@ -175,14 +169,8 @@ def _aggregate(value: Any) -> Any:
 
 
 def _licence(value: Any) -> Any:
-    if not isinstance(value, str) or (
-        _LICENCE.fullmatch(value) and value.count("(") == value.count(")")
-    ):
-        return value
-    raise fault(
-        f"'{value}' is no SPDX licence; allowed: e.g. CC-BY-4.0, 'MIT OR Apache-2.0', "
-        "LicenseRef-our-contract"
-    )
+    with our_faults():
+        return read_licence(value) if isinstance(value, str) else value
 
 
 Licence = Annotated[str, BeforeValidator(_licence)]
@@ -273,6 +261,8 @@ class ReadSpec(Section):
     """Columns of labels."""
     missing: list[Label] = Field(default_factory=list)
     """Cells that are missing values, in every column."""
+    escaped_formulas: bool | None = None
+    """Whether an apostrophe stands before texts that a spreadsheet would run."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -303,7 +293,7 @@ class Source(Section):
     tiles: TilesSpec | None = Field(default=None, examples=[{"size": 640, "overlap": 64}])
     """Cut of large images into tiles; they stay whole when not given."""
     licence: Licence = Field(default=NOT_STATED, examples=["CC-BY-4.0", "LicenseRef-contract"])
-    """SPDX expression."""
+    """SPDX expression, or proprietary, unknown, NONE, NOASSERTION, DbCL-1.0."""
     provenance: dict[str, Any] = Field(default_factory=dict)
     """Citation, address and the like, for the card."""
     schema_: dict[str, ColumnSpec] = Field(

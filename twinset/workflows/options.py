@@ -141,6 +141,9 @@ class TwinOptions(SharedOptions):
     value_protection : bool
         Replace values that a single person holds, rare levels and extremes before the generator sees
         them. Without it synthetic rows may repeat them, and card and report say so.
+    escape_formulas : bool
+        In CSV, put an apostrophe before texts that a spreadsheet would run as a formula. twinset reads
+        them back as they were.
     """
 
     use: str = "tabular.trees"
@@ -148,6 +151,7 @@ class TwinOptions(SharedOptions):
     rows: Annotated[int, Ge(1)] | None = None
     holdout_fraction: Annotated[float, Interval(ge=0, lt=1)] = 0.2
     value_protection: bool = True
+    escape_formulas: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

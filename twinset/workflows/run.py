@@ -527,6 +527,7 @@ class _Run:
             formats=spec.formats,
             report_html=report["html"],
             report_json=report["json"],
+            escape_formulas=spec.escape_formulas,
             progress=self.progress,
         )
         catalog.note(at, "delivery", checksums.encode())

@@ -31,6 +31,8 @@ from twinset.ingest.input_table import (
 from twinset.io import read_dataset, write_dataset
 from twinset.io.drafts import sole_draft
 from twinset.io.formats import writable_formats
+from twinset.io.formulas import ESCAPED
+from twinset.io.reading.options import ReadOptions
 from twinset.measurement.leakage import require_clean_sets
 from twinset.report import Report
 from twinset.workflows.evaluate import EvaluationTask, PreparedReal, measure_and_report
@@ -121,6 +123,7 @@ def twin(
     if options.target is not None:
         reading = reading.with_target(options.target, real.schema[options.target].kind)
     seal = Seal.from_rows(plain, seed)
+    escapes = options.escape_formulas and place is not None and place.suffix.lower() == ".csv"
     note = TwinNote(
         use=options.use,
         settings=dict(options.settings),
@@ -133,7 +136,11 @@ def twin(
         value_protection=options.value_protection,
         notes=tuple(
             note
-            for note in (generator.note, "" if options.value_protection else UNPROTECTED)
+            for note in (
+                generator.note,
+                "" if options.value_protection else UNPROTECTED,
+                ESCAPED if escapes else "",
+            )
             if note
         ),
         real_digest=seal.real_digest,
@@ -234,10 +241,14 @@ def _write(
     try:
         with sole_draft(place) as folder:
             staged = {key: folder / path.name for key, path in final.items()}
-            write_dataset(chunks, staged["data"], place.suffix.lstrip(".").lower())
+            escapes = ESCAPED in note.notes
+            ending = place.suffix.lstrip(".").lower()
+            write_dataset(chunks, staged["data"], ending, escape_formulas=escapes)
             note = replace(note, notes=(*note.notes, *tally.notes()))
             # What is measured is what was written, read back as its users will read it.
-            synthetic = read_dataset(staged["data"], schema, note.card(_name(parts)))
+            options = ReadOptions(escaped_formulas=True) if escapes else None
+            card = note.card(_name(parts))
+            synthetic = read_dataset(staged["data"], schema, card, options=options)
             report = _assess(parts, synthetic, task)
             staged["report"].write_bytes(report.to_html().encode())
             staged["note"].write_bytes(note.to_json().encode())

@@ -14,6 +14,7 @@ from twinset.core.errors import ParameterError, did_you_mean
 DateOrder = Literal["day-first", "month-first"]
 _DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "bar": "|", "space": " "}
 _FLAGS = {"yes": True, "true": True, "no": False, "false": False}
+_YES_NO = ("header", "escaped_formulas")
 _LISTS = ("text", "number", "category", "missing")
 
 
@@ -41,6 +42,9 @@ class ReadOptions:
         Columns of labels.
     missing : tuple of str
         Cells that are missing values, in every column.
+    escaped_formulas : bool, optional
+        Whether an apostrophe stands before texts that a spreadsheet would run; by default as the card or
+        the note beside the file says.
 
     Examples
     --------
@@ -57,6 +61,7 @@ class ReadOptions:
     number: tuple[str, ...] = ()
     category: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    escaped_formulas: bool | None = None
 
     def __post_init__(self) -> None:
         if type(self.skip) is not int or self.skip < 0:
@@ -87,7 +92,7 @@ class ReadOptions:
                 found[name] = [text for text in value_list if text]
             elif name == "skip":
                 found[name] = int(value) if value.isascii() and value.isdecimal() else value
-            elif name == "header":
+            elif name in _YES_NO:
                 found[name] = _FLAGS.get(value.lower(), value)
             else:
                 found[name] = value
@@ -112,7 +117,7 @@ class ReadOptions:
                 )
             if name in _LISTS:
                 value = (value,) if isinstance(value, str) else tuple(map(str, value))
-            elif name == "header" and not isinstance(value, bool):
+            elif name in _YES_NO and not isinstance(value, bool):
                 raise _wrong(name, value, "yes or no")
             elif name == "delimiter":
                 value = _DELIMITERS.get(value, value)
