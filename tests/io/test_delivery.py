@@ -116,6 +116,8 @@ def test_is_delivered_sees_every_change(tmp_path: Path) -> None:
     bring(out)
     (out / "more.txt").write_text("")
     assert not is_delivered(out, text)
+    (out / "CHECKSUMS.sha256").write_bytes(b"\xff\xfe")
+    assert not is_delivered(out, text)
 
 
 A_FOREIGN_FOLDER_IS_LEFT_ALONE_CASES = [

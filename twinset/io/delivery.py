@@ -68,7 +68,8 @@ def is_delivered(folder: Path, checksums: str) -> bool:
     """Return whether `folder` has exactly the files that `checksums` lists, byte by byte."""
     if folder.is_symlink() or not (folder / CHECKSUMS).is_file():
         return False
-    return (folder / CHECKSUMS).read_text() == checksums == _checksums(folder)
+    stated = (folder / CHECKSUMS).read_bytes()
+    return stated == checksums.encode() and checksums == _checksums(folder)
 
 
 def check_place(to: Path) -> None:
