@@ -1,6 +1,7 @@
 """`twinset doctor` names each fault in a line, changes nothing unless asked, and repairs."""
 
 import dataclasses
+import errno
 import json
 import os
 import sqlite3
@@ -219,6 +220,23 @@ def test_a_manifest_that_another_version_wrote_is_not_repaired_to_another(
     (finding,) = inspect_catalogue(catalog.root)
     assert finding.fault == "the manifest of a set is missing or damaged"
     assert finding.repair is None
+
+
+def test_a_catalogue_that_may_not_be_looked_at_is_refused_in_a_sentence(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is another user's; the administrator, who may run these tests, is refused nothing."""
+
+    def refuse(path: Path, **_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    monkeypatch.setattr(Path, "is_dir", lambda _: True)
+    for words in (["doctor"], ["doctor", "--repair"], ["sets"], ["lineage", "people"]):
+        assert main([*words, "--root", str(catalog.root)]) == 2
+        printed = capsys.readouterr().err
+        assert printed.startswith(f"twinset: the catalogue '{catalog.root / 'catalog.sqlite'}'")
+        assert "got Permission denied" in printed
 
 
 def test_a_version_whose_file_vanishes_before_its_end_is_not_listed(catalog: Catalog) -> None:

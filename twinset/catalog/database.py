@@ -116,6 +116,15 @@ class Database:
         self.journal = Journal(root / "journal.jsonl")
         self._objects = Objects(root / "objects")
 
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever written to the catalogue."""
+        try:
+            begun = self.path.is_file() or self.journal.mark() or any(self._objects.stored())
+        except OSError as error:
+            raise self.unusable(error) from error
+        return bool(begun)
+
     @contextmanager
     def transaction(self, kind: str = "DEFERRED") -> Iterator[sqlite3.Connection]:
         """Yield a connection that sees one state; with "IMMEDIATE" it is the only one that may write.
@@ -320,7 +329,7 @@ class Database:
 
     def _rows(self, query: str, *values: str | int) -> list[sqlite3.Row]:
         """Return the rows of a query; none if nothing was ever written."""
-        if not self.path.is_file() and not self.journal.mark() and not any(self._objects.stored()):
+        if not self.exists:
             return []
         with self.transaction() as connection:
             return connection.execute(query, values).fetchall()

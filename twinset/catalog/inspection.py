@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from twinset.catalog.database import BUSY_SECONDS, LAYOUT, Database
 from twinset.catalog.journal import Registration
-from twinset.catalog.objects import Objects
+from twinset.catalog.objects import Objects, cannot_write_catalogue
 from twinset.catalog.restore import (
     DATA,
     MANIFEST,
@@ -91,16 +91,15 @@ class _Listed(NamedTuple):
         return Manifest(self.files, self.n_rows, schema, card).to_bytes()
 
 
-def is_catalogue(root: Path) -> bool:
-    """Return whether a folder holds a catalogue, or what is left of one."""
-    return any((root / name).exists() for name in ("catalog.sqlite", "journal.jsonl", "objects"))
-
-
 @contextmanager
 def sole_repair(root: Path) -> Iterator[None]:
     """Let one process at a time repair a catalogue; another waits, with a warning."""
-    with sole_draft(root / "doctor", f"the catalogue '{root}'"):
-        yield
+    _database_of(root)
+    try:
+        with sole_draft(root / "doctor", f"the catalogue '{root}'"):
+            yield
+    except OSError as error:
+        raise cannot_write_catalogue(root, error) from error
 
 
 def inspect_catalogue(root: Path, folders: Sequence[Path] = ()) -> Iterator[Finding]:
@@ -112,13 +111,21 @@ def inspect_catalogue(root: Path, folders: Sequence[Path] = ()) -> Iterator[Find
     Examples
     --------
     >>> import tempfile
+    >>> import pyarrow as pa
+    >>> from twinset.core.data.dataset import Dataset
+    >>> people = Dataset.from_arrow(pa.table({"age": [31, 47]}))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     list(inspect_catalogue(Path(folder) / "none"))
+    ...     version = Catalog(Path(folder)).register("people", [people], people.card)
+    ...     list(inspect_catalogue(Path(folder)))
     []
+
+    Raises
+    ------
+    CatalogError
+        There is no catalogue, or its database may not be opened.
     """
-    if not is_catalogue(root):
-        return
-    catalog, database, objects = Catalog(root), Database(root), Objects(root / "objects")
+    database = _database_of(root)
+    catalog, objects = Catalog(root), Objects(root / "objects")
     fault = _database_fault(catalog, database)
     if fault is not None:
         yield fault
@@ -147,6 +154,13 @@ def inspect_catalogue(root: Path, folders: Sequence[Path] = ()) -> Iterator[Find
             "repair lets only their owner read them",
             partial(_close, exposed),
         )
+
+
+def _database_of(root: Path) -> Database:
+    database = Database(root)
+    if not database.exists:
+        raise CatalogError(f"there is no catalogue in '{root}'", todo="name its folder with --root")
+    return database
 
 
 def _database_fault(catalog: Catalog, database: Database) -> Finding | None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from twinset.cli import EXIT_GATE, EXIT_OK
 from twinset.cli.catalog import ROOT
 from twinset.cli.terminal import print_json
-from twinset.core.errors import CatalogError
 
 
 def doctor(*folders: Path, root: Path = ROOT, repair: bool = False, json: bool = False) -> int:
@@ -28,10 +27,8 @@ def doctor(*folders: Path, root: Path = ROOT, repair: bool = False, json: bool =
     json : bool
         Print JSON.
     """
-    from twinset.catalog.inspection import inspect_catalogue, is_catalogue, sole_repair
+    from twinset.catalog.inspection import inspect_catalogue, sole_repair
 
-    if not is_catalogue(root):
-        raise CatalogError(f"there is no catalogue in '{root}'", todo="name its folder with --root")
     rows: list[dict[str, object]] = []
     with sole_repair(root) if repair else nullcontext():
         for finding in inspect_catalogue(root, folders):
