@@ -71,7 +71,22 @@ def lose_all_but_objects(root: Path) -> None:
         (root / name).unlink()
 
 
+def put_other_program(root: Path) -> None:
+    (root / "catalog.sqlite").unlink()
+    execute(root, "CREATE TABLE t (x); INSERT INTO t VALUES (5);")
+
+
+def put_other_catalogue(root: Path) -> None:
+    """Put the database of a catalogue with as many sets of the same names."""
+    other = Catalog(root.with_name("other"))
+    for name, seed in (("b", 13), ("b", 11), ("b", 12), ("a", 10)):
+        add(other, name, seed, "step 3")
+    (other.root / "catalog.sqlite").replace(root / "catalog.sqlite")
+
+
 REFUSED: dict[str, Callable[[Path], object]] = {
+    "another program's": put_other_program,
+    "another catalogue's": put_other_catalogue,
     "truncated": lambda root: os.truncate(root / "catalog.sqlite", 8192),
     "cut in its first page": lambda root: os.truncate(root / "catalog.sqlite", 1000),
     "garbage": lambda root: overwrite(root / "catalog.sqlite", b"no database" * 1000),
@@ -89,7 +104,7 @@ def test_a_database_that_lost_sets_is_restored_with_a_note(
     before = state(catalog)
     RESTORED[loss](catalog.root)
     with pytest.warns(
-        CatalogRestoredWarning, match=r"its database lacked \d registered sets?, now"
+        CatalogRestoredWarning, match=r"'catalog.sqlite' lacked \d registered sets?, now"
     ):
         assert main(["sets", "--root", str(catalog.root)]) == 0
     printed = capsys.readouterr()
@@ -135,11 +150,13 @@ def test_what_no_transaction_ended_with_is_taken_back(catalog: Catalog) -> None:
     assert journal.read_bytes() == whole
 
 
-@pytest.mark.parametrize("content", [None, b"", b"garbage\nof two lines\n"])
+@pytest.mark.parametrize("content", [None, b"", b"garbage\nof two lines\n", b"older"])
 def test_a_damaged_journal_is_written_again(content: bytes | None, catalog: Catalog) -> None:
     before, journal = state(catalog), catalog.root / "journal.jsonl"
     whole = journal.read_bytes()
     journal.unlink()
+    if content == b"older":
+        content = b"".join(whole.splitlines(keepends=True)[:3])
     if content is not None:
         journal.write_bytes(content)
     with pytest.warns(CatalogRestoredWarning, match="its journal was damaged"):
@@ -156,6 +173,36 @@ def test_a_set_whose_file_is_gone_is_not_listed_again_and_takes_its_number(
     with pytest.warns(CatalogRestoredWarning, match="1 could not be listed, see: twinset doctor"):
         assert [v.ref for v in catalog.sets()] == ["a@1", "b@1", "b@3"]
     assert catalog.find_step("step 1") is None
+
+
+def test_a_lost_set_stays_lost_when_the_journal_is_written_again(catalog: Catalog) -> None:
+    lost, journal = catalog.sets()[2], catalog.root / "journal.jsonl"
+    (catalog.root / "objects" / lost.digest[:2] / f"{lost.digest}.json").unlink()
+    (catalog.root / "catalog.sqlite").unlink()
+    journal.write_bytes(journal.read_bytes() + b"garbage\n")
+    for _ in range(2):
+        with pytest.warns(CatalogRestoredWarning, match="1 could not be listed"):
+            assert len(catalog.sets()) == 3
+        (catalog.root / "catalog.sqlite").unlink()
+
+
+def test_what_is_there_already_does_not_make_the_journal_grow(catalog: Catalog) -> None:
+    journal = catalog.root / "journal.jsonl"
+    whole = journal.read_bytes()
+    add(catalog, "b", 3, "step 3")
+    catalog.note("report", "kind", b"text")
+    assert journal.read_bytes() == whole
+    add(catalog, "b", 3, "another step")
+    catalog.note("report", "kind", b"other text")
+    assert len(journal.read_bytes().splitlines()) == len(whole.splitlines()) + 2
+
+
+def test_what_cannot_be_registered_is_not_stored(catalog: Catalog) -> None:
+    overwrite(catalog.root / "catalog.sqlite", b"no database" * 1000)
+    before = sorted(catalog.root.rglob("*"))
+    with pytest.raises(CatalogError):
+        add(catalog, "b", 5)
+    assert sorted(catalog.root.rglob("*")) == before
 
 
 def test_a_catalogue_of_the_layout_before_gets_its_journal(catalog: Catalog) -> None:

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import json
 import os
@@ -116,6 +117,8 @@ def test_is_delivered_sees_every_change(tmp_path: Path) -> None:
     bring(out)
     (out / "more.txt").write_text("")
     assert not is_delivered(out, text)
+    (out / "CHECKSUMS.sha256").write_bytes(b"\xff\xfe")
+    assert not is_delivered(out, text)
 
 
 A_FOREIGN_FOLDER_IS_LEFT_ALONE_CASES = [
@@ -138,6 +141,17 @@ def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
         ):
             bring(folder / "out")
         assert snapshot(folder) == before
+
+
+def test_a_place_that_may_not_be_looked_at_is_refused_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, **_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "lstat", refuse)
+    with pytest.raises(DataError, match=r"cannot write '.*out'; got Permission denied"):
+        check_place(tmp_path / "out")
 
 
 def test_a_file_added_to_a_delivery_is_not_lost(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import stat
@@ -68,6 +69,32 @@ def test_what_is_nobodys_draft_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(NotADirectoryError, match="is a link"), sole_draft(tmp_path / "out"):
         pass
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_draft_that_cannot_be_emptied_keeps_its_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the lock it would be nobody's draft, and its rows would stay for ever."""
+    with monkeypatch.context() as patch, new_draft(tmp_path) as folder:
+        (folder / "rows").mkdir()
+        patch.setattr("shutil.rmtree", lambda *_, **__: None)
+    assert (folder / LOCK).exists()
+    sweep_drafts(tmp_path)
+    assert not folder.exists()
+
+
+def test_the_draft_of_another_user_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)  # the administrator may open what others own
+    with (
+        pytest.raises(PermissionError, match="belongs to another user"),
+        sole_draft(tmp_path / "a"),
+    ):
+        pass
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")

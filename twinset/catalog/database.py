@@ -13,6 +13,7 @@ from pathlib import Path
 from twinset.catalog.journal import Journal, Record, Registration, StepNote
 from twinset.catalog.objects import Blob, Objects
 from twinset.catalog.restore import (
+    RestoreSummary,
     count_versions,
     insert_blob,
     insert_version,
@@ -24,9 +25,9 @@ from twinset.core.errors import CatalogError, CatalogRestoredWarning
 from twinset.io.drafts import PRIVATE_FILE, private_folder
 
 # Another process holds the write lock only while it registers one version, which takes milliseconds.
-_BUSY_SECONDS = 30
+BUSY_SECONDS = 30
 
-_LAYOUT = 2  # number of the table layout; a catalogue of a later layout is refused
+LAYOUT = 2  # number of the table layout; a catalogue of a later layout is refused
 # Codes of SQLite for a file that is no whole database: a fault in it, no database, a missing table.
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 _PRIMARY_CODE = 0xFF  # the bits of an extended result code that hold the primary one
@@ -71,7 +72,7 @@ CREATE TABLE IF NOT EXISTS step (
     address VARCHAR(255) PRIMARY KEY NOT NULL, version_id INTEGER NOT NULL REFERENCES version (id)
 );
 CREATE TABLE IF NOT EXISTS journal (
-    id INTEGER PRIMARY KEY CHECK (id = 1), size INTEGER NOT NULL, n_versions INTEGER NOT NULL
+    id INTEGER PRIMARY KEY CHECK (id = 1), mark TEXT NOT NULL, n_versions INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS note (
     step VARCHAR(255) PRIMARY KEY NOT NULL,
@@ -85,6 +86,12 @@ _IMMUTABLE = "".join(
     "BEGIN SELECT RAISE(ABORT, 'registered versions are immutable'); END;\n"
     for table in ("version", "version_file", "parent", "blob")
 )
+# In one statement, as another process may be creating the tables.
+_OWNER = """
+SELECT user_version, (SELECT count(*) FROM sqlite_master), EXISTS (
+    SELECT * FROM sqlite_master WHERE name = 'version' AND sql LIKE '%dataset_id%'
+) FROM pragma_user_version
+"""
 _VERSIONS = "SELECT version.*, name FROM version JOIN dataset ON dataset.id = dataset_id "
 _FACTS = ("name", "number", "digest", "n_rows", "origin", "licence")
 # Shared ancestors are visited once: UNION leaves out what is there.
@@ -109,6 +116,15 @@ class Database:
         self.journal = Journal(root / "journal.jsonl")
         self._objects = Objects(root / "objects")
 
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever written to the catalogue."""
+        try:
+            begun = self.path.is_file() or self.journal.mark() or any(self._objects.stored())
+        except OSError as error:
+            raise self.unusable(error) from error
+        return bool(begun)
+
     @contextmanager
     def transaction(self, kind: str = "DEFERRED") -> Iterator[sqlite3.Connection]:
         """Yield a connection that sees one state; with "IMMEDIATE" it is the only one that may write.
@@ -120,7 +136,9 @@ class Database:
             if not self._is_current(connection):
                 # Another process may be between its record and the end of its transaction.
                 connection.execute("BEGIN IMMEDIATE")
-                restored = restore(connection, self.journal, self._objects)
+                restored = RestoreSummary()
+                if not self._is_current(connection):
+                    restored = restore(connection, self.journal, self._objects)
                 connection.execute("COMMIT")
                 if restored.sentence:
                     warnings.warn(
@@ -140,37 +158,76 @@ class Database:
             with suppress(FileExistsError):  # SQLite gives its other files the mode of this one
                 os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
             # Python's own transactions are off: they would begin too late.
-            connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
+            connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
             with closing(connection):
                 connection.row_factory = sqlite3.Row
-                _prepare(connection, self.path)
+                self._prepare(connection)
                 yield connection
         except (sqlite3.DatabaseError, OSError) as error:
-            raise self._unusable(error) from error
+            raise self.unusable(error) from error
 
-    def _unusable(self, error: sqlite3.DatabaseError | OSError) -> CatalogError:
+    def layout(self, connection: sqlite3.Connection) -> int:
+        """Return the number of a database's layout, 0 if it is new.
+
+        Raises
+        ------
+        CatalogError
+            It is of a later layout.
+        sqlite3.DatabaseError
+            It is another program's.
+        """
+        layout, n_tables, is_ours = connection.execute(_OWNER).fetchone()
+        if layout > LAYOUT and is_ours:
+            raise CatalogError(
+                f"the catalogue '{self.path}' was made by a later version of twinset",
+                got=f"layout {layout}",
+                allowed=f"layout {LAYOUT}",
+                todo="install the newer twinset",
+            )
+        if not is_ours and (layout or n_tables):
+            raise sqlite3.DatabaseError("it is no database of a catalogue")
+        return int(layout)
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Set up a connection; create the tables if there are none."""
+        layout = self.layout(connection)
+        for pragma in ("foreign_keys=ON", "synchronous=FULL"):
+            connection.execute(f"PRAGMA {pragma}")
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            connection.execute("PRAGMA journal_mode=WAL")
+        if layout < LAYOUT:
+            end = f"PRAGMA user_version={LAYOUT}; COMMIT;"
+            connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {_IMMUTABLE} {end}")
+
+    def is_damage(self, error: sqlite3.DatabaseError) -> bool:
+        """Return whether an error says that the file is no whole database of a catalogue.
+
+        A database that is locked, or may not be opened, is not damaged.
+        """
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_NOTADB)
+        return (code & _PRIMARY_CODE) in _DAMAGED
+
+    def unusable(self, error: sqlite3.DatabaseError | OSError) -> CatalogError:
         """Return the error that says why the database cannot be used, and what to do."""
         todo = "check its rights, the free space, and that no other program holds it"
         if isinstance(error, OSError):
             reason = error.strerror or type(error).__name__
         else:
             reason = str(error)
-            code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
-            if code in _DAMAGED:
+            if self.is_damage(error):
                 todo = f"restore it from its manifests: twinset doctor --repair --root {self.root}"
         return CatalogError(f"the catalogue '{self.path}' cannot be used", got=reason, todo=todo)
 
     def _is_current(self, connection: sqlite3.Connection) -> bool:
         """Return whether the database has as many versions as it had, and all of the journal."""
-        size = self.journal.size()
-        row = connection.execute("SELECT size, n_versions FROM journal").fetchone()
-        return row is not None and tuple(row) == (size, count_versions(connection))
+        row = connection.execute("SELECT * FROM journal").fetchone()
+        marked = (self.journal.mark(), count_versions(connection))
+        return row is not None and tuple(row)[1:] == marked
 
-    def create(self) -> None:
-        """Create database and journal if there are none: they exist before the first file is stored."""
-        if self.journal.size() < 0 or not self.path.is_file() or not self.path.stat().st_size:
-            with self.transaction():
-                pass
+    def open(self) -> None:
+        """Create what does not exist; a catalogue that cannot be used is found before a file is stored."""
+        with self.transaction():
+            pass
 
     def add_version(
         self, name: str, blobs: tuple[Blob, ...], manifest: Manifest, address: str
@@ -189,25 +246,30 @@ class Database:
             if is_new:
                 insert_version(connection, name, blobs[-1].digest, manifest)
                 found = connection.execute(same, key).fetchone()
-            if address:
-                connection.execute("REPLACE INTO step VALUES (?, ?)", [address, found["id"]])
-            if is_new or address:
-                facts = (name, found["number"], found["digest"], address)
-                record = Registration(*facts, found["software"], found["created_at"])
-                self._record(connection, blobs, record)
+            made = (address, found["id"])
+            has_step = "SELECT 1 FROM step WHERE address = ? AND version_id = ?"
+            if address and connection.execute(has_step, made).fetchone() is None:
+                connection.execute("REPLACE INTO step VALUES (?, ?)", made)
+                is_new = True
+            facts = (name, found["number"], found["digest"], address)
+            record = Registration(*facts, found["software"], found["created_at"])
+            self._record(connection, blobs, record if is_new else None)
         return _version(found)
 
     def add_note(self, step: str, kind: str, blob: Blob) -> None:
         """Insert the note of a step; it replaces an earlier one."""
         with self.transaction("IMMEDIATE") as connection:
             insert_blob(connection, blob)
-            connection.execute("REPLACE INTO note VALUES (?, ?, ?)", [step, kind, blob.digest])
-            self._record(connection, (blob,), StepNote(step, kind, blob.digest))
+            record = StepNote(step, kind, blob.digest)
+            has_note = "SELECT 1 FROM note WHERE step = ? AND kind = ? AND digest = ?"
+            is_new = connection.execute(has_note, record).fetchone() is None
+            connection.execute("REPLACE INTO note VALUES (?, ?, ?)", record)
+            self._record(connection, (blob,), record if is_new else None)
 
     def _record(
-        self, connection: sqlite3.Connection, blobs: tuple[Blob, ...], record: Record
+        self, connection: sqlite3.Connection, blobs: tuple[Blob, ...], record: Record | None
     ) -> None:
-        """Append a record to the journal, as the last act of a transaction.
+        """Append a record to the journal, if there is one, as the last act of a transaction.
 
         Raises
         ------
@@ -219,7 +281,9 @@ class Database:
                 f"a file of the catalogue '{self.root}' vanished while it was registered",
                 todo="keep other programs out of its folder, and run again",
             )
-        mark_journal(connection, self.journal.append(record))
+        if record is not None:
+            self.journal.append(record)
+            mark_journal(connection, self.journal)
 
     def all_versions(self) -> list[Version]:
         """Return every version, by name and number."""
@@ -265,29 +329,10 @@ class Database:
 
     def _rows(self, query: str, *values: str | int) -> list[sqlite3.Row]:
         """Return the rows of a query; none if nothing was ever written."""
-        if not self.path.is_file() and self.journal.size() < 0 and not any(self._objects.stored()):
+        if not self.exists:
             return []
         with self.transaction() as connection:
             return connection.execute(query, values).fetchall()
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Set up a connection; create the tables if there are none."""
-    for pragma in ("foreign_keys=ON", "synchronous=FULL"):
-        connection.execute(f"PRAGMA {pragma}")
-    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        connection.execute("PRAGMA journal_mode=WAL")
-    found = connection.execute("PRAGMA user_version").fetchone()[0]
-    if found > _LAYOUT:
-        raise CatalogError(
-            f"the catalogue '{path}' was made by a later version of twinset",
-            got=f"layout {found}",
-            allowed=f"layout {_LAYOUT}",
-            todo="install the newer twinset",
-        )
-    if found < _LAYOUT:
-        end = f"PRAGMA user_version={_LAYOUT}; COMMIT;"
-        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {_IMMUTABLE} {end}")
 
 
 def _version(row: sqlite3.Row) -> Version:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from typing import NamedTuple
 from twinset.io.drafts import PRIVATE_FILE
 from twinset.io.files import write_text
 
+_TAIL = 1024  # bytes: some five records, which hold digests and times of no other catalogue
 _HEAD = '{"journal of": "a twinset catalogue", "layout": 1}\n'
 
 
@@ -44,27 +46,27 @@ class Journal(NamedTuple):
 
     path: Path
 
-    def size(self) -> int:
-        """Return the bytes of the file; -1 if there is none."""
+    def mark(self) -> str:
+        """Return the size of the file with a digest of its end; empty if there is none."""
         try:
-            return self.path.stat().st_size
+            with self.path.open("rb") as stream:
+                size = stream.seek(0, os.SEEK_END)
+                stream.seek(max(0, size - _TAIL))
+                return f"{size}:{hashlib.sha256(stream.read()).hexdigest()}"
         except FileNotFoundError:
-            return -1
+            return ""
 
-    def write(self, records: Iterable[Record]) -> int:
-        """Write the whole journal in one step; return its size."""
-        text = _HEAD + "".join(map(_line, records))
-        write_text(self.path, text, private=True)
-        return len(text.encode())
+    def write(self, records: Iterable[Record]) -> None:
+        """Write the whole journal in one step."""
+        write_text(self.path, _HEAD + "".join(map(_line, records)), private=True)
 
-    def append(self, record: Record) -> int:
-        """Append a record to a journal that ends with a whole line; return the new size."""
+    def append(self, record: Record) -> None:
+        """Append a record to a journal that ends with a whole line."""
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND, PRIVATE_FILE)
         with open(handle, "ab") as stream:
             stream.write(_line(record).encode())
             stream.flush()
             os.fsync(handle)
-            return stream.tell()
 
     def trim(self) -> None:
         """Remove what follows the last whole line: a record that was not written to its end."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from twinset.core.errors import CatalogError
-from twinset.io.drafts import make_private, new_draft, private_folder
+from twinset.io.drafts import make_private, new_draft, private_folder, sweep_drafts
 from twinset.io.files import flush_file, flush_folder, sha256_of
 
 
@@ -46,6 +46,7 @@ class Objects:
         try:
             for folder in (self.root.parent, self.root, self.incoming):
                 private_folder(folder)
+            sweep_drafts(self.root.parent)  # of journals
             with new_draft(self.incoming) as folder:
                 yield folder / "content"
         except OSError as error:

@@ -22,7 +22,7 @@ class RestoreSummary:
 
     n_listed: int = 0  # versions that are listed again
     n_lost: int = 0  # versions of the journal whose manifest is missing or damaged
-    is_journal_new: bool = False  # it was missing or damaged, and is written again
+    is_journal_new: bool = False  # it was missing, damaged or too old, and is written again
 
     @property
     def sentence(self) -> str:
@@ -31,11 +31,11 @@ class RestoreSummary:
         if self.n_listed:
             noun = "set" if self.n_listed == 1 else "sets"
             parts.append(
-                f"its database lacked {self.n_listed:,} registered {noun}, now listed again from "
-                "journal and manifests"
+                f"its database 'catalog.sqlite' lacked {self.n_listed:,} registered {noun}, now "
+                "listed again from journal and manifests"
             )
         if self.is_journal_new:
-            parts.append("its journal was damaged and is written again from the database")
+            parts.append("its journal was damaged or too old, now written again from the database")
         if self.n_lost:
             parts.append(f"{self.n_lost:,} could not be listed, see: twinset doctor")
         return "; ".join(parts)
@@ -56,32 +56,65 @@ def restore(
     Raises
     ------
     CatalogError
-        Neither database nor journal lists all that manifests tell of.
+        Neither database nor journal lists all that manifests tell of, or the database lists sets of
+        another catalogue.
     """
+    root = objects.root.parent
     before = connection.execute("SELECT n_versions FROM journal").fetchone()
     records, is_whole = journal.read()
     n_before = count_versions(connection)
     # A catalogue of an earlier layout, or a new one, has no journal yet.
-    is_first = journal.size() < 0 and before is None
-    n_lost = _replay(connection, records, objects)
+    is_first = not journal.mark() and before is None
+    if is_whole and (ref := foreign_version(connection, records, objects)):
+        raise CatalogError(
+            f"database and journal of the catalogue '{root}' disagree",
+            got=f"'{ref}', which the journal does not list",
+            todo=f"restore it from its journal: twinset doctor --repair --root {root}",
+        )
+    lost = _replay(connection, records, objects)
     if from_manifests:
         _replay(connection, unlisted(connection, objects), objects)
     elif not is_whole and not (is_first and n_before):
         has_all = before is not None and before[0] <= n_before
         if not has_all and unlisted(connection, objects):
-            root = objects.root.parent
             raise CatalogError(
                 f"the catalogue '{root}' has lost registered sets from database and journal",
                 todo=f"restore them from their manifests: twinset doctor --repair --root {root}",
             )
     n_listed = count_versions(connection) - n_before
+    listed = _records(connection)
+    is_whole = is_whole and covers_database(connection, records)
     if is_whole and not from_manifests:
         journal.trim()
-        size = journal.size()
     else:
-        size = journal.write(_records(connection))
-    mark_journal(connection, size)
-    return RestoreSummary(n_listed, n_lost, not is_whole and not is_first)
+        journal.write([*listed, *lost])
+    mark_journal(connection, journal)
+    return RestoreSummary(n_listed, len(lost), not is_whole and not is_first)
+
+
+def foreign_version(
+    connection: sqlite3.Connection, records: Iterable[Record], objects: Objects
+) -> str | None:
+    """Return a version of the database that cannot be this catalogue's; None if there is none.
+
+    A whole journal does not list it and gives its number to another, or its manifest is missing.
+    """
+    recorded = _keys(records)
+    taken = {key[:2] for key in recorded}
+    for name, number, digest in sorted(_keys(_records(connection)) - recorded):
+        if (name, number) in taken or objects.blob(digest, MANIFEST) is None:
+            return f"{name}@{number}"
+    return None
+
+
+def covers_database(connection: sqlite3.Connection, records: Iterable[Record]) -> bool:
+    """Return whether the records have every version of the database."""
+    return _keys(records) >= _keys(_records(connection))
+
+
+def _keys(records: Iterable[Record]) -> set[tuple[str, int, str]]:
+    """Return name, number and digest of each registration."""
+    return {r[:3] for r in records if isinstance(r, Registration)}
 
 
 def unlisted(connection: sqlite3.Connection, objects: Objects) -> list[Registration]:
@@ -118,9 +151,9 @@ def count_versions(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT count(*) FROM version").fetchone()[0])
 
 
-def mark_journal(connection: sqlite3.Connection, size: int) -> None:
-    """Record the journal's size and the number of versions, which the next opening compares."""
-    values = (size, count_versions(connection))
+def mark_journal(connection: sqlite3.Connection, journal: Journal) -> None:
+    """Record the journal's mark and the number of versions, which the next opening compares."""
+    values = (journal.mark(), count_versions(connection))
     connection.execute("REPLACE INTO journal VALUES (1, ?, ?)", values)
 
 
@@ -165,13 +198,15 @@ def insert_version(
     connection.executemany("INSERT INTO parent VALUES (?, ?, ?)", parents)
 
 
-def _replay(connection: sqlite3.Connection, records: Iterable[Record], objects: Objects) -> int:
-    """Insert what the records tell of and the database lacks; return how many versions are lost."""
+def _replay(
+    connection: sqlite3.Connection, records: Iterable[Record], objects: Objects
+) -> list[Record]:
+    """Insert what the records tell of and the database lacks; return the versions that are lost."""
     query = (
         "SELECT version.id, digest, number FROM version JOIN dataset ON dataset.id = dataset_id "
         "WHERE name = ? AND (digest = ? OR number = ?) ORDER BY digest = ? DESC"
     )
-    n_lost = 0
+    lost: list[Record] = []
     for record in records:
         if isinstance(record, StepNote):
             if (blob := objects.blob(record.digest, NOTE)) is not None:
@@ -181,32 +216,36 @@ def _replay(connection: sqlite3.Connection, records: Iterable[Record], objects: 
         key = (record.name, record.digest, record.number, record.digest)
         found = connection.execute(query, key).fetchone()
         if found is None and not _list_again(connection, record, objects):
-            n_lost += 1
+            lost.append(record)
             continue
         found = connection.execute(query, key).fetchone()
         if record.step and found["digest"] == record.digest:
             connection.execute("REPLACE INTO step VALUES (?, ?)", [record.step, found["id"]])
-    return n_lost
+    return lost
 
 
 def _list_again(connection: sqlite3.Connection, record: Registration, objects: Objects) -> bool:
     """Insert a recorded version by its manifest; return False if one of its files is not whole."""
-    manifest = read_manifest(objects, record.digest)
-    if manifest is None:
+    manifest, blobs = read_manifest(objects, record.digest), whole_files(record, objects)
+    if manifest is None or not blobs:
         return False
-    blobs = []
-    for digest, suffix in (
-        *((d, DATA) for d in manifest.files.values()),
-        (record.digest, MANIFEST),
-    ):
-        try:
-            blobs.append(Blob(digest, suffix, objects.checked(digest, suffix).stat().st_size))
-        except CatalogError:
-            return False
     for blob in blobs:
         insert_blob(connection, blob)
     insert_version(connection, record.name, record.digest, manifest, record)
     return True
+
+
+def whole_files(record: Registration, objects: Objects) -> list[Blob]:
+    """Return the files of a recorded version; none if one of them is missing or damaged."""
+    manifest = read_manifest(objects, record.digest)
+    needed = [] if manifest is None else [(d, DATA) for d in manifest.files.values()]
+    try:
+        return [
+            Blob(digest, suffix, objects.checked(digest, suffix).stat().st_size)
+            for digest, suffix in (*needed, (record.digest, MANIFEST))
+        ]
+    except CatalogError:
+        return []
 
 
 def _manifests(objects: Objects) -> list[str]:

@@ -86,7 +86,8 @@ class Catalog:
             try:
                 for folder in (self.root, self._locks):
                     private_folder(folder)
-                sweep_drafts(self._objects.incoming)
+                for folder in (self.root, self._objects.incoming):
+                    sweep_drafts(folder)
                 stack.enter_context(draft)
             except OSError as error:
                 raise cannot_write_catalogue(self.root, error) from error
@@ -129,7 +130,7 @@ class Catalog:
             n_rows, schema = _write(chunks, draft)
             history = card if isinstance(card, Card) else card()
             # The draft lasts until the files are listed: `doctor` removes none of them meanwhile.
-            self._database.create()
+            self._database.open()
             data = self._objects.store(draft, DATA)
             manifest = Manifest({DATA_FILE: data.digest}, n_rows, schema, history)
             sidecar = self._objects.put(manifest.to_bytes(), MANIFEST)
@@ -243,7 +244,7 @@ class Catalog:
 
     def note(self, step: str, kind: str, value: bytes) -> None:
         """Store a small result of a pipeline step; an earlier one of that step is replaced."""
-        self._database.create()
+        self._database.open()
         with self._objects.draft() as draft:
             draft.write_bytes(value)
             self._database.add_note(step, kind, self._objects.store(draft, NOTE))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from twinset.cli import EXIT_GATE, EXIT_OK
 from twinset.cli.catalog import ROOT
 from twinset.cli.terminal import print_json
-from twinset.core.errors import CatalogError
 
 
 def doctor(*folders: Path, root: Path = ROOT, repair: bool = False, json: bool = False) -> int:
@@ -27,20 +27,19 @@ def doctor(*folders: Path, root: Path = ROOT, repair: bool = False, json: bool =
     json : bool
         Print JSON.
     """
-    if not root.is_dir():
-        raise CatalogError(f"there is no catalogue in '{root}'", todo="name its folder with --root")
-    from twinset.catalog.inspection import inspect_catalogue
+    from twinset.catalog.inspection import inspect_catalogue, sole_repair
 
     rows: list[dict[str, object]] = []
-    for finding in inspect_catalogue(root, folders):
-        is_repaired = repair and finding.repair is not None
-        if is_repaired and finding.repair is not None:
-            finding.repair()
-        keys = ("fault", "place", "remedy")
-        rows.append({key: getattr(finding, key) for key in keys} | {"repaired": is_repaired})
-        if not json:
-            state = "repaired: " if is_repaired else ""
-            print(f"{state}{finding.fault}: {finding.place}; {finding.remedy}")
+    with sole_repair(root) if repair else nullcontext():
+        for finding in inspect_catalogue(root, folders):
+            is_repaired = repair and finding.repair is not None
+            if is_repaired and finding.repair is not None:
+                finding.repair()
+            keys = ("fault", "place", "remedy")
+            rows.append({key: getattr(finding, key) for key in keys} | {"repaired": is_repaired})
+            if not json:
+                state = "repaired: " if is_repaired else ""
+                print(f"{state}{finding.fault}: {finding.place}; {finding.remedy}")
     left = sum(not row["repaired"] for row in rows)
     if json:
         print_json(rows)

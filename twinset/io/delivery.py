@@ -71,11 +71,19 @@ def is_delivered(folder: Path, checksums: str) -> bool:
     """Return whether `folder` has exactly the files that `checksums` lists, byte by byte."""
     if folder.is_symlink() or not (folder / CHECKSUMS).is_file():
         return False
-    return (folder / CHECKSUMS).read_text() == checksums == _checksums(folder)
+    stated = (folder / CHECKSUMS).read_bytes()
+    return stated == checksums.encode() and checksums == _checksums(folder)
 
 
 def check_place(to: Path) -> None:
     """Raise DataError unless `to` is free, empty, or an earlier delivery that may be replaced."""
+    try:
+        _check_place(to)
+    except OSError as error:  # it may not be looked at, or its name is none of this system
+        raise cannot_write(to, error) from error
+
+
+def _check_place(to: Path) -> None:
     if to.is_symlink():
         raise DataError(f"'{to}' is a link", todo="give the folder that it leads to")
     outer = next((folder for folder in _resolved(to).parents if _listed(folder)), None)

@@ -111,6 +111,11 @@ def has_live_draft(parent: Path) -> bool:
     return any((folder / LOCK).exists() for folder in _drafts(parent) if folder not in dead)
 
 
+def is_draft(path: Path) -> bool:
+    """Return whether a path is, or lies in, a draft folder."""
+    return any(part.endswith(_ENDING) for part in path.parts)
+
+
 def put_folder(draft: Path, place: Path) -> Path | None:
     """Move a folder out of its draft folder to `place`; return where what it replaced is now.
 
@@ -185,6 +190,9 @@ def _acquire(folder: Path, *, create: bool = True) -> int | None:
             if create and folder.parent.is_dir():
                 continue  # its owner has just ended and removed the folder
             raise
+        except PermissionError as error:
+            sentence = f"the draft folder '{folder.name}' there belongs to another user"
+            raise PermissionError(error.errno, sentence, str(folder)) from error
         try:
             if not _lock(handle):
                 os.close(handle)
@@ -266,8 +274,9 @@ def _remove(folder: Path, handle: int) -> None:
         if sys.platform == "win32":
             os.close(handle)  # an open file cannot be removed there
         with suppress(OSError):  # another process has begun to wait for it
-            (folder / LOCK).unlink()
-            folder.rmdir()
+            if os.listdir(folder) == [LOCK]:  # else what is left would be nobody's draft
+                (folder / LOCK).unlink()
+                folder.rmdir()
     finally:
         if sys.platform != "win32":
             os.close(handle)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -93,13 +93,19 @@ def make_shards(
 
 @contextmanager
 def _sole_writer(to: Path) -> Iterator[None]:
-    """Let one run at a time make the shards of a folder."""
+    """Let one run at a time make the shards of a folder; one that made none leaves no folder."""
+    is_new = not to.exists()
     with ExitStack() as stack:
         try:
             stack.enter_context(sole_draft(Path(os.path.realpath(to))))
         except OSError as error:
             raise cannot_write(to, error) from error
-        yield
+        try:
+            yield
+        finally:
+            if is_new:
+                with suppress(OSError):  # it holds shards, or was not made
+                    to.rmdir()
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.parameters import Ge, check_parameters
 from twinset.io.drafts import sweep_drafts
 from twinset.io.faults import Faults
-from twinset.io.files import cannot_write, replacing, sha256_of, write_text
+from twinset.io.files import replacing, sha256_of, write_text
 from twinset.io.vision.samples import (
     IMAGE_ENDINGS,
     Ids,
@@ -284,10 +284,14 @@ class ShardFolder:
         first = number * self.rows_a_shard
         return first, min(self.rows_a_shard, self.n_rows - first)
 
+    @property
+    def _stated(self) -> dict[str, Any]:
+        """What the head of the journal says of the set."""
+        return {"key": self.key, "n_rows": self.n_rows, "rows_a_shard": self.rows_a_shard}
+
     def open(self) -> None:
-        """Create the folder, or continue one of an earlier run."""
+        """Check that the folder is new, empty or one of an earlier run; the first shard begins it."""
         head = self.path / JOURNAL / _HEAD
-        stated = {"key": self.key, "n_rows": self.n_rows, "rows_a_shard": self.rows_a_shard}
         for folder in (self.path, head.parent):
             sweep_drafts(folder)
         try:
@@ -305,18 +309,18 @@ class ShardFolder:
                 f"the folder '{self.path}' holds something, and no shards that were begun",
                 todo="choose another folder, or empty this one",
             )
-        if begun is not None and begun != stated and self.n_entries():
+        if begun is not None and begun != self._stated and self.n_entries():
             raise DataError(
                 f"the folder '{self.path}' holds shards of another set",
                 got="another recipe, seed, shard size or version of twinset",
                 todo="choose another folder, or remove this one",
             )
-        try:
-            head.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
-        if begun != stated:
-            write_text(head, json.dumps(stated) + "\n")
+
+    def _begin(self) -> None:
+        """Write the head of the journal, before the first shard that is whole."""
+        head, text = self.path / JOURNAL / _HEAD, json.dumps(self._stated) + "\n"
+        if not head.is_file() or head.read_text() != text:
+            write_text(head, text)
 
     def missing(self) -> list[int]:
         """Return the numbers of the missing shards; existing ones are checked byte by byte."""
@@ -353,6 +357,7 @@ class ShardFolder:
                 columns.schema().to_json(),
                 tuple(label.name for label in writer.classes.labels),
             )
+            self._begin()
         write_text(self._entry_file(number), json.dumps(entry._asdict(), ensure_ascii=False) + "\n")
 
     def finish(self) -> tuple[Schema, dict[str, str]]:
