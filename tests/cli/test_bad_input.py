@@ -159,6 +159,12 @@ words("twin: out folder absent", "nowhere", "twin", "people.csv", "nowhere/t.csv
 words("twin: out under a file", "recipe.yaml", "twin", "people.csv", "recipe.yaml/t.csv")
 words("twin: out ending", ".xlsx", "twin", "people.csv", "t.xlsx")
 words("twin: out is source", "overwrite", "twin", "people.csv", "people.csv")
+words("init: out is source", "overwrite", "init", "people.csv", "--out", "people.csv", "--force")
+words(
+    "gaps: out is a source",
+    "overwrite",
+    *("gaps", "people.csv", "people.csv", "--out", "people.csv", "--force"),
+)
 words("twin: one word", "OUT", "twin", "people.csv")
 
 

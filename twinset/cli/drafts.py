@@ -51,7 +51,7 @@ def init(
     from twinset.ingest.input_table import inspect_table, name_target
     from twinset.io.reading.options import read_options
 
-    check_new("--out", out, force)
+    check_new("--out", out, force, [file])
     options = read_options(read)
     dataset, reading = inspect_table(file, options)
     if target is None:
@@ -126,7 +126,7 @@ def gaps(
     json : bool
         Print everything as JSON.
     """
-    check_new("--out", out, force)
+    check_new("--out", out, force, [real, synthetic])
     wanted = dict(_share(text) for text in want or ())
     shares = dict(_levels(text) for text in population or ())
     from twinset.workflows.gaps import gaps

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from twinset.cli.options import Count, Real
-from twinset.cli.terminal import check_new, check_places, progress_bar, write_text
+from twinset.cli.terminal import check_new, progress_bar, write_text
 from twinset.core.errors import DataError, RecipeError
 
 if TYPE_CHECKING:
@@ -106,8 +106,7 @@ def paraphrase(
         return
     if out is None:
         raise RecipeError("no file to write is named", todo="name one with --out, or say --dry-run")
-    check_places({"--out": out}, [templates])
-    check_new("--out", out, force)
+    check_new("--out", out, force, [templates])
     if not endpoint or not named:
         raise RecipeError(
             "no server is named, so nothing is asked" if not endpoint else "no model is named",

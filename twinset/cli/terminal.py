@@ -27,15 +27,20 @@ def check_place(path: Path) -> None:
         )
 
 
-def check_new(option: str, path: Path | None, force: bool) -> None:
-    """Raise RecipeError when there is such a file already, unless `force`, or none can be written."""
+def check_new(
+    option: str, path: Path | None, force: bool, inputs: Iterable[Path | None] = ()
+) -> None:
+    """Raise RecipeError when there is such a file already, unless `force`, or none can be written.
+
+    `inputs`: files that are read, which `force` does not overwrite either.
+    """
     if path is None:
         return
+    check_places({option: path}, inputs)
     if path.exists() and not force:
         raise RecipeError(
             f"there is a '{path}' already", todo=f"choose another {option}, or --force"
         )
-    check_place(path)
 
 
 def check_places(outputs: Mapping[str, Path | None], inputs: Iterable[Path | None] = ()) -> None:

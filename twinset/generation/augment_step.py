@@ -64,6 +64,7 @@ def open_augment_step(part: GenerationStep, progress: Progress) -> OpenStep:
         return keeper.enforce(varied, rng, redraw=more)
 
     total, size = rows.n * step.copies, type(augmenter).chunk_rows
+    part.room.check(total, part.train)
 
     def chunks(skip: int) -> Iterator[Dataset]:
         start = 0

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import cast
 
-from twinset.core.contracts import Progress, TakesAssets
+from twinset.core.contracts import Generator, Progress, TakesAssets
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.where import Where
 from twinset.core.data.window_features import recomputed
@@ -14,7 +14,14 @@ from twinset.core.errors import SchemaError
 from twinset.core.stats.hypothesis_tests import declared_columns
 from twinset.generation.augment_step import open_augment_step
 from twinset.generation.requests import label_counts, list_requests, no_rows, read_assets
-from twinset.generation.sampling import UNPROTECTED, OpenSet, fit_source, is_protectable
+from twinset.generation.sampling import (
+    UNPROTECTED,
+    OpenSet,
+    RowSource,
+    fit_source,
+    is_protectable,
+    label_of_interest,
+)
 from twinset.generation.step import GenerationStep, OpenStep, part_card, stamped
 from twinset.measurement.leakage import require_clean_sets
 from twinset.recipe import GenerateStep, Recipe
@@ -41,7 +48,6 @@ def open_part(part: GenerationStep, workers: int, progress: Progress) -> OpenSte
             if isinstance(part.step, GenerateStep)
             else open_augment_step(part, progress)
         )
-        part.room.check(making.n_rows, part.train)
 
     def chunks(skip: int) -> Iterator[Dataset]:
         with part.recipe.faults_of(part.name):
@@ -60,27 +66,15 @@ def _open_generating(part: GenerationStep, workers: int, progress: Progress) -> 
     wheres = {str(where): where for where, _ in requests}
     of_step = Where.from_value(step.where)
     asked = of_step or (next(iter(wheres.values())) if len(wheres) == 1 else None)
-    # Counts are conditions on sampling: a generator learns less from the rows of a slice than from all.
-    fit_where = of_step if step.counts or plan is not None else asked
 
     def report_step(_: str, done: int, total: int) -> None:
         progress(f"generate {part.name}", done, total)
 
+    # Counts are conditions on sampling: a generator learns less from the rows of a slice than from all.
+    fit_where = of_step if step.counts or plan is not None else asked
     train = part.train.without_parents() if part.train is not None else None
-    source = fit_source(
-        generator,
-        train,
-        seed=part.recipe.seed,
-        path=("generate", part.name),
-        where=fit_where,
-        known=part.known,
-        named=[*(where for where, _ in requests), _label_of_interest(part.recipe)],
-        value_protection=step.value_protection,
-        progress=progress,
-    )
-    card = part_card(part, "synthetic", step.use, step.settings, type(generator).note, asked)
-    if is_protectable(generator) and not step.value_protection:
-        card = replace(card, notes=(*card.notes, UNPROTECTED))
+    source = _fit(part, generator, train, fit_where, [where for where, _ in requests], progress)
+    card = _card_of_generated(part, generator, asked)
     made = source.open_set()
 
     def chunks(skip: int) -> Iterator[Dataset]:
@@ -116,12 +110,36 @@ def _open_generating(part: GenerationStep, workers: int, progress: Progress) -> 
     )
 
 
-def _label_of_interest(recipe: Recipe) -> Where | None:
-    """Return the positive label of the brief as a condition: it is drawn however few rows have it."""
-    brief = recipe.brief
-    if brief.target is None or brief.positive is None:
-        return None
-    return Where({brief.target: brief.positive})
+def _fit(
+    part: GenerationStep,
+    generator: Generator,
+    train: Dataset | None,
+    where: Where | None,
+    requests: list[Where | None],
+    progress: Progress,
+) -> RowSource:
+    """Return the generator of a step fitted on the rows of `train` that `where` means."""
+    step, recipe = cast(GenerateStep, part.step), part.recipe
+    return fit_source(
+        generator,
+        train,
+        seed=recipe.seed,
+        path=("generate", part.name),
+        where=where,
+        known=part.known,
+        named=[*requests, label_of_interest(recipe.brief.target, recipe.brief.positive)],
+        value_protection=step.value_protection,
+        progress=progress,
+    )
+
+
+def _card_of_generated(part: GenerationStep, generator: Generator, requested: Where | None) -> Card:
+    """Return the card of a step's rows; it says where values of single persons are not protected."""
+    step = cast(GenerateStep, part.step)
+    card = part_card(part, "synthetic", step.use, step.settings, type(generator).note, requested)
+    if is_protectable(generator) and not step.value_protection:
+        card = replace(card, notes=(*card.notes, UNPROTECTED))
+    return card
 
 
 def _account_for(earlier: Iterable[Dataset], state: OpenSet) -> None:

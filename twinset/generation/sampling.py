@@ -278,6 +278,11 @@ def fit_source(
     return RowSource(fitted, shown.schema, fresh, type(generator).chunk_rows, seed, path, enforcer)
 
 
+def label_of_interest(target: str | None, positive: str | None) -> Where | None:
+    """Return the positive label as a condition: it is drawn however few rows have it."""
+    return None if target is None or positive is None else Where({target: positive})
+
+
 def is_protectable(generator: Generator) -> bool:
     """Return whether a generator learns cells of tables, whose values may be those of one person.
 

@@ -110,6 +110,8 @@ def read_dataset(
         from twinset.io.text.spans import with_spans
 
         table = with_spans(table)
+    # Images that are named as files are checked where these are loaded.
+    paths = {f.name for f in table.schema if pa.types.is_string(f.type)}
     if schema is not None:
         for field in schema.fields:
             if entry.omits_missing and field.nullable and field.name not in table.column_names:
@@ -118,10 +120,11 @@ def read_dataset(
             table = _unpack(table, field, path.parent)
     found = Dataset.from_arrow(table, schema, card or Card(name=name, origin="real"))
     found = found if schema is not None else with_kinds(found, options)
-    if entry.name != "images" and found.schema.of_kind("image"):
+    embedded = [f.name for f in found.schema.of_kind("image") if f.name not in paths]
+    if entry.name != "images" and embedded:
         from twinset.io.images import check_images
 
-        check_images(found)
+        check_images(found, embedded)
     if found.schema.of_kind("spans"):
         from twinset.io.text.spans import check_spans, facts_as_ids
 

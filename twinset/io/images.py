@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -223,19 +223,24 @@ def _name_file(error: DataError, name: str, folder: Path) -> DataError:
 
 def _name_files(faults: list[tuple[str, DataError]], n_files: int, folder: Path) -> DataError:
     """Return one error for several image files."""
-    shown = [f"'{name}' ({error.message})" for name, error in faults[:_MAX_NAMED]]
     return DataError(
         f"{len(faults):,} of {n_files:,} image files cannot be used",
-        got=", ".join(shown) + (", ..." if len(faults) > _MAX_NAMED else ""),
+        got=_list_faults([(f"'{name}'", error) for name, error in faults]),
         todo=f"replace or remove the files in '{folder}'",
     )
 
 
-def check_images(dataset: Dataset) -> None:
-    """Raise DataError for images of a table that cannot be decoded or would lose something."""
-    for field in dataset.schema.of_kind("image"):
+def _list_faults(faults: list[tuple[str, DataError]]) -> str:
+    """Return the places of the first faults and what is wrong there."""
+    shown = [f"{place} ({error.message})" for place, error in faults[:_MAX_NAMED]]
+    return ", ".join(shown) + (", ..." if len(faults) > _MAX_NAMED else "")
+
+
+def check_images(dataset: Dataset, names: Iterable[str]) -> None:
+    """Raise DataError for images of these columns that cannot be decoded or would lose something."""
+    for name in names:
         faults: list[tuple[str, DataError]] = []
-        for row, cell in enumerate(dataset.records.column(field.name)):
+        for row, cell in enumerate(dataset.records.column(name)):
             data = cell["bytes"].as_buffer() if cell.is_valid else None
             if data is None:
                 continue
@@ -244,10 +249,9 @@ def check_images(dataset: Dataset) -> None:
             except DataError as error:
                 faults.append((f"row {row}", error))
         if faults:
-            named = _name_files(faults, len(dataset), Path())
             raise DataError(
-                f"{len(faults):,} of {len(dataset):,} images in the column '{field.name}' cannot be used",
-                got=named.got.replace("'", ""),
+                f"{len(faults):,} of {len(dataset):,} images in the column '{name}' cannot be used",
+                got=_list_faults(faults),
                 todo="replace the images, or leave out their rows",
             ) from faults[0][1]
 

@@ -276,7 +276,7 @@ def _keep_codes(
         return table
     texts = _as_texts(raw, layout, suspects)
     for name in suspects:
-        pattern = "^[ \t]*[+-]?(0[0-9]+|0[xX].*|[0-9]{17,}|[0-9]+[eE][0-9]+)[ \t]*$"
+        pattern = "^[ \t]*([+-]?(0[0-9]+|0[xX].*|[0-9]{17,}|[0-9]+[eE][0-9]+)|[+][0-9]{8,})[ \t]*$"
         if pc.any(pc.match_substring_regex(texts.column(name), pattern)).as_py():
             at = table.schema.get_field_index(name)
             table = table.set_column(at, name, texts.column(name))

@@ -20,7 +20,7 @@ from twinset.core.version import __version__
 from twinset.generation.provenance import Seal, TwinNote, note_path, report_path
 from twinset.generation.room import Room
 from twinset.generation.run_step import with_aggregates
-from twinset.generation.sampling import UNPROTECTED, fit_source
+from twinset.generation.sampling import UNPROTECTED, fit_source, label_of_interest
 from twinset.ingest.input_table import (
     RealSplit,
     inspect_table,
@@ -202,7 +202,7 @@ def _draw(
         path=("twin", note.use),
         where=task.request.where,
         known=parts.whole,
-        named=_named(note),
+        named=[label_of_interest(note.target, note.positive)],
         value_protection=note.value_protection,
         progress=task.request.progress,
     )
@@ -218,13 +218,6 @@ def _draw(
     drawn = with_aggregates(drawn, parts.train)
     chunks = (Dataset(chunk.records.select(list(schema.names)), schema, card) for chunk in drawn)
     return chunks, state.tally
-
-
-def _named(note: TwinNote) -> tuple[Where, ...]:
-    """Return the label of interest as a condition: it is drawn however few rows have it."""
-    if note.target is None or note.positive is None:
-        return ()
-    return (Where({note.target: note.positive}),)
 
 
 def _write(

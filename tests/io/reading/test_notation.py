@@ -51,6 +51,7 @@ KEPT: dict[str, tuple[list[str], list[Reason]]] = {
     "two currencies": (["5 €", "6 $"], []),
     "leading zeros": (["01234", "?", "56789"], [Reason.DIGITS_KEPT]),
     "telephones": (["030 123 456", "040 654 321"], []),
+    "telephones abroad": (["+41790000001", "?"], [Reason.DIGITS_KEPT]),
     "keys in groups": (["732 829 320", "732 829 321", "732 829 322"], [Reason.DIGITS_KEPT]),
     "long numbers": (["12345678901234567890", "?"], [Reason.DIGITS_KEPT]),
     "one other cell": ([*(f"{k}" for k in range(30)), "12a"], [Reason.NUMBERS_MIXED]),
@@ -123,3 +124,12 @@ def test_hexadecimal_numbers_stay_as_they_are_written(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,b\n0x1F,1\n0xA0,2\n")
     assert read_csv(path).column("a").to_pylist() == ["0x1F", "0xA0"]
+
+
+def test_telephone_numbers_keep_their_plus(tmp_path: Path) -> None:
+    rows = "".join(f"+4179{i:07d},{i}.5\n" for i in range(40))
+    (tmp_path / "a.csv").write_text(f"phone,height\n{rows}")
+    remarks: list[Remark] = []
+    table = read_csv(tmp_path / "a.csv", remarks=remarks)
+    assert table.column("phone")[3].as_py() == "+41790000003"
+    assert [(one.column, one.reason) for one in remarks] == [("phone", Reason.DIGITS_KEPT)]

@@ -10,15 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.kinds.datetime import MICROSECONDS
+from twinset.core.data.reading import MIN_SHOWN_ROWS
 from twinset.core.data.tails import draw_tail
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-# Persons that must share a level. Health statistics of the United States suppress counts below 11
-# (CMS cell size policy); small tables use a quarter of their persons, at least 2.
-MIN_HOLDERS, _SHARE_OF_SMALL = 11, 4
+_SHARE_OF_SMALL = 4  # in small tables a quarter of the persons, at least 2, must share a level
 
 _REACH = 5  # values below and above among which one moves: with its own the 11 of above
 _REACH_SHARE = 0.01  # of all persons, likewise: where many values are shared, neighbours lie far
@@ -39,7 +38,7 @@ def min_holders(n_persons: int) -> int:
     >>> min_holders(1_000), min_holders(20)
     (11, 5)
     """
-    return min(MIN_HOLDERS, max(2, n_persons // _SHARE_OF_SMALL))
+    return min(MIN_SHOWN_ROWS, max(2, n_persons // _SHARE_OF_SMALL))
 
 
 @dataclass(frozen=True)

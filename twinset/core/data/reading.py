@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-# A level of fewer rows may describe one person: its spelling is shown nowhere.
+# A level of fewer rows, or persons, may describe one person: its spelling is shown nowhere. Health
+# statistics of the United States suppress counts below 11 (CMS cell size policy).
 MIN_SHOWN_ROWS = 11
 
 

@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.encoding import number_array
 from twinset.core.data.kinds.kind import is_text
-from twinset.core.data.marginal import MIN_HOLDERS, Marginal, min_holders
+from twinset.core.data.marginal import Marginal, min_holders
 from twinset.core.data.persons import count_holders, person_codes
 from twinset.core.data.placeholders import FreshColumns, free_blocks
+from twinset.core.data.reading import MIN_SHOWN_ROWS
 from twinset.core.data.schema import Field
 from twinset.core.data.where import Where
 from twinset.core.seeding import draw_seed
@@ -196,7 +197,7 @@ class NumberColumn:
         there = np.flatnonzero(~np.isnan(values))
         nobody = np.zeros(len(values), dtype=bool)
         if not len(there):
-            return cls(field, values, values.copy(), nobody, nobody, (0.0, 0.0), MIN_HOLDERS)
+            return cls(field, values, values.copy(), nobody, nobody, (0.0, 0.0), MIN_SHOWN_ROWS)
         distinct, where = np.unique(values[there], return_inverse=True)
         holders = count_holders(where, persons[there], len(distinct))
         unit = field.column_kind.step(distinct, field.decimals)

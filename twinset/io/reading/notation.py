@@ -267,7 +267,7 @@ def _first_row(ignored: pa.ChunkedArray, bare: pa.Array, marks: _Marks) -> int:
 def _are_codes(texts: pa.Array, marks: _Marks) -> bool:
     """Return whether a number would lose digits, or groups of equal length are those of a code."""
     digits = pc.replace_substring(texts, marks.group, "") if marks.group else texts
-    long = rf"^[+-]?0[0-9]+$|^[+-]?[0-9]{{{_MAX_EXACT_DIGITS + 1},}}$"
+    long = rf"^[+-]?0[0-9]+$|^[+-]?[0-9]{{{_MAX_EXACT_DIGITS + 1},}}$|^[+][0-9]{{8,}}$"
     if pc.any(pc.match_substring_regex(digits, long)).as_py():
         return True
     if not marks.group or marks.group == ",":

@@ -118,13 +118,8 @@ def read_image(folder: Path, relative: str, faults: Faults) -> Sample | None:
         if not file.is_file():
             raise DataError("there is no such image file")
         data = file.read_bytes()
-        return Sample(relative, data, checked_header(data))
+        return Sample(relative, data, check_image(data))
     return None
-
-
-def checked_header(data: bytes) -> ImageHeader:
-    """Return the header of an image file; raise DataError unless the file is whole and upright."""
-    return check_image(data)
 
 
 def check_object(label: ObjectLabel) -> None:

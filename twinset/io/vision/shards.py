@@ -19,7 +19,8 @@ from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.parameters import Ge, check_parameters
 from twinset.io.drafts import sweep_drafts
 from twinset.io.faults import Faults
-from twinset.io.files import replacing, sha256_of, write_text
+from twinset.io.files import cannot_write, replacing, sha256_of, write_text
+from twinset.io.image_header import check_image
 from twinset.io.vision.samples import (
     IMAGE_ENDINGS,
     Ids,
@@ -28,7 +29,6 @@ from twinset.io.vision.samples import (
     Sample,
     Samples,
     check_object,
-    checked_header,
 )
 from twinset.io.writer import StreamedSchema, Target
 
@@ -108,7 +108,7 @@ def _sample(key: str, members: dict[str, bytes], faults: Faults, shard: str) -> 
         return None
     with faults.caught(place):
         data = members[ending]
-        sample = Sample(f"{key}.{ending}", data, checked_header(data))
+        sample = Sample(f"{key}.{ending}", data, check_image(data))
         values = _values(members.get("json", b"{}"))
         given = next((members[e] for e in (f"{_IDS}.png", f"{_IDS}.tif") if e in members), None)
         ids = None if given is None else sample.read_map(given)
