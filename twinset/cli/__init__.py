@@ -170,5 +170,7 @@ def _overview() -> str:
 
 
 def _mistake(sentence: str) -> int:
-    print(f"twinset: {sentence}", file=sys.stderr)
+    from twinset.cli.terminal import print_error
+
+    print_error(f"twinset: {sentence}")
     return EXIT_MISTAKE

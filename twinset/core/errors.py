@@ -21,8 +21,13 @@ several processes does too: `ConcurrentWriteWarning`, `CatalogRestoredWarning`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Self
+
+from twinset.core.quoting import quote
+
+# Characters of what is wrong, what was received, what is allowed and what to do: a paragraph in all.
+_LONGEST = (400, 150, 300, 200)
 
 Place = tuple[str | int, ...]
 """Path of a value in the settings, e.g. ``("templates", "refund", 1)``."""
@@ -64,18 +69,36 @@ class TwinsetError(Exception):
         )
 
     def __str__(self) -> str:
-        parts = [self.message]
-        if self.got:
-            parts.append(f"got {self.got}")
-        if self.allowed:
-            parts.append(f"allowed: {self.allowed}")
-        if self.todo:
-            parts.append(self.todo)
-        return "; ".join(parts)
+        facts = (self.message, self.got, self.allowed, self.todo)
+        message, got, allowed, todo = map(quote, facts, _LONGEST)
+        parts = (message, got and f"got {got}", allowed and f"allowed: {allowed}", todo)
+        return "; ".join(filter(None, parts))
 
 
 class RecipeError(TwinsetError):
-    """The recipe, or the arguments of a command, cannot be used as they are."""
+    """The recipe, or the arguments of a command, cannot be used as they are.
+
+    Parameters
+    ----------
+    message, got, allowed, todo : str
+        As for every error.
+    faults : sequence of str
+        Each fault of a recipe with its place; the text of the error shows the first of many.
+    """
+
+    def __init__(self, message: str, *, faults: Sequence[str] = (), **facts: str) -> None:
+        self.faults = tuple(faults)
+        super().__init__(message, **facts)
+
+    def __str__(self) -> str:
+        lines = [super().__str__()]
+        for number, fault in enumerate(self.faults):
+            line = quote(fault, _LONGEST[0])
+            if number and sum(map(len, lines)) + len(line) > sum(_LONGEST):
+                lines.append(f"and {len(self.faults) - number:,} further")
+                break
+            lines.append(line)
+        return "\n".join(lines)
 
 
 class UnknownNameError(RecipeError):

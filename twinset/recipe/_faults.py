@@ -12,6 +12,7 @@ from twinset.core.contracts import ChecksSettings, TakesAssets
 from twinset.core.errors import (
     MissingExtraError,
     ParameterError,
+    RecipeError,
     TwinsetError,
     UnknownNameError,
     did_you_mean,
@@ -39,8 +40,8 @@ _EXAMPLES = {"name": "name: my-set", "brief": "brief: {task: detection}"}
 _MAX_SHOWN = 60  # characters of a value: a fault with its place stays on two lines of a terminal
 
 
-def spell_faults(name: str, document: Document, faults: list[Fault]) -> str:
-    """Return the faults as text, one a line, in the order of the file; those of ``--set`` are last."""
+def faults_error(name: str, document: Document, faults: list[Fault]) -> RecipeError:
+    """Return the error that lists the faults in the order of the file; those of ``--set`` are last."""
     lines = []
     for fault in faults:
         place = fault.line or document.place(fault.path)
@@ -50,8 +51,8 @@ def spell_faults(name: str, document: Document, faults: list[Fault]) -> str:
         lines.append((order, f"{at}: {path}{fault.text}"))
     texts = list(dict.fromkeys(text for _, text in sorted(lines, key=lambda line: line[0])))
     if len(texts) == 1:
-        return texts[0]
-    return "\n".join([f"{name} has {len(texts)} faults", *texts])
+        return RecipeError(texts[0])
+    return RecipeError(f"{name} has {len(texts):,} faults", faults=texts)
 
 
 def shape_faults(error: ValidationError, document: Document) -> Iterator[Fault]:

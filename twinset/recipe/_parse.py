@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from twinset.core.errors import ParameterError, RecipeError
 from twinset.core.features.embedders import EmbedderName
-from twinset.recipe._faults import component_faults, shape_faults, spell_faults, whole_faults
+from twinset.recipe._faults import component_faults, faults_error, shape_faults, whole_faults
 from twinset.recipe._included import include_files, shipped_files
 from twinset.recipe._recipe import Recipe
 from twinset.recipe._yaml import MAX_BYTES, Document, Fault, Path, apply_override, read_yaml
@@ -107,7 +107,7 @@ def parse_recipe(
         text = f"the recipe is {content}; allowed: name, brief, source, generate, ..."
         faults = [Fault((), text)]
     if not isinstance(document.data, dict):
-        raise RecipeError(spell_faults(name, document, faults))
+        raise faults_error(name, document, faults)
     _refuse_grammar(document.data, name)
     _apply(document, overrides, home)
     include_files(document, base)
@@ -120,7 +120,7 @@ def parse_recipe(
     if recipe is not None and not document.faults:
         document.faults += whole_faults(recipe, home)
     if recipe is None or document.faults:
-        raise RecipeError(spell_faults(name, document, document.faults))
+        raise faults_error(name, document, document.faults)
     return recipe
 
 
