@@ -29,9 +29,9 @@ LAYERS = (
 CORE_LAYERS = (
     {"contracts"},
     {"rules", "features"},
-    {"data", "findings", "parameters"},
+    {"data", "findings"},
     {"image", "text", "stats"},
-    {"extras"},
+    {"extras", "parameters"},
     {"errors", "seeding", "version"},
     {"quoting"},
 )

@@ -12,7 +12,9 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ _HOMES = {
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
+_SYSTEM = "check the path, its rights and links, and the free space"
+
 # Commands that need no words; without any they start without the argument parser, in half the time.
 BARE = frozenset({"list", "sets", "schema"})
 
@@ -88,7 +92,7 @@ def _end_in_order() -> None:
 def _guarded(words: Sequence[str]) -> int:
     """Run the command and turn mistakes and interruptions into exit codes."""
     from twinset.cli.terminal import plain_warnings
-    from twinset.core.errors import TwinsetError, UnknownNameError
+    from twinset.core.errors import DataError, TwinsetError, UnknownNameError
 
     for stream in (sys.stdout, sys.stderr):
         # A terminal that lacks a sign shows a question mark instead of a traceback.
@@ -107,9 +111,24 @@ def _guarded(words: Sequence[str]) -> int:
         print("twinset: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader of a pipe (head, less) has seen enough; what is left to flush goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of a pipe (head, less) has seen enough.
+        _discard_output()
         return EXIT_OK
+    except OSError as error:
+        # Rights, links, limits and full disks that no check foresaw; our own mistakes have no number.
+        if error.errno is None:
+            raise
+        if error.filename is None:
+            _discard_output()
+        place = f"'{error.filename}' cannot be used" if error.filename else "the system refused"
+        told = DataError(place, got=os.strerror(error.errno), todo=_SYSTEM)
+        return _mistake(str(told))
+
+
+def _discard_output() -> None:
+    """Let what is left to flush go nowhere."""
+    with suppress(OSError):  # a stream without a number holds nothing
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _bare(name: str) -> int:
@@ -146,12 +165,21 @@ def _app() -> App:
         version=__version__,
         help_format="plaintext",
         help_formatter=PlainHelp(),
-        default_parameter=Parameter(negative=()),
+        default_parameter=Parameter(negative=(), validator=_check_paths),
         suppress_keyboard_interrupt=False,
     )
     for name in COMMANDS:
         app.command(":".join(_place(name)), name=name)
     return app
+
+
+def _check_paths(_: object, value: object) -> None:
+    """Raise RecipeError for a path on the command line that no file can have."""
+    from twinset.io.paths import check_path
+
+    for one in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(one, Path):
+            check_path(one)
 
 
 def _overview() -> str:

@@ -26,6 +26,7 @@ from twinset.cli.terminal import (
 )
 from twinset.core.errors import RecipeError
 from twinset.core.findings import Verdict
+from twinset.io.paths import real_path
 
 if TYPE_CHECKING:
     from twinset.report import Report
@@ -205,14 +206,14 @@ def names_of(paths: Sequence[Path]) -> list[str]:
     >>> names_of([Path("x/twin.csv"), Path("y/twin.csv")])
     ['x/twin', 'y/twin']
     """
-    counts = Counter(path.resolve() for path in paths)
-    twice = next((path for path in paths if counts[path.resolve()] > 1), None)
+    counts = Counter(real_path(path) for path in paths)
+    twice = next((path for path in paths if counts[real_path(path)] > 1), None)
     if twice is not None:
         raise RecipeError(f"the candidate '{twice}' is named twice", todo="name each file once")
     ways = (
         [path.stem for path in paths],
         [path.name for path in paths],
-        [f"{path.resolve().parent.name}/{path.stem}" for path in paths],
+        [f"{real_path(path).parent.name}/{path.stem}" for path in paths],
     )
     for names in ways:
         if len(set(names)) == len(names):

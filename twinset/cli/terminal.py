@@ -16,16 +16,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 from twinset.core.errors import RecipeError
 from twinset.core.quoting import escape_signs, quote
-
-
-def check_place(path: Path) -> None:
-    """Raise RecipeError when no file can be written to `path`: it is a folder, or lies in none."""
-    if path.is_dir():
-        raise RecipeError(f"'{path}' is a folder", todo="name a file in it")
-    if not path.parent.is_dir():
-        raise RecipeError(
-            f"the folder '{path.parent}' does not exist", todo="make it, or name another place"
-        )
+from twinset.io.paths import check_output, real_path
 
 
 def check_new(option: str, path: Path | None, force: bool) -> None:
@@ -36,7 +27,7 @@ def check_new(option: str, path: Path | None, force: bool) -> None:
         raise RecipeError(
             f"there is a '{path}' already", todo=f"choose another {option}, or --force"
         )
-    check_place(path)
+    check_output(path)
 
 
 def check_places(outputs: Mapping[str, Path | None], inputs: Iterable[Path | None] = ()) -> None:
@@ -45,13 +36,13 @@ def check_places(outputs: Mapping[str, Path | None], inputs: Iterable[Path | Non
     `outputs`: option -> the file to write; None where it is not asked for. `inputs`: files that are
     read.
     """
-    read = {path.resolve() for path in inputs if path is not None}
+    read = {real_path(path) for path in inputs if path is not None}
     taken: dict[Path, str] = {}
     for option, path in outputs.items():
         if path is None:
             continue
-        check_place(path)
-        place = path.resolve()
+        check_output(path)
+        place = real_path(path)
         if place in read:
             raise RecipeError(f"{option} would overwrite '{path}'", todo="name another file")
         if place in taken:

@@ -31,12 +31,12 @@ def shorten(text: str, longest: int) -> str:
     Examples
     --------
     >>> shorten("n" * 5000, 20), shorten("short", 20)
-    ('nnnnnnnnnn ... nnnnn', 'short')
+    ('nnnnnnnnnnnn...nnnnn', 'short')
     """
     if len(text) <= longest:
         return text
     tail = longest // 4
-    return f"{text[: longest - tail - 5].rstrip()} ... {text[-tail:].lstrip()}"
+    return f"{text[: longest - tail - 3]}...{text[-tail:]}"
 
 
 def quote(text: str, longest: int) -> str:

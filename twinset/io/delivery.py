@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,8 +14,9 @@ from twinset.core.data.schema import Schema
 from twinset.core.errors import DataError, RecipeError
 from twinset.io.datasets import open_writer
 from twinset.io.drafts import make_private, put_folder, sole_draft
-from twinset.io.files import cannot_write, check_name, flush_folder, sha256_of, write_text
+from twinset.io.files import check_name, flush_folder, sha256_of, write_text
 from twinset.io.formats import file_name, writable_format
+from twinset.io.paths import cannot_write, check_path, real_path
 from twinset.io.writer import StreamedSchema
 
 CHECKSUMS = "CHECKSUMS.sha256"
@@ -73,6 +73,7 @@ def is_delivered(folder: Path, checksums: str) -> bool:
 
 def check_place(to: Path) -> None:
     """Raise DataError unless `to` is free, empty, or an earlier delivery that may be replaced."""
+    check_path(to)
     if to.is_symlink():
         raise DataError(f"'{to}' is a link", todo="give the folder that it leads to")
     outer = next((folder for folder in _resolved(to).parents if _listed(folder)), None)
@@ -191,8 +192,8 @@ def _first_foreign(folder: Path) -> str | None:
 def _resolved(to: Path) -> Path:
     """Return the one path of a place that several may lead to, e.g. through links."""
     if to.name in ("", ".."):
-        return Path(os.path.realpath(to))
-    return Path(os.path.realpath(to.parent)) / to.name
+        return real_path(to)
+    return real_path(to.parent) / to.name
 
 
 def _sealed(draft: Path, names: Sequence[str]) -> str:

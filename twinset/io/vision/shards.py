@@ -19,7 +19,8 @@ from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.parameters import Ge, check_parameters
 from twinset.io.drafts import sweep_drafts
 from twinset.io.faults import Faults
-from twinset.io.files import cannot_write, replacing, sha256_of, write_text
+from twinset.io.files import replacing, sha256_of, write_text
+from twinset.io.paths import cannot_write
 from twinset.io.vision.samples import (
     IMAGE_ENDINGS,
     Ids,
