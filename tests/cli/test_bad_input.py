@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -431,3 +432,62 @@ def test_a_refusal_of_the_system_is_one_sentence(
     found = twinset("list", "--json")
     assert found.code == 2
     assert found.err.startswith("twinset: 'people.csv' cannot be used; got Too many open files")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("> /dev/full", 2),
+        ("list > /dev/full", 2),
+        ("list >&-", 0),
+        ("nothing 2> /dev/full", 2),
+        ("nothing >&- 2>&-", 2),
+    ],
+)
+def test_output_that_cannot_be_written_is_no_traceback(words: str, code: int) -> None:
+    command = f"'{sys.executable}' -m twinset {words}"
+    found = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (code, "")
+    assert found.stderr.count("\n") <= 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes, devices and limits as Unix has them")
+@pytest.mark.parametrize("kind", ["pipe", "device", "loop", "folder", "below a file"])
+def test_no_result_is_written_to_what_is_no_file(folder: Path, twinset: Twinset, kind: str) -> None:
+    place = folder / "x.csv"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "folder":
+        place.mkdir()
+    elif kind != "below a file":
+        place.symlink_to("/dev/null" if kind == "device" else "x.csv")
+    place = folder / "people.csv" / "x.csv" if kind == "below a file" else place
+    before = sorted(folder.rglob("*")), place.lstat() if kind != "below a file" else None
+    evaluate = ["evaluate", "people.csv", "people.csv"]
+    for words in (
+        ["twin", "people.csv", place, "--use", "tabular.bootstrap"],
+        *([*evaluate, option, place] for option in ("--html", "--markdown", "--junit")),
+        ["init", "people.csv", "--force", "--out", place],
+        ["run", "recipe.yaml", "--junit", place],
+        ["plan", "recipe.yaml", "--csv", place],
+    ):
+        found = twinset(*words)
+        assert (found.code, found.err.count("\n")) == (2, 1), found
+        assert "x.csv" in found.err or "people.csv" in found.err
+    after = sorted(folder.rglob("*")), place.lstat() if kind != "below a file" else None
+    assert after == before
+
+
+def test_a_full_disk_is_one_sentence(folder: Path) -> None:
+    resource = pytest.importorskip("resource")
+    command = [sys.executable, "-m", "twinset", "register", "people.csv", "--root", "catalogue"]
+    found = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)),
+    )
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr.count("\n") == 1

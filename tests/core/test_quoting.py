@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 
 from twinset.core.errors import DataError, RecipeError, UnknownNameError
-from twinset.core.quoting import escape_signs, quote, shorten
+from twinset.core.quoting import escape_lines, escape_signs, quote, shorten
 
 
 @pytest.mark.parametrize("category", ["Cc", "Zl", "Zp", "Cs"])
@@ -66,3 +66,17 @@ def test_the_first_of_many_faults_are_shown_and_the_rest_counted() -> None:
     assert lines[0] == "r.yaml:0: k0: unknown"
     assert last == f"and {50_000 - len(lines):,} further"
     assert len(str(error)) < 1200
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "shown"), [("abc", 30, 30), ("abc", 31, 30), ("a" * 100, 9, 2)]
+)
+def test_allowed_names_are_shown_whole(name: str, n: int, shown: int) -> None:
+    *names, last = UnknownNameError.for_name("column", "x", [name] * n).allowed.split(", ")
+    assert [*names, *([last] if last != "..." else [])] == [name] * shown
+    assert (last == "...") == (shown < n)
+    assert UnknownNameError.for_name("column", "x", ["a" * 5000]).allowed
+
+
+def test_lines_of_a_page_stay() -> None:
+    assert escape_lines("a\tb\n\x1bc\r\u202e") == "a\tb\n\\x1bc\\r\\u202e"

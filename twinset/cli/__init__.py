@@ -65,7 +65,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         _end_in_order()
     words = [str(word) for word in (sys.argv[1:] if argv is None else argv)]
-    # The overview and the version are answered without importing the argument parser.
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (for the whole process)
+    return _guarded(words)
+
+
+def _answer(words: Sequence[str]) -> int:
+    """Run the command; the overview and the version need no argument parser."""
     if not words or words[0] in ("--help", "-h", "help"):
         print(_overview())
         return EXIT_OK
@@ -74,7 +81,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"twinset {__version__}")
         return EXIT_OK
-    return _guarded(words)
+    if words[0] not in COMMANDS:
+        from twinset.core.errors import UnknownNameError
+
+        raise UnknownNameError.for_name("command", words[0], COMMANDS)
+    return _parsed(words) if words[1:] or words[0] not in BARE else _bare(words[0])
 
 
 def _end_in_order() -> None:
@@ -92,17 +103,15 @@ def _end_in_order() -> None:
 def _guarded(words: Sequence[str]) -> int:
     """Run the command and turn mistakes and interruptions into exit codes."""
     from twinset.cli.terminal import plain_warnings
-    from twinset.core.errors import DataError, TwinsetError, UnknownNameError
+    from twinset.core.errors import DataError, TwinsetError
 
     for stream in (sys.stdout, sys.stderr):
         # A terminal that lacks a sign shows a question mark instead of a traceback.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
-        if words[0] not in COMMANDS:
-            raise UnknownNameError.for_name("command", words[0], COMMANDS)
         with plain_warnings():
-            code = _parsed(words) if words[1:] or words[0] not in BARE else _bare(words[0])
+            code = _answer(words)
         sys.stdout.flush()
         return code
     except TwinsetError as error:
@@ -121,7 +130,7 @@ def _guarded(words: Sequence[str]) -> int:
         if error.filename is None:
             _discard_output()
         place = f"'{error.filename}' cannot be used" if error.filename else "the system refused"
-        told = DataError(place, got=os.strerror(error.errno), todo=_SYSTEM)
+        told = DataError(place, got=error.strerror or type(error).__name__, todo=_SYSTEM)
         return _mistake(str(told))
 
 
@@ -200,5 +209,6 @@ def _overview() -> str:
 def _mistake(sentence: str) -> int:
     from twinset.cli.terminal import print_error
 
-    print_error(f"twinset: {sentence}")
+    with suppress(OSError):  # there is nowhere left to say it
+        print_error(f"twinset: {sentence}")
     return EXIT_MISTAKE

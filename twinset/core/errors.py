@@ -61,10 +61,13 @@ class TwinsetError(Exception):
     def unknown(cls, message: str, name: object, known: Iterable[str]) -> Self:
         """Build the error for a name that is none of `known`; `got` is the name if the message lacks it."""
         names = list(known)
+        listed = ", ".join(names[:30])
+        if len(listed) > _LONGEST[2]:
+            listed = listed[: _LONGEST[2] - 5].rpartition(", ")[0] or listed
         return cls(
             message,
             got="" if f"'{name}'" in message else str(name),
-            allowed=", ".join(names[:30]) + (", ..." if len(names) > 30 else ""),
+            allowed=listed if listed == ", ".join(names) else f"{listed}, ...",
             todo=did_you_mean(str(name), names),
         )
 

@@ -25,6 +25,11 @@ def escape_signs(text: str) -> str:
     return _UNSAFE.sub(_escape_sign, text)
 
 
+def escape_lines(text: str) -> str:
+    """Return `text` with its signs escaped as by `escape_signs`; line ends and tabs stay."""
+    return _UNSAFE.sub(lambda sign: sign[0] if sign[0] in "\n\t" else _escape_sign(sign), text)
+
+
 def shorten(text: str, longest: int) -> str:
     """Return `text` with its middle left out if it has more than `longest` characters.
 

@@ -26,7 +26,7 @@ from twinset.core.errors import (
 )
 from twinset.io.files import replacing, replacing_folder
 from twinset.io.formats import Format, all_formats, find_format, writable_format
-from twinset.io.paths import check_source
+from twinset.io.paths import cannot_read, check_source
 from twinset.io.reading.options import ReadOptions, with_kinds
 
 if TYPE_CHECKING:
@@ -305,7 +305,7 @@ def _read_table(
         more = (options, remarks) if entry.name == "csv" else ()
         table = entry.code("read")(path, text_columns, *more)
     except PermissionError as error:
-        raise DataError(f"the file '{path}' may not be read", todo="check its rights") from error
+        raise cannot_read(path, error) from error
     except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"the file '{path}' is damaged or is not what its ending says",

@@ -82,6 +82,11 @@ def check_output(path: Path) -> None:
         raise RecipeError(
             f"the folder '{path.parent}' does not exist", todo="make it, or name another place"
         )
+    if not os.access(path.parent, os.W_OK):
+        raise RecipeError(
+            f"the folder '{path.parent}' may not be written to",
+            todo="check its rights, or name another place",
+        )
 
 
 def real_path(path: Path) -> Path:
