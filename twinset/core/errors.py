@@ -27,7 +27,7 @@ from typing import Self
 from twinset.core.quoting import quote
 
 # Characters of what is wrong, what was received, what is allowed and what to do: a paragraph in all.
-_LONGEST = (400, 150, 300, 200)
+_LONGEST = (300, 350, 250, 200)
 
 Place = tuple[str | int, ...]
 """Path of a value in the settings, e.g. ``("templates", "refund", 1)``."""
@@ -73,7 +73,10 @@ class TwinsetError(Exception):
 
     def __str__(self) -> str:
         facts = (self.message, self.got, self.allowed, self.todo)
-        message, got, allowed, todo = map(quote, facts, _LONGEST)
+        # Each may take what the others leave.
+        is_long = sum(map(len, facts)) > sum(_LONGEST)
+        limits = _LONGEST if is_long else [sum(_LONGEST)] * len(facts)
+        message, got, allowed, todo = map(quote, facts, limits)
         parts = (message, got and f"got {got}", allowed and f"allowed: {allowed}", todo)
         return "; ".join(filter(None, parts))
 
