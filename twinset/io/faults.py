@@ -1,4 +1,4 @@
-"""Faults of an annotated set, each with its file and line; reported all at once, or skipped on request."""
+"""Faults of an annotated set, each with its file and line; counted in one error, or skipped on request."""
 
 from __future__ import annotations
 
