@@ -130,8 +130,8 @@ def _guarded(words: Sequence[str]) -> int:
         if error.filename is None:
             _discard_output()
         place = f"'{error.filename}' cannot be used" if error.filename else "the system refused"
-        told = DataError(place, got=error.strerror or type(error).__name__, todo=_SYSTEM)
-        return _mistake(str(told))
+        refusal = DataError(place, got=error.strerror or type(error).__name__, todo=_SYSTEM)
+        return _mistake(str(refusal))
 
 
 def _discard_output() -> None:
