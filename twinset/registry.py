@@ -27,7 +27,7 @@ from twinset.core.errors import (
     UnknownNameError,
     did_you_mean,
 )
-from twinset.core.parameters import describe_type
+from twinset.core.parameters import NUMBERS, describe_type, has_unusable_number
 
 if TYPE_CHECKING:
     from twinset.core.contracts import Augmenter, Generator, Metric
@@ -99,6 +99,10 @@ def _attempt(
                 todo=did_you_mean(str(key), known),
             )
             faults.append((str(key), error))
+            continue
+        if has_unusable_number(value):
+            what = f"the setting '{key}' of '{name}' holds a number that is too large or not finite"
+            faults.append((key, ParameterError(what, allowed=NUMBERS)))
             continue
         try:
             values[key] = _checked(value, hints[key], key, name, known[key])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -374,3 +376,124 @@ def test_the_same_through_the_installed_program(name: str, folder: Path) -> None
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
     assert listing(folder) == before
+
+
+LONG = "n" * 5000
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["show", LONG],
+        ["show", "\x1b]0;x\x07\u202e"],
+        [LONG],
+        ["twin", "people.csv", "t.csv", f"--{LONG}"],
+        ["twin", "people.csv", "t.csv", "--rows", "9" * 5000],
+        ["twin", "people.csv", "t.csv", "--holdout-fraction", "9" * 5000],
+        ["twin", "people.csv", "t.csv", "--use", "\x1b[2J" * 500],
+        ["twin", "people.csv", "t.csv", "--where", "a\u2066" * 700],
+        ["twin", "people.csv", "t.csv", "--read", f"skip={'9' * 5000}"],
+        ["twin", "people.csv", f"{'t' * 246}.csv"],
+        ["evaluate", "people.csv", "people.csv", "--html", f"{LONG}.html"],
+        ["evaluate", "people.csv", "people.csv", "--gate", "gap.marginals <= 1e400"],
+        ["register", "a\udcff\x9b.csv"],
+        ["run", "recipe.yaml", "--set", f"generate.{'9' * 5000}.rows=1"],
+        ["run", "recipe.yaml", "--set", f"deliver.to={LONG}"],
+        ["run", "recipe.yaml", "--set", f"source.path={LONG}"],
+        ["run", "recipe.yaml", "--root", LONG],
+        ["run", "\n\n".join([LONG] * 3)],
+    ],
+    ids=lambda words: ascii(" ".join(words))[:40],
+)
+def test_a_mistake_of_any_length_is_one_short_paragraph(
+    folder: Path, twinset: Twinset, words: list[str]
+) -> None:
+    before = listing(folder)
+    found = twinset(*words)
+    assert (found.code, found.out) == (2, "")
+    assert len(found.err) < 1300
+    assert max(map(len, found.err.split())) < 250
+    assert found.err.count("\n") == 1
+    assert found.err.rstrip("\n").isprintable()
+    assert listing(folder) == before
+
+
+def test_of_many_faults_the_first_are_shown(folder: Path, twinset: Twinset) -> None:
+    with (folder / "recipe.yaml").open("a") as stream:
+        stream.writelines(f"k{i}: 1\n" for i in range(20_000))
+    found = twinset("run", "recipe.yaml")
+    assert found.code == 2
+    assert len(found.err) < 1300
+    assert "20,000 faults" in found.err
+    assert " further" in found.err
+
+
+def test_a_refusal_of_the_system_is_one_sentence(
+    folder: Path, twinset: Twinset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files", "people.csv")
+
+    monkeypatch.setattr("twinset.registry.list_components", refuse)
+    found = twinset("list", "--json")
+    assert found.code == 2
+    assert found.err.startswith("twinset: 'people.csv' cannot be used; got Too many open files")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("> /dev/full", 2),
+        ("list > /dev/full", 2),
+        ("list >&-", 0),
+        ("nothing 2> /dev/full", 2),
+        ("nothing >&- 2>&-", 2),
+    ],
+)
+def test_output_that_cannot_be_written_is_no_traceback(words: str, code: int) -> None:
+    command = f"'{sys.executable}' -m twinset {words}"
+    found = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (code, "")
+    assert found.stderr.count("\n") <= 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes, devices and limits as Unix has them")
+@pytest.mark.parametrize("kind", ["pipe", "device", "loop", "folder", "below a file"])
+def test_no_result_is_written_to_what_is_no_file(folder: Path, twinset: Twinset, kind: str) -> None:
+    place = folder / "x.csv"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "folder":
+        place.mkdir()
+    elif kind != "below a file":
+        place.symlink_to("/dev/null" if kind == "device" else "x.csv")
+    place = folder / "people.csv" / "x.csv" if kind == "below a file" else place
+    before = sorted(folder.rglob("*")), place.lstat() if kind != "below a file" else None
+    evaluate = ["evaluate", "people.csv", "people.csv"]
+    for words in (
+        ["twin", "people.csv", place, "--use", "tabular.bootstrap"],
+        *([*evaluate, option, place] for option in ("--html", "--markdown", "--junit")),
+        ["init", "people.csv", "--force", "--out", place],
+        ["run", "recipe.yaml", "--junit", place],
+        ["plan", "recipe.yaml", "--csv", place],
+    ):
+        found = twinset(*words)
+        assert (found.code, found.err.count("\n")) == (2, 1), found
+        assert "x.csv" in found.err or "people.csv" in found.err
+    after = sorted(folder.rglob("*")), place.lstat() if kind != "below a file" else None
+    assert after == before
+
+
+def test_a_full_disk_is_one_sentence(folder: Path) -> None:
+    resource = pytest.importorskip("resource")
+    command = [sys.executable, "-m", "twinset", "register", "people.csv", "--root", "catalogue"]
+    found = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)),
+    )
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr.count("\n") == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import warnings
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -13,7 +14,10 @@ import pytest
 from twinset.cli.terminal import (
     paint,
     plain_warnings,
+    print_error,
     print_json,
+    print_lines,
+    print_notes,
     print_paths,
     print_scores,
     print_summary,
@@ -124,3 +128,35 @@ def test_a_warning_of_ours_is_a_note_without_a_place_in_the_source() -> None:
         assert warned(FewRowsWarning) == "Note: 3 rows only\n"
         assert warned(UserWarning).startswith("smote.py:7: UserWarning: 3 rows only")
     assert warned(FewRowsWarning).startswith("smote.py:7: FewRowsWarning")
+
+
+HOSTILE = "a\x1b[31m\x00\x07\x7f\x9b\u202eb\u2066\u200f\u2028c\udcff\nd\r\u6f22"
+RAW = set(HOSTILE) - set("a[31mbcd\n\u6f22")
+
+
+def test_no_printed_form_holds_signs_that_steer_a_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_lines(HOSTILE)
+    print_table((HOSTILE, "x"), [(HOSTILE, HOSTILE)])
+    print_notes([HOSTILE])
+    print_summary(f"+ {HOSTILE}")
+    print_paths({"page": Path(HOSTILE.replace("\x00", ""))})
+    print_error(HOSTILE)
+    with plain_warnings():
+        for kind in (FewRowsWarning, UserWarning):
+            sys.stderr.write(warnings.formatwarning(kind(HOSTILE), kind, "x.py", 1))
+    print_json({HOSTILE: [HOSTILE]})
+    printed = capsys.readouterr()
+    for text in (printed.out, printed.err):
+        assert not RAW & set(text)
+        assert "\\x1b[31m" in text
+        assert "\\u202e" in text
+        assert "\u6f22" in text
+    assert json.loads(printed.out[printed.out.index("{\n") :]) == {HOSTILE: [HOSTILE]}
+
+
+def test_colour_is_ours_alone(sixty_columns: None) -> None:
+    screen = Terminal()
+    print_lines("\x1b[32mall is well", colour="red", stream=screen)
+    assert screen.getvalue() == "\x1b[31m\\x1b[32mall is well\x1b[0m\n"

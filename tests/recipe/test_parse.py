@@ -117,7 +117,7 @@ A_FAULT_IS_TOLD_WITH_LINE_PATH_AND_HINT_CASES = [
     (changed("{by: time, on: Time,", "{by: given,"), "9: split", "role 'split'"),
     (changed("to: out/", "to: ../out"), "18: deliver.to", "not below the working folder"),
     (changed("to: out/", "to: out/../../up"), "18: deliver.to", "not below"),
-    (changed("to: out/", "to: ''"), "18: deliver.to", "not below"),
+    (changed("to: out/", "to: ''"), "18: deliver.to", "it is empty"),
     # components
     (changed("k_neighbors: 5", "k_neighbours: 5"), "14: generate[0].with.k_n", "k_neighbors'?"),
     (changed("k_neighbors: 5", "k_neighbors: '5'"), "14: generate[0].with.k_n", "got '5'"),
@@ -316,7 +316,7 @@ def test_files_are_read_relative_to_the_recipe(tmp_path, monkeypatch) -> None:
 def test_an_unreadable_file_is_one_sentence(tmp_path) -> None:
     with pytest.raises(RecipeError, match="no recipe file"):
         load_recipe(tmp_path / "none.yaml")
-    with pytest.raises(RecipeError, match="no recipe file"):
+    with pytest.raises(RecipeError, match="is a folder"):
         load_recipe(tmp_path)
     (tmp_path / "latin.yaml").write_bytes(b"name: caf\xe9")
     with pytest.raises(RecipeError, match="not UTF-8"):

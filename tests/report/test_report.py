@@ -14,7 +14,7 @@ from twinset.core.data.where import Where
 from twinset.core.findings import ColumnDistances, PairDistances
 from twinset.report import Report, apply_gates, build_report
 
-HOSTILE = "<script>window.hacked=1</script>"
+HOSTILE = "<script>window.hacked=1</script>\x1b[2J\x9b\u202e"
 
 
 def build(train, synthetic=None, **facts):
@@ -90,6 +90,8 @@ def test_hostile_names_are_shown_and_never_run(score):
     for page in (report.to_html(), report._repr_html_()):
         assert "<script" not in page
         assert "&lt;script&gt;" in page
+        assert not set("\x1b\x9b\u202e") & {*page, *report.to_markdown()}
+        assert "\\x1b[2J\\u009b\\u202e" in page
 
 
 def test_no_real_value_is_on_the_page_or_in_the_json(people, score):

@@ -12,7 +12,9 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ _HOMES = {
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
+_SYSTEM = "check the path, its rights and links, and the free space"
+
 # Commands that need no words; without any they start without the argument parser, in half the time.
 BARE = frozenset({"list", "sets", "schema"})
 
@@ -61,7 +65,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         _end_in_order()
     words = [str(word) for word in (sys.argv[1:] if argv is None else argv)]
-    # The overview and the version are answered without importing the argument parser.
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (for the whole process)
+    return _guarded(words)
+
+
+def _answer(words: Sequence[str]) -> int:
+    """Run the command; the overview and the version need no argument parser."""
     if not words or words[0] in ("--help", "-h", "help"):
         print(_overview())
         return EXIT_OK
@@ -70,7 +81,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"twinset {__version__}")
         return EXIT_OK
-    return _guarded(words)
+    if words[0] not in COMMANDS:
+        from twinset.core.errors import UnknownNameError
+
+        raise UnknownNameError.for_name("command", words[0], COMMANDS)
+    return _parsed(words) if words[1:] or words[0] not in BARE else _bare(words[0])
 
 
 def _end_in_order() -> None:
@@ -88,17 +103,15 @@ def _end_in_order() -> None:
 def _guarded(words: Sequence[str]) -> int:
     """Run the command and turn mistakes and interruptions into exit codes."""
     from twinset.cli.terminal import plain_warnings
-    from twinset.core.errors import TwinsetError, UnknownNameError
+    from twinset.core.errors import DataError, TwinsetError
 
     for stream in (sys.stdout, sys.stderr):
         # A terminal that lacks a sign shows a question mark instead of a traceback.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
-        if words[0] not in COMMANDS:
-            raise UnknownNameError.for_name("command", words[0], COMMANDS)
         with plain_warnings():
-            code = _parsed(words) if words[1:] or words[0] not in BARE else _bare(words[0])
+            code = _answer(words)
         sys.stdout.flush()
         return code
     except TwinsetError as error:
@@ -107,9 +120,24 @@ def _guarded(words: Sequence[str]) -> int:
         print("twinset: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader of a pipe (head, less) has seen enough; what is left to flush goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of a pipe (head, less) has seen enough.
+        _discard_output()
         return EXIT_OK
+    except OSError as error:
+        # Rights, links, limits and full disks that no check foresaw; our own mistakes have no number.
+        if error.errno is None:
+            raise
+        if error.filename is None:
+            _discard_output()
+        place = f"'{error.filename}' cannot be used" if error.filename else "the system refused"
+        refusal = DataError(place, got=error.strerror or type(error).__name__, todo=_SYSTEM)
+        return _mistake(str(refusal))
+
+
+def _discard_output() -> None:
+    """Let what is left to flush go nowhere."""
+    with suppress(OSError):  # a stream without a number holds nothing
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _bare(name: str) -> int:
@@ -146,12 +174,21 @@ def _app() -> App:
         version=__version__,
         help_format="plaintext",
         help_formatter=PlainHelp(),
-        default_parameter=Parameter(negative=()),
+        default_parameter=Parameter(negative=(), validator=_check_paths),
         suppress_keyboard_interrupt=False,
     )
     for name in COMMANDS:
         app.command(":".join(_place(name)), name=name)
     return app
+
+
+def _check_paths(_: object, value: object) -> None:
+    """Raise RecipeError for a path on the command line that no file can have."""
+    from twinset.io.paths import check_path
+
+    for one in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(one, Path):
+            check_path(one)
 
 
 def _overview() -> str:
@@ -170,5 +207,8 @@ def _overview() -> str:
 
 
 def _mistake(sentence: str) -> int:
-    print(f"twinset: {sentence}", file=sys.stderr)
+    from twinset.cli.terminal import print_error
+
+    with suppress(OSError):  # there is nowhere left to say it
+        print_error(f"twinset: {sentence}")
     return EXIT_MISTAKE

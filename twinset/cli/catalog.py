@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twinset import registry
-from twinset.cli.terminal import print_json, print_reading, print_table, progress_bar
+from twinset.cli.terminal import print_json, print_lines, print_reading, print_table, progress_bar
 from twinset.core.errors import CatalogError, RecipeError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def register(
         )
     version = catalog.register(named.card.name, [named], named.card)
     print_reading(reading, sys.stderr)  # the output is the reference alone, for scripts
-    print(version.ref)
+    print_lines(version.ref)
 
 
 def sets(*, root: Path = ROOT, json: bool = False) -> None:
@@ -119,7 +119,7 @@ def lineage(name: str, /, *, root: Path = ROOT, json: bool = False) -> None:
         made = f" by {node['component']}" if node.get("component") else ""
         # Far generations stand at one depth with their number: lines stay readable.
         margin = "  " * depth if depth < _MAX_DEPTH else "  " * _MAX_DEPTH + f"{depth}: "
-        print(f"{margin}{node['ref']}{made}: {', '.join(fact for fact in facts if fact)}")
+        print_lines(f"{margin}{node['ref']}{made}: {', '.join(fact for fact in facts if fact)}")
 
 
 def fetch(name: str, /) -> None:
@@ -136,7 +136,7 @@ def fetch(name: str, /) -> None:
 
     with progress_bar() as progress:
         path = download(name, progress)
-    print(path)
+    print_lines(path)
 
 
 def open_catalog(root: Path) -> Catalog:
@@ -193,9 +193,9 @@ def show(name: str, /, *, json: bool = False) -> None:
     if json:
         print_json({**asdict(info), "parameters": [asdict(p) for p in parameters]})
         return
-    print(f"{info.kind} {name}: {info.text}\n")
+    print_lines(f"{info.kind} {name}: {info.text}", "")
     if not parameters:
-        print("It takes no settings.")
+        print_lines("It takes no settings.")
         return
     rows = [
         (p.name, p.type, "must be given" if p.required else repr(p.default), p.help)

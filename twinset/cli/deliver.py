@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from twinset.cli.catalog import ROOT, open_catalog
-from twinset.cli.terminal import progress_bar
+from twinset.cli.terminal import print_lines, progress_bar
 from twinset.core.errors import RecipeError
 from twinset.io.formats import writable_formats
 
@@ -66,4 +66,4 @@ def deliver(
             escape_formulas=escape_formulas,
             progress=progress,
         )
-    print(to)
+    print_lines(to)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twinset.cli import EXIT_GATE, EXIT_OK
 from twinset.cli.catalog import ROOT
-from twinset.cli.terminal import print_json
+from twinset.cli.terminal import print_json, print_lines
 
 
 def doctor(*folders: Path, root: Path = ROOT, repair: bool = False, json: bool = False) -> int:
@@ -39,14 +39,14 @@ def doctor(*folders: Path, root: Path = ROOT, repair: bool = False, json: bool =
             rows.append({key: getattr(finding, key) for key in keys} | {"repaired": is_repaired})
             if not json:
                 state = "repaired: " if is_repaired else ""
-                print(f"{state}{finding.fault}: {finding.place}; {finding.remedy}")
+                print_lines(f"{state}{finding.fault}: {finding.place}; {finding.remedy}")
     left = sum(not row["repaired"] for row in rows)
     if json:
         print_json(rows)
     elif not rows:
-        print(f"The catalogue '{root}' is sound.")
+        print_lines(f"The catalogue '{root}' is sound.")
     elif left and not repair:
-        print(f"{left:,} found; to repair: twinset doctor --repair --root {root}")
+        print_lines(f"{left:,} found; to repair: twinset doctor --repair --root {root}")
     else:
-        print(f"{len(rows):,} found, {len(rows) - left:,} repaired.")
+        print_lines(f"{len(rows):,} found, {len(rows) - left:,} repaired.")
     return EXIT_GATE if left else EXIT_OK

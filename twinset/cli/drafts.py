@@ -10,11 +10,13 @@ from twinset.cli.terminal import (
     check_new,
     check_places,
     print_json,
+    print_lines,
     print_notes,
     print_paths,
     print_reading,
     print_summary,
     print_table,
+    print_text,
     progress_bar,
     write_text,
 )
@@ -72,8 +74,8 @@ def init(
         reading = reading.with_target(field.name, field.kind)
     print_reading(reading)
     shown = f"'{field.name}' ({reason})" if field is not None else f"none ({reason})"
-    print(f"Target: {shown}")
-    print(f"Wrote {out}. Next: twinset run {out}")
+    print_lines(f"Target: {shown}")
+    print_lines(f"Wrote {out}. Next: twinset run {out}")
 
 
 def gaps(
@@ -149,21 +151,21 @@ def gaps(
         print_json(found.to_json())
         return
     if not found.missing:
-        print("No slice of up to three conditions has surely too few rows.")
+        print_lines("No slice of up to three conditions has surely too few rows.")
     else:
-        print("Too few rows of:")
+        print_lines("Too few rows of:")
         obstacles = [f" ({g.obstacle_text})" if g.obstacle else "" for g in found.missing]
         rows = [(g.rows, f"{g.sentence}{text}") for g, text in zip(found.missing, obstacles)]
         print_table(("rows to make", "slice"), rows, indent="  ")
     if found.over:
-        print("Too many rows of (adding rows does not cure these):")
+        print_lines("Too many rows of (adding rows does not cure these):")
         for sentence in found.over:
-            print(f"  {sentence}")
+            print_lines(f"  {sentence}")
     print_notes(found.notes)
     if found.recipe and out is not None:
-        print(f"Wrote {out}. Next: twinset run {out}, then add its rows to {synthetic}")
+        print_lines(f"Wrote {out}. Next: twinset run {out}, then add its rows to {synthetic}")
     elif found.recipe:
-        print(f"\n{found.recipe}", end="")
+        print_text(f"\n{found.recipe}")
 
 
 def _share(text: str) -> tuple[str, float]:
@@ -249,10 +251,10 @@ def _print_advice(found: Advice, page: Path | None, recipe: Path | None, *, json
             write_text(place, content)
             written[name] = place
     if json:
-        print(found.to_json(), end="")
+        print_text(found.to_json())
         return
     print_summary(found.summary())
     print_notes(found.notes)
     if recipe is not None and not found.recipe:
-        print("No recipe is written: no rows are to be added.")
+        print_lines("No recipe is written: no rows are to be added.")
     print_paths(written)

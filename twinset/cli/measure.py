@@ -12,19 +12,21 @@ from twinset.cli import EXIT_GATE, EXIT_OK
 from twinset.cli.options import EvaluateArguments, Flat, ReportFiles, TwinArguments, given
 from twinset.cli.terminal import (
     check_places,
-    paint,
     print_json,
+    print_lines,
     print_notes,
     print_paths,
     print_reading,
     print_scores,
     print_summary,
     print_table,
+    print_text,
     progress_bar,
     write_text,
 )
 from twinset.core.errors import RecipeError
 from twinset.core.findings import Verdict
+from twinset.io.paths import real_path
 
 if TYPE_CHECKING:
     from twinset.report import Report
@@ -137,10 +139,10 @@ def twin(
         print_json({**values, "reading": result.reading.to_json()})
         return
     print_reading(result.reading)
-    print()
+    print_lines()
     print_summary(result.report.summary())
     print_notes(result.report.notes)
-    print()
+    print_lines()
     print_paths({"twin": result.paths["data"], "report": result.paths["report"]})
 
 
@@ -164,15 +166,15 @@ def _write_and_print(
     for name, place in written.items():
         write_text(place, forms[name][1]())
     if files.json:
-        print(report.to_json(), end="")
+        print_text(report.to_json())
     else:
         print_table()
-        print()
+        print_lines()
         print_summary(report.summary())
         print_notes(report.notes)
         print_paths(written)
         if not report.passed:
-            print(paint(f"{failed}: exit code 3.", "red"))
+            print_lines(f"{failed}: exit code 3.", colour="red")
     return EXIT_OK if report.passed else EXIT_GATE
 
 
@@ -186,7 +188,7 @@ def print_candidates(report: CandidateReport) -> None:
             rows.append((answer.question, *[""] * (len(names) + 2)))
             rows += [_line(row, names) for row in own]
     print_table(("test", "real vs real", *names, "best"), rows)
-    print(", ".join(f"{sign} {verdict}" for verdict, sign in _SIGNS.items()))
+    print_lines(", ".join(f"{sign} {verdict}" for verdict, sign in _SIGNS.items()))
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:
@@ -204,14 +206,14 @@ def names_of(paths: Sequence[Path]) -> list[str]:
     >>> names_of([Path("x/twin.csv"), Path("y/twin.csv")])
     ['x/twin', 'y/twin']
     """
-    counts = Counter(path.resolve() for path in paths)
-    twice = next((path for path in paths if counts[path.resolve()] > 1), None)
+    counts = Counter(real_path(path) for path in paths)
+    twice = next((path for path in paths if counts[real_path(path)] > 1), None)
     if twice is not None:
         raise RecipeError(f"the candidate '{twice}' is named twice", todo="name each file once")
     ways = (
         [path.stem for path in paths],
         [path.name for path in paths],
-        [f"{path.resolve().parent.name}/{path.stem}" for path in paths],
+        [f"{real_path(path).parent.name}/{path.stem}" for path in paths],
     )
     for names in ways:
         if len(set(names)) == len(names):

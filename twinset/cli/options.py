@@ -25,8 +25,11 @@ Read = Annotated[list[str] | None, Parameter(name="--read")]
 def _read_count(kind: Any, tokens: Sequence[Token]) -> int:
     """Return a whole number: digits only, with a sign before them."""
     text = tokens[0].value
-    if not re.fullmatch(r"[+-]?[0-9]+", text):
-        raise ValueError(f"got '{text}'; allowed: a whole number in digits, such as 1000.")
+    # Longer ones are beyond any column and any count.
+    if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
+        raise ValueError(
+            f"got '{text}'; allowed: a whole number in digits, 18 at most, such as 1000."
+        )
     return int(text)
 
 
@@ -165,7 +168,9 @@ def settings_of(pairs: Iterable[str]) -> dict[str, object]:
         document = read_yaml(text)
         if document.faults:
             raise RecipeError(
-                f"cannot read the value of the setting '{key}'", got=f"'{text}'", allowed="YAML"
+                f"cannot read the value of the setting '{key}'",
+                got=f"'{text}'",
+                todo=document.faults[0].text,
             )
         found[key] = document.data
     return found

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from twinset.cli.options import Count, Real
-from twinset.cli.terminal import check_new, progress_bar, write_text
+from twinset.cli.terminal import (
+    check_new,
+    print_lines,
+    print_text,
+    progress_bar,
+    write_text,
+)
 from twinset.core.errors import DataError, RecipeError
 
 if TYPE_CHECKING:
@@ -119,13 +125,14 @@ def _print_plan(plan: RequestPlan, address: str) -> None:
     from twinset.workflows.paraphrase.requests import SYSTEM
 
     if plan.jobs:
-        print(f"{SYSTEM}\n")
+        print_text(f"{SYSTEM}\n\n")
     for job in plan.jobs:
-        print(f"--- {job.item.label}-{job.item.number} ({job.request.digest[:12]})")
-        print(job.request.body["messages"][1]["content"])
+        print_lines(f"--- {job.item.label}-{job.item.number} ({job.request.digest[:12]})")
+        print_text(job.request.body["messages"][1]["content"])
     where = f"to {address}" if address else "once a base URL is named"
-    print(
-        f"\n{len(plan.jobs)} requests {where}, at most {plan.max_tokens:,} tokens; nothing was sent."
+    print_lines(
+        "",
+        f"{len(plan.jobs)} requests {where}, at most {plan.max_tokens:,} tokens; nothing was sent.",
     )
     _print_passed_over(plan)
 
@@ -133,9 +140,9 @@ def _print_plan(plan: RequestPlan, address: str) -> None:
 def _print_passed_over(plan: RequestPlan) -> None:
     if plan.odd:
         what = "passed over, as they write signs that mean something in templates or hold no words"
-        print(f"Note: {what}: {_named(plan.odd)}")
+        print_lines(f"Note: {what}: {_named(plan.odd)}")
     if plan.beyond:
-        print(f"Note: beyond the budget, not asked about: {_named(plan.beyond)}")
+        print_lines(f"Note: beyond the budget, not asked about: {_named(plan.beyond)}")
 
 
 def _named(items: Sequence[Item]) -> str:
@@ -169,9 +176,11 @@ def _ask_and_write(
         f"accepted: {answers.n_accepted}, refused: {n_refused}",
     )
     write_text(out, sheet.with_variants(answers.variants, head))
-    print(f"{answers.n_accepted} wordings accepted for {len(answers.variants)} templates: {out}")
+    print_lines(
+        f"{answers.n_accepted} wordings accepted for {len(answers.variants)} templates: {out}"
+    )
     if problems := _problems(answers, plan):
-        print(f"Note: {problems}")
+        print_lines(f"Note: {problems}")
     _print_passed_over(plan)
 
 

@@ -16,8 +16,8 @@ from twinset.cli import EXIT_GATE, EXIT_OK
 from twinset.cli.options import Count, Flat
 from twinset.cli.terminal import (
     check_places,
-    paint,
     print_json,
+    print_lines,
     print_notes,
     print_paths,
     print_summary,
@@ -127,12 +127,12 @@ def _remove_if_empty(root: Path) -> None:
 def _print(result: RunResult) -> None:
     print_summary(result.summary)
     print_notes(result.report.get("notes", ()))
-    print()
+    print_lines()
     print_paths({"report": result.report_path, "delivered": result.delivered})
     made = sum(step.state == "made" for step in result.steps)
-    print(f"{made} steps made, {len(result.steps) - made} kept from an earlier run.")
+    print_lines(f"{made} steps made, {len(result.steps) - made} kept from an earlier run.")
     if not result.passed:
-        print(paint("A gate failed: exit code 3.", "red"))
+        print_lines("A gate failed: exit code 3.", colour="red")
 
 
 def _junit(result: RunResult) -> str:
@@ -155,7 +155,7 @@ def _print_plan(path: Path, options: RecipeArguments) -> int:
         print_json({"name": recipe.name, "steps": [asdict(step) for step in steps]})
         return EXIT_OK
     texts = _texts(recipe)
-    print(f"{recipe.name}: {len(steps)} steps; nothing was made.\n")
+    print_lines(f"{recipe.name}: {len(steps)} steps; nothing was made.", "")
     rows = [(step.name, step.state, texts.get(step.name, "")) for step in steps]
     print_table(("step", "state", "what"), rows)
     return EXIT_OK
@@ -231,11 +231,11 @@ def plan(
         print_json({name: _plan_json(one) for name, one in found.items()})
         return
     for number, (name, one) in enumerate(found.items()):
-        print(("\n" if number else "") + f"{name}: {one.summary}.\n")
+        print_lines(*[""][:number], f"{name}: {one.summary}.", "")
         _print_scenes(one)
         _print_missing(one)
     if csv_file is not None:
-        print(f"\nAll scenes: {csv_file}")
+        print_lines("", f"All scenes: {csv_file}")
 
 
 def _print_scenes(plan: CoveragePlan) -> None:
@@ -246,7 +246,7 @@ def _print_scenes(plan: CoveragePlan) -> None:
     if rows:
         print_table(("scenes", *plan.factors), rows)
     if len(counts) > _MAX_SHOWN:
-        print(f"... and {len(counts) - _MAX_SHOWN:,} more kinds of scenes")
+        print_lines(f"... and {len(counts) - _MAX_SHOWN:,} more kinds of scenes")
 
 
 def _print_missing(plan: CoveragePlan) -> None:
@@ -254,9 +254,9 @@ def _print_missing(plan: CoveragePlan) -> None:
     if plan.n_met == plan.n_planned:
         return
     lacking = [row for row in plan.table if row["union"] < plan.at_least and row["wanted"]]
-    print(f"\nStill too rare, {len(lacking):,} of them:")
+    print_lines("", f"Still too rare, {len(lacking):,} of them:")
     for row in lacking[:_MAX_SHOWN]:
-        print("  " + ", ".join(f"{name}: {level}" for name, level in row["levels"].items()))
+        print_lines("  " + ", ".join(f"{name}: {level}" for name, level in row["levels"].items()))
 
 
 def _plan_json(plan: CoveragePlan) -> dict[str, object]:
@@ -320,7 +320,7 @@ def shards(
         counts = {"rows": made.n_rows, "shards": made.n_shards, "kept": made.n_kept}
         print_json({"folder": made.folder, **counts})
         return
-    print(made.folder)
+    print_lines(made.folder)
     kept = f", {made.n_kept:,} of them kept from an earlier run" if made.n_kept else ""
     noun = "shard" if made.n_shards == 1 else "shards"
-    print(f"{made.n_rows:,} images in {made.n_shards:,} {noun}{kept}.")
+    print_lines(f"{made.n_rows:,} images in {made.n_shards:,} {noun}{kept}.")

@@ -15,16 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from twinset.core.errors import RecipeError
-
-
-def check_place(path: Path) -> None:
-    """Raise RecipeError when no file can be written to `path`: it is a folder, or lies in none."""
-    if path.is_dir():
-        raise RecipeError(f"'{path}' is a folder", todo="name a file in it")
-    if not path.parent.is_dir():
-        raise RecipeError(
-            f"the folder '{path.parent}' does not exist", todo="make it, or name another place"
-        )
+from twinset.core.quoting import escape_signs, quote
+from twinset.io.paths import check_output, real_path
 
 
 def check_new(
@@ -49,13 +41,13 @@ def check_places(outputs: Mapping[str, Path | None], inputs: Iterable[Path | Non
     `outputs`: option -> the file to write; None where it is not asked for. `inputs`: files that are
     read.
     """
-    read = {path.resolve() for path in inputs if path is not None}
+    read = {real_path(path) for path in inputs if path is not None}
     taken: dict[Path, str] = {}
     for option, path in outputs.items():
         if path is None:
             continue
-        check_place(path)
-        place = path.resolve()
+        check_output(path)
+        place = real_path(path)
         if place in read:
             raise RecipeError(f"{option} would overwrite '{path}'", todo="name another file")
         if place in taken:
@@ -72,6 +64,23 @@ def write_text(path: Path, text: str) -> None:
     write_text(path, text)
 
 
+def print_lines(*lines: object, colour: Colour | None = None, stream: TextIO | None = None) -> None:
+    """Print each argument on one line of its own, in `colour` if asked for.
+
+    Every command prints through this: signs that would steer the terminal are shown as escapes.
+    """
+    for line in lines or ("",):
+        text = escape_signs(str(line))
+        print(paint(text, colour, stream) if colour else text, file=stream or sys.stdout)
+
+
+def print_error(sentence: str) -> None:
+    """Print what is wrong on standard error; each line of `sentence` is kept to a paragraph."""
+    lines = sentence.split("\n")
+    print_lines(*(quote(line, _LONGEST_LINE) for line in lines), stream=sys.stderr)
+
+
+_LONGEST_LINE = 1600  # characters: the facts of an error are shortened to 1,500
 _SILENCE = 15.0  # seconds without a line in a log: quick commands write none, long ones show that they live
 
 
@@ -84,7 +93,8 @@ def _lines() -> Callable[[str, int, int], None]:
         now = time.monotonic()
         if now - last >= _SILENCE:
             last = now
-            print(f"{step}: {done:,} of {total:,}", file=sys.stderr, flush=True)
+            print_lines(f"{step}: {done:,} of {total:,}", stream=sys.stderr)
+            sys.stderr.flush()
 
     return report
 
@@ -113,7 +123,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
 
         def report(step: str, done: int, total: int) -> None:
             if step not in tasks:
-                tasks[step] = bar.add_task(step, total=max(total, 1))
+                tasks[step] = bar.add_task(escape_signs(step), total=max(total, 1))
             bar.update(tasks[step], completed=done, total=max(total, 1))
 
         yield report
@@ -142,19 +152,24 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[object]], *, indent
         wrapped = textwrap.wrap(row[-1], left) if sys.stdout.isatty() else [row[-1]]
         for i, line in enumerate(wrapped or [""]):
             text = ((start if i == 0 else " " * taken) + line).rstrip()
-            print(paint(text, "bold") if number == 0 else text)
+            print_lines(text, colour="bold" if number == 0 else None)
 
 
 def print_json(value: object) -> None:
     """Print plain values as JSON; NaN and infinities, which JSON lacks, become null."""
-    print(json.dumps(_plain(value), indent=2, ensure_ascii=False))
+    print_text(json.dumps(_plain(value), indent=2, ensure_ascii=False))
+
+
+def print_text(text: str) -> None:
+    """Print a text of several lines, such as JSON, which escapes do not damage."""
+    print_lines(*text.removesuffix("\n").split("\n"))
 
 
 def print_summary(summary: str) -> None:
     """Print a report's verdict; the mark that each line begins with decides its colour."""
     colours: Mapping[str, Colour] = {"+": "green", "!": "red", "?": "yellow"}
-    for line in summary.splitlines():
-        print(paint(line, colours[line[0]]) if line[:1] in colours else line)
+    for line in summary.split("\n"):
+        print_lines(line, colour=colours.get(line[:1]))
 
 
 def print_reading(reading: TableReading, stream: TextIO | None = None) -> None:
@@ -176,8 +191,7 @@ def print_reading(reading: TableReading, stream: TextIO | None = None) -> None:
     if rest := rest_sentence(reading):
         shown += textwrap.wrap(f"  {rest}", width, subsequent_indent="  ")
     for text in shown:
-        is_doubt = text.startswith("? ")
-        print(paint(text, "yellow", stream) if is_doubt else text, file=stream or sys.stdout)
+        print_lines(text, colour="yellow" if text.startswith("? ") else None, stream=stream)
 
 
 def _reading_row(mark: str, cells: Sequence[str], widths: Sequence[int], width: int) -> list[str]:
@@ -208,14 +222,14 @@ def print_scores(scores: Sequence[Score]) -> None:
 def print_notes(notes: Sequence[str]) -> None:
     """Print what must be read with care."""
     for note in notes:
-        print(f"Note: {note}")
+        print_lines(f"Note: {note}")
 
 
 def print_paths(paths: Mapping[str, Path]) -> None:
     """Print where things were written."""
     width = max((len(name) for name in paths), default=0) + 1
     for name, path in paths.items():
-        print(f"{name + ':':<{width}} {path}")
+        print_lines(f"{name + ':':<{width}} {path}")
 
 
 @contextmanager
@@ -239,8 +253,9 @@ def plain_warnings() -> Iterator[None]:
             errors.CatalogRestoredWarning,
         )
         if issubclass(category, own):
-            return f"Note: {message}\n"
-        return usual(message, category, filename, lineno, line)
+            return f"Note: {quote(str(message), _LONGEST_LINE)}\n"
+        shown = usual(message, category, filename, lineno, line)
+        return "\n".join(map(escape_signs, shown.split("\n")))
 
     warnings.formatwarning = format_warning
     try:
@@ -266,8 +281,7 @@ def _cell(value: object) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.4g}"
-    # One row is one line, and no name out of a file may steer the terminal.
-    return "".join(c if c.isprintable() else " " for c in str(value))
+    return escape_signs(str(value))
 
 
 def _plain(value: object) -> object:
@@ -278,7 +292,3 @@ def _plain(value: object) -> object:
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None
     return value if isinstance(value, str | int | float | bool | None) else str(value)
-
-
-if TYPE_CHECKING:
-    pass

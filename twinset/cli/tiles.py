@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from twinset.cli.options import Count, Real
-from twinset.cli.terminal import print_json
+from twinset.cli.terminal import print_json, print_lines
 from twinset.io.formats import writable_formats
 
 _LAYOUTS = ", ".join(name for name, entry in writable_formats().items() if entry.for_tiles)
@@ -77,7 +77,7 @@ def tiles(
         if json:
             print_json(counts)
         else:
-            print(f"{joined.n_read:,} boxes on tiles are {joined.n_written:,} objects.\n{to}")
+            print_lines(f"{joined.n_read:,} boxes on tiles are {joined.n_written:,} objects.", to)
         return
     tiling = Tiling(
         size=size,
@@ -90,5 +90,4 @@ def tiles(
         print_json({"folder": to, "read": made.n_read, "written": made.n_written})
         return
     nouns = ("tiles", "images") if join else ("images", "tiles")
-    print(f"{made.n_read:,} {nouns[0]} read, {made.n_written:,} {nouns[1]} written.")
-    print(to)
+    print_lines(f"{made.n_read:,} {nouns[0]} read, {made.n_written:,} {nouns[1]} written.", to)

@@ -21,8 +21,13 @@ several processes does too: `ConcurrentWriteWarning`, `CatalogRestoredWarning`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Self
+
+from twinset.core.quoting import quote
+
+# Characters of what is wrong, what was received, what is allowed and what to do: a paragraph in all.
+_LONGEST = (300, 350, 250, 200)
 
 Place = tuple[str | int, ...]
 """Path of a value in the settings, e.g. ``("templates", "refund", 1)``."""
@@ -56,26 +61,50 @@ class TwinsetError(Exception):
     def unknown(cls, message: str, name: object, known: Iterable[str]) -> Self:
         """Build the error for a name that is none of `known`; `got` is the name if the message lacks it."""
         names = list(known)
+        listed = ", ".join(names[:30])
+        if len(listed) > _LONGEST[2]:
+            listed = listed[: _LONGEST[2] - 5].rpartition(", ")[0] or listed
         return cls(
             message,
             got="" if f"'{name}'" in message else str(name),
-            allowed=", ".join(names[:30]) + (", ..." if len(names) > 30 else ""),
+            allowed=listed if listed == ", ".join(names) else f"{listed}, ...",
             todo=did_you_mean(str(name), names),
         )
 
     def __str__(self) -> str:
-        parts = [self.message]
-        if self.got:
-            parts.append(f"got {self.got}")
-        if self.allowed:
-            parts.append(f"allowed: {self.allowed}")
-        if self.todo:
-            parts.append(self.todo)
-        return "; ".join(parts)
+        facts = (self.message, self.got, self.allowed, self.todo)
+        # Each may take what the others leave.
+        is_long = sum(map(len, facts)) > sum(_LONGEST)
+        limits = _LONGEST if is_long else [sum(_LONGEST)] * len(facts)
+        message, got, allowed, todo = map(quote, facts, limits)
+        parts = (message, got and f"got {got}", allowed and f"allowed: {allowed}", todo)
+        return "; ".join(filter(None, parts))
 
 
 class RecipeError(TwinsetError):
-    """The recipe, or the arguments of a command, cannot be used as they are."""
+    """The recipe, or the arguments of a command, cannot be used as they are.
+
+    Parameters
+    ----------
+    message, got, allowed, todo : str
+        As for every error.
+    faults : sequence of str
+        Each fault of a recipe with its place; the text of the error shows the first of many.
+    """
+
+    def __init__(self, message: str, *, faults: Sequence[str] = (), **facts: str) -> None:
+        self.faults = tuple(faults)
+        super().__init__(message, **facts)
+
+    def __str__(self) -> str:
+        lines = [super().__str__()]
+        for number, fault in enumerate(self.faults):
+            line = quote(fault, _LONGEST[0])
+            if number and sum(map(len, lines)) + len(line) > sum(_LONGEST):
+                lines.append(f"and {len(self.faults) - number:,} further")
+                break
+            lines.append(line)
+        return "\n".join(lines)
 
 
 class UnknownNameError(RecipeError):

@@ -14,6 +14,7 @@ items of a sequence and the length of a tuple are not checked here; recipes chec
 from __future__ import annotations
 
 import itertools
+import math
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from twinset.core.errors import ParameterError, UnknownNameError, did_you_mean
 
 _WORDS = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
+_INT64 = 2**63  # whole numbers of a column lie below it
+NUMBERS = "finite numbers, whole ones below 2 to the 63"
 _LONGEST_SHOWN = 60  # characters of a value in an error: longer ones are lists nobody reads
 
 
@@ -42,13 +45,13 @@ class Interval:
     lt: float | None = None
 
     def holds(self, value: Any) -> bool:
-        """Return whether `value` lies in the range; NaN lies in none."""
+        """Return whether `value` lies in the range; NaN and infinity lie in none."""
         return bool(
             (self.ge is None or value >= self.ge)
             and (self.gt is None or value > self.gt)
             and (self.le is None or value <= self.le)
             and (self.lt is None or value < self.lt)
-            and value == value
+            and is_number(value)
         )
 
     def __str__(self) -> str:
@@ -75,7 +78,7 @@ class Each:
     def holds(self, value: Any) -> bool:
         """Return whether every number lies in the range."""
         numbers: Iterable[Any] = value.values() if isinstance(value, Mapping) else value
-        return all(_is_number(number) and self.interval.holds(number) for number in numbers)
+        return all(is_number(number) and self.interval.holds(number) for number in numbers)
 
     def __str__(self) -> str:
         return f"each {self.interval}"
@@ -183,7 +186,7 @@ def read_weights(
     for name, weight in weights.items():
         if name not in known:
             raise UnknownNameError.for_name(noun, str(name), known, setting)
-        if not _is_number(weight) or not 0 <= weight < float("inf"):
+        if not is_number(weight) or not 0 <= weight < float("inf"):
             raise ParameterError(
                 f"the weight of '{name}' in '{setting}' is out of its range",
                 got=str(weight),
@@ -259,13 +262,31 @@ def _fits(value: Any, hint: Any) -> bool:
     return check is None or check(value)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def is_number(value: object) -> bool:
+    """Return whether `value` is a finite number; a whole one must lie below 2 to the 63.
+
+    Examples
+    --------
+    >>> is_number(2**62), is_number(10**400), is_number(float("nan")), is_number(True)
+    (True, False, False, False)
+    """
+    if isinstance(value, int):
+        return not isinstance(value, bool) and -_INT64 <= value < _INT64
+    return isinstance(value, float) and math.isfinite(value)
+
+
+def has_unusable_number(value: object) -> bool:
+    """Return whether a number that `is_number` refuses is `value`, or stands in it."""
+    if isinstance(value, Mapping):
+        return any(has_unusable_number(one) for one in value.values())
+    if isinstance(value, list | tuple):
+        return any(has_unusable_number(one) for one in value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and not is_number(value)
 
 
 _TYPES: dict[Any, Callable[[Any], bool]] = {
-    int: lambda value: isinstance(value, int) and not isinstance(value, bool),
-    float: _is_number,
+    int: lambda value: isinstance(value, int) and is_number(value),
+    float: is_number,
     str: lambda value: isinstance(value, str),
     bool: lambda value: isinstance(value, bool),
     type(None): lambda value: value is None,
@@ -291,5 +312,7 @@ def _names_in(hint: Any) -> list[str]:
 
 
 def _shown(value: object) -> str:
+    if has_unusable_number(value):
+        return "a number that is too large or not finite"
     text = repr(value)
     return text if len(text) <= _LONGEST_SHOWN else f"a {type(value).__name__}"

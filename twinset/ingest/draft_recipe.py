@@ -19,6 +19,7 @@ from twinset.core.data.rule import RULE_KINDS, rules_to_json
 from twinset.core.data.schema import TABULAR_KINDS, TILE_COLUMNS, Field, Schema
 from twinset.core.data.where import Where
 from twinset.core.rules.discover import ProposedRule, discover_rules
+from twinset.io.paths import real_path
 from twinset.io.reading.options import ReadOptions
 
 _TARGET_NAMES = (
@@ -178,7 +179,7 @@ def seen_from(file: Path, folder: Path) -> str:
     try:
         return Path(os.path.relpath(file, folder)).as_posix()
     except ValueError:
-        return file.resolve().as_posix()
+        return real_path(file).as_posix()
 
 
 def recipe_name(stem: str) -> str:

@@ -11,7 +11,7 @@ from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.rule import rules_from_json
 from twinset.core.data.schema import TILE_COLUMNS, Schema
 from twinset.core.data.window_features import with_aggregate
-from twinset.core.errors import CatalogError, DataError, SchemaError
+from twinset.core.errors import CatalogError, SchemaError
 from twinset.core.rules.violations import broken_by_real_rows, violations
 from twinset.core.seeding import rng_for
 from twinset.io.files import file_digest
@@ -49,10 +49,7 @@ def find_source(recipe: Recipe, catalog: Catalog | None) -> str:
                 f"the set '{source.set_}' is not registered", todo="see: twinset sets"
             )
         return catalog.find(source.set_).digest
-    path = recipe.source_path()
-    if not path.exists():
-        raise DataError(f"there is no file '{source.path}'", todo="check source.path")
-    return file_digest(path)
+    return file_digest(recipe.source_path())
 
 
 def register_real(recipe: Recipe, catalog: Catalog, address: str, progress: Progress) -> Version:

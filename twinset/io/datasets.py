@@ -22,11 +22,11 @@ from twinset.core.errors import (
     DataError,
     FormatLossWarning,
     ParameterError,
-    did_you_mean,
     without_values,
 )
 from twinset.io.files import replacing, replacing_folder
 from twinset.io.formats import Format, all_formats, find_format, writable_format
+from twinset.io.paths import cannot_read, check_source
 from twinset.io.reading.options import ReadOptions, with_kinds
 
 if TYPE_CHECKING:
@@ -261,14 +261,10 @@ def _name_of(path: Path) -> str:
 
 def _find(path: Path) -> tuple[Format, Path]:
     """Return the format of an existing file or folder and the path to read."""
-    if not path.exists():
-        near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise DataError(f"there is no file '{path}'", todo=did_you_mean(path.name, near))
+    check_source(path)
     found = find_format(path)
     if found is None:
         raise _unknown_format(path)
-    if not (path.is_file() or path.is_dir()):
-        raise DataError(f"'{path}' is no regular file")
     return found
 
 
@@ -312,7 +308,7 @@ def _read_table(
         more = (options, remarks) if entry.name == "csv" else ()
         table = entry.code("read")(path, text_columns, *more)
     except PermissionError as error:
-        raise DataError(f"the file '{path}' may not be read", todo="check its rights") from error
+        raise cannot_read(path, error) from error
     except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"the file '{path}' is damaged or is not what its ending says",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,9 +15,10 @@ from twinset.core.data.schema import Schema
 from twinset.core.errors import DataError, RecipeError
 from twinset.io.datasets import open_writer
 from twinset.io.drafts import make_private, put_folder, sole_draft
-from twinset.io.files import cannot_write, check_name, flush_folder, sha256_of, write_text
+from twinset.io.files import check_name, flush_folder, sha256_of, write_text
 from twinset.io.formats import file_name, writable_format
 from twinset.io.formulas import ESCAPED
+from twinset.io.paths import cannot_write, check_path, real_path
 from twinset.io.writer import StreamedSchema
 
 CHECKSUMS = "CHECKSUMS.sha256"
@@ -77,6 +77,7 @@ def is_delivered(folder: Path, checksums: str) -> bool:
 
 def check_place(to: Path) -> None:
     """Raise DataError unless `to` is free, empty, or an earlier delivery that may be replaced."""
+    check_path(to)
     try:
         _check_place(to)
     except OSError as error:  # it may not be looked at, or its name is none of this system
@@ -205,8 +206,8 @@ def _first_foreign(folder: Path) -> str | None:
 def _resolved(to: Path) -> Path:
     """Return the one path of a place that several may lead to, e.g. through links."""
     if to.name in ("", ".."):
-        return Path(os.path.realpath(to))
-    return Path(os.path.realpath(to.parent)) / to.name
+        return real_path(to)
+    return real_path(to.parent) / to.name
 
 
 def _sealed(draft: Path, names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Faults of an annotated set, each with its file and line; reported all at once, or skipped on request."""
+"""Faults of an annotated set, each with its file and line; counted in one error, or skipped on request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from twinset.core.errors import DataError, TwinsetError
 
 OnFault = Literal["stop", "skip"]
 
-_MAX_SHOWN = 10  # faults in one error; more would scroll the first ones off the screen
+_MAX_SHOWN = 3  # faults in an error: more would not fit its paragraph
 
 
 class Faults:

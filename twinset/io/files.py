@@ -14,6 +14,7 @@ from typing import Any
 from twinset.core.errors import DataError, RecipeError
 from twinset.core.image.tiff import MAGIC as TIFF_MAGIC
 from twinset.io.drafts import make_private, new_draft, put_folder
+from twinset.io.paths import cannot_write, check_output, check_path, check_source, real_path
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _IMAGE_ENDINGS = {
@@ -43,8 +44,9 @@ def check_name(name: str, noun: str = "data set") -> str:
 
 def inside(base: Path, relative: str) -> Path:
     """Return `base / relative`, links resolved, if that lies inside `base`."""
-    root = base.resolve()
-    found = (root / relative).resolve()
+    check_path(relative)
+    root = real_path(base)
+    found = real_path(root / relative)
     if not found.is_relative_to(root):
         raise DataError(
             "a path leads out of its folder", got=repr(relative), allowed=f"paths inside '{base}'"
@@ -67,6 +69,8 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
     owner may read it.
     """
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        check_output(path)
         with new_draft(path.parent) as folder:
             draft = folder / path.name
             yield draft
@@ -98,10 +102,9 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 def read_json(file: Path) -> Any:
     """Return the values of a JSON file."""
+    check_source(file)
     try:
         return json.loads(file.read_bytes())
-    except FileNotFoundError:
-        raise DataError(f"there is no file '{file}'") from None
     except RecursionError:
         raise DataError(f"'{file.name}' is nested too deep") from None
     except ValueError as error:
@@ -145,17 +148,9 @@ def image_ending(data: bytes) -> str:
     return next(fits, ".bin")
 
 
-def cannot_write(path: Path, error: OSError) -> DataError:
-    """Return the error that says why `path` could not be written."""
-    return DataError(
-        f"cannot write '{path}'",
-        got=error.strerror or type(error).__name__,
-        todo="check the path, its rights and the free space",
-    )
-
-
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file, or of all files of a folder, with their names."""
+    check_source(path)
     # The ending decides how the bytes are read.
     sink = hashlib.sha256("".join(path.suffixes).lower().encode())
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]

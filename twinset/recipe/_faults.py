@@ -12,10 +12,12 @@ from twinset.core.contracts import ChecksSettings, TakesAssets
 from twinset.core.errors import (
     MissingExtraError,
     ParameterError,
+    RecipeError,
     TwinsetError,
     UnknownNameError,
     did_you_mean,
 )
+from twinset.io.paths import path_fault, real_path
 from twinset.recipe._recipe import RESERVED_STEPS, Recipe, known_keys
 from twinset.recipe._yaml import Document, Fault, Path, spell_path
 from twinset.registry import ComponentKind, build, component_class, component_names, setting_faults
@@ -39,8 +41,8 @@ _EXAMPLES = {"name": "name: my-set", "brief": "brief: {task: detection}"}
 _MAX_SHOWN = 60  # characters of a value: a fault with its place stays on two lines of a terminal
 
 
-def spell_faults(name: str, document: Document, faults: list[Fault]) -> str:
-    """Return the faults as text, one a line, in the order of the file; those of ``--set`` are last."""
+def faults_error(name: str, document: Document, faults: list[Fault]) -> RecipeError:
+    """Return the error that lists the faults in the order of the file; those of ``--set`` are last."""
     lines = []
     for fault in faults:
         place = fault.line or document.place(fault.path)
@@ -50,8 +52,8 @@ def spell_faults(name: str, document: Document, faults: list[Fault]) -> str:
         lines.append((order, f"{at}: {path}{fault.text}"))
     texts = list(dict.fromkeys(text for _, text in sorted(lines, key=lambda line: line[0])))
     if len(texts) == 1:
-        return texts[0]
-    return "\n".join([f"{name} has {len(texts)} faults", *texts])
+        return RecipeError(texts[0])
+    return RecipeError(f"{name} has {len(texts):,} faults", faults=texts)
 
 
 def shape_faults(error: ValidationError, document: Document) -> Iterator[Fault]:
@@ -158,14 +160,15 @@ def whole_faults(recipe: Recipe, home: FilePath) -> Iterator[Fault]:
     yield from _metric_faults(recipe)
     yield from _split_faults(recipe)
     to = recipe.deliver.to
-    if to is not None and not FilePath(to).is_absolute():
-        inside = home.resolve()
-        folder = (home / to).resolve() if "\0" not in to else inside
-        if inside not in folder.parents or not to.strip():
-            text = (
-                f"the folder '{to}' is not below the working folder; use an absolute path for that"
-            )
-            yield Fault(("deliver", "to"), text)
+    if to is not None and path_fault(to):
+        yield Fault(("deliver", "to"), f"no folder can have this path: {path_fault(to)}")
+    elif (
+        to is not None
+        and not FilePath(to).is_absolute()
+        and real_path(home) not in real_path(home / to).parents
+    ):
+        text = f"the folder '{to}' is not below the working folder; use an absolute path for that"
+        yield Fault(("deliver", "to"), text)
 
 
 def _step_faults(recipe: Recipe) -> Iterator[Fault]:
@@ -220,7 +223,7 @@ def _asset_faults(recipe: Recipe) -> Iterator[Fault]:
     if recipe.assets and not any(c is not None and issubclass(c, TakesAssets) for c in classes):
         yield Fault(("assets",), "no step of this recipe takes assets; remove this key")
     for name, given in recipe.assets.items():
-        if "\0" in given or not recipe.asset_path(name).exists():
+        if path_fault(given) or not recipe.asset_path(name).exists():
             yield Fault(("assets", name), f"there is no file or folder '{given}'")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from twinset.core.errors import TwinsetError, did_you_mean
+from twinset.io.paths import path_fault
 from twinset.recipe._yaml import MAX_BYTES, Document, Fault, Path, read_yaml
 from twinset.registry import ComponentKind, component_class
 
@@ -62,7 +63,7 @@ def _include(
             for part in path[:-1]:
                 holder = holder[part]
             name = holder[path[-1]]
-            is_file = "\0" not in name and (folder / name).is_file()
+            is_file = not path_fault(name) and (folder / name).is_file()
             known = shipped_files("text") if kind == "settings" and not is_file else {}
             file = known.get(name) or FilePath(folder, name.replace("\0", ""))
             text = _read(document, (*at, *path), file, name, tuple(known))
@@ -114,7 +115,7 @@ def _read(
 ) -> str | None:
     """Return the text of a file; add a fault and return None if it cannot be read."""
     line = None
-    if not file.is_file():
+    if path_fault(name) or not file.is_file():
         shipped = f"allowed: a file, or one of the shipped {', '.join(known)}" if known else ""
         rule = "paths are relative to the file that names them"
         parts = [f"there is no file '{name}'", shipped, rule, did_you_mean(name, known)]

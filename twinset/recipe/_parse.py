@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from twinset.core.errors import ParameterError, RecipeError
 from twinset.core.features.embedders import EmbedderName
-from twinset.recipe._faults import component_faults, shape_faults, spell_faults, whole_faults
+from twinset.io.paths import check_path, check_source, path_fault, real_path
+from twinset.recipe._faults import component_faults, faults_error, shape_faults, whole_faults
 from twinset.recipe._included import include_files, shipped_files
 from twinset.recipe._recipe import Recipe
 from twinset.recipe._yaml import MAX_BYTES, Document, Fault, Path, apply_override, read_yaml
@@ -43,12 +44,16 @@ def load_recipe(path: FilePath | str, overrides: Sequence[str] = ()) -> Recipe:
     """
     shipped = shipped_files()
     path = shipped.get(str(path), FilePath(path))
-    if not path.is_file():
+    check_path(path)
+    if not path.exists():
         raise RecipeError(
             f"there is no recipe file '{path}'",
             allowed=f"a YAML file, or one of the shipped recipes {', '.join(shipped)}",
             todo="check the path, or make one: twinset init FILE",
         )
+    check_source(path)
+    if path.is_dir():
+        raise RecipeError(f"'{path}' is a folder, not a recipe", todo="name a YAML file in it")
     if path.stat().st_size > MAX_BYTES:
         raise RecipeError(f"the recipe '{path.name}' is too large", allowed=f"{MAX_BYTES:,} bytes")
     try:
@@ -107,7 +112,7 @@ def parse_recipe(
         text = f"the recipe is {content}; allowed: name, brief, source, generate, ..."
         faults = [Fault((), text)]
     if not isinstance(document.data, dict):
-        raise RecipeError(spell_faults(name, document, faults))
+        raise faults_error(name, document, faults)
     _refuse_grammar(document.data, name)
     _apply(document, overrides, home)
     include_files(document, base)
@@ -115,12 +120,13 @@ def parse_recipe(
     try:
         recipe = Recipe.model_validate(document.data).placed(base, home, name, document)
     except ValidationError as error:
-        document.faults += shape_faults(error, document)
+        known = {fault.path for fault in document.faults}  # of these no value was read
+        document.faults += (f for f in shape_faults(error, document) if f.path not in known)
     document.faults += component_faults(document.data)
     if recipe is not None and not document.faults:
         document.faults += whole_faults(recipe, home)
     if recipe is None or document.faults:
-        raise RecipeError(spell_faults(name, document, document.faults))
+        raise faults_error(name, document, document.faults)
     return recipe
 
 
@@ -175,7 +181,7 @@ def _placed(value: Any, path: Path, home: FilePath) -> Any:
         return value
     if path[0] == "generate" and path[-1] == "grammar":
         # The bare name of a shipped grammar stays.
-        is_file = "\0" not in value and (home / value).is_file()
-        return str((home / value).resolve()) if is_file else value
+        is_file = not path_fault(value) and (home / value).is_file()
+        return str(real_path(home / value)) if is_file else value
     is_path = path == ("source", "path") or (path[0] == "assets" and len(path) == 2)
     return str(home / value) if is_path or path[-2:] == ("cover", "predictions") else value

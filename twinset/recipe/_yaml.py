@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from twinset.core.parameters import NUMBERS, is_number
+
 Path = tuple[str | int, ...]
 """Position in a recipe, e.g. ``("generate", 0, "use")``."""
 
@@ -167,12 +169,16 @@ class _Reader:
     def _scalar(self, node: yaml.Node, path: Path) -> Any:
         text, kind = str(node.value), node.tag.removeprefix(_TAG)
         try:
-            if kind == "int":
-                return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
-            if kind == "float":
-                return float(text)
-        except ValueError:
-            self._fault(node, path, f"cannot be read as {kind}")
+            if kind in ("int", "float"):
+                is_code = text[:2] in ("0o", "0x")
+                number = float(text) if kind == "float" else int(text, 0 if is_code else 10)
+                if is_number(number):
+                    return number
+        except ValueError:  # more digits than Python reads
+            pass
+        if kind in ("int", "float"):
+            text = f"the number is too large; allowed: {NUMBERS}; put a text in quotes"
+            self._fault(node, path, text)
             return None
         if kind == "bool":
             return text.lower() == "true"
@@ -230,7 +236,7 @@ def _next_key(
 ) -> tuple[str | int | None, list[str]]:
     """Return the key of `at` that the first of `parts` spell, and the parts that remain."""
     if isinstance(at, list):
-        is_item = parts[0].isdecimal() and int(parts[0]) < len(at)
+        is_item = re.fullmatch("[0-9]{1,18}", parts[0]) and int(parts[0]) < len(at)
         return (int(parts[0]), parts[1:]) if is_item else (None, parts)
     if not isinstance(at, dict):
         return None, parts

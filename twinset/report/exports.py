@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
 from twinset.core.contracts import Score
+from twinset.core.quoting import escape_signs
 from twinset.report.answers.phrases import (
     MARKS,
     NOTHING,
@@ -27,7 +28,7 @@ LEGEND = "✅ as good as real, ❌ different, ❔ cannot tell, ➖ not measurabl
 
 def escape(words: str) -> str:
     """Return words as they stand: on one line, nothing in them a link, a tag or a cell's end."""
-    escaped = re.sub(r"([\\`*_\[\]<>|~#&])", r"\\\1", " ".join(words.split()))
+    escaped = re.sub(r"([\\`*_\[\]<>|~#&])", r"\\\1", escape_signs(" ".join(words.split())))
     # Addresses and names become links without any mark around them; a joiner of no width breaks them.
     return re.sub(r"(?i)(?<=[a-z]):(?=//|\S*@)|(?<![a-z])www(?=[.])|@", rf"\g<0>{_JOINER}", escaped)
 
@@ -87,10 +88,6 @@ def score_table(scores: Sequence[Score]) -> list[str]:
     return lines
 
 
-# What XML 1.0 cannot hold, however it is written.
-_UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
 def junit_xml(suites: Mapping[str, tuple[Sequence[Score], Sequence[Gate]]]) -> str:
     """Return the suites as JUnit XML: one test case a metric.
 
@@ -115,7 +112,7 @@ def junit_xml(suites: Mapping[str, tuple[Sequence[Score], Sequence[Gate]]]) -> s
     """
     root = ElementTree.Element("testsuites", name="twinset")
     for name, (scores, gates) in suites.items():
-        suite = ElementTree.SubElement(root, "testsuite", name=_writable(name))
+        suite = ElementTree.SubElement(root, "testsuite", name=escape_signs(name))
         for score in scores:
             _add_case(suite, score, [g for g in gates if g.metric == score.metric and not g.passed])
         _set_counts(suite)
@@ -137,11 +134,13 @@ def format_gate(gate: Gate) -> str:
 
 
 def _add_case(suite: ElementTree.Element, score: Score, failed: Sequence[Gate]) -> None:
-    text = _writable(score_sentence(score))
+    text = escape_signs(score_sentence(score))
     name = f"{suite.get('name')}.{score.family}"
-    case = ElementTree.SubElement(suite, "testcase", classname=name, name=_writable(score.metric))
+    case = ElementTree.SubElement(
+        suite, "testcase", classname=name, name=escape_signs(score.metric)
+    )
     if failed:
-        message = _writable("; ".join(map(format_gate, failed)))
+        message = escape_signs("; ".join(map(format_gate, failed)))
         ElementTree.SubElement(case, "failure", type="gate", message=message).text = text
     elif not score.is_measured:
         ElementTree.SubElement(case, "skipped", message=text)
@@ -153,7 +152,3 @@ def _set_counts(element: ElementTree.Element) -> None:
     tags = {"tests": "testcase", "failures": "failure", "errors": "error", "skipped": "skipped"}
     for name, tag in tags.items():
         element.set(name, str(sum(1 for _ in element.iter(tag))))
-
-
-def _writable(text: str) -> str:
-    return _UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -109,7 +109,7 @@ def _read(text: str) -> tuple[str, Bound, float, Of]:
         limit = float(found[4]) if found else math.nan
     except ValueError:
         limit = math.nan
-    if found is None or math.isnan(limit):
+    if found is None or not math.isfinite(limit):
         raise RecipeError(
             "a gate is not understood",
             got=f"'{text}'",

@@ -26,6 +26,7 @@ from twinset.core.findings import (
     NoteKind,
     PairDistances,
 )
+from twinset.core.quoting import escape_lines
 from twinset.measurement.notes import list_score_embedders, note_embedders_on_card
 from twinset.measurement.plan_coverage import PlanCoverage
 from twinset.report import exports as md
@@ -74,7 +75,7 @@ N_OPEN_PANELS, N_WORST_PAIRS, N_GROUPS, N_CLUSTERS = 15, 8, 16, 8
 
 def render(template: str, **content: Any) -> str:
     """Return a page: one string, the same bytes for the same content."""
-    return _environment().get_template(template).render(**content)
+    return escape_lines(_environment().get_template(template).render(**content))
 
 
 def score_sections(scores: Sequence[Score]) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from twinset.generation.room import CHECKED, Room
 from twinset.generation.run_step import open_part
 from twinset.generation.step import GenerationStep, OpenStep, joint_card
 from twinset.io.drafts import sole_draft
-from twinset.io.files import cannot_write, sha256_of, write_text
+from twinset.io.files import sha256_of, write_text
+from twinset.io.paths import cannot_write
 from twinset.io.vision.shards import ROWS_A_SHARD, ShardFolder
 from twinset.recipe import AugmentStep, Recipe
 from twinset.workflows.run import (

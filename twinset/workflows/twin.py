@@ -32,6 +32,7 @@ from twinset.io import read_dataset, write_dataset
 from twinset.io.drafts import sole_draft
 from twinset.io.formats import writable_formats
 from twinset.io.formulas import ESCAPED
+from twinset.io.paths import check_output
 from twinset.io.reading.options import ReadOptions
 from twinset.measurement.leakage import require_clean_sets
 from twinset.report import Report
@@ -167,12 +168,8 @@ def _place(out: Path, source: object) -> Path:
             got=f"'{out.suffix}'" if out.suffix else "no ending",
             allowed=", ".join(f".{name}" for name in formats),
         )
-    if out.is_dir():
-        raise RecipeError(f"'{out}' is a folder", todo="name a file in it")
-    if not out.parent.is_dir():
-        raise RecipeError(
-            f"the folder '{out.parent}' does not exist", todo="make it, or name another place"
-        )
+    for path in (out, report_path(out), note_path(out)):
+        check_output(path)
     if isinstance(source, str | Path) and out.exists() and out.samefile(source):
         raise RecipeError("the twin would overwrite its source", todo="name another file")
     return out

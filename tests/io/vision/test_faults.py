@@ -157,7 +157,7 @@ def test_a_faulty_image_is_reported_by_name_or_left_out(tmp_path: Path) -> None:
 def test_all_faults_are_counted_and_the_first_reported(tmp_path: Path) -> None:
     lines = "0 .5 .5 .1 0\n" * 14
     lay_out(tmp_path, {"data.yaml": "names: [cell]", "images/a.png": PNG, "labels/a.txt": lines})
-    with pytest.raises(DataError, match=r"14 faults.*line 10: .*; and 4 more; repair them"):
+    with pytest.raises(DataError, match=r"14 faults.*line 3: .*; and 11 more; repair them"):
         read_dataset(tmp_path)
 
 

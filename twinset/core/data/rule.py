@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any, Literal, get_args
 import pyarrow.compute as pc
 
 from twinset.core.errors import RecipeError, did_you_mean
+from twinset.core.parameters import NUMBERS, has_unusable_number, is_number
 
 _SETTINGS: dict[str, tuple[str, ...]] = {
     "range": ("low", "high"),
@@ -25,16 +25,12 @@ _SETTINGS: dict[str, tuple[str, ...]] = {
 _MIN_COLUMNS = {"order": 2, "sum": 2, "one_hot": 2, "dependency": 2}
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _is_rows(value: object) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(v, list | tuple) for v in value)
 
 
 def _is_coefficients(value: object) -> bool:
-    return isinstance(value, Mapping) and bool(value) and all(map(_is_number, value.values()))
+    return isinstance(value, Mapping) and bool(value) and all(map(is_number, value.values()))
 
 
 # Setting -> its test, and what is allowed in words; all others are numbers.
@@ -57,7 +53,12 @@ def check_rule(kind: str, columns: tuple[str, ...], settings: Mapping[str, Any])
                 allowed=", ".join(known) or "none: it takes no settings",
                 todo=did_you_mean(name, known),
             )
-        fits, words = _VALUES.get(name, (_is_number, "a number"))
+        if has_unusable_number(value):
+            raise RecipeError(
+                f"the setting '{name}' of a rule '{kind}' holds a number that is too large or not finite",
+                allowed=NUMBERS,
+            )
+        fits, words = _VALUES.get(name, (is_number, "a number"))
         if not (fits(value) or (value is None and kind == "range")):
             raise RecipeError(
                 f"the setting '{name}' of a rule '{kind}' has a value of a wrong type",
@@ -208,6 +209,8 @@ def _check(node: ast.expr, text: str, quoted: list[str], found: list[str], depth
     if isinstance(node, ast.Constant):
         if node.value is not None and not isinstance(node.value, bool | int | float | str):
             raise fault(text, "a constant is neither a number nor a text")
+        if has_unusable_number(node.value):
+            raise fault(text, f"a number is too large; allowed are {NUMBERS}")
         return
     inner: list[ast.expr]
     if isinstance(node, ast.BoolOp):

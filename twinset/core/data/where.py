@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.errors import RecipeError, SchemaError
+from twinset.core.parameters import NUMBERS, has_unusable_number
 
 if TYPE_CHECKING:
     from twinset.core.data.schema import Schema
@@ -31,7 +31,6 @@ _ARROW_COMPARE: dict[str, Callable[[Any, Any], pa.ChunkedArray]] = {
     "eq": pc.equal, "ge": pc.greater_equal, "gt": pc.greater, "le": pc.less_equal, "lt": pc.less,
 }  # fmt: skip
 _SHOWN = 60  # characters of a condition that an error repeats: enough to find the place
-_INT64 = 2**63  # whole numbers of a column lie below it
 _QUOTED = r"""(?:"[^"]*"|'[^']*')"""
 _WORD = rf"""(?:{_QUOTED}|[^\s=<>!(),"']+)"""
 _COMPARISON = re.compile(
@@ -162,19 +161,13 @@ def _check_condition(column: str, condition: object) -> None:
                     allowed="text, numbers, true / false, dates, null",
                 )
             _check_condition(column, item)
-    elif not _is_in_range(condition):
+    elif has_unusable_number(condition):
         raise RecipeError(
             f"a condition on '{column}' names a number that no column holds",
             got="not a number" if condition != condition else "a number too large",
-            allowed="finite numbers, whole ones below 2 to the 63",
+            allowed=NUMBERS,
             todo="null (in text: is null) means missing; put a text in quotes",
         )
-
-
-def _is_in_range(value: object) -> bool:
-    if isinstance(value, int):
-        return abs(value) < _INT64
-    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _spell(column: str, condition: object) -> str:

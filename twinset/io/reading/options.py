@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self, get_args
@@ -91,7 +92,7 @@ class ReadOptions:
                 value_list = [*found.get(name, ()), *value.split(",")]
                 found[name] = [text for text in value_list if text]
             elif name == "skip":
-                found[name] = int(value) if value.isascii() and value.isdecimal() else value
+                found[name] = int(value) if re.fullmatch("[0-9]{1,18}", value) else value
             elif name in _YES_NO:
                 found[name] = _FLAGS.get(value.lower(), value)
             else:

@@ -18,6 +18,7 @@ from twinset.core.image.keypoints import Keypoint
 from twinset.core.image.polygons import paint_rings, signed_area, trace_polygons
 from twinset.io.faults import Faults
 from twinset.io.files import read_json
+from twinset.io.paths import path_fault
 from twinset.io.vision.rle import (
     Runs,
     checked_runs,
@@ -131,6 +132,8 @@ def _load(file: Path) -> dict[str, Any]:
                 )
             if not isinstance(entry.get("file_name", ""), str):
                 raise DataError(f"{where} has a file_name that is no text")
+            if fault := path_fault(entry.get("file_name", file)):
+                raise DataError(f"{where} has a file_name that cannot be used: {fault}")
     return dict(content)
 
 

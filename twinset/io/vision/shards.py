@@ -19,7 +19,7 @@ from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.parameters import Ge, check_parameters
 from twinset.io.drafts import sweep_drafts
 from twinset.io.faults import Faults
-from twinset.io.files import cannot_write, replacing, sha256_of, write_text
+from twinset.io.files import replacing, sha256_of, write_text
 from twinset.io.image_header import check_image
 from twinset.io.vision.samples import (
     IMAGE_ENDINGS,
