@@ -3,13 +3,15 @@
 import datetime as dt
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from twinset.core.data.dataset import Dataset
+from twinset.core.image.codec import encode_jpeg, encode_png
 
-PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\0IEND\xaeB`\x82"
-JPEG = b"\xff\xd8\xff\xe0" + b"\0" * 8
+PNG = encode_png(np.zeros((2, 2), np.uint8))
+JPEG = encode_jpeg(np.zeros((2, 2), np.uint8))
 
 
 @pytest.fixture

@@ -1,14 +1,20 @@
+import struct
 from pathlib import Path
+from zlib import compress, crc32
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError
-from twinset.core.image.codec import decode_pixels
+from twinset.core.image.codec import decode_pixels, encode_jpeg, encode_png
+from twinset.core.image.tiff import encode_tiff
 from twinset.io import read_dataset, stream_dataset
 
-PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\0IEND\xaeB`\x82"
-JPEG = b"\xff\xd8\xff" + b"\xff\xd9"
+PNG = encode_png(np.zeros((2, 2), np.uint8))
+JPEG = encode_jpeg(np.zeros((2, 2), np.uint8))
 
 
 def lay_out(folder: Path, files: dict[str, bytes]) -> Path:
@@ -124,3 +130,79 @@ def test_palettes_of_a_tiff_file_belong_to_their_pages_and_may_have_eight_bits(
     shown = [(palette.T >> shift)[numbers] for palette, shift in zip(palettes, (8, 8, 0))]
     for image, expected in zip(images, shown, strict=True):
         np.testing.assert_array_equal(decode_pixels(image["bytes"]), expected)
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return (
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc32(kind + content))
+    )
+
+
+def with_chunk(png: bytes, kind: bytes, content: bytes) -> bytes:
+    """A PNG with one more part behind its header."""
+    return png[:33] + chunk(kind, content) + png[33:]
+
+
+GREY = encode_png(np.arange(64, dtype=np.uint8).reshape(8, 8))
+PHOTO = encode_jpeg(np.arange(192, dtype=np.uint8).reshape(8, 8, 3))
+TURNED = b"\xff\xe1\x00\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+INKS = PHOTO.replace(
+    b"\xff\xc0\x00\x11\x08\x00\x08\x00\x08\x03", b"\xff\xc0\x00\x11\x08\x00\x08\x00\x08\x04"
+)
+LOST = {
+    "no bytes": ("a.png", b"", "an empty file"),
+    "no pixels": ("a.png", GREY[:33] + chunk(b"IDAT", b"x") + chunk(b"IEND", b""), "decoded"),
+    "cut pixels": ("a.png", GREY[:33] + chunk(b"IDAT", compress(b"0" * 9)) + GREY[-12:], "decoded"),
+    "a cut PNG": ("a.png", GREY[:-20], "breaks off"),
+    "a cut JPEG": ("a.jpg", PHOTO[: len(PHOTO) // 2], "breaks off"),
+    "a damaged TIFF": ("a.tif", encode_tiff(np.zeros((8, 8), np.float32))[:-60], "damaged"),
+    "a TIFF without a directory": ("a.tif", b"II*\0\xff\xff\0\0" + bytes(20), "damaged"),
+    "another format": ("a.png", PHOTO, "no PNG"),
+    "an animation": ("a.png", with_chunk(GREY, b"acTL", bytes(8)), "an animation"),
+    "a transparent grey": ("a.png", with_chunk(GREY, b"tRNS", b"\0\1"), "transparent"),
+    "four inks": ("a.jpg", INKS, "CMYK"),
+    "a turn": (
+        "a.jpg",
+        PHOTO[:2] + b"\xff\xe1" + struct.pack(">H", len(TURNED) + 2) + TURNED + PHOTO[2:],
+        "turned",
+    ),
+    "a GIF": ("a.gif", b"GIF89a" + bytes(20), "not read"),
+    "a WebP": ("a.webp", b"RIFF\0\0\0\0WEBPVP8X", "not read"),
+}
+
+
+@pytest.mark.parametrize("case", LOST)
+def test_what_pixels_would_not_show_is_refused(tmp_path: Path, case: str) -> None:
+    name, content, words = LOST[case]
+    folder = lay_out(tmp_path, {"whole.png": GREY, name: content})
+    with pytest.raises(DataError, match=words) as caught:
+        read_dataset(folder)
+    assert name in str(caught.value)
+    with pytest.raises(DataError, match=words):
+        list(stream_dataset(folder))
+
+
+def test_faults_of_a_folder_are_counted(tmp_path: Path) -> None:
+    damaged = {f"{k:02d}.png": GREY[:-20] for k in range(9)}
+    with pytest.raises(
+        DataError, match=r"9 of 10 image files cannot be used; got '00.png' .*'04.png' "
+    ) as caught:
+        read_dataset(lay_out(tmp_path, {"whole.png": GREY, **damaged}))
+    assert "05.png" not in str(caught.value)
+
+
+def test_images_in_a_file_of_rows_are_decoded_too(tmp_path: Path) -> None:
+    damaged = GREY[:33] + chunk(b"IDAT", b"x") + chunk(b"IEND", b"")
+    images = [{"bytes": one, "path": None} for one in (GREY, damaged, PHOTO)]
+    pq.write_table(pa.table({"image": images}), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"1 of 3 images in the column 'image'.*row 1"):
+        read_dataset(tmp_path / "t.parquet")
+
+
+def test_depth_palette_and_transparency_are_kept(tmp_path: Path) -> None:
+    deep = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
+    clear = np.arange(256, dtype=np.uint8).reshape(8, 8, 4)
+    lay_out(tmp_path, {"a.png": encode_png(deep), "b.png": encode_png(clear)})
+    blobs = [cell["bytes"] for cell in read_dataset(tmp_path).records.column("image").to_pylist()]
+    assert np.array_equal(decode_pixels(blobs[0]), deep)
+    assert np.array_equal(decode_pixels(blobs[1]), clear)

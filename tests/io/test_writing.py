@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,8 +13,12 @@ from hypothesis import strategies as st
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError, UnknownNameError
+from twinset.core.image.codec import encode_jpeg, encode_png
 from twinset.io import open_writer, parquet, read_dataset, write_dataset
 from twinset.io.formats import writable_formats
+
+PNG = encode_png(np.zeros((2, 2), np.uint8))
+JPEG = encode_jpeg(np.zeros((2, 2), np.uint8))
 
 
 def sha(path: Path) -> str:
@@ -69,7 +74,7 @@ def test_parquet_keeps_types_and_drops_metadata(every_kind: Dataset, tmp_path: P
 
 
 def test_bytes_do_not_depend_on_where_a_nested_column_came_from(tmp_path: Path) -> None:
-    blobs = [{"bytes": b"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xaeB`\x82", "path": None}]
+    blobs = [{"bytes": PNG, "path": None}]
     data = Dataset.from_arrow(
         pa.table(
             {"image": pa.array(blobs, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))}
@@ -109,12 +114,12 @@ def test_boxes_spans_and_images_come_back(tmp_path: Path) -> None:
     for number, word in enumerate(["csv", "jsonl"]):
         folder = tmp_path / str(number)
         folder.mkdir()
-        png = b"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xaeB`\x8212"
+        png = PNG + b"12"
         table = pa.table(
             {
                 "image": [
                     {"bytes": png, "path": "a"},
-                    {"bytes": b"\xff\xd8\xff\xfe\0\x033\xff\xd9", "path": "b"},
+                    {"bytes": JPEG, "path": "b"},
                     None,
                 ],
                 "objects": [[{"category": "car", "box": [0.0, 1.0, 2.0, 3.5]}], [], None],
@@ -134,17 +139,15 @@ def test_boxes_spans_and_images_come_back(tmp_path: Path) -> None:
         images = again.records.column("image").to_pylist()
         assert [image and image["bytes"] for image in images] == [
             png,
-            b"\xff\xd8\xff\xfe\0\x033\xff\xd9",
+            JPEG,
             None,
         ]
 
 
 def test_image_paths_may_not_leave_the_folder(tmp_path: Path) -> None:
-    data = Dataset.from_arrow(
-        pa.table({"image": [{"bytes": b"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xaeB`\x82", "path": "a"}]})
-    )
+    data = Dataset.from_arrow(pa.table({"image": [{"bytes": PNG, "path": "a"}]}))
     (tmp_path / "in").mkdir()
-    (tmp_path / "secret.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xaeB`\x82")
+    (tmp_path / "secret.png").write_bytes(PNG)
     (tmp_path / "in" / "t.csv").write_text("image\n../secret.png\n")
     with pytest.raises(DataError, match="leads out of its folder"):
         read_dataset(tmp_path / "in" / "t.csv", data.schema)

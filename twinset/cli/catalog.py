@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinset import registry
-from twinset.cli.terminal import print_json, print_table, progress_bar
+from twinset.cli.options import Read
+from twinset.cli.terminal import print_json, print_reading, print_table, progress_bar
 from twinset.core.errors import CatalogError, RecipeError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -24,9 +26,10 @@ def register(
     name: str | None = None,
     licence: str = "",
     synthetic: bool = False,
+    read: Read = None,
     root: Path = ROOT,
 ) -> None:
-    """Put a file into the catalogue, and print its reference.
+    """Put a file into the catalogue, and print what its columns were understood as and its reference.
 
     Parameters
     ----------
@@ -38,16 +41,18 @@ def register(
         Licence of the data, an SPDX id.
     synthetic : bool
         The rows are synthetic, not real.
+    read : list[str]
+        How to read a CSV file, e.g. --read decimal=, --read text=zip; may be repeated.
     root : Path
         Folder of the catalogue.
     """
     from twinset.catalog import Catalog
     from twinset.core.data.dataset import Origin
     from twinset.ingest.draft_recipe import recipe_name
-    from twinset.ingest.input_table import open_table
+    from twinset.ingest.input_table import inspect_table
 
     origin: Origin = "synthetic" if synthetic else "real"
-    dataset = open_table(file)
+    dataset, reading = inspect_table(file, read)
     named = dataset.with_card(
         name=name or f"{recipe_name(file.name.partition('.')[0])}-{origin}",
         origin=origin,
@@ -64,6 +69,7 @@ def register(
             todo="choose another name with --name",
         )
     version = catalog.register(named.card.name, [named], named.card)
+    print_reading(reading, sys.stderr)  # the output is the reference alone, for scripts
     print(version.ref)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from twinset.cli.options import AdviseArguments, Flat, given
+from twinset.cli.options import AdviseArguments, Count, Flat, Read, given
 from twinset.cli.terminal import (
     check_new,
     check_places,
     print_json,
     print_notes,
     print_paths,
+    print_reading,
     print_summary,
     print_table,
     progress_bar,
@@ -26,9 +27,12 @@ def init(
     *,
     out: Path = Path("recipe.yaml"),
     target: str | None = None,
+    read: Read = None,
     force: bool = False,
 ) -> None:
     """Look at a file and write a recipe for it, which runs as it is.
+
+    What the columns were understood as is printed, uncertain decisions first.
 
     Parameters
     ----------
@@ -38,15 +42,18 @@ def init(
         The recipe to write.
     target : str
         Column that models will predict; guessed when not given.
+    read : list[str]
+        How to read a CSV file, e.g. --read decimal=, --read text=zip; may be repeated.
     force : bool
         Overwrite the recipe if there is one.
     """
     from twinset.ingest.draft_recipe import draft_recipe, guess_target, recipe_name, seen_from
-    from twinset.ingest.input_table import name_target, open_table
-    from twinset.ingest.locale_formats import local_notes
+    from twinset.ingest.input_table import inspect_table, name_target
+    from twinset.io.reading.options import read_options
 
     check_new("--out", out, force)
-    dataset = open_table(file)
+    options = read_options(read)
+    dataset, reading = inspect_table(file, options)
     if target is None:
         field, reason = guess_target(dataset)
     else:
@@ -58,11 +65,14 @@ def init(
         name=recipe_name(file.name.partition(".")[0]),
         target=field,
         reason=reason,
+        read=options,
     )
     write_text(out, text)
+    if field is not None:
+        reading = reading.with_target(field.name, field.kind)
+    print_reading(reading)
     shown = f"'{field.name}' ({reason})" if field is not None else f"none ({reason})"
-    print(f"{len(dataset):,} rows, {len(dataset.schema.fields)} columns, target: {shown}")
-    print_notes(local_notes(dataset))
+    print(f"Target: {shown}")
     print(f"Wrote {out}. Next: twinset run {out}")
 
 
@@ -76,8 +86,9 @@ def gaps(
     population: list[str] | None = None,
     target: str | None = None,
     use: str | None = None,
-    seed: int | None = None,
-    max_slices: int = 10,
+    seed: Count | None = None,
+    max_slices: Count = 10,
+    read: Read = None,
     force: bool = False,
     json: bool = False,
 ) -> None:
@@ -108,6 +119,8 @@ def gaps(
         Seed of the recipe.
     max_slices : int
         Slices to name.
+    read : list[str]
+        How to read the CSV file of real rows, e.g. --read decimal=,; may be repeated.
     force : bool
         Overwrite the recipe if there is one.
     json : bool
@@ -128,6 +141,7 @@ def gaps(
         seed=seed,
         max_slices=max_slices,
         folder=None if out is None else out.parent,
+        read=read,
     )
     if out is not None and found.recipe:
         write_text(out, found.recipe)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,8 +13,10 @@ from twinset.cli.options import EvaluateArguments, Flat, ReportFiles, TwinArgume
 from twinset.cli.terminal import (
     check_places,
     paint,
+    print_json,
     print_notes,
     print_paths,
+    print_reading,
     print_scores,
     print_summary,
     print_table,
@@ -109,9 +112,10 @@ def twin(
 ) -> None:
     """Make a synthetic twin of one file, and say how good it is.
 
-    A holdout is split off before the generator is fitted, so that leaks can be measured. OUT.html (the
-    report) and OUT.twin.json (the provenance) are written beside OUT. Identifiers and free text are
-    generated, never copied.
+    A holdout is split off before the generator is fitted, so that leaks can be measured. What the
+    columns were understood as is printed, uncertain decisions first. OUT.html (the report) and
+    OUT.twin.json (the provenance) are written beside OUT. Identifiers and free text are generated,
+    never copied.
 
     Parameters
     ----------
@@ -120,16 +124,20 @@ def twin(
     out : Path
         File to write; its suffix (.csv, .parquet, .jsonl) names the format.
     json : bool
-        Print the verdict and every score as JSON.
+        Print the verdict, every score and what the columns were understood as, as JSON.
     """
     from twinset.workflows.twin import twin
 
     settings = given(options)
     with progress_bar() as progress:
         result = twin(source, out, progress=progress, **settings)
+    assert result.reading is not None
     if json:
-        print(result.report.to_json(), end="")
+        values = loads(result.report.to_json())
+        print_json({**values, "reading": result.reading.to_json()})
         return
+    print_reading(result.reading)
+    print()
     print_summary(result.report.summary())
     print_notes(result.report.notes)
     print()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass
+from math import inf, isfinite
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
-import yaml
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from twinset.core.errors import RecipeError
 from twinset.registry import documented_settings
@@ -17,6 +18,37 @@ from twinset.workflows.options import AdviseOptions, EvaluateOptions, TableOptio
 Flat = Parameter(name="*")
 """Marks a dataclass whose fields are options of the command itself."""
 
+Read = Annotated[list[str] | None, Parameter(name="--read")]
+"""How to read a CSV file: KEY=VALUE, may be repeated; see `twinset.io.reading.options`."""
+
+
+def _read_count(kind: Any, tokens: Sequence[Token]) -> int:
+    """Return a whole number: digits only, with a sign before them."""
+    text = tokens[0].value
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        raise ValueError(f"got '{text}'; allowed: a whole number in digits, such as 1000.")
+    return int(text)
+
+
+def _read_number(kind: Any, tokens: Sequence[Token]) -> float:
+    """Return a finite number: digits, with a point and an exponent."""
+    text = tokens[0].value
+    value = float(text) if _NUMBER.fullmatch(text) else inf
+    if not isfinite(value):
+        raise ValueError(f"got '{text}'; allowed: a number such as 0.25 or 1e-3.")
+    return value
+
+
+def _read_numbers(kind: Any, tokens: Sequence[Token]) -> list[float]:
+    return [_read_number(kind, [token]) for token in tokens]
+
+
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+Count = Annotated[int, Parameter(converter=_read_count)]
+"""A whole number on the command line."""
+Real = Annotated[float, Parameter(converter=_read_number)]
+"""A number on the command line."""
+
 # Fields whose values are written differently on a command line than in Python.
 _WRITTEN_AS: dict[str, Any] = {
     "where": str | None,
@@ -24,9 +56,18 @@ _WRITTEN_AS: dict[str, Any] = {
     "allow_leaks": Annotated[list[str] | None, Parameter(name="--allow-leak")],
     "embedders": Annotated[list[str] | None, Parameter(name="--embedder")],
     "attacks": list[str] | None,
+    "read": Read,
     "settings": Annotated[list[str] | None, Parameter(name="--with")],
-    "ratios": Annotated[list[float] | None, Parameter(name="--ratio")],
+    "ratios": Annotated[list[float] | None, Parameter(name="--ratio", converter=_read_numbers)],
     "models": Annotated[list[str] | None, Parameter(name="--model")],
+}
+
+
+_STRICT: dict[Any, Any] = {
+    int: Count,
+    int | None: Count | None,
+    float: Real,
+    float | None: Real | None,
 }
 
 
@@ -65,7 +106,7 @@ def _arguments_of(options: type[TableOptions]) -> Any:
         [
             (
                 one.name,
-                _WRITTEN_AS.get(one.name, hints[one.name]),
+                _WRITTEN_AS.get(one.name, _STRICT.get(hints[one.name], hints[one.name])),
                 field(default=None if one.name in _WRITTEN_AS else one.default),
             )
             for one in fields(options)
@@ -113,15 +154,17 @@ def settings_of(pairs: Iterable[str]) -> dict[str, object]:
     >>> settings_of(["k_neighbors=3", "columns=[a, b]"])
     {'k_neighbors': 3, 'columns': ['a', 'b']}
     """
+    from twinset.recipe import read_yaml
+
     found: dict[str, object] = {}
     for pair in pairs:
         key, sign, text = pair.partition("=")
         if not sign or not key:
             raise RecipeError(f"cannot read the setting '{pair}'", allowed="key=value")
-        try:
-            found[key] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        document = read_yaml(text)
+        if document.faults:
             raise RecipeError(
                 f"cannot read the value of the setting '{key}'", got=f"'{text}'", allowed="YAML"
-            ) from error
+            )
+        found[key] = document.data
     return found

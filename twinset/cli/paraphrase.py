@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from twinset.cli.options import Count, Real
 from twinset.cli.terminal import check_new, check_places, progress_bar, write_text
 from twinset.core.errors import DataError, RecipeError
 
@@ -26,15 +27,15 @@ def paraphrase(
     /,
     *,
     out: Path | None = None,
-    variants: int = 5,
+    variants: Count = 5,
     base_url: str = "",
     model: str = "",
     label: Annotated[list[str] | None, Parameter(name="--label")] = None,
-    budget: int = 200_000,
-    concurrency: int = 4,
-    timeout: float = 60.0,
-    tries: int = 4,
-    temperature: float = 0.8,
+    budget: Count = 200_000,
+    concurrency: Count = 4,
+    timeout: Real = 60.0,
+    tries: Count = 4,
+    temperature: Real = 0.8,
     cache: Path | None = None,
     dry_run: bool = False,
     force: bool = False,

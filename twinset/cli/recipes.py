@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from twinset.cli import EXIT_GATE, EXIT_OK
-from twinset.cli.options import Flat
+from twinset.cli.options import Count, Flat
 from twinset.cli.terminal import (
     check_places,
     paint,
@@ -68,7 +68,7 @@ def run(
     options: Annotated[RecipeArguments, Flat] = RecipeArguments(),
     dry_run: bool = False,
     junit: Path | None = None,
-    workers: int = 1,
+    workers: Count = 1,
 ) -> int:
     """Carry out a recipe: make, measure, register and deliver a set.
 
@@ -280,8 +280,8 @@ def shards(
     /,
     *,
     options: Annotated[RecipeArguments, Flat] = RecipeArguments(),
-    rows_a_shard: int = 1000,
-    workers: int = 1,
+    rows_a_shard: Count = 1000,
+    workers: Count = 1,
 ) -> None:
     """Make a recipe's images straight into WebDataset shards, as many as the disk holds.
 

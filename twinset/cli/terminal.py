@@ -116,9 +116,12 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
 
 if TYPE_CHECKING:
     from twinset.core.contracts import Score
+    from twinset.core.data.reading import TableReading
 
 Colour = Literal["green", "yellow", "red", "bold"]
 _CODES: Mapping[str, str] = {"green": "32", "yellow": "33", "red": "31", "bold": "1"}
+_NUMBER_CELLS = (3, 4)  # missing and distinct, in the table of columns
+_MIN_WIDTH = 60  # characters: of a narrower terminal the lines of sentences are broken by itself
 _MIN_LAST_COLUMN = 24  # characters: narrower columns of text wrap after every second word
 
 
@@ -147,6 +150,40 @@ def print_summary(summary: str) -> None:
     colours: Mapping[str, Colour] = {"+": "green", "!": "red", "?": "yellow"}
     for line in summary.splitlines():
         print(paint(line, colours[line[0]]) if line[:1] in colours else line)
+
+
+def print_reading(reading: TableReading, stream: TextIO | None = None) -> None:
+    """Print how a file was read: uncertain columns first, each with what to write to overrule it."""
+    from twinset.report.reading import HEAD, file_sentence, reading_lines, rest_sentence
+
+    width = max(shutil.get_terminal_size((100, 24)).columns, _MIN_WIDTH)
+    lines = reading_lines(reading)
+    shown = textwrap.wrap(f"Read: {file_sentence(reading)}", width)
+    rows = [[_cell(cell) for cell in one.cells] for one in lines]
+    widths = [max(map(len, column)) for column in zip(HEAD, *rows)][:-1]
+    shown += _reading_row("  ", HEAD, widths, width)
+    for line, cells in zip(lines, rows):
+        shown += _reading_row("  " if line.is_sure else "? ", cells, widths, width)
+        for sentence in line.sentences:
+            shown += textwrap.wrap(
+                _cell(sentence), width, initial_indent=" " * 4, subsequent_indent=" " * 4
+            )
+    if rest := rest_sentence(reading):
+        shown += textwrap.wrap(f"  {rest}", width, subsequent_indent="  ")
+    for text in shown:
+        is_doubt = text.startswith("? ")
+        print(paint(text, "yellow", stream) if is_doubt else text, file=stream or sys.stdout)
+
+
+def _reading_row(mark: str, cells: Sequence[str], widths: Sequence[int], width: int) -> list[str]:
+    """Return the lines of one column: numbers to the right, the last cell wrapped."""
+    aligned = [
+        cell.rjust(size) if k in _NUMBER_CELLS else cell.ljust(size)
+        for k, (cell, size) in enumerate(zip(cells, widths))
+    ]
+    start = f"{mark}{'  '.join(aligned)}  "
+    wrapped = textwrap.wrap(cells[-1], max(width - len(start), _MIN_LAST_COLUMN)) or [""]
+    return [f"{start}{wrapped[0]}".rstrip(), *(" " * len(start) + more for more in wrapped[1:])]
 
 
 def print_scores(scores: Sequence[Score]) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from twinset.cli.options import Count, Real
 from twinset.cli.terminal import print_json
 from twinset.io.formats import writable_formats
 
@@ -18,9 +19,9 @@ def tiles(
     to: Path,
     /,
     *,
-    size: int = 640,
-    overlap: int = 64,
-    min_visible_fraction: float = 0.1,
+    size: Count = 640,
+    overlap: Count = 64,
+    min_visible_fraction: Real = 0.1,
     drop_empty: bool = False,
     join: bool = False,
     predictions: Path | None = None,

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from twinset.core.data.rule import RULE_KINDS, rules_to_json
 from twinset.core.data.schema import TABULAR_KINDS, TILE_COLUMNS, Field, Schema
 from twinset.core.data.where import Where
 from twinset.core.rules.discover import ProposedRule, discover_rules
+from twinset.io.reading.options import ReadOptions
 
 _TARGET_NAMES = (
     "target", "label", "class", "y", "outcome", "diagnosis", "churn", "fraud", "default",
@@ -74,7 +75,13 @@ def one_line(text: str) -> str:
 
 
 def draft_recipe(
-    dataset: Dataset, *, path: str, name: str, target: Field | None, reason: str
+    dataset: Dataset,
+    *,
+    path: str,
+    name: str,
+    target: Field | None,
+    reason: str,
+    read: ReadOptions | None = None,
 ) -> str:
     """Return a recipe as YAML text for a file; the reason for its target is a comment."""
     roles = guess_group_and_time(dataset)
@@ -88,6 +95,7 @@ def draft_recipe(
         "init.yaml",
         **_source(dataset, path, name, target, roles),
         **facts,
+        read=_read_section(read),
         n_rows=len(dataset),
         reason=reason,
         rules=discover_rules(dataset),
@@ -134,6 +142,7 @@ def draft_filling(
     seed: int,
     holdout_fraction: float,
     target: Field | None,
+    read: ReadOptions | None = None,
 ) -> str:
     """Return a recipe as YAML text for a real table, with the generate section of `draft_counts`."""
     # The other columns of a row with an image are those of a real one, with or without rules.
@@ -141,6 +150,7 @@ def draft_filling(
     return _render(
         "gaps.yaml",
         **_source(dataset, path, name, target, GroupAndTime()),
+        read=_read_section(read),
         rules=None if has_images else discover_rules(dataset),
         are_tiles=TILE_COLUMNS[0] in dataset.schema.names,  # those of one image stay together
         steps=steps,
@@ -193,6 +203,14 @@ def _source(
         "target": target,
         "task": "classification" if target is not None and target.has_levels else "regression",
     }
+
+
+def _read_section(read: ReadOptions | None) -> str:
+    """Return how the file is read as YAML on one line; empty where nothing was said on it."""
+    usual = asdict(ReadOptions())
+    given = {k: v for k, v in asdict(read or ReadOptions()).items() if v != usual[k]}
+    pairs = (f"{key}: {flow(list(v) if isinstance(v, tuple) else v)}" for key, v in given.items())
+    return "{" + ", ".join(pairs) + "}" if given else ""
 
 
 def _step(schema: Schema) -> str:

@@ -13,11 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.reading import Remark, TableReading
 from twinset.core.data.schema import RESERVED, SPAN, TABULAR_KINDS, Role, Schema
 from twinset.core.errors import DataError, ParameterError, SchemaError
 from twinset.core.seeding import rng_for
+from twinset.ingest.table_reading import read_columns
 from twinset.io import read_dataset
 from twinset.io.formats import find_format
+from twinset.io.reading.options import ReadChoice, read_options
 from twinset.io.text.rows import TextColumns
 from twinset.measurement.comparison import part_of, split_rows
 
@@ -41,19 +44,26 @@ class RealSplit:
 
 
 def open_table(
-    source: object, schema: Schema | None = None, name: str = "data", *, lineage: bool = False
+    source: object,
+    schema: Schema | None = None,
+    name: str = "data",
+    *,
+    lineage: bool = False,
+    read: ReadChoice = None,
+    remarks: list[Remark] | None = None,
 ) -> Dataset:
     """Return a table from a path, a set, or any object with an Arrow stream.
 
     The columns are inferred without a `schema`; `name` is that of a table without one. With
-    `lineage` rows keep their origin, ids and parents.
+    `lineage` rows keep their origin, ids and parents. `read` says how to read a CSV file, `remarks` gets a
+    remark for each decision on its cells.
     """
     if isinstance(source, Dataset) and schema is None:
         found = source.without_reserved()
     elif isinstance(source, str | Path):
         path = Path(source)
         card = Card(name=path.name.partition(".")[0] or name, origin="real")
-        found = read_dataset(path, schema, card)
+        found = read_dataset(path, schema, card, options=read_options(read), remarks=remarks)
     else:
         found = Dataset.from_arrow(source, schema, Card(name=name, origin="real"))
         found = found if lineage else found.without_reserved()
@@ -69,10 +79,31 @@ def open_table(
     return found
 
 
-def same_columns(source: object, real: Dataset, name: str) -> Dataset:
+class InspectedTable(NamedTuple):
+    """A table, and what its columns were understood as."""
+
+    table: Dataset
+    reading: TableReading
+
+
+def inspect_table(source: object, read: ReadChoice = None) -> InspectedTable:
+    """Return a table as `open_table` does, and what its columns were understood as.
+
+    Examples
+    --------
+    >>> found = inspect_table(pa.table({"n": ["1,5", "2,5", "7,25"]}))
+    >>> found.reading.columns[0].remarks[0].reason.value
+    'numbers_in_text'
+    """
+    remarks: list[Remark] = []
+    table = open_table(source, read=read, remarks=remarks)
+    return InspectedTable(table, read_columns(table, remarks))
+
+
+def same_columns(source: object, real: Dataset, name: str, read: ReadChoice = None) -> Dataset:
     """Return the table read by the real one's schema."""
     try:
-        found = open_table(source, real.schema, name, lineage=True)
+        found = open_table(source, real.schema, name, lineage=True, read=read)
     except SchemaError as error:
         raise SchemaError(
             f"the {name} table does not fit the real one: {error.message}",

@@ -71,7 +71,8 @@ def register_real(recipe: Recipe, catalog: Catalog, address: str, progress: Prog
         from twinset.io.fetch import fetch
 
         file = fetch(source.fetch, progress) if source.fetch else recipe.source_path()
-        dataset = read_dataset(file, on_fault=source.on_fault)
+        options = source.read_options()
+        dataset = read_dataset(file, on_fault=source.on_fault, options=options)
     skipped = dataset.card.notes if source.set_ is None else ()
     dataset = declare(dataset, recipe)
     cut = () if source.tiles is None else (source.tiles.tiling().sentence,)

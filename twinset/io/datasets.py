@@ -15,10 +15,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.reading import Remark
 from twinset.core.data.schema import RESERVED, Field, Schema
-from twinset.core.errors import DataError, FormatLossWarning, did_you_mean, without_values
+from twinset.core.errors import (
+    DataError,
+    FormatLossWarning,
+    ParameterError,
+    did_you_mean,
+    without_values,
+)
 from twinset.io.files import replacing, replacing_folder
 from twinset.io.formats import Format, all_formats, find_format, writable_format
+from twinset.io.reading.options import ReadOptions, with_kinds
 
 if TYPE_CHECKING:
     from twinset.io.faults import OnFault
@@ -31,6 +39,8 @@ def read_dataset(
     card: Card | None = None,
     *,
     on_fault: OnFault = "stop",
+    options: ReadOptions | None = None,
+    remarks: list[Remark] | None = None,
 ) -> Dataset:
     """Return the set in a data file or in a folder of images.
 
@@ -49,11 +59,17 @@ def read_dataset(
     on_fault : {"stop", "skip"}
         Whether faults of annotated images or texts end the reading, or the rows and objects with faults are
         left out and noted.
+    options : ReadOptions, optional
+        How to read a CSV file whose cells allow several readings.
+    remarks : list of Remark, optional
+        Gets a remark for each decision on the cells of a CSV file.
 
     Raises
     ------
     DataError
         The file is missing, empty, damaged or cannot be understood.
+    ParameterError
+        Options are given for another format than CSV.
     SchemaError
         The columns are not those of `schema`, or their values do not fit it.
 
@@ -69,6 +85,13 @@ def read_dataset(
     """
     entry, place = _find(path)
     name = _name_of(path)
+    options = options or ReadOptions()
+    if options != ReadOptions() and entry.name != "csv":
+        raise ParameterError(
+            f"'{path}' holds the types of its columns, so nothing is to be said on how to read it",
+            got=f"options for the format {entry.name}",
+            allowed="options for CSV files",
+        )
     if entry.reads != "table":
         found = _read_annotated(entry, place, name, on_fault)
         if card is not None:
@@ -79,7 +102,9 @@ def read_dataset(
         for f in (schema.fields if schema is not None else ())
         if pa.types.is_string(f.stored_type)
     ]
-    table = _with_parents(_read_table(entry, place, (*RESERVED, *texts)))
+    if schema is not None and options.header is None:
+        options = replace(options, header=True)  # its names are compared with those of the schema
+    table = _with_parents(_read_table(entry, place, (*RESERVED, *texts), options, remarks))
     if "spans" in table.column_names:
         from twinset.io.text.spans import with_spans
 
@@ -91,6 +116,11 @@ def read_dataset(
                 table = table.append_column(field.name, pa.chunked_array([nothing]))
             table = _unpack(table, field, path.parent)
     found = Dataset.from_arrow(table, schema, card or Card(name=name, origin="real"))
+    found = found if schema is not None else with_kinds(found, options)
+    if entry.name != "images" and found.schema.of_kind("image"):
+        from twinset.io.images import check_images
+
+        check_images(found)
     if found.schema.of_kind("spans"):
         from twinset.io.text.spans import check_spans, facts_as_ids
 
@@ -265,11 +295,18 @@ def _read_annotated(entry: Format, path: Path, name: str, on_fault: OnFault) -> 
     return read_texts(entry, path, name, on_fault)
 
 
-def _read_table(entry: Format, path: Path, text_columns: tuple[str, ...]) -> pa.Table:
+def _read_table(
+    entry: Format,
+    path: Path,
+    text_columns: tuple[str, ...],
+    options: ReadOptions | None = None,
+    remarks: list[Remark] | None = None,
+) -> pa.Table:
     if path.is_file() and path.stat().st_size == 0:
         raise DataError(f"the file '{path}' is empty", todo="give a file with at least one row")
     try:
-        table = entry.code("read")(path, text_columns)
+        more = (options, remarks) if entry.name == "csv" else ()
+        table = entry.code("read")(path, text_columns, *more)
     except PermissionError as error:
         raise DataError(f"the file '{path}' may not be read", todo="check its rights") from error
     except (pa.ArrowException, OSError, EOFError, zlib.error) as error:

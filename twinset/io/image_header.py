@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from twinset.core.errors import DataError
 from twinset.core.image.codec import decode_pixels
+from twinset.core.image.tiff import MAGIC as TIFF_MAGIC
+from twinset.core.image.tiff import holds_inks
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # JPEG's markers of a frame header
@@ -22,6 +24,7 @@ _SCAN, _LAST = 0xDA, 0xD9  # JPEG's markers of a scan and of the end
 _MAX_PIXELS = 1 << 30  # as many as OpenCV decodes
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}  # JPEG's markers without a length
 _ORIENTATION = 0x0112  # tag of EXIF
+_WEBP_ANIMATION = 0x02  # flag in the header of an extended WebP file
 
 
 class ImageHeader(NamedTuple):
@@ -65,6 +68,47 @@ def check_image_header(data: bytes) -> ImageHeader:
     return facts
 
 
+def check_image(data: bytes) -> ImageHeader:
+    """Return the header of an encoded image; raise DataError unless decoding it loses nothing.
+
+    An image that cannot be decoded is refused, and one whose other frames, inks, transparency or turn its
+    pixels would not show.
+    """
+    facts = check_image_header(data)
+    if facts.orientation != 1:
+        raise DataError(
+            f"the image is stored turned (EXIF orientation {facts.orientation})",
+            todo="write it upright, e.g.: mogrify -auto-orient",
+        )
+    content = _lost_content(data)
+    if content:
+        raise DataError(
+            "the image holds more than its pixels would show",
+            got=content,
+            allowed="one image, in grey or RGB, with or without transparency",
+            todo="save each frame as a file, or convert the image to RGB",
+        )
+    decode_pixels(data)
+    return facts
+
+
+def _lost_content(data: bytes) -> str:
+    """Return what a decoder would drop without a word; empty where there is nothing."""
+    if data.startswith(_PNG):
+        kinds = {kind for kind, _, _ in _png_parts(data)}
+        if b"acTL" in kinds:
+            return "an animation"
+        is_grey = data[25] == 0
+        return "a transparent grey" if is_grey and b"tRNS" in kinds else ""
+    if data.startswith(_JPEG):
+        inks = {data[at + 9] for marker, at, _ in _jpeg_parts(data) if marker in _FRAMES}
+        return "the four inks of CMYK" if 4 in inks else ""
+    if data[:4] in TIFF_MAGIC:
+        return "the inks of CMYK" if holds_inks(data) else ""
+    is_moving = data[:4] + data[8:16] == b"RIFFWEBPVP8X" and data[20] & _WEBP_ANIMATION
+    return "an animation" if is_moving or data.startswith(b"GIF8") else ""
+
+
 def check_whole(data: bytes) -> None:
     """Raise DataError where a PNG or JPEG breaks off before its end, or is damaged within.
 
@@ -96,19 +140,25 @@ def _of_usable_size(facts: ImageHeader) -> ImageHeader:
     return facts
 
 
-def _check_png(data: bytes) -> None:
+def _png_parts(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, position and size of the parts of a PNG."""
     at = len(_PNG)
     while at < len(data):
         (size,) = struct.unpack_from(">I", data, at)
         kind = data[at + 4 : at + 8]
+        yield kind, at, size
+        if kind == b"IEND":
+            return
+        at += 12 + size
+
+
+def _check_png(data: bytes) -> None:
+    for _, at, size in _png_parts(data):
         (said,) = struct.unpack_from(">I", data, at + 8 + size)
         if zlib.crc32(data[at + 4 : at + 8 + size]) != said:
             raise DataError(
                 "the image is damaged", got=f"a wrong checksum of the part at byte {at:,}"
             )
-        if kind == b"IEND":
-            return
-        at += 12 + size
 
 
 def _jpeg_parts(data: bytes) -> Iterator[tuple[int, int, int]]:

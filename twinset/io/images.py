@@ -18,7 +18,7 @@ from twinset.core.image.tiff import MAGIC as TIFF_MAGIC
 from twinset.core.image.tiff import plane_names, read_planes
 from twinset.io.dicom import image_of_dicom, is_dicom
 from twinset.io.files import inside
-from twinset.io.image_header import check_whole
+from twinset.io.image_header import check_image
 from twinset.io.text_tables import read_csv
 
 _MAGIC = {
@@ -31,6 +31,13 @@ _MAGIC = {
 _TIFF = (".tif", ".tiff")
 _DICOM = (".dcm", ".dicom")
 IMAGE_ENDINGS = (*_MAGIC, *_DICOM)
+_OTHER_IMAGES = frozenset(
+    (
+        *(".apng", ".avif", ".bmp", ".exr", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jxl"),
+        *(".pbm", ".pgm", ".pnm", ".ppm", ".psd", ".tga", ".webp"),
+    )
+)
+_MAX_NAMED = 5  # files in one error: enough to recognise a folder or a program that wrote them
 _LABELS = "labels.csv"
 _FILE_COLUMNS = ("file", "filename", "file_name", "path", "image")
 
@@ -103,6 +110,7 @@ def _list_images(folder: Path) -> tuple[list[_ImageFile], dict[str, pa.ChunkedAr
             "STL, OBJ, PLY, OFF and GLB files",
             todo="give the folder that holds the files, or a data file",
         )
+    _refuse_other_images(folder, len(paths))
     images = [image for path in paths for image in _images_in_file(folder, path)]
     columns: dict[str, pa.ChunkedArray] = {}
     more = _read_labels(folder, images) if (folder / _LABELS).is_file() else {}
@@ -110,6 +118,23 @@ def _list_images(folder: Path) -> tuple[list[_ImageFile], dict[str, pa.ChunkedAr
         labels = [one.path.parts[0] if len(one.path.parts) > 1 else None for one in images]
         columns["label"] = pa.chunked_array([pa.array(labels, pa.string()).dictionary_encode()])
     return images, {**columns, **more}
+
+
+def _refuse_other_images(folder: Path, n_images: int) -> None:
+    """Raise DataError for images in formats that are not read: rows would be lost without a word."""
+    others = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.suffix.lower() in _OTHER_IMAGES and path.is_file()
+    )
+    if others:
+        shown = ", ".join(f"'{name}'" for name in others[:_MAX_NAMED])
+        raise DataError(
+            f"{len(others):,} images beside the {n_images:,} in '{folder}' have a format that is not read",
+            got=shown + (", ..." if len(others) > _MAX_NAMED else ""),
+            allowed=", ".join(IMAGE_ENDINGS),
+            todo="convert them to PNG, one file a frame, or move them away",
+        )
 
 
 def _is_image(path: Path, folder: Path) -> bool:
@@ -131,24 +156,45 @@ def _images_in_file(folder: Path, path: Path) -> list[_ImageFile]:
 
 
 def _read_images(folder: Path, images: list[_ImageFile]) -> Iterator[dict[str, object]]:
-    """Yield struct<bytes, path> of each image; a file of several images is read once."""
+    """Yield struct<bytes, path> of each image; a file of several images is read once.
+
+    Faults are raised together, once all files were looked at.
+    """
+    faults: list[tuple[str, DataError]] = []
+    n_files = 0
     for path, group in itertools.groupby(images, key=lambda image: image.path):
-        name, in_file = path.as_posix(), list(group)
+        name = path.as_posix()
+        n_files += 1
         try:
-            data = _read_file(folder, path)
-            if not in_file[0].plane:
-                yield {"bytes": data, "path": name}
-                continue
-            for image, (_, pixels) in zip(in_file, read_planes(data), strict=True):
-                if pixels is None:
-                    raise DataError(
-                        "a TIFF file of several images has a colour model that is not read",
-                        allowed="grey, RGB, a palette",
-                        todo="save its pages as RGB",
-                    )
-                yield {"bytes": encode_lossless(pixels), "path": image.name}
+            yield from _read_file_images(folder, path, list(group))
         except DataError as error:
-            raise _name_file(error, name, folder) from error
+            faults.append((name, error))
+    if faults:
+        name, first = faults[0]
+        raise (
+            _name_file(first, name, folder)
+            if len(faults) == 1
+            else _name_files(faults, n_files, folder)
+        ) from first
+
+
+def _read_file_images(
+    folder: Path, path: Path, in_file: list[_ImageFile]
+) -> Iterator[dict[str, object]]:
+    """Yield struct<bytes, path> of the images in a file."""
+    data = _read_file(folder, path)
+    if not in_file[0].plane:
+        check_image(data)
+        yield {"bytes": data, "path": path.as_posix()}
+        return
+    for image, (_, pixels) in zip(in_file, read_planes(data), strict=True):
+        if pixels is None:
+            raise DataError(
+                "a TIFF file of several images has a colour model that is not read",
+                allowed="grey, RGB, a palette",
+                todo="save its pages as RGB",
+            )
+        yield {"bytes": encode_lossless(pixels), "path": image.name}
 
 
 def _read_file(folder: Path, path: Path) -> bytes:
@@ -162,7 +208,6 @@ def _read_file(folder: Path, path: Path) -> bytes:
             f"it is no {ending[1:].upper()} image",
             got="an empty file" if not data else "another content",
         )
-    check_whole(data)
     return data
 
 
@@ -174,6 +219,37 @@ def _name_file(error: DataError, name: str, folder: Path) -> DataError:
         allowed=error.allowed,
         todo=error.todo or f"replace or remove the file in '{folder}'",
     )
+
+
+def _name_files(faults: list[tuple[str, DataError]], n_files: int, folder: Path) -> DataError:
+    """Return one error for several image files."""
+    shown = [f"'{name}' ({error.message})" for name, error in faults[:_MAX_NAMED]]
+    return DataError(
+        f"{len(faults):,} of {n_files:,} image files cannot be used",
+        got=", ".join(shown) + (", ..." if len(faults) > _MAX_NAMED else ""),
+        todo=f"replace or remove the files in '{folder}'",
+    )
+
+
+def check_images(dataset: Dataset) -> None:
+    """Raise DataError for images of a table that cannot be decoded or would lose something."""
+    for field in dataset.schema.of_kind("image"):
+        faults: list[tuple[str, DataError]] = []
+        for row, cell in enumerate(dataset.records.column(field.name)):
+            data = cell["bytes"].as_buffer() if cell.is_valid else None
+            if data is None:
+                continue
+            try:
+                check_image(data.to_pybytes())
+            except DataError as error:
+                faults.append((f"row {row}", error))
+        if faults:
+            error = _name_files(faults, len(dataset), Path())
+            raise DataError(
+                f"{len(faults):,} of {len(dataset):,} images in the column '{field.name}' cannot be used",
+                got=error.got.replace("'", ""),
+                todo="replace the images, or leave out their rows",
+            ) from faults[0][1]
 
 
 def _read_labels(folder: Path, images: list[_ImageFile]) -> dict[str, pa.ChunkedArray]:
@@ -213,7 +289,7 @@ def load_side_files(column: pa.ChunkedArray, folder: Path, name: str) -> pa.Chun
             raise DataError(f"the file that column '{name}' names in row {row} is missing")
         data = file.read_bytes()
         try:
-            check_whole(data)
+            check_image(data)
         except DataError as error:
             raise _name_file(error, relative, folder) from error
         blobs.append({"bytes": data, "path": relative})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import re
@@ -11,6 +9,7 @@ import shutil
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,15 +18,28 @@ import pyarrow.csv as arrow_csv
 import pyarrow.json as arrow_json
 
 from twinset.core.data.dataset import Dataset
+from twinset.core.data.reading import Reason, Remark
 from twinset.core.data.schema import RESERVED, Field, Schema
 from twinset.core.errors import DataError, without_values
 from twinset.io.files import flush_file, flush_folder, image_ending
+from twinset.io.reading.layout import (
+    BytesFound,
+    Layout,
+    RawText,
+    check_header,
+    check_quotes,
+    find_layout,
+    not_utf8,
+    refuse_other_files,
+)
+from twinset.io.reading.notation import interpret
+from twinset.io.reading.options import ReadOptions
 from twinset.io.writer import Target, Writer
 
 _BLOCK = (
     16 << 20
 )  # bytes that Arrow parses at once: a row must fit, e.g. one with a long text or boxes
-_HEADER_BYTES = 1 << 20  # a header longer than this is no table of columns
+_HEADER_BYTES = 1 << 16  # enough to recognise another format
 _EXACT_INTEGERS = 2**53  # from here float64 no longer holds every integer
 _ROWS_AT_ONCE = 16_384  # rows whose texts are in memory together; the file does not depend on it
 _NULL_ROW = re.compile(rb"\n[ \t\r]*null")
@@ -92,19 +104,61 @@ def plain(table: pa.Table) -> pa.Table:
     return pa.table(columns, names=table.column_names)
 
 
-def read_csv(path: Path, text_columns: Sequence[str] = ()) -> pa.Table:
+def read_csv(
+    path: Path,
+    text_columns: Sequence[str] = (),
+    options: ReadOptions | None = None,
+    remarks: list[Remark] | None = None,
+) -> pa.Table:
     """Return the table in a CSV file with a header; `.gz` files are unpacked while they are read.
 
     An empty cell is a missing value, in every column. Whole numbers that are no quantities, such as
-    "00123" or those too long for an exact number, stay texts. The file is UTF-8, with or without a byte
-    order mark; cells are separated by commas, or by the tab, semicolon or bar of the header.
+    "00123" or those too long for an exact number, stay texts. Numbers and dates in a national notation
+    are read where every cell allows one reading only. The file is UTF-8, with or without a byte order
+    mark; cells are separated by commas, tabs, semicolons or bars.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    text_columns : sequence of str
+        Columns whose cells are returned as they are.
+    options : ReadOptions, optional
+        How to read what allows several readings.
+    remarks : list of Remark, optional
+        Gets a remark for each decision.
+
+    Raises
+    ------
+    DataError
+        The file is no text, no table, or its quotes, rows or header do not fit.
     """
-    delimiter, names = _read_header(path)
-    types = {name: pa.string() for name in text_columns if name in names}
-    table = _parse_csv(path, delimiter, arrow_csv.ConvertOptions(column_types=types))
+    options = options or ReadOptions()
+    raw = RawText.from_file(path)
+    layout = find_layout(raw, options)
+    known = [*text_columns, *options.text, *options.category]
+    _check_names(path, layout, (*options.text, *options.number, *options.category))
+    found = raw.scan(layout.delimiter)
+    if found.has_null:
+        raise DataError(
+            f"the file '{path}' holds bytes that are no text",
+            got="zero bytes",
+            todo="write or fetch the file again: it may have been cut off",
+        )
+    table = _parse_csv(raw, layout, _convert_options(layout, known, options))
     if any(pa.types.is_binary(kind) for kind in table.schema.types):
-        raise _not_utf8(path)
-    table = _keep_codes(table, path, delimiter)
+        raise not_utf8(path)
+    notes = list(layout.remarks)
+    if len(set(table.column_names)) == table.num_columns:  # else refused where every format is
+        if options.header is None:
+            notes += check_header(path, table, layout.names)
+        check_quotes(raw, layout, table, found.n_quotes)
+        table = _keep_codes(table, raw, layout, found, known, notes)
+        table = _interpret_texts(table, path, layout, known, options, notes)
+        if layout.delimiter == ";" and options.decimal != ".":
+            table = _check_dots(table, raw, layout, known, options, notes)
+    if remarks is not None:
+        remarks += notes
     columns = [
         pc.if_else(pc.equal(column, ""), None, column)
         if pa.types.is_string(column.type)
@@ -114,23 +168,40 @@ def read_csv(path: Path, text_columns: Sequence[str] = ()) -> pa.Table:
     return pa.table(columns, names=table.column_names)
 
 
-def _parse_csv(path: Path, delimiter: str, convert: arrow_csv.ConvertOptions) -> pa.Table:
-    read, parse = arrow_csv.ReadOptions(block_size=_BLOCK), _parse_options(delimiter)
+def _check_names(path: Path, layout: Layout, named: Sequence[str]) -> None:
+    for name in named:
+        if name not in layout.names:
+            raise DataError.unknown(f"'{path}' has no column '{name}'", name, layout.names)
+
+
+def _convert_options(
+    layout: Layout, text_columns: Sequence[str], options: ReadOptions
+) -> arrow_csv.ConvertOptions:
+    types = {name: pa.string() for name in text_columns if name in layout.names}
+    convert = arrow_csv.ConvertOptions(column_types=types)
+    if options.missing:
+        convert.null_values = [*convert.null_values, *options.missing]
+    return convert
+
+
+def _parse_csv(raw: RawText, layout: Layout, convert: arrow_csv.ConvertOptions) -> pa.Table:
     try:
-        return arrow_csv.read_csv(path, read, parse, convert)
+        return arrow_csv.read_csv(
+            pa.BufferReader(raw.data), _read_options(layout), _parse_options(layout), convert
+        )
     except pa.ArrowInvalid as error:
-        fault = _first_ragged_row(path, delimiter)
+        fault = _first_ragged_row(raw, layout)
         if fault is None:
             raise
         row, expected, actual = fault
         raise DataError(
-            f"the rows of '{path}' differ in length",
+            f"the rows of '{raw.path}' differ in length",
             got=f"{actual} cells in row {row}, under a header of {expected}",
             todo="quote cells that hold the delimiter, or complete the row",
         ) from without_values(error)
 
 
-def _first_ragged_row(path: Path, delimiter: str) -> tuple[int, int, int] | None:
+def _first_ragged_row(raw: RawText, layout: Layout) -> tuple[int, int, int] | None:
     """Return the number of the first row of another length (the header is row 1) and both lengths."""
     seen: list[tuple[int, int, int]] = []
 
@@ -139,82 +210,144 @@ def _first_ragged_row(path: Path, delimiter: str) -> tuple[int, int, int] | None
         return "error"
 
     # Rows are numbered in one thread only, hence this second reading.
-    read = arrow_csv.ReadOptions(block_size=_BLOCK, use_threads=False)
     with suppress(pa.ArrowInvalid):
-        arrow_csv.read_csv(path, read, _parse_options(delimiter, stop))
+        arrow_csv.read_csv(
+            pa.BufferReader(raw.data), _read_options(layout, False), _parse_options(layout, stop)
+        )
     return seen[0] if seen else None
 
 
+def _read_options(layout: Layout, use_threads: bool = True) -> arrow_csv.ReadOptions:
+    return arrow_csv.ReadOptions(
+        block_size=_BLOCK,
+        use_threads=use_threads,
+        skip_rows=layout.skip,
+        column_names=None if layout.header else list(layout.names),
+    )
+
+
 def _parse_options(
-    delimiter: str, stop: Callable[[arrow_csv.InvalidRow], str] | None = None
+    layout: Layout, stop: Callable[[arrow_csv.InvalidRow], str] | None = None
 ) -> arrow_csv.ParseOptions:
     return arrow_csv.ParseOptions(
-        delimiter=delimiter, newlines_in_values=True, invalid_row_handler=stop
+        delimiter=layout.delimiter, newlines_in_values=True, invalid_row_handler=stop
     )
 
 
-def _read_header(path: Path) -> tuple[str, list[str]]:
-    """Return the delimiter and the column names."""
-    with pa.input_stream(str(path), compression=_compression(path)) as stream:
-        head = stream.read(_HEADER_BYTES)
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise _not_utf8(path, "UTF-16")
-    line = head.lstrip(b"\r\n").split(b"\n", 1)[0]
-    try:
-        text = line.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _not_utf8(path) from error
-    if not text.strip():
-        raise DataError(f"the file '{path}' is empty", todo="give a file with a header and rows")
-    delimiter = "," if "," in text else max(",\t;|", key=text.count)
-    delimiter = "\t" if ".tsv" in path.suffixes else delimiter
-    names = next(csv.reader(io.StringIO(text.strip("\r")), delimiter=delimiter), [])
-    for position, name in enumerate(names):
-        if not name.strip():
-            raise DataError(
-                f"column {position + 1} of '{path}' has no name",
-                todo="name it in the header (pandas: to_csv(..., index=False))",
-            )
-    return delimiter, names
-
-
-def _compression(path: Path) -> str | None:
-    return "gzip" if path.suffix == ".gz" else None
-
-
-def _not_utf8(path: Path, encoding: str = "") -> DataError:
-    return DataError(
-        f"the file '{path}' is not encoded in UTF-8",
-        got=encoding,
-        todo="convert it, e.g.: iconv -f "
-        f"{encoding or 'WINDOWS-1252'} -t UTF-8 '{path.name}' > 'utf8-{path.name}'",
+def _as_texts(raw: RawText, layout: Layout, names: Sequence[str]) -> pa.Table:
+    """Return columns with their cells as they are."""
+    convert = arrow_csv.ConvertOptions(
+        include_columns=names, column_types={name: pa.string() for name in names}
     )
+    return _parse_csv(raw, layout, convert)
 
 
-def _keep_codes(table: pa.Table, path: Path, delimiter: str) -> pa.Table:
+def _keep_codes(
+    table: pa.Table,
+    raw: RawText,
+    layout: Layout,
+    found: BytesFound,
+    known: Sequence[str],
+    notes: list[Remark],
+) -> pa.Table:
     """Return the table with columns of digits as text where a number would lose some of the digits."""
-    if len(set(table.column_names)) < table.num_columns:
-        return table  # two columns of one name: refused where every format is checked
-    suspects = [name for name in table.column_names if _may_be_codes(table.column(name))]
+    suspects = [
+        name
+        for name in table.column_names
+        if name not in known and _may_be_codes(table.column(name), found.has_codes)
+    ]
     if not suspects:
         return table
-    convert = arrow_csv.ConvertOptions(
-        include_columns=suspects, column_types={name: pa.string() for name in suspects}
-    )
-    texts = _parse_csv(path, delimiter, convert)
+    texts = _as_texts(raw, layout, suspects)
     for name in suspects:
-        pattern = "^[+-]?0[0-9]+$|^[0-9]{17,}$"
+        pattern = "^[ \t]*[+-]?(0[0-9]+|0[xX].*|[0-9]{17,})[ \t]*$"
         if pc.any(pc.match_substring_regex(texts.column(name), pattern)).as_py():
             at = table.schema.get_field_index(name)
             table = table.set_column(at, name, texts.column(name))
+            notes.append(Remark(reason=Reason.DIGITS_KEPT, column=name))
     return table
 
 
-def _may_be_codes(column: pa.ChunkedArray) -> bool:
-    if pa.types.is_floating(column.type):
-        largest = pc.max(pc.abs(column)).as_py()
-        return largest is not None and largest >= _EXACT_INTEGERS
-    return bool(pa.types.is_integer(column.type))
+def _may_be_codes(column: pa.ChunkedArray, has_leading_zeros: bool) -> bool:
+    """Return whether a number may have lost digits: a zero before it, or those beyond exact numbers."""
+    is_whole = pa.types.is_integer(column.type)
+    if not is_whole and not pa.types.is_floating(column.type):
+        return False
+    if is_whole and has_leading_zeros:
+        return True
+    ends = pc.min_max(column).as_py()
+    return ends["max"] is not None and max(-ends["min"], ends["max"]) >= _EXACT_INTEGERS
+
+
+def _interpret_texts(
+    table: pa.Table,
+    path: Path,
+    layout: Layout,
+    known: Sequence[str],
+    options: ReadOptions,
+    notes: list[Remark],
+) -> pa.Table:
+    """Return the table with numbers and dates in another notation as such."""
+    codes = {one.column for one in notes if one.reason is Reason.DIGITS_KEPT}
+    mixed: list[Remark] = []
+    n_columns = table.num_columns
+    for at, name in enumerate(table.column_names):
+        column = table.column(at)
+        if name in known or name in codes or name in RESERVED:
+            continue
+        if pa.types.is_string(column.type):
+            if options.missing:
+                is_missing = pc.is_in(column, pa.array(options.missing))
+                column = pc.if_else(is_missing, pa.scalar(None, pa.string()), column)
+            found = interpret(column, name, options, comma_delimited=layout.delimiter != ";")
+            table = table.set_column(at, name, found.column)
+            notes += found.remarks
+            mixed += [one for one in found.remarks if one.reason is Reason.NUMBERS_MIXED]
+    first = [one for one in mixed if one.row == 2 and one.rows == 1]
+    if len(first) > 1 or (first and n_columns == 1):
+        raise DataError(
+            f"the row below the header of '{path}' is no row of the table",
+            got=f"texts above numbers in {len(first)} columns",
+            allowed="one header",
+            todo="remove the second header, or the units, or name the columns with "
+            "--read text=COLUMN,... if they are texts",
+        )
+    return table
+
+
+def _check_dots(
+    table: pa.Table,
+    raw: RawText,
+    layout: Layout,
+    known: Sequence[str],
+    options: ReadOptions,
+    notes: list[Remark],
+) -> pa.Table:
+    """Return the table with 1.234 as 1234 where other columns show that commas precede decimals.
+
+    A file with semicolons comes from a country where they do.
+    """
+    read = {one.column for one in notes}
+    has_commas = options.decimal == "," or Reason.DECIMAL_COMMA in {one.reason for one in notes}
+    names = [
+        name
+        for name, column in zip(table.column_names, table.columns)
+        if pa.types.is_floating(column.type) and name not in read and name not in known
+    ]
+    texts = _as_texts(raw, layout, names) if names else table
+    forced = replace(options, decimal=",")
+    for name in names:
+        found = interpret(texts.column(name), name, forced, comma_delimited=False)
+        are_groups = not pa.types.is_string(found.column.type)
+        if are_groups and has_commas:
+            at = table.schema.get_field_index(name)
+            table = table.set_column(at, name, found.column)
+        if are_groups:
+            sign = ". groups" if has_commas else ". decimals"
+            notes.append(Remark(reason=Reason.GROUPS_OR_DECIMALS, column=name, sign=sign))
+        elif has_commas:
+            notes.append(Remark(reason=Reason.DOT_DECIMALS, column=name))
+    return table
 
 
 def read_jsonl(path: Path, text_columns: Sequence[str] = ()) -> pa.Table:
@@ -223,6 +356,8 @@ def read_jsonl(path: Path, text_columns: Sequence[str] = ()) -> pa.Table:
     A key that a row does not have is a missing value.
     """
     options = arrow_json.ReadOptions(block_size=_BLOCK)
+    with pa.input_stream(str(path), compression=_compression(path)) as stream:
+        refuse_other_files(path, stream.read(_HEADER_BYTES), "jsonl")
     if _has_null_row(path):
         raise _not_json_lines(path, "")
     try:
@@ -233,8 +368,12 @@ def read_jsonl(path: Path, text_columns: Sequence[str] = ()) -> pa.Table:
     try:
         table.validate(full=True)
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise _not_utf8(path) from error
+        raise not_utf8(path) from error
     return table
+
+
+def _compression(path: Path) -> str | None:
+    return "gzip" if path.suffix == ".gz" else None
 
 
 def _has_null_row(path: Path) -> bool:

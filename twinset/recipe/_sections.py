@@ -17,6 +17,7 @@ from twinset.core.data.where import Where
 from twinset.core.data.window_features import Aggregate
 from twinset.core.errors import TwinsetError
 from twinset.io.formats import writable_formats
+from twinset.io.reading.options import ReadOptions
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _SHARE_TOLERANCE = 0.01  # published shares are rounded to percent and need not sum to exactly 1
@@ -251,6 +252,39 @@ class TilesSpec(Section):
         )
 
 
+class ReadSpec(Section):
+    """How a CSV file is read whose cells allow several readings."""
+
+    header: bool | None = None
+    """Whether the first line holds the names of the columns."""
+    skip: int = Field(default=0, ge=0)
+    """Number of lines before the header."""
+    delimiter: str = ""
+    """The character between cells, or tab, comma, semicolon, bar or space."""
+    decimal: Literal["", ".", ","] = ""
+    """The mark before decimals."""
+    dates: Literal["", "day-first", "month-first"] = ""
+    """The order of dates such as 03/04/2021."""
+    text: list[str] = Field(default_factory=list)
+    """Columns that stay texts."""
+    number: list[str] = Field(default_factory=list)
+    """Columns of numbers: any other cell is missing."""
+    category: list[str] = Field(default_factory=list)
+    """Columns of labels."""
+    missing: list[Label] = Field(default_factory=list)
+    """Cells that are missing values, in every column."""
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        with our_faults():
+            self.options()
+        return self
+
+    def options(self) -> ReadOptions:
+        """Return the options of the reader."""
+        return ReadOptions().merge(self.model_dump(exclude_defaults=True))
+
+
 class Source(Section):
     """The real set: its place, licence, columns, labels and rules."""
 
@@ -264,6 +298,8 @@ class Source(Section):
     """Registered set, name or name@version."""
     on_fault: Literal["stop", "skip"] = "stop"
     """Whether faulty files, boxes and spans end the run, or are left out and noted."""
+    read: ReadSpec | None = Field(default=None, examples=[{"decimal": ",", "text": ["zip"]}])
+    """How to read a CSV file whose cells allow several readings."""
     tiles: TilesSpec | None = Field(default=None, examples=[{"size": 640, "overlap": 64}])
     """Cut of large images into tiles; they stay whole when not given."""
     licence: Licence = Field(default=NOT_STATED, examples=["CC-BY-4.0", "LicenseRef-contract"])
@@ -302,6 +338,10 @@ class Source(Section):
             except TwinsetError as error:
                 raise fault(f"labels.{column}: {error}") from error
         return self
+
+    def read_options(self) -> ReadOptions:
+        """Return how the file is read."""
+        return ReadOptions() if self.read is None else self.read.options()
 
     def fields(self, schema: columns.Schema) -> tuple[columns.Field, ...]:
         """Return the fields of `schema` that the recipe declares, as it declares them.

@@ -92,7 +92,7 @@ def compare(
     options = EvaluateOptions.merge(options, settings)
     check_allowed(options.allow_leaks)
     _check_names(candidates)
-    plain = open_table(real, name="real")
+    plain = open_table(real, name="real", read=options.read)
     check_metric_gates(options, plain.schema.kinds)
     notes, remarks = _read_notes(plain, candidates, holdout)
     task = EvaluationTask.from_options(

@@ -131,7 +131,7 @@ def prepare_real(
     if options.group is not None:
         real = with_role(real, options.group, "group")
     if holdout is not None:
-        unseen = same_columns(holdout, real, "holdout")
+        unseen = same_columns(holdout, real, "holdout", options.read)
         overlap = count_row_overlap(real, unseen)
         notes = note_shared_holdout(overlap)
         blind = notes[0] if notes and overlap.is_beyond_chance else ""
@@ -248,7 +248,7 @@ def evaluate(
     """
     options = EvaluateOptions.merge(options, settings)
     check_allowed(options.allow_leaks)
-    plain = open_table(real, name="real")
+    plain = open_table(real, name="real", read=options.read)
     check_metric_gates(options, plain.schema.kinds)
     note, remarks = read_twin_note(plain, synthetic, holdout)
     plain, (synthetic, holdout), lost = reduce_to_texts(

@@ -27,6 +27,7 @@ from twinset.ingest.draft_recipe import (
     seen_from,
 )
 from twinset.ingest.input_table import name_target, open_table
+from twinset.io.reading.options import ReadChoice, read_options
 from twinset.report.answers.sentences import (
     Obstacle,
     gap_sentence,
@@ -232,6 +233,7 @@ def gaps(
     seed: int | None = None,
     max_slices: int = 10,
     folder: Path | None = None,
+    read: ReadChoice = None,
 ) -> Gaps:
     """Return which slices a synthetic table lacks, and a recipe that makes exactly their rows.
 
@@ -263,6 +265,8 @@ def gaps(
         Slices to name, 1 or more.
     folder : Path, optional
         Folder that the recipe will lie in; paths in it start there. By default the working folder.
+    read : ReadOptions, mapping or sequence of str, optional
+        How to read a CSV file of real rows whose cells allow several readings.
 
     Raises
     ------
@@ -283,7 +287,7 @@ def gaps(
         raise ParameterError(
             "the number of slices is out of range", got=str(max_slices), allowed="1 or more"
         )
-    plain = open_table(real, name="real")
+    plain = open_table(real, name="real", read=read)
     candidate = open_table(synthetic, plain.schema, "synthetic")
     filler = Filler.from_sets(use, plain, [*_cards(real, plain), *_cards(synthetic, candidate)])
     note, _ = read_twin_note(plain, synthetic)
@@ -316,6 +320,7 @@ def gaps(
             seed=seed,
             holdout_fraction=note.holdout_fraction if kept and note is not None else 0.2,
             target=None if target is None else named.schema[target],
+            read=read_options(read),
         )
     return Gaps(missing, over, recipe, tuple(_notes(plain, candidate, missing)))
 

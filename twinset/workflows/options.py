@@ -13,8 +13,9 @@ from twinset.core.parameters import Each, Ge, Interval, MinLen, check_parameters
 if TYPE_CHECKING:
     from twinset.core.data.where import Where
     from twinset.core.features.embedders import Embedder
-else:  # the annotations are read at run time, and these two modules load slowly
-    Where = Embedder = object
+    from twinset.io.reading.options import ReadOptions
+else:  # the annotations are read at run time, and these modules load slowly
+    Where = Embedder = ReadOptions = object
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,9 @@ class TableOptions:
         Seed of every random draw; by default that of the files' provenance, else 0.
     workers : int
         Number of threads; the result does not depend on it.
+    read : ReadOptions, mapping or sequence of str, optional
+        How to read a CSV file of real rows whose cells allow several readings. On the command line e.g.
+        --read decimal=, --read text=zip; may be repeated.
 
     Raises
     ------
@@ -42,6 +46,7 @@ class TableOptions:
     positive: str | None = None
     seed: Annotated[int, Ge(0)] | None = None
     workers: Annotated[int, Ge(1)] = 1
+    read: ReadOptions | Mapping[str, Any] | Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         check_parameters(self)

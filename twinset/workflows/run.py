@@ -75,7 +75,8 @@ def step_addresses(recipe: Recipe, catalog: Catalog | None) -> dict[str, str]:
     train = ""
     brief = recipe.brief.model_dump(mode="json")
     if recipe.source is not None:
-        declared = recipe.source.model_dump(mode="json", exclude={"path", "fetch", "set_"})
+        apart = {"path", "fetch", "set_", *(() if recipe.source.read else ("read",))}
+        declared = recipe.source.model_dump(mode="json", exclude=apart)
         content = find_source(recipe, catalog)
         task = {key: brief[key] for key in ("task", "target")}
         split = recipe.split.model_dump(mode="json")

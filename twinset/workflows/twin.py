@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from twinset import registry
 from twinset.core.contracts import Generator, Progress, silent
 from twinset.core.data.dataset import Dataset
+from twinset.core.data.reading import TableReading
 from twinset.core.data.where import Where
 from twinset.core.errors import DataError, LeakError, RecipeError
 from twinset.core.rules.enforce import RuleTally
@@ -22,8 +23,8 @@ from twinset.generation.run_step import with_aggregates
 from twinset.generation.sampling import fit_source
 from twinset.ingest.input_table import (
     RealSplit,
+    inspect_table,
     name_target,
-    open_table,
     refuse_media,
     split_holdout,
 )
@@ -47,11 +48,14 @@ class TwinResult:
         How they compare with the real ones.
     paths : mapping
         ``"data"``, ``"report"`` and ``"note"`` -> written file; empty when no file was asked for.
+    reading : TableReading, optional
+        What the columns of the real table were understood as.
     """
 
     synthetic: Dataset
     report: Report
     paths: Mapping[str, Path] = field(default_factory=dict)
+    reading: TableReading | None = None
 
     def _repr_html_(self) -> str:
         return self.report._repr_html_()
@@ -100,7 +104,7 @@ def twin(
     place = None if out is None else _place(Path(out), source)
     condition = Where.from_value(options.where)
     generator = _learner(options.use, options.settings)
-    plain = open_table(source)
+    plain, reading = inspect_table(source, options.read)
     refuse_media(plain.schema)
     real = name_target(plain, options.target, options.positive)
     seed = options.seed or 0
@@ -113,6 +117,8 @@ def twin(
         workers=options.workers,
     )
     task = EvaluationTask.from_options(asked, progress=progress)
+    if options.target is not None:
+        reading = reading.with_target(options.target, real.schema[options.target].kind)
     seal = Seal.from_rows(plain, seed)
     note = TwinNote(
         use=options.use,
@@ -133,8 +139,8 @@ def twin(
         if place is None:
             synthetic = Dataset.concat(list(chunks))
             synthetic = synthetic.with_card(notes=(*synthetic.card.notes, *tally.notes()))
-            return TwinResult(synthetic, _assess(parts, synthetic, task))
-        return _write(place, chunks, tally, parts, task, note)
+            return TwinResult(synthetic, _assess(parts, synthetic, task), reading=reading)
+        return replace(_write(place, chunks, tally, parts, task, note), reading=reading)
 
 
 def _place(out: Path, source: object) -> Path:

@@ -25,6 +25,7 @@ _MAX_PIXELS = 1 << 30  # as many as OpenCV decodes
 _AXIS_NAMES = {"Z": "z", "T": "time", "C": "channel"}  # axis of tifffile -> its name in plane names
 _COLOURS_TAG = 262  # PhotometricInterpretation
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = range(4)  # its values that are read here
+_INKS = 5
 _JPEG_COMPRESSIONS = (6, 7)  # their colours are RGB once decoded
 _DAMAGE = (ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, struct.error)
 
@@ -76,6 +77,15 @@ def decode_tiff(data: bytes) -> Pixels | None:
             todo="read it from a plain folder of images, where each becomes a row, or save each as a file",
         )
     return planes[0][1]
+
+
+def holds_inks(data: bytes) -> bool:
+    """Return whether the pixels of a TIFF file are inks (CMYK), which are converted when it is decoded."""
+    try:
+        with _tifffile().TiffFile(io.BytesIO(data)) as tiff:
+            return int(tiff.pages[0].photometric) == _INKS
+    except _DAMAGE as error:
+        raise _damaged() from error
 
 
 def plane_names(

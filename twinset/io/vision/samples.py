@@ -22,7 +22,7 @@ from twinset.core.image.polygons import fill_window
 from twinset.io.faults import Faults, OnFault
 from twinset.io.files import image_ending, inside
 from twinset.io.formats import Format
-from twinset.io.image_header import ImageHeader, check_image_header, read_image_header
+from twinset.io.image_header import ImageHeader, check_image, read_image_header
 from twinset.io.writer import Target, Writer
 
 Ids = npt.NDArray[Any]
@@ -124,14 +124,7 @@ def read_image(folder: Path, relative: str, faults: Faults) -> Sample | None:
 
 def checked_header(data: bytes) -> ImageHeader:
     """Return the header of an image file; raise DataError unless the file is whole and upright."""
-    header = check_image_header(data)
-    if header.orientation != 1:
-        raise DataError(
-            f"the image is stored turned (EXIF orientation {header.orientation}), and labels may "
-            "belong to either form",
-            todo="write it upright first",
-        )
-    return header
+    return check_image(data)
 
 
 def check_object(label: ObjectLabel) -> None:

@@ -16,10 +16,11 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError, RecipeError, SchemaError
 from twinset.core.stats.hypothesis_tests import areas
 from twinset.ingest.draft_recipe import guess_group_and_time, guess_target, quoted, recipe_name
-from twinset.ingest.input_table import name_target, open_table
-from twinset.ingest.locale_formats import local_format, local_notes
+from twinset.ingest.input_table import inspect_table, name_target, open_table
 from twinset.ingest.real_data import declare
+from twinset.ingest.table_reading import read_columns
 from twinset.recipe import Recipe, load_recipe
+from twinset.report.reading import reading_notes
 from twinset.workflows.advise.strategies import Strategy, extra_rows, settings_of
 from twinset.workflows.options import AdviseOptions
 
@@ -67,7 +68,7 @@ def read_labelled_table(source: object, columns: AdviseOptions) -> LabelledTable
     ('1', ('x',), 0.25)
     """
     target = columns.target or ""
-    real = name_target(open_table(source), target, columns.positive)
+    real = name_target(open_table(source, read=columns.read), target, columns.positive)
     positive, truth = _labels(real, columns)
     time, in_days = _time(real, columns)
     special = {target, columns.time, columns.group}
@@ -144,13 +145,12 @@ def _amount(real: Dataset, name: str) -> Floats:
 
 
 def _wrong_kind(real: Dataset, name: str, role: str, content: str, allowed: str) -> SchemaError:
-    found = local_format(real, name)
-    kind = f"a column of kind {real.schema[name].kind}"
+    doubts = reading_notes(read_columns(real.select([name])))
     return SchemaError(
         f"the {role} column '{name}' holds no {content}",
-        got=kind if found is None else f"texts like {found.like}",
+        got=f"a column of kind {real.schema[name].kind}",
         allowed=allowed,
-        todo="" if found is None else found.todo,
+        todo=doubts[0] if doubts else "",
     )
 
 
@@ -361,8 +361,8 @@ def read_request(
     """Return the request for a table or a recipe (.yaml, .yml); options override the recipe."""
     if isinstance(source, str | Path) and Path(source).suffix.lower() in (".yaml", ".yml"):
         return _from_recipe(load_recipe(Path(source)), options, progress)
-    table = open_table(source)
-    notes = (*_role_hints(table, options), *local_notes(table))
+    table, reading = inspect_table(source, options.read)
+    notes = (*_role_hints(table, options), *reading_notes(reading))
     if options.target is None:
         found, reason = guess_target(table)
         if found is None:
@@ -419,7 +419,7 @@ def _from_recipe(recipe: Recipe, options: AdviseOptions, progress: Progress) -> 
         path, place = recipe.source_path(), f"path: {source.path}"
     by = {split.by: split.on}
     return AdviceRequest(
-        declare(open_table(path), recipe),
+        declare(open_table(path, read=source.read_options()), recipe),
         replace(
             options,
             target=target,

@@ -10,7 +10,7 @@ import pyarrow as pa
 from twinset.core.data.kinds.kind import ColumnKind, ColumnSample, is_text, whole_floats
 
 # Keys of persons and things, which may well repeat: a customer has many payments.
-_KEY_NAME = re.compile(
+KEY_NAME = re.compile(
     r"(^|_)(id|uuid|guid|ssn|iban|email|e_mail|passport|(account|card|phone)(_?(number|no|nr))?)$",
     re.IGNORECASE,
 )
@@ -37,12 +37,9 @@ class _Id(ColumnKind):
         if pa.types.is_integer(sample.type):
             n = sample.n_distinct
             is_unique = n == len(sample.column) > 2
-            named = _KEY_NAME.search(sample.name) and (n > _MIN_KEYS or is_unique)
+            named = KEY_NAME.search(sample.name) and (n > _MIN_KEYS or is_unique)
             return {} if named or (is_unique and _NUMBERING_NAME.search(sample.name)) else None
-        if sample.n_distinct > _MIN_KEYS and (
-            _KEY_NAME.search(sample.name)
-            or all(_KEY_VALUE.fullmatch(text) for text in sample.texts[:_N_LOOKED_AT])
-        ):
+        if sample.n_distinct > _MIN_KEYS and (KEY_NAME.search(sample.name) or holds_keys(sample)):
             return {"stored": "string"}
         is_word = (
             sample.mean_words < 1.5 and max(map(len, sample.texts), default=0) <= _MAX_CHARACTERS
@@ -54,6 +51,11 @@ class _Id(ColumnKind):
         return super().cast(
             whole_floats(column) if pa.types.is_floating(column.type) else column, target
         )
+
+
+def holds_keys(sample: ColumnSample) -> bool:
+    """Return whether the texts of a column look like mail addresses, account or telephone numbers."""
+    return all(_KEY_VALUE.fullmatch(text) for text in sample.texts[:_N_LOOKED_AT])
 
 
 KIND = _Id()
