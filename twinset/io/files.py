@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import secrets
@@ -16,6 +15,7 @@ from typing import Any
 
 from twinset.core.errors import DataError, RecipeError
 from twinset.core.image.tiff import MAGIC as TIFF_MAGIC
+from twinset.core.untrusted import parse_json
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _IMAGE_ENDINGS = {
@@ -107,11 +107,11 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 def read_json(file: Path) -> Any:
     """Return the values of a JSON file."""
     try:
-        return json.loads(file.read_bytes())
+        return parse_json(file.read_bytes())
     except FileNotFoundError:
         raise DataError(f"there is no file '{file}'") from None
-    except RecursionError:
-        raise DataError(f"'{file.name}' is nested too deep") from None
+    except OSError as error:
+        raise cannot_read(file, error) from error
     except ValueError as error:
         raise DataError(f"'{file.name}' is no JSON", got=str(error)) from error
 
@@ -151,6 +151,15 @@ def image_ending(data: bytes) -> str:
         return ".webp"
     fits = (ending for magic, ending in _IMAGE_ENDINGS.items() if data.startswith(magic))
     return next(fits, ".bin")
+
+
+def cannot_read(path: Path, error: OSError) -> DataError:
+    """Return the error that says why `path` could not be read."""
+    return DataError(
+        f"cannot read '{path}'",
+        got=error.strerror or type(error).__name__,
+        todo="check the path and its rights",
+    )
 
 
 def cannot_write(path: Path, error: OSError) -> DataError:

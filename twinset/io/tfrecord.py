@@ -41,6 +41,7 @@ import pyarrow as pa
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import BLOB, OBJECT, RESERVED, SPAN, Field, Schema
 from twinset.core.errors import DataError, FormatLossWarning, SchemaError
+from twinset.core.untrusted import parse_json
 from twinset.io.files import image_ending
 from twinset.io.image_header import read_image_header
 from twinset.io.text_tables import cell_texts, plain
@@ -521,7 +522,7 @@ def _blob(parts: _Features) -> dict[str, Any]:
 
 
 def _json_objects(parts: _Features) -> Any:
-    return json.loads(parts["json"][0])
+    return parse_json(parts["json"][0])
 
 
 def _spans(parts: _Features) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ import yaml
 
 from twinset.core.data.schema import SPAN_FACTS
 from twinset.core.errors import DataError, SchemaError
+from twinset.core.untrusted import parse_json
 from twinset.io.faults import Faults
 from twinset.io.text.rows import RoundTrip, Row, TextColumns, TextRows, TextWriter, read_utf8
 from twinset.io.text.spans import LABEL, Span, facts_cell, span_at
@@ -172,8 +173,8 @@ def _entities(match: re.Match[str]) -> list[tuple[str, Fact]]:
     if match["name"] is not None:
         return [(match["name"], {"canonical": match["synonym"]} if match["synonym"] else {})]
     try:
-        entries: Any = json.loads(match["one"] or match["many"])
-    except (ValueError, RecursionError):
+        entries: Any = parse_json(match["one"] or match["many"])
+    except ValueError:
         raise DataError("what stands in braces behind an entity is no JSON") from None
     found = []
     for entry in entries if isinstance(entries, list) else [entries]:

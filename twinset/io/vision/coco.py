@@ -16,6 +16,7 @@ from twinset.core.errors import DataError
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.image.keypoints import Keypoint
 from twinset.core.image.polygons import signed_area, trace_polygons
+from twinset.core.untrusted import parse_json
 from twinset.io.faults import Faults
 from twinset.io.files import read_json
 from twinset.io.vision.rle import compress, decompress, mask_of_runs, run_lengths
@@ -97,7 +98,7 @@ def _is_coco(file: Path) -> bool:
     if not any(f'"{key}"'.encode() in head for key in _SECTIONS):
         return False
     try:
-        return {"images", "annotations"} <= set(json.loads(file.read_bytes()))
+        return {"images", "annotations"} <= set(parse_json(file.read_bytes()))
     except (ValueError, TypeError):
         return False
 

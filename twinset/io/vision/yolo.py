@@ -15,6 +15,7 @@ from twinset.core.errors import DataError
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.image.keypoints import Keypoint
 from twinset.core.image.polygons import Ring, fill, fill_parts, signed_area, trace_polygons
+from twinset.core.untrusted import parse_yaml
 from twinset.io.faults import Faults
 from twinset.io.vision.coco import sniff_coco
 from twinset.io.vision.masks import sniff_masks
@@ -89,7 +90,7 @@ def _names(folder: Path) -> _Names:
             todo="add one that names the classes, e.g. names: {0: cell}",
         )
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = parse_yaml(file.read_text(encoding="utf-8"))
         given = content["names"]
         named = dict(given) if isinstance(given, Mapping) else dict(enumerate(given))
         n_points, n_values = content.get("kpt_shape", (0, 0))
@@ -98,7 +99,7 @@ def _names(folder: Path) -> _Names:
         labels = tuple(
             Label(str(v), number=int(k), keypoints=points, skeleton=lines) for k, v in named.items()
         )
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             "data.yaml does not say what the classes are",
             allowed="names: {0: cell, 1: nucleus} and, for poses, kpt_shape: [5, 3]",
