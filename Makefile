@@ -5,9 +5,11 @@ BIN := $(VENV)/bin
 # Judges run one thread each and in parallel across fits: two threads on two busy cores are far slower.
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
+# Compiled files are kept: every process of the tests would compile the sources again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := all
-.PHONY: all bench-tabular demo test test-fast lint types format clean
+.PHONY: all bench-tabular demo test test-fast test-lowest test-newest test-extras lint types format clean
 
 all: lint types test
 
@@ -34,13 +36,17 @@ demo: $(VENV)/demo.stamp
 
 # Peers are run where they are installed: $(BIN)/python -m benchmarks.tabular.jobs sdv mostly arfpy forest
 bench-tabular: $(VENV)/bench.stamp
-	$(BIN)/python -m benchmarks.tabular.run --methods all --peers all --real --keep
+	$(BIN)/python -m benchmarks tabular.run --methods all --peers all --real --keep
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-fast: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not browser"
+
+# In environments of their own below .environments: what is absent here is said, and is no failure.
+test-lowest test-newest test-extras: $(VENV)/dev.stamp
+	$(BIN)/python tests/environments.py $(@:test-%=%)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
@@ -54,4 +60,4 @@ format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf build dist out .twinset .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf build dist out .environments .twinset .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -22,11 +22,10 @@ from twinset.core.image.codec import encode_png
 from twinset.io import read_dataset
 
 DATA = Path(os.environ.get("TWINSET_SHARED") or Path(__file__).parents[2] / "shared") / "data"
-VISION = DATA / "vision"
 BANKING_DOMAINS = ("banking", "credit_cards")
 
+# A text with its fields said, about (the label) and marks (spans, empty where a set has none).
 TextRow = dict[str, Any]
-"""A text with its fields said, about (the label) and marks (spans, empty where a set has none)."""
 
 
 class DataAbsentError(FileNotFoundError):
@@ -45,10 +44,7 @@ def data_folder(*parts: str, root: Path = DATA) -> Path:
 
 @cache
 def snips(part: str) -> list[TextRow]:
-    """Return the commands of SNIPS with intents and slots: "train" (13,784) or "validation" (700).
-
-    The rows are read once; nobody may change them.
-    """
+    """Return the commands of SNIPS with intents and slots: "train" (13,784) or "validation" (700)."""
     pattern = {"train": "train_*_full.json", "validation": "validate_*.json"}[part]
     rows = []
     for path in sorted(data_folder("text", "snips2017").glob(pattern)):
@@ -60,6 +56,16 @@ def snips(part: str) -> list[TextRow]:
         for intent, entries in json.loads(text).items():
             rows += [_joined(intent, entry["data"]) for entry in entries]
     return rows
+
+
+def _joined(intent: str, pieces: Sequence[Mapping[str, str]]) -> TextRow:
+    said, marks = "", []
+    for piece in pieces:
+        start, said = len(said), said + piece["text"]
+        if "entity" in piece:
+            mark = {"start": start, "end": len(said), "label": piece["entity"]}
+            marks.append({**mark, "value": piece["text"]})
+    return {"said": said, "about": intent, "marks": marks}
 
 
 @cache
@@ -94,14 +100,9 @@ def text_dataset(rows: Sequence[TextRow], *, target: bool = True) -> Dataset:
     fields = [Field(name="said", kind="text"), label]
     if "marks" in rows[0]:
         fields.insert(1 if target else 2, Field(name="marks", kind="spans"))
-    schema = Schema(tuple(fields))
-    arrays = {
-        f.name: pa.array(
-            [row[f.name] for row in rows], pa.string() if f.name == "about" else f.arrow_type
-        )
-        for f in fields
-    }
-    return Dataset.from_arrow(pa.table(arrays), schema)
+    types = {f.name: pa.string() if f.name == "about" else f.arrow_type for f in fields}
+    columns = {name: pa.array([row[name] for row in rows], t) for name, t in types.items()}
+    return Dataset.from_arrow(pa.table(columns), Schema(tuple(fields)))
 
 
 def text_rows(data: Dataset) -> list[TextRow]:
@@ -115,11 +116,8 @@ def png_cell(pixels: npt.NDArray[Any]) -> dict[str, Any]:
     return {"bytes": encode_png(np.ascontiguousarray(pixels)), "path": None}
 
 
-def _joined(intent: str, pieces: Sequence[Mapping[str, str]]) -> TextRow:
-    said, marks = "", []
-    for piece in pieces:
-        start, said = len(said), said + piece["text"]
-        if "entity" in piece:
-            mark = {"start": start, "end": len(said), "label": piece["entity"]}
-            marks.append({**mark, "value": piece["text"]})
-    return {"said": said, "about": intent, "marks": marks}
+def with_column(rows: Dataset, name: str, column: pa.Array) -> Dataset:
+    """Return a dataset with the cells of one column replaced."""
+    place = rows.records.schema.get_field_index(name)
+    records = rows.records.set_column(place, name, pa.chunked_array([column]))
+    return Dataset(records, rows.schema, rows.card)

@@ -20,6 +20,10 @@ class Difference(NamedTuple):
     low: float
     high: float
 
+    @classmethod
+    def within(cls, mean: float, reach: float) -> Difference:
+        return cls(mean, mean - reach, mean + reach)
+
     @property
     def points(self) -> str:
         """The difference in points, e.g. ``+3.1 [+1.0, +5.2]``."""
@@ -30,18 +34,7 @@ class Difference(NamedTuple):
 
 
 def auc_with_error(positive: Floats, negative: Floats) -> tuple[float, float]:
-    """Return P(positive > negative) + P(equal) / 2 and its standard error.
-
-    References
-    ----------
-    DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988; by ranks as in Sun and Xu, IEEE Signal
-    Processing Letters 21, 2014.
-
-    Examples
-    --------
-    >>> auc_with_error(np.array([2.0, 4.0]), np.array([1.0, 3.0]))[0]
-    0.75
-    """
+    """Return P(positive > negative) + P(equal) / 2 and its standard error (DeLong et al. 1988)."""
     m, n = len(positive), len(negative)
     ranks = rankdata(np.concatenate([positive, negative]))
     above_negatives = (ranks[:m] - rankdata(positive)) / n
@@ -51,16 +44,9 @@ def auc_with_error(positive: Floats, negative: Floats) -> tuple[float, float]:
 
 
 def student(changes: Floats) -> Difference:
-    """Return the mean of independent changes with Student's interval.
-
-    Examples
-    --------
-    >>> print(student(np.array([0.1, 0.3])))  # 0.2 +- 12.71 * 0.1
-    +0.200 (-1.071 to +1.471)
-    """
-    mean, error = float(np.mean(changes)), float(np.std(changes, ddof=1)) / len(changes) ** 0.5
-    reach = float(t.ppf(0.975, len(changes) - 1)) * error
-    return Difference(mean, mean - reach, mean + reach)
+    """Return the mean of independent changes with Student's interval."""
+    error = float(np.std(changes, ddof=1)) / len(changes) ** 0.5
+    return Difference.within(float(np.mean(changes)), float(t.ppf(0.975, len(changes) - 1)) * error)
 
 
 def bootstrapped(changes: Floats, rng: np.random.Generator, draws: int = 500) -> Difference:
@@ -71,30 +57,17 @@ def bootstrapped(changes: Floats, rng: np.random.Generator, draws: int = 500) ->
 
 
 def difference(by_seed: Floats, rows_error: float, n_rows: int) -> Difference:
-    """Return the mean over seeds with an interval for the draws of train rows and of test rows.
-
-    All seeds are tested on the same rows, so their spread does not show how other test rows would
-    come out. Both variances are added, which counts a part of the second twice: the interval is too
-    wide rather than too narrow. Degrees of freedom are those of Satterthwaite.
-
-    References
-    ----------
-    Satterthwaite, "An approximate distribution of estimates of variance components", 1946.
-
-    Examples
-    --------
-    >>> difference(np.array([0.02, 0.04]), 0.0, 600).points
-    '+3.0 [-9.7, +15.7]'
-    """
-    n = len(by_seed)
-    mean = float(by_seed.mean())
+    """Return the mean over seeds with an interval for the draws of train rows and of test rows."""
+    # All seeds are tested on the same rows, so their spread does not show how other test rows would
+    # come out. Both variances are added, which counts a part of the second twice: the interval is too
+    # wide rather than too narrow. Degrees of freedom are those of Satterthwaite (1946).
+    n, mean = len(by_seed), float(by_seed.mean())
     variances = np.array([by_seed.var(ddof=1) / n, rows_error**2])
     total = float(variances.sum())
     if total == 0:
-        return Difference(mean, mean, mean)
+        return Difference.within(mean, 0.0)
     freedom = total**2 / float((variances**2 / np.array([n - 1, n_rows - 1])).sum())
-    reach = float(t.ppf(0.975, freedom)) * total**0.5
-    return Difference(mean, mean - reach, mean + reach)
+    return Difference.within(mean, float(t.ppf(0.975, freedom)) * total**0.5)
 
 
 def hit_difference(better: npt.NDArray[np.bool_], worse: npt.NDArray[np.bool_]) -> Difference:

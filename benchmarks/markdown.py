@@ -1,10 +1,6 @@
 """Markdown of results: tables, common cells, and pages whose marked blocks are replaced.
 
-A results page is prose written by hand around blocks that a benchmark writes:
-
-    <!-- begin NAME -->
-    ...
-    <!-- end NAME -->
+A page is prose around blocks that a benchmark writes between <!-- begin NAME --> and <!-- end NAME -->.
 """
 
 from __future__ import annotations
@@ -16,20 +12,23 @@ from pathlib import Path
 import numpy as np
 
 NOTHING = "–"
+_BLOCK = re.compile(r"<!-- begin ([^\n]+) -->\n(.*?)\n?<!-- end \1 -->", re.DOTALL)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a Markdown table.
-
-    Examples
-    --------
-    >>> print(table(["a", "b"], [[1, 2]]))
-    | a | b |
-    |---|---|
-    | 1 | 2 |
-    """
-    lines = [_line(head), "|---" * len(head) + "|", *(_line(list(map(str, row))) for row in rows)]
+    """Return a Markdown table: | a | b |, |---|---|, | 1 | 2 |."""
+    lines = [_line(head), "|---" * len(head) + "|", *map(_line, rows)]
     return "\n".join(lines)
+
+
+def _line(cells: Sequence[object]) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def row_table(columns: Sequence[tuple[str, str]], rows: Iterable[Mapping[str, object]]) -> str:
+    """Return a table whose columns are given as headings and formats of a row's fields."""
+    head, forms = [name for name, _ in columns], [form for _, form in columns]
+    return table(head, [[form.format(**row) for form in forms] for row in rows])
 
 
 def percent(found: Sequence[bool | None]) -> str:
@@ -44,10 +43,11 @@ def count(found: Sequence[bool | None]) -> str:
     return f"{sum(known)}/{len(known)}" if known else NOTHING
 
 
-def spread(values: Sequence[float], digits: int = 3) -> str:
+def spread(values: Sequence[float], digits: int = 3, to: str = " to ", separator: str = "") -> str:
     """Return mean, least and greatest value, e.g. ``0.858 (0.840 to 0.870)``."""
-    mean, low, high = (f"{x:.{digits}f}" for x in (np.mean(values), min(values), max(values)))
-    return f"{mean} ({low} to {high})"
+    figures = (np.mean(values), min(values), max(values))
+    mean, low, high = (f"{x:{separator}.{digits}f}" for x in figures)
+    return f"{mean} ({low}{to}{high})"
 
 
 def signed(mean: float, low: float, high: float, digits: int = 3) -> str:
@@ -57,7 +57,6 @@ def signed(mean: float, low: float, high: float, digits: int = 3) -> str:
 
 
 def listed(facts: Mapping[str, object]) -> str:
-    """Return names and values as one sentence."""
     return ", ".join(f"{name} {value}" for name, value in facts.items()) + "."
 
 
@@ -82,10 +81,3 @@ def write_page(page: Path, blocks: Mapping[str, str], template: Path | None = No
             text += f"\n{block}\n"
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(text, "utf-8")
-
-
-_BLOCK = re.compile(r"<!-- begin ([^\n]+) -->\n(.*?)\n?<!-- end \1 -->", re.DOTALL)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -1,8 +1,4 @@
-"""Run a benchmark: measure the jobs that have no row yet, then write the results and their page.
-
-Every benchmark has the options ``--out``, ``--resume``, ``--workers``, ``--keep`` and ``--page``, and
-its own settings.
-"""
+"""Run a benchmark of jobs.yaml: measure the jobs that have no row yet, write the results and the page."""
 
 from __future__ import annotations
 
@@ -17,29 +13,31 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import yaml
 from threadpoolctl import threadpool_limits
 
 from benchmarks.datasets import DataAbsentError
-from benchmarks.markdown import listed, write_page
+from benchmarks.markdown import listed, row_table, write_page
 
 Row = dict[str, Any]
 Settings = argparse.Namespace
 
+HERE = Path(__file__).parent
+JOBS: dict[str, dict[str, Any]] = yaml.safe_load((HERE / "jobs.yaml").read_text("utf-8"))
 PUBLISH_SECONDS = 30.0  # seldom enough to cost nothing, often enough to follow a run of hours
 LIBRARIES = ("twinset", "numpy", "scipy", "scikit-learn", "pyarrow", "pandas")
 
 
 @dataclass(frozen=True)
 class ResultLog:
-    """Measured rows by key, so that an interrupted run continues where it stopped.
-
-    Rows measured by different code do not belong together: take a new file after a change.
-    """
+    """Measured rows by key, so that an interrupted run continues where it stopped."""
 
     key: tuple[str, ...]  # fields of a row that identify it
     path: Path | None = None  # JSON lines that every new row is appended to; None: memory only
@@ -84,9 +82,25 @@ class Benchmark:
     # Name of a setting -> its default; the type of the default decides how it is read.
     settings: Mapping[str, Any] = field(default_factory=dict)
     summary: Callable[[list[Row]], list[Row]] = list  # rows -> rows that are stored, in their order
-    libraries: tuple[str, ...] = ()  # distributions named on the page beside those of every page
-    workers: int = 1  # default number of processes
-    fresh: bool = False  # whether every job has a process of its own, as for its memory
+    libraries: tuple[str, ...] = ()
+    workers: int = 1
+    fresh: bool = False
+
+    @classmethod
+    def named(cls, name: str) -> Benchmark:
+        """Return the benchmark that jobs.yaml describes."""
+        how = dict(JOBS[name])
+        path = HERE.joinpath(*name.split("."))
+        part = "" if path.with_suffix(".py").exists() else f"_{path.name}"
+        module = import_module(f"benchmarks.{name.rpartition('.')[0] if part else name}")
+        folder = (path.parent if part else path).parent
+        given = {"jobs": partial(crossed_settings, how.pop("axes", {})), "summary": list}
+        given["blocks"] = partial(tables_of, name)
+        how.pop("tables", None)
+        for function in ("jobs", "measure", "blocks", "summary"):
+            how[function] = getattr(module, f"{function}{part}", None) or given[function]
+        files = {file: folder / how.pop(file) for file in ("results", "page")}
+        return cls(**how, **files)
 
     def run(self, arguments: Sequence[str] | None = None) -> None:
         """Run the command line; absent data end it with one sentence."""
@@ -103,7 +117,7 @@ class Benchmark:
                 raise SystemExit(f"No row is recorded in {self.results}.")
             write_page(options.out / self.page.name, self.blocks(rows), self.page)
             return
-        log = ResultLog.open(self.key, self._log_path(options, target))
+        log = ResultLog.open(tuple(self.key), self._log_path(options, target))
         published = time.monotonic()
         jobs = log.missing(self.jobs(options))
         for row in measured(self.measure, jobs, options.workers, fresh=self.fresh):
@@ -116,10 +130,7 @@ class Benchmark:
         self._publish(log, target, options)
 
     def parser(self) -> argparse.ArgumentParser:
-        parser = argparse.ArgumentParser(
-            description=sys.modules[self.measure.__module__].__doc__,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        parser = argparse.ArgumentParser(description=sys.modules[self.measure.__module__].__doc__)
         for name, default in self.settings.items():
             flag = f"--{name.replace('_', '-')}"
             if isinstance(default, bool):
@@ -156,18 +167,35 @@ class Benchmark:
         write_page(options.out / self.page.name, blocks, self.page)
 
 
-def run_named(default: Benchmark, **others: Benchmark) -> None:
-    """Run the benchmark that the first word of the command line names, or the default one."""
-    words = sys.argv[1:]
-    if words and words[0] in others:
-        others[words[0]].run(words[1:])
-    else:
-        default.run(words)
+def main() -> None:
+    """Run the benchmark that the first word of the command line names."""
+    name, words = "".join(sys.argv[1:2]), sys.argv[2:]
+    if name not in JOBS:
+        raise SystemExit("python -m benchmarks NAME [options]; names:\n  " + "\n  ".join(JOBS))
+    Benchmark.named(name).run(words)
 
 
 def crossed(**values: Iterable[Any]) -> list[Row]:
     """Return one job for each combination of values, those of the last name varying fastest."""
     return [dict(zip(values, chosen)) for chosen in itertools.product(*values.values())]
+
+
+def crossed_settings(axes: Mapping[str, Any], options: Settings) -> list[Row]:
+    """Return the jobs of axes: lists, or names of settings; other settings are in every job."""
+    given = vars(options)
+    values = {name: given[of] if isinstance(of, str) else of for name, of in axes.items()}
+    lists = {name: range(of) if isinstance(of, int) else of for name, of in values.items()}
+    used = {*_OPTIONS, *(of for of in axes.values() if isinstance(of, str))}
+    others = {name: value for name, value in given.items() if name not in used}
+    return [job | others for job in crossed(**lists)]
+
+
+_OPTIONS = ("workers", "out", "resume", "keep", "page")
+
+
+def tables_of(name: str, rows: Sequence[Row]) -> dict[str, str]:
+    """Return the blocks of rows that jobs.yaml describes."""
+    return {block: row_table(columns, rows) for block, columns in JOBS[name]["tables"].items()}
 
 
 def measured(
@@ -194,18 +222,15 @@ def use_one_thread() -> None:
 def environment(*more: str) -> dict[str, str]:
     """Return the Python, the machine and the versions of the libraries that decide the figures."""
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    return {"Python": platform.python_version(), "machine": machine} | versions(*LIBRARIES, *more)
+    found = {"Python": platform.python_version(), "machine": machine}
+    return found | {name: installed_version(name) for name in (*LIBRARIES, *more)}
 
 
-def versions(*names: str) -> dict[str, str]:
-    """Return the installed version of each distribution, "absent" where it is not installed."""
-    found = {}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "absent"
-    return found
+def installed_version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -218,17 +243,17 @@ def read_rows(path: Path) -> list[Row]:
     return list(json.loads(text)["rows"])
 
 
+def load_yaml(module: str, name: str) -> Any:
+    """Return a YAML file beside a module, given by its ``__file__``."""
+    return yaml.safe_load(Path(module).with_name(name).read_text("utf-8"))
+
+
 def grouped(rows: Iterable[Row], name: str) -> dict[Any, list[Row]]:
     """Return the rows by the value of one field, in order of first appearance."""
     groups: dict[Any, list[Row]] = {}
     for row in rows:
         groups.setdefault(row[name], []).append(row)
     return groups
-
-
-def matches(name: str, parts: str) -> bool:
-    """Return whether a name contains one of several parts, separated by ``;``; "" matches all."""
-    return any(part in name for part in parts.split(";"))
 
 
 def cpu_seconds(job: Callable[[], Any]) -> float:

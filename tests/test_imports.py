@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ CORE_LAYERS = (
     {"rules", "features"},
     {"data", "findings", "parameters"},
     {"image", "text", "stats"},
+    {"extras"},
     {"errors", "seeding", "version"},
 )
 MAX_LOOSE_MODULES = 4  # __init__, __main__, registry and one to spare
@@ -95,7 +97,10 @@ def room(name: str) -> str:
     return parts[1] if parts[0] == "twinset" and len(parts) > 1 else ""
 
 
-ALL = [found for file in source_files() for found in imports_of(file)]
+@cache
+def all_imports() -> list[Import]:
+    """Return every import of the installed files."""
+    return [found for file in source_files() for found in imports_of(file)]
 
 
 def listed(found: list[Import]) -> str:
@@ -104,14 +109,18 @@ def listed(found: list[Import]) -> str:
 
 def test_there_is_something_to_look_at() -> None:
     assert len(source_files()) > 40
-    assert any(one.target == "twinset.core.errors.TwinsetError" for one in ALL)
-    assert {room(module_name(one.file)) for one in ALL} >= {"core", "generators", "evaluation"}
+    assert any(one.target == "twinset.core.errors.TwinsetError" for one in all_imports())
+    assert {room(module_name(one.file)) for one in all_imports()} >= {
+        "core",
+        "generators",
+        "evaluation",
+    }
 
 
 def test_core_imports_only_core() -> None:
     wrong = [
         one
-        for one in ALL
+        for one in all_imports()
         if room(module_name(one.file)) == "core" and room(one.target) not in ("", "core")
     ]
     assert not wrong, listed(wrong)
@@ -120,7 +129,7 @@ def test_core_imports_only_core() -> None:
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_a_component_folder_imports_core_and_its_own_siblings_relatively(folder: str) -> None:
     wrong = []
-    for one in ALL:
+    for one in all_imports():
         if room(module_name(one.file)) == folder and one.target.startswith("twinset"):
             written = one.file.read_text(encoding="utf-8").splitlines()[one.line - 1]
             is_relative = "from ." in written
@@ -133,7 +142,7 @@ def test_nothing_else_imports_a_component_folder() -> None:
     folders = {*FOLDERS, "configs"}
     wrong = [
         one
-        for one in ALL
+        for one in all_imports()
         if one.file.is_relative_to(ROOT / "twinset") and room(one.target) in folders
     ]
     assert not wrong, listed(wrong)
@@ -211,7 +220,7 @@ def layer_faults(found: list[Import], layers: tuple[set[str], ...], at: int) -> 
 
 
 def test_no_modules_import_one_another() -> None:
-    assert cycles_in(graph_of(ALL)) == []
+    assert cycles_in(graph_of(all_imports())) == []
 
 
 def test_every_part_stands_on_one_layer() -> None:
@@ -222,7 +231,7 @@ def test_every_part_stands_on_one_layer() -> None:
 
 
 def test_no_part_imports_from_its_own_layer_or_one_above() -> None:
-    own = [one for one in ALL if one.target.startswith("twinset.") and room(one.target)]
+    own = [one for one in all_imports() if one.target.startswith("twinset.") and room(one.target)]
     wrong = [
         one for one in layer_faults(own, LAYERS, 1) if module_name(one.file) != "twinset.__main__"
     ]
@@ -232,7 +241,7 @@ def test_no_part_imports_from_its_own_layer_or_one_above() -> None:
 def test_core_stands_on_five_layers() -> None:
     own = [
         one
-        for one in ALL
+        for one in all_imports()
         if module_name(one.file).startswith("twinset.core.")
         and one.target.startswith("twinset.core.")
     ]
@@ -242,7 +251,7 @@ def test_core_stands_on_five_layers() -> None:
 
 
 def test_no_folder_is_deeper_than_six_layers() -> None:
-    graph = graph_of(ALL)
+    graph = graph_of(all_imports())
     folders: dict[Path, set[str]] = {}
     for file in source_files():
         folders.setdefault(file.parent, set()).add(module_name(file))
@@ -276,7 +285,7 @@ def test_the_checks_of_the_structure_find_planted_faults() -> None:
 def test_only_these_parts_touch_io() -> None:
     wrong = [
         one
-        for one in ALL
+        for one in all_imports()
         if room(one.target) == "io" and room(module_name(one.file)) not in IO_USERS
     ]
     assert not wrong, listed(wrong)
@@ -285,7 +294,7 @@ def test_only_these_parts_touch_io() -> None:
 def test_heavy_libraries_are_imported_late() -> None:
     wrong = [
         one
-        for one in ALL
+        for one in all_imports()
         if one.at_import
         and one.target.split(".")[0] in HEAVY
         # The classes for scikit-learn extend its own: who imports them wants it.

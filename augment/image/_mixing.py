@@ -14,6 +14,7 @@ from twinset.core.contracts import Augmenter
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import KINDS
 from twinset.core.errors import DataError
+from twinset.core.extras import optional
 from twinset.core.image.instance_maps import ObjectLabel
 
 from .._seeded import with_parents
@@ -166,8 +167,7 @@ def scaled_size(image: Pixels, scale: float) -> tuple[int, int]:
 
 def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     """Return pixels smoothly brought to a height and width."""
-    import cv2
-
+    cv2 = optional("cv2")
     height, width = size
     if pixels.shape[:2] == (height, width):
         return pixels

@@ -18,8 +18,8 @@ from twinset.core.errors import (
     ParameterError,
     UnknownNameError,
     did_you_mean,
-    needs_extra,
 )
+from twinset.core.extras import optional
 
 from ._catalogue import PHOTOMETRIC, PLANE, REFUSED, SAFE
 from ._labels import objects_from_map, objects_from_outlines
@@ -164,10 +164,8 @@ def _build_pipeline(transforms: Transforms) -> _Pipeline:
 
 def _refusals() -> tuple[type[Exception], ...]:
     """Return the errors by which the library says that a transform does not fit an image."""
-    import cv2
-    from albumentations.augmentations.crops.transforms import CropSizeError
-
-    return (ValueError, CropSizeError, cv2.error)
+    crops = optional("albumentations.augmentations.crops.transforms")
+    return (ValueError, crops.CropSizeError, optional("cv2").error)
 
 
 def _build_one(library: Any, name: str, settings: Mapping[str, object] | None) -> Any:
@@ -185,8 +183,7 @@ def _build_one(library: Any, name: str, settings: Mapping[str, object] | None) -
         chosen["allow_shifted"] = False
     if name in _RESIZERS:
         # Plain nearest neighbour floors, which shifts the map by half a pixel against the image.
-        import cv2
-
+        cv2 = optional("cv2")
         chosen["mask_interpolation"] = cv2.INTER_NEAREST_EXACT
     try:
         return transform(**chosen)
@@ -210,9 +207,7 @@ def _import_library() -> Any:
             todo="pip uninstall albumentationsx, then pip install 'twinset[image]'",
         )
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    with needs_extra("albumentations", "image"):
-        import albumentations
-    return albumentations
+    return optional("albumentations")
 
 
 def _first_line(error: Exception) -> str:

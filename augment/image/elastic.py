@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.errors import DataError
+from twinset.core.extras import optional
 from twinset.core.parameters import Interval
 
 from ._labels import objects_from_map
@@ -78,8 +79,7 @@ class Elastic(SeededImages):
 
     def _field(self, shape: tuple[int, ...], rng: np.random.Generator) -> Field:
         """Return where each new pixel comes from, as shifts in pixels, shape (2, h, w)."""
-        import cv2
-
+        cv2 = optional("cv2")
         height, width = shape[:2]
         longer = max(height, width)
         # Three more nodes than cells: the cubic interpolation of the border has neighbours too.
@@ -129,8 +129,7 @@ class _Bend(Moves):
 
 
 def _bend(pixels: Pixels, field: Field, *, smooth: bool) -> Pixels:
-    import cv2
-
+    cv2 = optional("cv2")
     height, width = pixels.shape[:2]
     x = field[0] + np.arange(width, dtype=np.float32)
     y = field[1] + np.arange(height, dtype=np.float32)[:, None]

@@ -1,18 +1,8 @@
 """One round of `twinset gaps` on Adult: a thinned slice is named and filled, and nothing else degrades.
 
-    python -m benchmarks.evaluation.closed_loop
-    python -m benchmarks.evaluation.closed_loop --rows 16000 --seeds 0 --places synthetic --out elsewhere
-
-Nine tenths of one slice are taken away, in one of two places:
-
-real         from the real train rows: the twin never saw them, and the true share of the slice in all
-             train rows is declared by `want`.
-synthetic    from the twin alone: `gaps` has to find the slice itself.
-
-The recipe is run as it is written and its rows are added to the twin. Everything is then measured on
-Adult's test part: shares, all default metrics of the families gap and coverage, the shares of all
-levels outside the slice, and the recall of a boosted model on real rows of the slice.
-Results: closed_loop.md and closed_loop.json.
+Nine tenths of one slice are taken away: from the real train rows, so that the twin never saw them and
+its true share is declared by `want`; or from the twin alone, so that `gaps` has to find it. The recipe is
+run as it is written and its rows are added to the twin. Everything is then measured on Adult's test part.
 """
 
 from __future__ import annotations
@@ -31,8 +21,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 import twinset
 from benchmarks.evaluation.scores import family_scores
 from benchmarks.intervals import Difference, bootstrapped
-from benchmarks.markdown import bullets, table
-from benchmarks.runner import Benchmark, Row, crossed
+from benchmarks.markdown import bullets
+from benchmarks.runner import Row, tables_of
 from benchmarks.tabular.sets import Roles, code, load
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
@@ -41,16 +31,15 @@ from twinset.core.findings import RegionShares
 from twinset.core.stats.hypothesis_tests import two_sample
 from twinset.report.answers.sentences import region_sentence
 
-HERE = Path(__file__).parent
 SLICE = "sex = Female and hours-per-week >= 50"
 LEFT = 0.1  # share of the slice that is left: little enough to matter, enough to learn from
 # Rows of the slice that are left at least: of fewer than 11 real train rows `gaps` writes no recipe, as
-# with ``--rows 6000``, where a tenth of the slice is 20 rows, less those of the holdout.
+# with ``--limit 6000``, where a tenth of the slice is 20 rows, less those of the holdout.
 MIN_LEFT = 30
-PLACES = ("real", "synthetic")
 
 
-def one_round(job: Row) -> Row:
+def measure(job: Row) -> Row:
+    """Return one round: what was named, shares, metrics, other levels, and recall in the slice."""
     place, seed = job["place"], job["seed"]
     train, holdout, roles = _adult(job["limit"])
     rng = np.random.default_rng(seed)
@@ -67,12 +56,9 @@ def one_round(job: Row) -> Row:
             before.to_parquet(twin, index=False)
         want = {SLICE: true} if place == "real" else None
         found = twinset.gaps(real, twin, want=want, folder=folder)
-        (folder / "recipe.yaml").write_text(found.recipe)
-        done = twinset.run(
-            folder / "recipe.yaml",
-            root=folder / "catalogue",
-            overrides=[f"deliver.to={folder / 'out'}"],
-        )
+        recipe, to = folder / "recipe.yaml", f"deliver.to={folder / 'out'}"
+        recipe.write_text(found.recipe)
+        done = twinset.run(recipe, root=folder / "catalogue", overrides=[to])
         added = pd.read_parquet(done.delivered / "synthetic.parquet")[list(before.columns)]
     after, test = pd.concat([before, added], ignore_index=True), _dataset(holdout)
     sets = {
@@ -115,8 +101,9 @@ def _mask(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
     return _dataset(frame[["sex", "hours-per-week"]]).mask(Where.parse(SLICE))
 
 
-def _dataset(frame: pd.DataFrame) -> Dataset:
-    return Dataset.from_arrow(pa.Table.from_pandas(frame, preserve_index=False))
+def _dataset(frame: pd.DataFrame, like: Dataset | None = None) -> Dataset:
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    return Dataset.from_arrow(table, like.schema if like else None)
 
 
 def _shares(
@@ -133,21 +120,12 @@ def _shares(
 
 
 def _metrics(
-    train: Dataset,
-    synthetic: tuple[pd.DataFrame, pd.DataFrame],
-    test: Dataset,
-    target: str,
-    seed: int,
+    train: Dataset, synthetic: Sequence[pd.DataFrame], test: Dataset, target: str, seed: int
 ) -> dict[str, dict[str, Any]]:
     """Return every metric of gap and coverage before and after, and how much worse it became."""
+    sides = [(train, _dataset(frame, train), test) for frame in synthetic]
     old, new = (
-        family_scores(
-            (train, Dataset.from_arrow(pa.Table.from_pandas(frame), train.schema), test),
-            ("gap", "coverage"),
-            target=target,
-            seed=seed,
-        )
-        for frame in synthetic
+        family_scores(parts, ("gap", "coverage"), target=target, seed=seed) for parts in sides
     )
     found: dict[str, dict[str, Any]] = {}
     for was, now in zip(old, new):
@@ -167,30 +145,21 @@ def _metrics(
     return found
 
 
-def _worst(metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the metric that became worst by its margin, as a cell of a table."""
-    name, worst = max(metrics.items(), key=lambda item: item[1]["degradation"] / item[1]["margin"])
-    return f"{name} ({worst['degradation']:+.4f} / {worst['margin']:g})"
-
-
 def _elsewhere(before: pd.DataFrame, after: pd.DataFrame, reference: Dataset) -> dict[str, Any]:
     """Return the level, of any column, whose share moved away from the real one most."""
     worst: tuple[float, str] = (-1.0, "")
-    sets = [Dataset.from_arrow(pa.Table.from_pandas(f), reference.schema) for f in (before, after)]
+    sets = [reference, *(_dataset(frame, reference) for frame in (before, after))]
     n_worse = n_levels = 0
     for factor in infer_factors(reference):
-        real, old, new = (
-            np.bincount(factor.codes(part), minlength=factor.size + 1)
-            for part in (reference, *sets)
-        )
+        counts = [np.bincount(factor.codes(part), minlength=factor.size + 1) for part in sets]
+        real, old, new = (count / count.sum() for count in counts)
         for i, level in enumerate(factor.levels):
-            gaps = [abs(c[i] / c.sum() - real[i] / real.sum()) for c in (old, new)]
-            _, p = two_sample(
-                np.array([float(new[i])]), int(new.sum()), np.array([float(old[i])]), int(old.sum())
-            )
+            moved = float(abs(new[i] - real[i]) - abs(old[i] - real[i]))
+            sides = [(np.array([float(c[i])]), int(c.sum())) for c in (counts[2], counts[1])]
+            _, p = two_sample(*sides[0], *sides[1])
             n_levels += 1
-            n_worse += int(gaps[1] > gaps[0] and p[0] < 0.05)
-            worst = max(worst, (float(gaps[1] - gaps[0]), level.words))
+            n_worse += int(moved > 0 and p[0] < 0.05)
+            worst = max(worst, (moved, level.words))
     return {"level": worst[1], "moved_away": worst[0], "levels": n_levels, "surely_worse": n_worse}
 
 
@@ -209,13 +178,11 @@ def _recalls(
         model = HistGradientBoostingClassifier(categorical_features=is_label, random_state=seed)
         model.fit(x, labels == data.levels[target].index(roles.positive))
         hits[name] = model.predict(_matrix(coded[-1], target))[y].astype(float)
+    changes = {name: hits[f"{name} + rows"] - hits[name] for name in ("twin", "real")}
     return {
         "positive_rows": int(y.sum()),
         "recall": {name: float(hit.mean()) for name, hit in hits.items()},
-        "change": {
-            name: bootstrapped(hits[f"{name} + rows"] - hits[name], np.random.default_rng(seed))
-            for name in ("twin", "real")
-        },
+        "change": {k: bootstrapped(v, np.random.default_rng(seed)) for k, v in changes.items()},
     }
 
 
@@ -224,34 +191,19 @@ def _matrix(data: Any, target: int) -> npt.NDArray[np.float64]:
 
 
 def blocks(rounds: Sequence[Row]) -> dict[str, str]:
-    shares, recalls = [], []
+    shown = []
     for one in rounds:
-        start, share, where = [one["place"], one["seed"]], one["share"], one["elsewhere"]
-        shares.append([
-            *start, f"{one['rows']['added']:,}", f"{share['before']:.2%}", f"{share['after']:.2%}",
-            f"{share['true']:.2%}", f"{one['gap']['closed']:.0%}", _worst(one["metrics"]),
-            f"{where['level']} ({where['moved_away']:+.2%})",
-        ])  # fmt: skip
-        slices, recall = one["metrics"]["coverage.slices"], one["recall"]["recall"]
         change = {k: str(Difference(*v)) for k, v in one["recall"]["change"].items()}
-        recalls.append([
-            *start, *(f"{slices[k]:.4f}" for k in ("before", "after", "baseline")),
-            f"{recall['twin']:.3f}", f"{recall['twin + rows']:.3f}", change["twin"],
-            f"{recall['real']:.3f}", f"{recall['real + rows']:.3f}", change["real"],
-            f"{recall['real, nothing taken away']:.3f}",
-        ])  # fmt: skip
-    share_head = ["thinned in", "seed", "rows added", "share before", "after", "true",
-                  "gap closed", "worst metric (degradation / margin)", "worst level elsewhere"]  # fmt: skip
-    recall_head = ["thinned in", "seed", "coverage.slices before", "after", "real rows",
-                   "recall: twin", "+ rows", "change", "thinned real", "+ rows", "change",
-                   "nothing taken away"]  # fmt: skip
+        shown.append({**one, "worst": _worst(one["metrics"]), "change": change})
     named = [f"{r['place']}, seed {r['seed']}: {'; '.join(r['named'])}" for r in rounds]
-    return {
-        "shares": table(share_head, shares),
-        "recalls": table(recall_head, recalls),
-        "summary": bullets(_sentences(rounds)),
-        "named": bullets(named),
-    }
+    found = tables_of("evaluation.closed_loop", shown)
+    return found | {"summary": bullets(_sentences(rounds)), "named": bullets(named)}
+
+
+def _worst(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the metric that became worst by its margin, as a cell of a table."""
+    name, worst = max(metrics.items(), key=lambda item: item[1]["degradation"] / item[1]["margin"])
+    return f"{name} ({worst['degradation']:+.4f} / {worst['margin']:g})"
 
 
 def _sentences(rounds: Sequence[Row]) -> list[str]:
@@ -277,17 +229,3 @@ def _sentences(rounds: Sequence[Row]) -> list[str]:
             f"{lost:+.3f} from that without them."
         )
     return lines
-
-
-BENCHMARK = Benchmark(
-    results=HERE / "closed_loop.json",
-    page=HERE / "closed_loop.md",
-    key=("place", "seed"),
-    jobs=lambda options: crossed(place=options.places, seed=options.seeds, limit=[options.rows]),
-    measure=one_round,
-    blocks=blocks,
-    settings={"places": list(PLACES), "seeds": [0, 1, 2], "rows": 0},
-)
-
-if __name__ == "__main__":
-    BENCHMARK.run()

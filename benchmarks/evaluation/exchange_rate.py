@@ -1,23 +1,15 @@
-"""Is the exchange rate right? Fresh real rows must be worth 1,000, copies and noise nothing.
-
-    python -m benchmarks.evaluation.exchange_rate --repeats 50 --others 5
-
-On each table, random cuts into train, candidate and holdout rows: the candidate is fresh real rows in
-every repeat, and in the first ones also independent columns, the train rows again, and twins.
-Results: exchange_rate.md and exchange_rate.json.
-"""
+"""Is the exchange rate right? Fresh real rows must be worth 1,000, copies and noise nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.markdown import table
-from benchmarks.runner import Benchmark, Row, Settings, cpu_seconds
+from benchmarks.runner import Row, Settings, cpu_seconds
 from benchmarks.tabular.sets import load
 from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
@@ -25,16 +17,12 @@ from twinset.core.seeding import rng_for
 from twinset.measurement.comparison import shuffle_columns
 from twinset.registry import build
 
-HERE = Path(__file__).parent
 TRUTH = 1000.0  # the metric reports the worth of 1,000 candidate rows
 METRIC = "utility.exchange_rate"
 FRESH = "fresh real rows"
-SPLITS = (  # set, rows of train and of the candidate, rows of the holdout
-    ("adult", 4_000, 12_000),
-    ("adult", 8_000, 16_000),
-    ("magic", 3_000, 8_000),
-    ("shoppers", 3_000, 6_000),
-)
+# set, rows of train and of the candidate, rows of the holdout
+SPLITS = (("adult", 4_000, 12_000), ("adult", 8_000, 16_000), ("magic", 3_000, 8_000),
+          ("shoppers", 3_000, 6_000))  # fmt: skip
 
 
 def _twin(train: Dataset, repeat: int, name: str) -> Dataset:
@@ -51,6 +39,7 @@ OTHERS: dict[str, Callable[[Dataset, int], Dataset]] = {
 
 
 def jobs(options: Settings) -> list[Row]:
+    """Return random cuts of each table: fresh rows in every repeat, the others in the first ones."""
     return [
         {"set": name, "train": train, "holdout": holdout, "repeat": repeat, "candidate": candidate}
         for name, train, holdout in SPLITS
@@ -70,11 +59,10 @@ def _whole(name: str) -> tuple[Dataset, str]:
 def measure(job: Row) -> Row:
     """Return the rate of one candidate, the reach of its 95 % interval, and CPU seconds."""
     whole, target = _whole(job["set"])
-    repeat, n = job["repeat"], job["train"]
+    repeat, n, name = job["repeat"], job["train"], job["candidate"]
     order = rng_for(repeat, "exchange", job["set"]).permutation(len(whole))
     ends = [n, 2 * n, 2 * n + job["holdout"]]
     train, fresh, holdout = (whole.take(rows) for rows in np.split(order, ends)[:3])
-    name = job["candidate"]
     candidate = fresh if name == FRESH else OTHERS[name](train, repeat)
     found: list[Measurement] = []
 
@@ -86,13 +74,13 @@ def measure(job: Row) -> Row:
         except NotMeasurable:
             pass
 
-    seconds = cpu_seconds(compute)
-    reach = 1.96 * float(np.std(found[0].replicates, ddof=1)) if found else None
-    rate = found[0].value if found else None
-    return {**job, "rate": rate, "reach": reach, "seconds": seconds}
+    row = {**job, "rate": None, "reach": None, "seconds": cpu_seconds(compute)}
+    for one in found:
+        row |= {"rate": one.value, "reach": 1.96 * float(np.std(one.replicates, ddof=1))}
+    return row
 
 
-def rate_table(rows: Sequence[Row]) -> str:
+def blocks(rows: Sequence[Row]) -> dict[str, str]:
     """Return how often the truth is covered for real rows, and the worth of the others."""
     frame, lines = pd.DataFrame(rows), []
     for (name, train, candidate), own in frame.groupby(["set", "train", "candidate"], sort=False):
@@ -108,18 +96,4 @@ def rate_table(rows: Sequence[Row]) -> str:
             ])  # fmt: skip
     head = ["set", "train", "holdout", "candidate", "repeats", "measured", "median", "sd",
             "median reach (±)", "covered", "above 0", "CPU s"]  # fmt: skip
-    return table(head, lines)
-
-
-BENCHMARK = Benchmark(
-    results=HERE / "exchange_rate.json",
-    page=HERE / "exchange_rate.md",
-    key=("set", "train", "repeat", "candidate"),
-    jobs=jobs,
-    measure=measure,
-    blocks=lambda rows: {"rates": rate_table(rows)},
-    settings={"repeats": 50, "others": 5},
-)
-
-if __name__ == "__main__":
-    BENCHMARK.run()
+    return {"rates": table(head, lines)}

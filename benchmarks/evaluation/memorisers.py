@@ -1,10 +1,4 @@
-"""Measure generators that memorise, and honest ones, with the privacy metrics.
-
-    python -m benchmarks.evaluation.memorisers --seeds 20            # some minutes
-    python -m benchmarks.evaluation.memorisers shadows --seeds 10    # the attack with shadow models
-
-Results: MEMORISERS.md and memorisers.json, SHADOWS.md and shadows.json.
-"""
+"""Measure generators that memorise, and honest ones, with the privacy metrics."""
 
 from __future__ import annotations
 
@@ -12,15 +6,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from benchmarks.markdown import table
-from benchmarks.runner import Benchmark, Row, crossed, grouped, run_named
+from benchmarks.markdown import spread, table
+from benchmarks.runner import Row, Settings, crossed, grouped
 from benchmarks.tabular.sets import Roles, load
 from twinset.core.contracts import Generator, Refit, Score
 from twinset.core.data.dataset import Dataset
@@ -30,17 +23,19 @@ from twinset.core.findings import CanaryCounts
 from twinset.core.seeding import rng_for
 from twinset.core.stats.neighbors import nearest
 from twinset.generation.refit import build_refit
-from twinset.measurement.harness import measure
+from twinset.measurement.harness import measure as measure_metrics
 from twinset.registry import build
 
-HERE = Path(__file__).parent
 N_ROWS = 5_000  # a part: three disjoint parts of Adult a seed, few enough for 20 seeds in minutes
 N_OUTLIERS = 50  # 1 % of the rows
-METRICS = ("privacy.membership", "privacy.outliers", "privacy.exact_copies",
-           "privacy.nearest_record")  # fmt: skip
 SHADOW, PLAIN = "privacy.shadow_models", "privacy.membership"
-FACTS = ("auc", "true_positive_rate_at_1_percent_false", "ranking_auc",
-         "more_come_back_than_chance")  # fmt: skip
+METRICS = (PLAIN, "privacy.outliers", "privacy.exact_copies", "privacy.nearest_record")
+FACTS = (
+    "auc",
+    "true_positive_rate_at_1_percent_false",
+    "ranking_auc",
+    "more_come_back_than_chance",
+)
 FRESH = "fresh real rows"
 
 
@@ -59,6 +54,16 @@ class Draw:
     def rng(self, name: str) -> np.random.Generator:
         return rng_for(self.seed, "memorisers", name)
 
+    def nearest(self, k: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Return distances and positions of the k nearest train rows of each, itself first."""
+        features = FeatureEncoder.fit(self.train).transform(self.train)
+        return nearest(features, features, k)
+
+    def jittered(self, frame: pd.DataFrame, rng: np.random.Generator) -> Dataset:
+        """Return rows with -1, 0 or 1 added to every number."""
+        moved = {name: frame[name] + rng.integers(-1, 2, len(frame)) for name in self.roles.numbers}
+        return self.read(frame.assign(**moved))
+
 
 @cache
 def adult() -> tuple[pd.DataFrame, Schema, Roles]:
@@ -68,37 +73,22 @@ def adult() -> tuple[pd.DataFrame, Schema, Roles]:
     return frame, Dataset.from_arrow(frame).schema, found.roles
 
 
-def with_jitter(frame: pd.DataFrame, roles: Roles, rng: np.random.Generator) -> pd.DataFrame:
-    """Return rows with -1, 0 or 1 added to every number."""
-    moved = {name: frame[name] + rng.integers(-1, 2, len(frame)) for name in roles.numbers}
-    return frame.assign(**moved)
-
-
 def interpolated(draw: Draw) -> Dataset:
-    """Return rows between a train row and one of its 5 nearest, as SMOTE-NC makes them.
-
-    Numbers lie between both, rounded; a category is the most frequent of the neighbors.
-    """
+    """Return rows between a train row and one of its 5 nearest, as SMOTE-NC makes them."""
     rng, real = draw.rng("interpolate"), draw.frame
     n = len(real)
-    neighbors = _nearest(draw, 6)[1][:, 1:]
+    neighbors = draw.nearest(6)[1][:, 1:]
     partner = neighbors[np.arange(n), rng.integers(0, 5, n)]
     way = rng.random(n)
     columns: dict[str, Any] = {}
     for name in draw.roles.numbers:
         values = real[name].to_numpy(dtype=float)
         columns[name] = np.rint(values + way * (values[partner] - values))
-    for name in draw.roles.categories:
+    for name in draw.roles.categories:  # the most frequent level of the neighbors
         codes, levels = pd.factorize(real[name])
         counts = (codes[neighbors][:, :, None] == np.arange(len(levels))).sum(axis=1)
         columns[name] = np.asarray(levels)[counts.argmax(axis=1)]
     return draw.read(real.assign(**columns))
-
-
-def _nearest(draw: Draw, k: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return distances and positions of the k nearest train rows of each, itself first."""
-    features = FeatureEncoder.fit(draw.train).transform(draw.train)
-    return nearest(features, features, k)
 
 
 def honest(draw: Draw) -> Dataset:
@@ -109,7 +99,7 @@ def honest(draw: Draw) -> Dataset:
 
 def with_outliers(draw: Draw, times: int = 1) -> Dataset:
     """Return the same twin with 50 of the 50 x `times` most outlying train rows, verbatim."""
-    rows = np.argsort(-_nearest(draw, 2)[0][:, 1], kind="stable")[: times * N_OUTLIERS]
+    rows = np.argsort(-draw.nearest(2)[0][:, 1], kind="stable")[: times * N_OUTLIERS]
     if times > 1:
         rows = draw.rng("some").choice(rows, N_OUTLIERS, replace=False)
     plain, twin = draw.train.take(rows).to_arrow(), honest(draw).slice(0, N_ROWS - len(rows))
@@ -118,9 +108,7 @@ def with_outliers(draw: Draw, times: int = 1) -> Dataset:
 
 CANDIDATES: Mapping[str, Callable[[Draw], Dataset]] = {
     "copy of train": lambda draw: draw.train,
-    "copy, every number ±1": lambda draw: draw.read(
-        with_jitter(draw.frame, draw.roles, draw.rng("jitter"))
-    ),
+    "copy, every number ±1": lambda draw: draw.jittered(draw.frame, draw.rng("jitter")),
     "interpolation (SMOTE-NC, k = 5)": interpolated,
     "copula twin, 1 % most outlying rows verbatim": with_outliers,
     "copula twin, 1 % verbatim out of the 5 % most outlying": lambda draw: with_outliers(draw, 5),
@@ -129,16 +117,20 @@ CANDIDATES: Mapping[str, Callable[[Draw], Dataset]] = {
 }
 
 
+def jobs(options: Settings) -> list[Row]:
+    return crossed(seed=range(options.seeds), candidate=CANDIDATES)
+
+
 def scores(
     draw: Draw, candidate: Dataset, metrics: Sequence[str] = METRICS, **settings: Any
 ) -> dict[str, Score]:
     chosen = [(name, build("metric", name, {})) for name in metrics]
     parts: Any = {"train": draw.train, "synthetic": candidate, "holdout": draw.holdout}
-    found = measure(**parts, metrics=chosen, seed=draw.seed, **settings)
+    found = measure_metrics(**parts, metrics=chosen, seed=draw.seed, **settings)
     return {score.metric: score for score in found}
 
 
-def measure_memoriser(job: Row) -> Row:
+def measure(job: Row) -> Row:
     draw = Draw(*adult(), job["seed"])
     found = scores(draw, CANDIDATES[job["candidate"]](draw))
     return {**job, "scores": [_score_row(score) for score in found.values()]}
@@ -150,11 +142,16 @@ def _score_row(score: Score) -> Row:
     return {name: getattr(score, name) for name in names} | facts
 
 
-def flat(rows: Sequence[Row]) -> list[Row]:
-    return [{**{k: row[k] for k in KEY}, **one} for row in rows for one in row["scores"]]
+def summary(rows: Sequence[Row]) -> list[Row]:
+    """Return one row a metric."""
+    return [
+        {"candidate": row["candidate"], "seed": row["seed"], **one}
+        for row in rows
+        for one in row["scores"]
+    ]
 
 
-def memoriser_table(rows: Sequence[Row]) -> str:
+def blocks(rows: Sequence[Row]) -> dict[str, str]:
     lines = []
     for name, own in grouped(rows, "candidate").items():
         flagged = {row["seed"] for row in own if row["verdict"] == "different"}
@@ -165,28 +162,26 @@ def memoriser_table(rows: Sequence[Row]) -> str:
                 name, metric, _range(found, "value"), f"±{half:.3f}",
                 *(f"{n}/{n_seeds}" for n in (*_verdicts(found), len(flagged))),
             ])  # fmt: skip
-    return table(["candidate", "metric", "value", "interval", "flagged", "passed", "family"], lines)
+    head = ["candidate", "metric", "value", "interval", "flagged", "passed", "family"]
+    return {"candidates": table(head, lines)}
 
 
-def shadow_generators(draw: Draw) -> Mapping[str, Refit]:
-    """Return functions that make each candidate from any real rows, by its name."""
-    made: dict[str, Refit] = {
-        "copy": lambda real, most, rng: real,
-        "copy ±1": lambda real, most, rng: draw.read(
-            with_jitter(real.to_pandas(), draw.roles, rng)
-        ),
-        FRESH: lambda real, most, rng: draw.fresh.take(rng.integers(0, len(draw.fresh), len(real))),
-    }
-    for name in ("tabular.copula", "tabular.trees", "minority.smote"):
-        generator = build("generator", name, {})
-        assert isinstance(generator, Generator)
-        made[name] = build_refit(generator, N_ROWS)
-    return made
+def shadow_generator(draw: Draw, name: str) -> Refit:
+    """Return a function that makes a candidate from any real rows."""
+    if name == "copy":
+        return lambda real, most, rng: real
+    if name == "copy ±1":
+        return lambda real, most, rng: draw.jittered(real.to_pandas(), rng)
+    if name == FRESH:
+        return lambda real, most, rng: draw.fresh.take(rng.integers(0, len(draw.fresh), len(real)))
+    generator = build("generator", name, {})
+    assert isinstance(generator, Generator)
+    return build_refit(generator, N_ROWS)
 
 
 def measure_shadows(job: Row) -> Row:
     draw, name = Draw(*adult(), job["seed"]), job["candidate"]
-    refit = shadow_generators(draw)[name]
+    refit = shadow_generator(draw, name)
     released = draw.fresh
     if name != FRESH:
         released = refit(draw.train, N_ROWS, rng_for(draw.seed, "shadows", name))
@@ -213,7 +208,7 @@ def _canary_row(score: Score) -> Row:
     return {**row, "interval": list(found.interval or ())}
 
 
-def shadow_table(rows: Sequence[Row]) -> str:
+def blocks_shadows(rows: Sequence[Row]) -> dict[str, str]:
     lines = []
     for name, own in grouped(rows, "candidate").items():
         lines.append([
@@ -225,7 +220,7 @@ def shadow_table(rows: Sequence[Row]) -> str:
         ])  # fmt: skip
     head = ["generator", "AUC, least to greatest", "greatest upper bound", "plain", "different",
             "as good as real", "canaries back", "CPU s"]  # fmt: skip
-    return table(head, lines)
+    return {"generators": table(head, lines)}
 
 
 def _verdicts(rows: Sequence[Row]) -> list[int]:
@@ -234,32 +229,4 @@ def _verdicts(rows: Sequence[Row]) -> list[int]:
 
 
 def _range(rows: Sequence[Row], name: str) -> str:
-    values = [row[name] for row in rows]
-    return f"{np.mean(values):.3f} ({min(values):.3f}-{max(values):.3f})"
-
-
-KEY = ("candidate", "seed")
-MEMORISERS = Benchmark(
-    results=HERE / "memorisers.json",
-    page=HERE / "MEMORISERS.md",
-    key=KEY,
-    jobs=lambda options: crossed(seed=range(options.seeds), candidate=CANDIDATES),
-    measure=measure_memoriser,
-    blocks=lambda rows: {"candidates": memoriser_table(rows)},
-    summary=flat,
-    settings={"seeds": 20},
-)
-SHADOWS = Benchmark(
-    results=HERE / "shadows.json",
-    page=HERE / "SHADOWS.md",
-    key=KEY,
-    jobs=lambda options: crossed(
-        seed=range(options.seeds), candidate=shadow_generators(Draw(*adult(), 0))
-    ),
-    measure=measure_shadows,
-    blocks=lambda rows: {"generators": shadow_table(rows)},
-    settings={"seeds": 10},
-)
-
-if __name__ == "__main__":
-    run_named(MEMORISERS, shadows=SHADOWS)
+    return spread([row[name] for row in rows], to="-")

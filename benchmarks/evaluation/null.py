@@ -1,14 +1,8 @@
-"""Compare real rows with real rows: how often is chance called different, do intervals cover 0?
-
-    python -m benchmarks.evaluation.null --repeats 1000 --workers 2
-
-Results: NULL.md and null.json, which holds sums over the repeats.
-"""
+"""Compare real rows with real rows: how often is chance called different, do intervals cover 0?"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +10,8 @@ import numpy as np
 from benchmarks.evaluation.scores import family_scores
 from benchmarks.evaluation.table_faults import PLACES, TableCut, every_row
 from benchmarks.markdown import NOTHING, table
-from benchmarks.runner import Benchmark, Row, crossed
+from benchmarks.runner import Row
 
-HERE = Path(__file__).parent
 ROWS = 3_000  # 6 % of Adult: repeats share few rows, and a thousand of them take hours, not days
 ANY = "any metric"
 VERDICTS = ("different", "as good as real", "cannot tell", "not measurable")
@@ -26,14 +19,13 @@ VERDICTS = ("different", "as good as real", "cannot tell", "not measurable")
 
 def measure(job: Row) -> Row:
     """Return verdict, difference to the baseline and half the interval's width of every metric."""
-    places = PLACES["adult"]
-    cut = TableCut.draw(every_row("adult"), places.target, job["seed"], n=ROWS)
+    places, seed = PLACES["adult"], job["seed"]
+    cut = TableCut.draw(every_row("adult"), places.target, seed, n=ROWS)
     parts = (cut.dataset(cut.train), cut.dataset(cut.fresh), cut.dataset(cut.holdout))
-    scores = family_scores(
-        parts, job["families"], target=places.target, positive=places.rare, seed=job["seed"]
-    )
     found = {}
-    for score in scores:
+    for score in family_scores(
+        parts, job["families"], target=places.target, positive=places.rare, seed=seed
+    ):
         low, high = score.interval or (np.nan, np.nan)
         middle = None if score.interval is None else (low + high) / 2
         found[score.metric] = [score.verdict, middle, (high - low) / 2]
@@ -73,19 +65,3 @@ def blocks(rows: Sequence[Row]) -> dict[str, str]:
     )
     head = ["metric", *VERDICTS, "mean difference", "interval covers 0"]
     return {"alarms": said, "metrics": table(head, lines)}
-
-
-BENCHMARK = Benchmark(
-    results=HERE / "null.json",
-    page=HERE / "NULL.md",
-    key=("seed",),
-    jobs=lambda options: crossed(seed=range(options.repeats), families=[options.families]),
-    measure=measure,
-    blocks=blocks,
-    summary=summary,
-    settings={"repeats": 1_000, "families": ["gap", "coverage", "privacy"]},
-    workers=2,
-)
-
-if __name__ == "__main__":
-    BENCHMARK.run()

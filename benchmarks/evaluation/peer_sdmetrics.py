@@ -1,8 +1,7 @@
 """SDMetrics' two reports of the rows with a fault: which scores leave the range of real rows?
 
-`QualityReport` and `DiagnosticReport` compare the rows with the fault, up to 12,000, with as many
-train rows; the same is done with fresh real rows for 20 cuts of each table. A score moves when it lies
-below all 20 of those, which happens by chance once in 21 times. The reports do not look for leaks.
+A score moves when it lies below those of fresh real rows in all of 20 cuts, which happens by chance once
+in 21 times. The reports do not look for leaks.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.evaluation.table_faults import PLACES, TABLE_FAULTS, TableCut, every_row
+from benchmarks.evaluation.table_faults import TABLE_FAULTS, planted_cut
 from benchmarks.markdown import NOTHING, percent
 from benchmarks.runner import Row
 from benchmarks.tabular.jobs import VENVS
@@ -32,8 +31,7 @@ _ADAPTER = Path(__file__).parent / "adapters" / "for_sdmetrics.py"
 
 def moved_scores(job: Row) -> list[str] | None:
     """Return the scores below all that real rows get; None for leaks or without SDMetrics."""
-    fault = TABLE_FAULTS.get(job["fault"])
-    if (fault is not None and fault.leak) or not python().exists():
+    if TABLE_FAULTS.get(job["fault"], {}).get("leak") or not python().exists():
         return None
     return moved(scores_of(*_frames(job))["scores"], real_scores(job["set"]))
 
@@ -59,7 +57,6 @@ def python() -> Path:
 
 @cache
 def real_scores(name: str) -> list[dict[str, float]]:
-    """Return the scores of fresh real rows in 20 cuts of a table."""
     nulls = [{"set": name, "fault": "", "seed": FIRST_NULL_SEED + k} for k in range(NULL_CUTS)]
     return [scores_of(*_frames(job))["scores"] for job in nulls]
 
@@ -78,12 +75,8 @@ def scores_of(real: pd.DataFrame, synthetic: pd.DataFrame, labels: Sequence[str]
 
 def _frames(job: Row) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
     """Return train rows, rows with the fault, and the columns of labels."""
-    places, seed = PLACES[job["set"]], job["seed"]
-    cut = TableCut.draw(every_row(job["set"]), places.target, seed)
-    rows, fault = cut.fresh, TABLE_FAULTS.get(job["fault"])
-    if fault is not None:
-        rows = fault.plant(rows, cut.train, places, np.random.default_rng(seed))
-    rng, n = np.random.default_rng(seed), min(ROWS, len(rows))
+    (cut, rows, _), rng = planted_cut(job), np.random.default_rng(job["seed"])
+    n = min(ROWS, len(rows))
     real, synthetic = (part.iloc[rng.permutation(len(part))[:n]] for part in (cut.train, rows))
     labels = [field.name for field in cut.schema.of_kind("category", "boolean")]
     return real.reset_index(drop=True), synthetic.reset_index(drop=True), labels

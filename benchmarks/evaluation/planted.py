@@ -1,31 +1,23 @@
-"""Plant faults into fresh real rows and see whether they are found, by which metric, and where.
-
-    python -m benchmarks.evaluation.planted tables --sets adult shoppers magic --seeds 2 --workers 2
-    python -m benchmarks.evaluation.planted images --sets cells shapes --seeds 3 --workers 2
-    python -m benchmarks.evaluation.planted texts --sets snips sms --seeds 2 --nulls 20
-
-Results: PLANTED.md, IMAGE_PLANTED.md, TEXT_PLANTED.md and the JSON files beside them.
-"""
+"""Plant faults into fresh real rows and see whether they are found, by which metric, and where."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.datasets import text_dataset
-from benchmarks.evaluation import peer_sdmetrics
-from benchmarks.evaluation.image_faults import IMAGE_FAULTS, IMAGE_SETS, STATED
+from benchmarks.datasets import text_dataset, with_column
+from benchmarks.evaluation import peer_sdmetrics, text_faults
+from benchmarks.evaluation.image_faults import IMAGE_FAULTS, IMAGE_SETS, STATED, plant_image_fault
 from benchmarks.evaluation.scores import classifier_differs, different, family_scores, first_names
-from benchmarks.evaluation.table_faults import PLACES, TABLE_FAULTS, TableCut, every_row
+from benchmarks.evaluation.table_faults import PLACES, TABLE_FAULTS, named_columns, planted_cut
 from benchmarks.evaluation.text_faults import TEXT_FAULTS, text_parts
 from benchmarks.markdown import NOTHING, bullets, count, percent, table
-from benchmarks.runner import Benchmark, Row, Settings, crossed, grouped, matches, run_named
+from benchmarks.runner import Row, Settings, crossed, grouped
 from twinset.core.contracts import Score
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import BLOB
@@ -33,24 +25,34 @@ from twinset.core.features.embedders import Classical, Embedding, SmallNet, with
 from twinset.core.features.image_statistics import box_labels, with_properties
 from twinset.registry import component_class
 
-HERE = Path(__file__).parent
 TRAIN_SHARE = 0.3  # of images: embeddings learn from train, comparisons need the rest
 CUTS_OF_TRAIN = 10  # comparisons without a fault that share train rows and their embeddings
 # Those that read texts, spans or labels; all of gap and coverage take eight times as long.
 TEXT_METRICS = ("gap.texts", "gap.text_anomalies", "gap.text_labels", "gap.marginals",
                 "gap.text_classifier")  # fmt: skip
-TEXTS_BY_NAME = {name: fault for faults in TEXT_FAULTS.values() for name, fault in faults.items()}
 
 
-def jobs(
+def _jobs(
     options: Settings, names: Iterable[str], fits: Callable[[str, str], bool], first_null: int = 0
 ) -> list[Row]:
     """Return faults in the sets that have a place for them, and comparisons without a fault."""
+    parts = options.only.split(";")
+    names = [name for name in names if any(part in name for part in parts)]
     found = crossed(seed=range(options.seeds), fault=names, set=options.sets)
-    found = [j for j in found if matches(j["fault"], options.only) and fits(j["fault"], j["set"])]
+    found = [job for job in found if fits(job["fault"], job["set"])]
     nulls = range(first_null, first_null + options.nulls)
-    jobs = [*found, *crossed(seed=nulls, fault=[""], set=options.sets)]
-    return [{"set": j["set"], "fault": j["fault"], "seed": j["seed"]} for j in jobs]
+    return found + crossed(seed=nulls, fault=[""], set=options.sets)
+
+
+def _has_text_fault(fault: str, name: str) -> bool:
+    return name in text_faults.FAULTS[fault].get("sets", [name])
+
+
+jobs_tables = partial(  # MAGIC has no category that a fault could go into
+    _jobs, names=TABLE_FAULTS, fits=lambda fault, one: named_columns(fault, PLACES[one]) != [""]
+)
+jobs_images = partial(_jobs, names=IMAGE_FAULTS, fits=lambda fault, one: True)
+jobs_texts = partial(_jobs, names=text_faults.FAULTS, fits=_has_text_fault, first_null=100)
 
 
 def findings_row(job: Row, scores: Sequence[Score], **more: Any) -> Row:
@@ -60,26 +62,23 @@ def findings_row(job: Row, scores: Sequence[Score], **more: Any) -> Row:
     return job | {"found_by": by, "named": first_names(found), "right": None} | more
 
 
-def measure_table(job: Row) -> Row:
+def measure_tables(job: Row) -> Row:
     """Return which metrics find one fault in one table; without a name nothing is planted."""
-    places, seed = PLACES[job["set"]], job["seed"]
-    cut = TableCut.draw(every_row(job["set"]), places.target, seed)
-    fault = TABLE_FAULTS.get(job["fault"])
-    rows = cut.fresh
-    if fault is not None:
-        rows = fault.plant(rows, cut.train, places, np.random.default_rng(seed))
-    families = ("privacy",) if fault is not None and fault.leak else ("gap", "coverage")
+    cut, rows, places = planted_cut(job)
+    columns = named_columns(job["fault"], places) if job["fault"] else []
+    is_leak = TABLE_FAULTS.get(job["fault"], {}).get("leak")
+    families = ["privacy"] if is_leak else ["gap", "coverage"]
     parts = (cut.dataset(cut.train), cut.dataset(rows), cut.dataset(cut.holdout))
-    scores = family_scores(parts, families, target=places.target, positive=places.rare, seed=seed)
-    columns = () if fault is None else fault.columns(places)
-    found = findings_row(job, scores, plain=classifier_differs(scores), wanted=list(columns))
+    classes = {"target": places.target, "positive": places.rare}
+    scores = family_scores(parts, families, **classes, seed=job["seed"])
+    found = findings_row(job, scores, plain=classifier_differs(scores), wanted=columns)
     # "age (upper tail)" and "age with sex" name age.
     names = [one.split(" (")[0] for name in found["named"] for one in name.split(" with ")]
     right = bool(set(columns) & set(names)) if columns else None
     return found | {"named": names, "right": right, "sdmetrics": peer_sdmetrics.moved_scores(job)}
 
 
-def measure_image(job: Row) -> Row:
+def measure_images(job: Row) -> Row:
     """Return which metrics find one fault in one cut of an image set; "" plants nothing.
 
     Cuts without a fault share their train rows, which change every ten seeds.
@@ -89,10 +88,11 @@ def measure_image(job: Row) -> Row:
     order = np.random.default_rng([7, seed]).permutation(len(rest))
     rows, holdout = (rest.take(part) for part in np.array_split(order, 2))
     if fault:
-        rows = IMAGE_FAULTS[fault](_bare(rows), images, np.random.default_rng(seed))
+        rows = plant_image_fault(fault, _bare(rows), images, np.random.default_rng(seed))
         rows = with_properties(with_vectors(rows, {"image": embeddings}), box_labels(train))
-    parts = (train, rows, holdout)
-    scores = family_scores(parts, ("gap", "coverage"), target=images.label, seed=seed)
+    scores = family_scores(
+        (train, rows, holdout), ("gap", "coverage"), target=images.label, seed=seed
+    )
     return findings_row(job, scores, plain=classifier_differs(scores))
 
 
@@ -102,48 +102,47 @@ def prepared_images(name: str, seed: int) -> tuple[Dataset, Dataset, tuple[Embed
     images = IMAGE_SETS[name]
     every = images.rows(seed)
     order = np.random.default_rng(seed).permutation(len(every))
-    train, rest = (every.take(rows) for rows in np.split(order, [int(TRAIN_SHARE * len(order))]))
-    labels = train.codes(images.label)[0].astype(np.int64)
-    column = train.records.column("image")
+    parts = [every.take(rows) for rows in np.split(order, [int(TRAIN_SHARE * len(order))])]
+    labels = parts[0].codes(images.label)[0].astype(np.int64)
+    column = parts[0].records.column("image")
     embeddings = tuple(e.fit(column, labels, seed) for e in (Classical(), SmallNet(device="cpu")))
-    words = box_labels(train)
-    train, rest = (
-        with_properties(with_vectors(part, {"image": embeddings}), words) for part in (train, rest)
-    )
+    words = box_labels(parts[0])
+    train, rest = (with_properties(with_vectors(p, {"image": embeddings}), words) for p in parts)
     return train, rest, embeddings
 
 
 def _bare(rows: Dataset) -> Dataset:
     """Return rows whose images carry neither vectors nor properties."""
     column = rows.records.column("image").combine_chunks()
-    parts = [column.field(part.name) for part in BLOB]
-    plain = pa.StructArray.from_arrays(parts, [part.name for part in BLOB])
-    place = rows.records.schema.get_field_index("image")
-    return replace(rows, records=rows.records.set_column(place, "image", pa.chunked_array([plain])))
+    names = [part.name for part in BLOB]
+    plain = pa.StructArray.from_arrays([column.field(name) for name in names], names)
+    return with_column(rows, "image", plain)
 
 
-def measure_text(job: Row) -> Row:
+def measure_texts(job: Row) -> Row:
     """Return which metrics find one fault in one set of texts; "" plants nothing."""
+    name, rng = job["fault"], np.random.default_rng(job["seed"])
     train, fresh, holdout = text_parts(job["set"], job["seed"])
-    fault = TEXTS_BY_NAME.get(job["fault"])
-    rows = fresh if fault is None else fault.plant(fresh, train, np.random.default_rng(job["seed"]))
+    rows = text_faults.plant_text_fault(name, fresh, train, rng) if name else fresh
     data = [text_dataset(part, target=False) for part in (train, rows, holdout)]
     parts = (data[0], data[1].with_card(origin="synthetic"), data[2])
     settings = {"only": TEXT_METRICS, "target": "about", "seed": job["seed"]}
     found = findings_row(job, family_scores(parts, ("gap", "coverage"), **settings))
-    if fault is not None:
-        found["right"] = any(one.startswith(fault.shown) for one in found["named"])
+    if name:
+        shown = text_faults.shown_names(name)
+        found["right"] = any(one.startswith(shown) for one in found["named"])
     return found
 
 
+Shown = Callable[[Sequence[bool | None]], str]
 Cell = Callable[[Sequence[Row]], str]
 
 
-def _found(rows: Sequence[Row], show: Callable[[Sequence[bool | None]], str] = count) -> str:
+def _found(rows: Sequence[Row], show: Shown = count) -> str:
     return show([bool(row["found_by"]) for row in rows])
 
 
-def _field(name: str, show: Callable[[Sequence[bool | None]], str] = percent) -> Cell:
+def _field(name: str, show: Shown = percent) -> Cell:
     return lambda rows: show([row[name] for row in rows])
 
 
@@ -153,11 +152,10 @@ def _in_set(name: str) -> Cell:
 
 def _ranking(rows: Sequence[Row]) -> str:
     """Return the four metrics that find a fault most often and stand first in a report."""
-    places: dict[str, int] = {}
+    places = Counter[str]()
     for row in rows:
-        for place, metric in enumerate(row["found_by"]):
-            places[metric] = places.get(metric, 0) + 10 - min(place, 9)
-    return ", ".join(sorted(places, key=lambda metric: -places[metric])[:4]) or NOTHING
+        places.update({metric: 10 - min(place, 9) for place, metric in enumerate(row["found_by"])})
+    return ", ".join(metric for metric, _ in places.most_common(4)) or NOTHING
 
 
 def _first(rows: Sequence[Row]) -> str:
@@ -194,7 +192,7 @@ def _split(rows: Sequence[Row]) -> tuple[list[Row], list[Row], int]:
     return [row for row in rows if row["fault"]], nulls, sum(bool(r["found_by"]) for r in nulls)
 
 
-def table_blocks(rows: Sequence[Row]) -> dict[str, str]:
+def blocks_tables(rows: Sequence[Row]) -> dict[str, str]:
     planted, nulls, false = _split(rows)
     right, plain, theirs = _field("right"), _field("plain"), peer_sdmetrics.share_moved
     columns = {"found": _found, "named": right, "plain classifier": plain, "SDMetrics": theirs,
@@ -208,23 +206,21 @@ def table_blocks(rows: Sequence[Row]) -> dict[str, str]:
     return {"summary": summary, "faults": fault_table(rows, columns), "missed": missed_list(rows)}
 
 
-def image_blocks(rows: Sequence[Row]) -> dict[str, str]:
+def blocks_images(rows: Sequence[Row]) -> dict[str, str]:
     planted, nulls, false = _split(rows)
-    strong = [row for row in planted if row["fault"] in STATED]
-    columns = {
-        **{name: _in_set(name) for name in IMAGE_SETS},
-        "plain classifier": _field("plain"), "found by, worst first": _ranking,
-    }  # fmt: skip
+    strong, plain = [row for row in planted if row["fault"] in STATED], _field("plain")
+    columns = {name: _in_set(name) for name in IMAGE_SETS}
+    columns |= {"plain classifier": plain, "found by, worst first": _ranking}
     summary = (
         f"Found at the stated strengths: {_found(strong, percent)} of {len(strong)}. Nothing planted: "
         f"{false} of {len(nulls)} called different ({_found(nulls, percent)}). A plain classifier test "
-        f"on the same features finds {_field('plain')(strong)}."
+        f"on the same features finds {plain(strong)}."
     )
     faults, missed = fault_table(rows, columns, STATED), missed_list([*strong, *nulls])
     return {"summary": summary, "faults": faults, "missed": missed}
 
 
-def text_blocks(rows: Sequence[Row]) -> dict[str, str]:
+def blocks_texts(rows: Sequence[Row]) -> dict[str, str]:
     planted, nulls, false = _split(rows)
     right = _field("right")
     columns = {"found": _found, "right first": _field("right", count),
@@ -245,32 +241,3 @@ def text_blocks(rows: Sequence[Row]) -> dict[str, str]:
         found = f"Found: {_found(own, percent)} of {len(own)}. Right first: {right(own)}."
         parts.append(f"## {title}\n\n{found}\n\n{fault_table(own, columns)}")
     return {"summary": summary, "faults": "\n\n".join(parts), "missed": missed_list(rows)}
-
-
-def _kind(stem: str, sets: Iterable[str], seeds: int, nulls: int, **how: Any) -> Benchmark:
-    return Benchmark(
-        results=HERE / f"{stem}.json",
-        page=HERE / f"{stem.upper()}.md",
-        key=("set", "fault", "seed"),
-        settings={"sets": list(sets), "seeds": seeds, "nulls": nulls, "only": ""},
-        **how,
-    )
-
-
-# MAGIC has no category that a fault could go into.
-table_jobs = partial(
-    jobs, names=TABLE_FAULTS, fits=lambda fault, one: TABLE_FAULTS[fault].columns(PLACES[one]) != ("",)
-)  # fmt: skip
-image_jobs = partial(jobs, names=IMAGE_FAULTS, fits=lambda fault, one: True)
-text_jobs = partial(
-    jobs, names=TEXTS_BY_NAME, fits=lambda fault, one: one in TEXTS_BY_NAME[fault].sets, first_null=100
-)  # fmt: skip
-TABLES = _kind("planted", PLACES, 2, 2, jobs=table_jobs, measure=measure_table,
-               blocks=table_blocks, workers=2)  # fmt: skip
-IMAGES = _kind("image_planted", IMAGE_SETS, 3, 20, jobs=image_jobs, measure=measure_image,
-               blocks=image_blocks, workers=2)  # fmt: skip
-TEXTS = _kind("text_planted", ["snips", "sms"], 2, 20, jobs=text_jobs, measure=measure_text,
-              blocks=text_blocks)  # fmt: skip
-
-if __name__ == "__main__":
-    run_named(TABLES, tables=TABLES, images=IMAGES, texts=TEXTS)

@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from twinset.core import findings as found_by
 from twinset.core.contracts import Score
 from twinset.core.data.dataset import Dataset
-from twinset.core.findings import (
-    DifferentComponents,
-    FeatureImportances,
-    RegionShares,
-    TextFeatures,
-)
 from twinset.measurement.harness import measure
 from twinset.registry import default_metrics
 from twinset.report.answers.phrases import worst_first
@@ -21,23 +16,17 @@ NAMED = 2  # names read of each finding: a report shows its first two in the sum
 
 
 def family_scores(
-    parts: tuple[Dataset, Dataset, Dataset],
-    families: Sequence[str],
-    *,
-    only: Sequence[str] = (),
-    **settings: Any,
-) -> list[Score]:
-    """Return the scores of the default metrics of some families, or of some of these by name.
-
-    `parts` are train, synthetic and holdout; settings (target, positive, seed) go to `measure`.
-    """
-    train, synthetic, holdout = parts
-    chosen = [
+    parts: tuple[Dataset, Dataset, Dataset], families: Sequence[str],
+    only: Sequence[str] = (), **settings: Any,
+) -> list[Score]:  # fmt: skip
+    """Return the scores of train, synthetic and holdout by the default metrics of some families."""
+    metrics = [
         (name, metric)
-        for name, metric in default_metrics(synthetic.schema.kinds)
+        for name, metric in default_metrics(parts[1].schema.kinds)
         if metric.family in families and (not only or name in only)
     ]
-    return measure(train=train, synthetic=synthetic, holdout=holdout, metrics=chosen, **settings)
+    sides: Any = dict(zip(("train", "synthetic", "holdout"), parts))
+    return measure(**sides, metrics=metrics, **settings)
 
 
 def different(scores: Sequence[Score]) -> list[Score]:
@@ -48,11 +37,11 @@ def different(scores: Sequence[Score]) -> list[Score]:
 def first_names(found: Sequence[Score]) -> list[str]:
     """Return the columns or patterns that the worst score with names gives first."""
     for score in found:
-        regions = score.finding(RegionShares) or RegionShares()
+        regions = score.finding(found_by.RegionShares) or found_by.RegionShares()
         slices = [*regions.underrepresented, *regions.overrepresented]
-        components = score.finding(DifferentComponents)
-        importances = score.finding(FeatureImportances)
-        texts = score.finding(TextFeatures)
+        components = score.finding(found_by.DifferentComponents)
+        importances = score.finding(found_by.FeatureImportances)
+        texts = score.finding(found_by.TextFeatures)
         # The finding names a broken rule; only the facts list its columns.
         broken = [one for one in score.facts.get("broken", []) if one["beyond_real"]]
         named = [

@@ -1,15 +1,9 @@
-"""CPU seconds of measuring: ours beside SDMetrics' reports on 200,000 rows, and whole evaluations.
-
-    python -m benchmarks.evaluation.speed --sizes 32000 1000000
-
-Results: SPEED.md and speed.json.
-"""
+"""CPU seconds of measuring: ours beside SDMetrics' reports on 200,000 rows, and whole evaluations."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -19,7 +13,7 @@ import pandas as pd
 from benchmarks.evaluation import peer_sdmetrics
 from benchmarks.evaluation.table_faults import PLACES, TableCut, every_row
 from benchmarks.markdown import NOTHING, table
-from benchmarks.runner import Benchmark, Row, crossed, grouped, memory_mb
+from benchmarks.runner import Row, Settings, crossed, grouped, memory_mb
 from twinset.core.contracts import Comparison
 from twinset.core.data.dataset import Dataset
 from twinset.core.findings import ColumnDistances
@@ -27,9 +21,18 @@ from twinset.core.seeding import rng_for
 from twinset.measurement.harness import measure as measure_metrics
 from twinset.registry import build, default_metrics
 
-HERE = Path(__file__).parent
 ROWS = 200_000  # a side: enough that the cost a row decides
 REPEATS = 3  # the median of three: the machine is shared
+
+
+def jobs(options: Settings) -> list[Row]:
+    whole = crossed(rows=options.sizes, look=("quick", "full"))
+    return [{"look": "sides", "rows": ROWS}, *whole]
+
+
+def measure(job: Row) -> Row:
+    n, quick = job["rows"], job["look"] == "quick"
+    return job | (compare_with_sdmetrics() if job["look"] == "sides" else evaluate(n, quick))
 
 
 def drawn(n: int, seed: int) -> pd.DataFrame:
@@ -44,9 +47,9 @@ def compare_with_sdmetrics() -> dict[str, Any]:
     parts = [drawn(ROWS, seed) for seed in range(3)]
     cut = TableCut.draw(parts[0], PLACES["adult"].target, 0)
     real, synthetic, baseline = (cut.dataset(side) for side in parts)
-    names = ("gap.marginals", "gap.pairs")
     spent = {
-        name: [_timed(name, synthetic, baseline, real) for _ in range(REPEATS)] for name in names
+        name: [_timed(name, synthetic, baseline, real) for _ in range(REPEATS)]
+        for name in ("gap.marginals", "gap.pairs")
     }
     ours = {
         name: {"once": median(x[0] for x in runs), "with_baseline": median(x[1] for x in runs)}
@@ -87,16 +90,13 @@ def evaluate(n: int, quick: bool) -> dict[str, Any]:
     """Return CPU seconds of every metric and the peak memory of this process."""
     places = PLACES["adult"]
     cut = TableCut.draw(drawn(2 * n, 0), places.target, 0)
-    train, holdout = cut.dataset(cut.train), cut.dataset(cut.holdout)
-    synthetic = cut.dataset(drawn(n, 1))
+    parts: Any = {"train": cut.dataset(cut.train), "holdout": cut.dataset(cut.holdout)}
+    parts |= {"synthetic": cut.dataset(drawn(n, 1)), "target": places.target}
     del cut
     start, wall, metrics = time.process_time(), time.perf_counter(), {}
-    parts: Any = {"train": train, "synthetic": synthetic, "holdout": holdout}
-    for name, metric in default_metrics(train.schema.kinds, quick=quick):
+    for name, metric in default_metrics(parts["train"].schema.kinds, quick=quick):
         before = time.process_time()
-        measure_metrics(
-            **parts, metrics=[(name, metric)], target=places.target, positive=places.rare
-        )
+        measure_metrics(**parts, metrics=[(name, metric)], positive=places.rare)
         metrics[name] = time.process_time() - before
     return {
         "cpu": time.process_time() - start,
@@ -104,11 +104,6 @@ def evaluate(n: int, quick: bool) -> dict[str, Any]:
         "peak_gb": memory_mb("VmHWM") / 1024,
         "metrics": metrics,
     }
-
-
-def measure(job: Row) -> Row:
-    n, quick = job["rows"], job["look"] == "quick"
-    return job | (compare_with_sdmetrics() if job["look"] == "sides" else evaluate(n, quick))
 
 
 def blocks(rows: Sequence[Row]) -> dict[str, str]:
@@ -143,21 +138,3 @@ def _comparison(row: Row) -> str:
             f"{theirs['shape_apart']:.1e}."
         )
     return table(["200,000 x 15 a side", "CPU s", "ratio"], lines) + text
-
-
-BENCHMARK = Benchmark(
-    results=HERE / "speed.json",
-    page=HERE / "SPEED.md",
-    key=("look", "rows"),
-    jobs=lambda options: [
-        {"look": "sides", "rows": ROWS},
-        *crossed(rows=options.sizes, look=("quick", "full")),
-    ],
-    measure=measure,
-    blocks=blocks,
-    settings={"sizes": [32_000, 1_000_000]},
-    fresh=True,
-)
-
-if __name__ == "__main__":
-    BENCHMARK.run()

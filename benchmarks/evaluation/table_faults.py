@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pandas import DataFrame as Frame
 
+from benchmarks.runner import Row, load_yaml
 from benchmarks.tabular.sets import load
 from twinset.core.data.arrow_tables import infer_schema, to_table
 from twinset.core.data.dataset import Dataset
@@ -18,40 +19,24 @@ from twinset.core.data.schema import Schema
 
 Rng = np.random.Generator
 Mask = npt.NDArray[np.bool_]
-Plant = Callable[[Frame, Frame, "Places", Rng], Frame]
-"""(fresh rows, train, places, rng) -> faulty rows."""
+# (fresh rows, train, places, rng, parameter) -> faulty rows
+Plant = Callable[[Frame, Frame, "Places", Rng, float], Frame]
 
 
 @dataclass(frozen=True)
 class Places:
-    """Columns of a table that faults go into, and one slice given by two conditions."""
+    """Columns of a table that faults go into, and one slice."""
 
-    number: str  # a number that other columns depend on
-    other: str  # another one
-    category: str  # with several levels, one of them rare; "" where the table has none
-    target: str  # two classes
-    rare: str  # the rarer class
-    slice: Callable[[Frame], Mask]  # which rows are in the slice, shape (n,)
-    about: tuple[str, ...]  # columns that define the slice
+    number: str
+    other: str
+    category: str
+    target: str
+    rare: str
+    slice: str
+    about: list[str]
 
-
-PLACES = {
-    "adult": Places(
-        "age", "hours-per-week", "occupation", "income", ">50K",
-        lambda f: np.asarray((f["sex"] == "Female") & (f["age"] >= 50)), ("sex", "age"),
-    ),
-    "shoppers": Places(
-        "ProductRelated", "ExitRates", "Month", "Revenue", "True",
-        lambda f: np.asarray(
-            (f["VisitorType"] == "New_Visitor") & (f["Weekend"].astype(str) == "True")
-        ),
-        ("VisitorType", "Weekend"),
-    ),
-    "magic": Places(
-        "fLength", "fAlpha", "", "class", "h",
-        lambda f: np.asarray((f["fAlpha"] > 60) & (f["fSize"] > 2.9)), ("fAlpha", "fSize"),
-    ),
-}  # fmt: skip
+    def in_slice(self, rows: Frame) -> Mask:
+        return np.asarray(rows.eval(self.slice), dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -92,45 +77,38 @@ def every_row(name: str) -> Frame:
     return both
 
 
-@dataclass(frozen=True)
-class TableFault:
-    """One kind of fault at one strength."""
-
-    plant: Plant
-    # Attributes of `Places` with the columns that a good report names first; empty where whole rows
-    # are at fault.
-    about: tuple[str, ...] = ()
-    leak: bool = False  # whether the privacy family has to find it
-
-    def columns(self, places: Places) -> tuple[str, ...]:
-        """Return the columns that a good report names first."""
-        if self.about == ("about",):
-            return places.about
-        return tuple(getattr(places, name) for name in self.about)
-
-
 def _part(n: int, share: float, rng: Rng) -> Mask:
     return np.asarray(rng.random(n) < share)
 
 
-def _number(change: Callable[[pd.Series, Rng], object], share: float = 1.0) -> TableFault:
-    """Return a fault of the main number: a change of the values in a share of the rows."""
-
-    def plant(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
-        hit = _part(len(rows), share, rng)
-        values = rows[places.number].astype(float)
-        values[hit] = change(values[hit], rng)
-        return rows.assign(**{places.number: values})
-
-    return TableFault(plant, ("number",))
-
-
-def _rounded(values: pd.Series, n: int) -> pd.Series:
+def _rounded(values: pd.Series, n: float) -> pd.Series:
     step = (values.quantile(0.99) - values.quantile(0.01)) / n
     return (values / step).round() * step
 
 
-def _decorrelated(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
+NUMBERS: dict[str, Callable[[pd.Series, Rng, float], object]] = {
+    "shuffled": lambda v, r, by: r.permutation(v),
+    "noisy": lambda v, r, by: v + by * v.std() * r.normal(size=len(v)),
+    "scaled": lambda v, r, by: by * v,
+    "moved": lambda v, r, by: v + by * v.std(),
+    "rounded": lambda v, r, by: _rounded(v, by),
+    "clipped": lambda v, r, by: v.clip(*v.quantile([by, 1 - by])),
+    "shrunk": lambda v, r, by: v.mean() + by * (v - v.mean()),
+    "median": lambda v, r, by: v.median(),
+    "missing": lambda v, r, by: np.nan,
+    "turned": lambda v, r, by: 2 * v.mean() - v,
+}
+KEPT: dict[str, Callable[[Frame, Places, float], object]] = {
+    "outside_slice": lambda f, p, by: ~p.in_slice(f),
+    "inside_slice": lambda f, p, by: p.in_slice(f),
+    "up_to_quantile": lambda f, p, by: f[p.number] <= f[p.number].quantile(by),
+    "common_class": lambda f, p, by: f[p.target].astype(str) != p.rare,
+    # levels of another rank, 0 being the most frequent
+    "other_levels": lambda f, p, by: f[p.category] != f[p.category].value_counts().index[int(by)],
+}
+
+
+def decorrelated(rows: Frame, train: Frame, places: Places, rng: Rng, by: float) -> Frame:
     """Shuffle a number within each class: what links it with the class stays."""
     found = rows.copy()
     for _, at in rows.groupby(places.target).groups.items():
@@ -138,41 +116,24 @@ def _decorrelated(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
     return found
 
 
-def _independent(rows: Frame, share: float, rng: Rng) -> Frame:
+def independent(rows: Frame, train: Frame, places: Places, rng: Rng, by: float) -> Frame:
     found = rows.copy()
-    hit = np.flatnonzero(_part(len(rows), share, rng))
+    hit = np.flatnonzero(_part(len(rows), by, rng))
     for column in rows.columns:
         found.loc[hit, column] = rng.permutation(rows[column].to_numpy())[: len(hit)]
     return found.astype(rows.dtypes)
 
 
-def _keep(which: Callable[[Frame, Places], object], about: str, share: float = 0.0) -> TableFault:
-    """Return a fault that leaves out the other rows, but for a share, and fills up with copies."""
-
-    def plant(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
-        keep = np.asarray(which(rows, places))
-        left = rows[keep | _part(len(rows), share, rng) if share else keep]
-        seed = int(rng.integers(2**31))
-        more = left.sample(len(rows) - len(left), replace=True, random_state=seed)
-        return pd.concat([left, more], ignore_index=True)
-
-    return TableFault(plant, (about,))
-
-
-def _repeated(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
+def repeated(rows: Frame, train: Frame, places: Places, rng: Rng, by: float) -> Frame:
     some = rows.iloc[rng.permutation(len(rows))[: len(rows) // 3]]
     return pd.concat([some] * 4, ignore_index=True).iloc[: len(rows)]
 
 
-def _exchanged(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
-    hit = _part(len(rows), 0.1, rng)
+def exchanged(rows: Frame, train: Frame, places: Places, rng: Rng, by: float) -> Frame:
+    hit = _part(len(rows), by, rng)
     first, second = rows[places.number].astype(float), rows[places.other].astype(float)
     columns = {places.number: first.where(~hit, second), places.other: second.where(~hit, first)}
     return rows.assign(**columns)
-
-
-def _common(rows: Frame, places: Places) -> object:
-    return rows[places.target].astype(str) != places.rare
 
 
 def _flip(rows: Frame, places: Places, hit: Mask) -> Frame:
@@ -181,85 +142,75 @@ def _flip(rows: Frame, places: Places, hit: Mask) -> Frame:
     return rows.assign(**{places.target: rows[places.target].where(~hit, other)})
 
 
-def _flipped(rows: Frame, train: Frame, places: Places, rng: Rng, share: float) -> Frame:
-    return _flip(rows, places, _part(len(rows), share, rng))
-
-
-def _misspelt(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
-    hit = _part(len(rows), 0.02, rng)
+def misspelt(rows: Frame, train: Frame, places: Places, rng: Rng, by: float) -> Frame:
+    hit = _part(len(rows), by, rng)
     wrong = rows[places.category].astype(str) + "_"
     return rows.assign(**{places.category: rows[places.category].where(~hit, wrong)})
 
 
-def _without_level(rank: int, share: float = 0.0) -> TableFault:
-    """Return a fault that thins the level of a rank, 0 being the most frequent."""
-    return _keep(
-        lambda f, p: f[p.category] != f[p.category].value_counts().index[rank], "category", share
-    )
-
-
-def _merged(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
+def merged(rows: Frame, train: Frame, places: Places, rng: Rng, by: float) -> Frame:
     common = rows[places.category].value_counts().index
     return rows.assign(**{places.category: rows[places.category].replace(common[2], common[1])})
 
 
-def _copied(rows: Frame, train: Frame, share: float, rng: Rng) -> Frame:
-    n = round(share * len(rows))
+def copied(rows: Frame, train: Frame, places: Places, rng: Rng, by: float) -> Frame:
+    n = round(by * len(rows))
     some = train.iloc[rng.permutation(len(train))[:n]]
     return pd.concat([rows.iloc[n:], some], ignore_index=True)
 
 
-def _jittered(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
+def jittered(rows: Frame, train: Frame, places: Places, rng: Rng, by: float) -> Frame:
     found = train.iloc[rng.permutation(len(train))[: len(rows)]].reset_index(drop=True).copy()
     for column in (places.number, places.other):
         values = found[column].astype(float)
-        found[column] = values + rng.choice([-1, 1], len(found)) * 0.02 * values.std()
+        found[column] = values + rng.choice([-1, 1], len(found)) * by * values.std()
     return found
 
 
-TABLE_FAULTS: dict[str, TableFault] = {
-    **{f"{s:.0%} of a number shuffled": _number(lambda v, r: r.permutation(v), s)
-       for s in (0.1, 0.3, 1.0)},
-    "noise of 0.25 spreads on a number":
-        _number(lambda v, r: v + 0.25 * v.std() * r.normal(size=len(v))),
-    "noise of 0.5 spreads on a number":
-        _number(lambda v, r: v + 0.5 * v.std() * r.normal(size=len(v))),
-    "a number 10 % too large": _number(lambda v, r: 1.1 * v),
-    "a number moved by 0.2 spreads": _number(lambda v, r: v + 0.2 * v.std()),
-    "a number rounded to 10 values": _number(lambda v, r: _rounded(v, 10)),
-    "tails beyond 5 % cut off": _number(lambda v, r: v.clip(*v.quantile([0.05, 0.95]))),
-    "spread shrunk by 20 %": _number(lambda v, r: v.mean() + 0.8 * (v - v.mean())),
-    "5 % of a number ten times as large": _number(lambda v, r: 10 * v, 0.05),
-    "10 % of a number at its median": _number(lambda v, r: v.median(), 0.1),
-    "5 % of a number missing": _number(lambda v, r: np.nan, 0.05),
-    "sign turned in 10 %": _number(lambda v, r: 2 * v.mean() - v, 0.1),
-    "a pair decorrelated": TableFault(_decorrelated, ("number", "other")),
-    "10% of the rows with independent columns":
-        TableFault(lambda f, t, p, r: _independent(f, 0.1, r)),
-    "30% of the rows with independent columns":
-        TableFault(lambda f, t, p, r: _independent(f, 0.3, r)),
-    "a slice removed": _keep(lambda f, p: ~p.slice(f), "about"),
-    "a slice thinned to a third": _keep(lambda f, p: ~p.slice(f), "about", 1 / 3),
-    "a slice twice as frequent": _keep(lambda f, p: p.slice(f), "about", 0.5),
-    "a mode dropped: the top fifth of a number":
-        _keep(lambda f, p: f[p.number] <= f[p.number].quantile(0.8), "number"),
-    "a third of the rows three times each": TableFault(_repeated),
-    "two numbers exchanged in 10 %": TableFault(_exchanged, ("number", "other")),
-    **{f"{s:.0%} of the labels flipped": TableFault(partial(_flipped, share=s), ("target",))
-       for s in (0.02, 0.05, 0.1)},
-    "labels flipped in a slice": TableFault(lambda f, t, p, r: _flip(f, p, p.slice(f)), ("target",)),
-    "the rare class dropped": _keep(_common, "target"),
-    "the rare class halved": _keep(_common, "target", 0.5),
-    "a category shuffled": TableFault(
-        lambda f, t, p, r: f.assign(**{p.category: r.permutation(f[p.category].to_numpy())}),
-        ("category",)),
-    "2 % of a category misspelt": TableFault(_misspelt, ("category",)),
-    "two levels merged": TableFault(_merged, ("category",)),
-    "a level dropped": _without_level(3),
-    "a level at half its share": _without_level(1, 0.5),
-    "2 % of the rows copied from train":
-        TableFault(lambda f, t, p, r: _copied(f, t, 0.02, r), leak=True),
-    "5 % of the rows copied from train":
-        TableFault(lambda f, t, p, r: _copied(f, t, 0.05, r), leak=True),
-    "train with two numbers jittered": TableFault(_jittered, leak=True),
-}  # fmt: skip
+PLANTS: dict[str, Plant] = {
+    "flipped": lambda f, t, p, r, by: _flip(f, p, _part(len(f), by, r)),
+    "flipped_in_slice": lambda f, t, p, r, by: _flip(f, p, p.in_slice(f)),
+    "category_shuffled": lambda f, t, p, r, by: f.assign(
+        **{p.category: r.permutation(f[p.category].to_numpy())}
+    ),
+    **{f.__name__: f for f in (decorrelated, independent, repeated, exchanged, misspelt, merged)},
+    **{f.__name__: f for f in (copied, jittered)},
+}
+
+
+def named_columns(fault: str, places: Places) -> list[str]:
+    """Return the columns that a good report of a fault names first."""
+    how = TABLE_FAULTS[fault]
+    about = how.get("about", ["number"] if "number" in how else [])
+    return list(places.about) if about == ["about"] else [getattr(places, name) for name in about]
+
+
+def plant_table_fault(fault: str, rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
+    """Return fresh rows with a fault of table_faults.yaml, or as they are without a name."""
+    how = TABLE_FAULTS.get(fault, {})
+    by, share = how.get("by", 0.0), how.get("share")
+    if "number" in how:
+        hit = _part(len(rows), 1.0 if share is None else share, rng)
+        values = rows[places.number].astype(float)
+        values[hit] = NUMBERS[how["number"]](values[hit], rng, by)
+        return rows.assign(**{places.number: values})
+    if "keep" in how:
+        keep = np.asarray(KEPT[how["keep"]](rows, places, by))
+        left = rows[keep | _part(len(rows), share, rng) if share else keep]
+        # Copies fill up what is left out.
+        seed, n = int(rng.integers(2**31)), len(rows) - len(left)
+        return pd.concat([left, left.sample(n, replace=True, random_state=seed)], ignore_index=True)
+    return PLANTS[how["plant"]](rows, train, places, rng, by) if how else rows
+
+
+def planted_cut(job: Row) -> tuple[TableCut, Frame, Places]:
+    """Return the cut of a job's table, its fresh rows with the job's fault, and its places."""
+    places, seed = PLACES[job["set"]], job["seed"]
+    cut = TableCut.draw(every_row(job["set"]), places.target, seed)
+    rng = np.random.default_rng(seed)
+    return cut, plant_table_fault(job["fault"], cut.fresh, cut.train, places, rng), places
+
+
+_YAML = load_yaml(__file__, "table_faults.yaml")
+PLACES = {name: Places(**how) for name, how in _YAML["places"].items()}
+TABLE_FAULTS: dict[str, dict[str, Any]] = _YAML["faults"]

@@ -1,9 +1,5 @@
 """Does `advise` choose well? Every strategy on every cell (set x model), beside real extra rows.
 
-    python -m benchmarks.minority.cells                      # goes on with cells.jsonl, writes CELLS.md
-    python -m benchmarks.minority.cells --page               # CELLS.md from what is measured
-    python -m benchmarks.minority.cells noise --tables 60    # tables whose label is drawn by lot
-
 A split holds test rows apart, and as many rare rows again as the train set has (the oracle). The selection
 of `advise` sees the train set alone; each candidate is then fitted on it and tested.
 """
@@ -14,51 +10,32 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import yaml
 from sklearn.metrics import average_precision_score
 
 from benchmarks.markdown import table
 from benchmarks.minority.cell_figures import LEARNERS, cells_of, figures, is_beyond
 from benchmarks.minority.real_sets import SOURCES, handbook_with_history, ulb
-from benchmarks.runner import Benchmark, Row, crossed, grouped, run_named
+from benchmarks.runner import Row, grouped, load_yaml
 from twinset.core.seeding import draw_seed, rng_for
 from twinset.registry import component_names
-from twinset.workflows.advise import strategies
-from twinset.workflows.advise.labelled_table import (
-    GAP_DAYS,
-    GAP_SHARE,
-    LabelledTable,
-    TrainTestSplit,
-    read_labelled_table,
-    split_test_set,
-)
+from twinset.workflows.advise import labelled_table, select_strategy, strategies
 from twinset.workflows.advise.ranking_metrics import BootstrapDraws, WeightedRanking, log_loss
-from twinset.workflows.advise.select_strategy import (
-    FoldResult,
-    ModelSelection,
-    StrategyTrials,
-    calibrate_strategy,
-    select_strategies,
-)
 from twinset.workflows.advise.strategies import Strategy, candidates, fit, fit_encoder
 from twinset.workflows.options import AdviseOptions
 
-HERE = Path(__file__).parent
-MODELS = ("boosted", "linear")
 ALERT_RATE = 0.01  # share of rows that can be looked at; recall is reported there
 GENERATORS = tuple(names[0] for _, names in strategies.GENERATORS)
 N_DRAWS = 200  # of test rows, for the standard error of a difference
 FULL = (Strategy("smote 1", "rows", ratio=1.0, component="minority.smote"),)
 MOST_TRAIN, MOST_TEST = 8_000, 30_000  # rows: thinned so that a cell costs minutes
-NOISE_SHAPES = ((1_500, 0.06), (3_000, 0.03), (6_000, 0.02), (2_500, 0.1))
 # Rows and share of rare ones of the tables of noise, in turn.
+NOISE_SHAPES = ((1_500, 0.06), (3_000, 0.03), (6_000, 0.02), (2_500, 0.1))
 
 
 @dataclass(frozen=True)
@@ -86,10 +63,7 @@ def _cell_set(name: str, n_train: int, n_test: int, time: str | None = None) -> 
     return CellSet(source.read, source.target, source.rare, n_train, n_test)
 
 
-SETS: dict[str, CellSet] = {
-    name: _cell_set(name, *how)
-    for name, how in yaml.safe_load((HERE / "cells.yaml").read_text("utf-8")).items()
-}
+SETS = {name: _cell_set(name, *how) for name, how in load_yaml(__file__, "cells.yaml").items()}
 
 
 @dataclass(frozen=True)
@@ -101,7 +75,9 @@ class CellParts:
     aside: npt.NDArray[np.int64]
 
 
-def parts_of(one: CellSet, labelled: LabelledTable, rng: np.random.Generator) -> CellParts:
+def parts_of(
+    one: CellSet, labelled: labelled_table.LabelledTable, rng: np.random.Generator
+) -> CellParts:
     """Return the parts of one split; train and test have the same share of rare rows.
 
     With a time, the first 60 % of the rare rows are for training, and the common rows go with the times.
@@ -131,29 +107,31 @@ def parts_of(one: CellSet, labelled: LabelledTable, rng: np.random.Generator) ->
 
 
 @cache
-def _labelled_table(name: str) -> LabelledTable:
+def _labelled_table(name: str) -> labelled_table.LabelledTable:
     one = SETS[name]
-    return read_labelled_table(
+    return labelled_table.read_labelled_table(
         one.load(), AdviseOptions(target=one.target, positive=one.positive, time=one.time)
     )
 
 
-def measure_cell(job: Row) -> Row:
+def measure(job: Row) -> Row:
     """Return the choice of `advise` in one split of one cell, and test figures of every strategy."""
     name, model, split = job["set"], job["model"], job["split"]
     labelled = _labelled_table(name)
     parts = parts_of(SETS[name], labelled, rng_for(split, "cells", name))
-    bench = StrategyTrials(labelled, seed=100 + split)
+    bench = select_strategy.StrategyTrials(labelled, seed=100 + split)
     tried = candidates(GENERATORS, None, float(labelled.truth[parts.train].mean()))
     gap = 0.0
     if labelled.time is not None:
         span = float(np.ptp(labelled.time[parts.train]))
-        gap = min(GAP_SHARE * span, GAP_DAYS if labelled.in_days else np.inf)
+        gap = min(
+            labelled_table.GAP_SHARE * span, labelled_table.GAP_DAYS if labelled.in_days else np.inf
+        )
     started = time.process_time()
-    found = select_strategies(bench, parts.train, tried, model, gap)
+    found = select_strategy.select_strategies(bench, parts.train, tried, model, gap)
     seconds = time.process_time() - started
     (tested,) = bench.try_all(
-        [("final", TrainTestSplit(parts.train, parts.test))], [*tried, *FULL], model
+        [("final", labelled_table.TrainTestSplit(parts.train, parts.test))], [*tried, *FULL], model
     )
     scores = {name: result.scores for name, result in tested.items()}
     scores["oracle"] = _oracle(bench, parts, model)
@@ -179,8 +157,7 @@ def measure_cell(job: Row) -> Row:
 def _test_figures(
     scores: Mapping[str, npt.NDArray[np.float64]], truth: npt.NDArray[np.bool_], split: int
 ) -> dict[str, list[float]]:
-    """Return for each strategy: average precision, its difference to none, the standard error of that
-    by a paired bootstrap, recall at the alert rate."""
+    """Return average precision, difference to none, its bootstrapped error, recall at the alert rate."""
     rng = rng_for(split, "cells", "draws")
     weights = list(BootstrapDraws.from_rows(truth, N_DRAWS, rng).weights())
     draws, found = {}, {}
@@ -195,7 +172,9 @@ def _test_figures(
     return found
 
 
-def _oracle(bench: StrategyTrials, parts: CellParts, model: str) -> npt.NDArray[np.float64]:
+def _oracle(
+    bench: select_strategy.StrategyTrials, parts: CellParts, model: str
+) -> npt.NDArray[np.float64]:
     """Return the test scores of a model that is given the rare rows held aside as well."""
     rows = np.concatenate([parts.train, parts.aside])
     view = fit_encoder(model, bench.raw.take(parts.train))
@@ -206,27 +185,33 @@ def _oracle(bench: StrategyTrials, parts: CellParts, model: str) -> npt.NDArray[
 
 
 def _loss_ratios(
-    found: ModelSelection,
-    tested: Mapping[str, FoldResult],
-    labelled: LabelledTable,
+    found: select_strategy.ModelSelection,
+    tested: Mapping[str, select_strategy.FoldResult],
+    labelled: labelled_table.LabelledTable,
     parts: CellParts,
 ) -> dict[str, float]:
     """Return the log-loss of each strategy of the last round, restored, over that of none as it is."""
-    truth = labelled.truth[parts.test]
-    base, ratios = log_loss(tested["none"].scores, truth), {}
+    truth, restored = labelled.truth[parts.test], {}
     for name in found.shortlist:
-        restored = calibrate_strategy(found, name, labelled).apply(tested[name].scores)
-        ratios[name] = log_loss(restored, truth) / base
-    return ratios
+        restored[name] = select_strategy.calibrate_strategy(found, name, labelled).apply(
+            tested[name].scores
+        )
+    base = log_loss(tested["none"].scores, truth)
+    return {name: log_loss(scores, truth) / base for name, scores in restored.items()}
 
 
 def measure_noise(job: Row) -> Row:
+    """Return what `advise` chooses in a table whose label is drawn by lot."""
     number = job["table"]
-    labelled = read_labelled_table(noise_table(number), AdviseOptions(target="fraud", positive="1"))
-    split = split_test_set(labelled, 0.3, None, rng_for(number, "advise", "split"))
+    labelled = labelled_table.read_labelled_table(
+        noise_table(number), AdviseOptions(target="fraud", positive="1")
+    )
+    split = labelled_table.split_test_set(labelled, 0.3, None, rng_for(number, "advise", "split"))
     share = float(labelled.truth[split.train].mean())
     tried = candidates(component_names("generator"), None, share)
-    found = select_strategies(StrategyTrials(labelled, number), split.train, tried, job["model"])
+    found = select_strategy.select_strategies(
+        select_strategy.StrategyTrials(labelled, number), split.train, tried, job["model"]
+    )
     train = [len(split.train), int(labelled.truth[split.train].sum())]
     return {**job, "train": train, "chosen": found.chosen, "is_chance": found.is_chance}
 
@@ -242,7 +227,7 @@ def noise_table(number: int) -> pa.Table:
     return pa.table({**normal, **skewed, "kind": kind, "fraud": label})
 
 
-def cell_blocks(rows: Sequence[Row]) -> dict[str, str]:
+def blocks(rows: Sequence[Row]) -> dict[str, str]:
     cells, found = cells_of(rows), group_figures(rows)
     sums = [
         [name, *(_with_interval(found[group][name]) for group in found), entry["goal"]]
@@ -255,7 +240,7 @@ def cell_blocks(rows: Sequence[Row]) -> dict[str, str]:
         best = max(gains, key=gains.__getitem__)
         lines.append([
             one.set, one.model, f"{first['train'][1]}, {first['test'][1]}",
-            f"{one.precision('none'):.3f}", _starred(*one.advised), ", ".join(one.chosen),
+            f"{one.precision('none'):.3f}", _starred(*one.differences["advise"]), ", ".join(one.chosen),
             f"{_starred(*one.differences[best])} {best}",
             *(_starred(*one.differences[name]) for name in ("smote 1", "oracle")),
         ])  # fmt: skip
@@ -270,12 +255,12 @@ def group_figures(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, Any]]]:
         "all": cells,
         "balancing alone": cells_of(rows, LEARNERS),
         "later splits": cells_of(rows, first_split=1),
-        **{model: [one for one in cells if one.model == model] for model in MODELS},
+        **{m: [one for one in cells if one.model == m] for m in ("boosted", "linear")},
     }
     return {name: figures(own) for name, own in groups.items() if own}
 
 
-def noise_blocks(rows: Sequence[Row]) -> dict[str, str]:
+def blocks_noise(rows: Sequence[Row]) -> dict[str, str]:
     parts = [
         f"{model}: {sum(row['chosen'] != 'none' for row in own)} of {len(own)}"
         for model, own in sorted(grouped(rows, "model").items())
@@ -283,7 +268,7 @@ def noise_blocks(rows: Sequence[Row]) -> dict[str, str]:
     rare = [row["train"][1] for row in rows]
     text = (
         f"Tables of noise, {min(rare)} to {max(rare)} rare training rows, on which anything but none is "
-        f"taken (`python -m benchmarks.minority.cells noise`): {'; '.join(parts)}."
+        f"taken (`python -m benchmarks minority.cells.noise`): {'; '.join(parts)}."
     )
     return {"noise": text}
 
@@ -295,26 +280,3 @@ def _with_interval(entry: Mapping[str, Any]) -> str:
 
 def _starred(mean: float, error: float) -> str:
     return f"{mean:+.3f}" + ("\\*" if is_beyond(mean, error) else "")
-
-
-CELLS = Benchmark(
-    results=HERE / "cells.jsonl",
-    page=HERE / "CELLS.md",
-    key=("set", "model", "split"),
-    jobs=lambda options: crossed(split=options.splits, set=options.sets, model=options.models),
-    measure=measure_cell,
-    blocks=cell_blocks,
-    settings={"splits": [0, 1, 2], "sets": list(SETS), "models": list(MODELS)},
-)
-NOISE = Benchmark(
-    results=HERE / "noise.jsonl",
-    page=HERE / "CELLS.md",
-    key=("table", "model"),
-    jobs=lambda options: crossed(table=range(options.tables), model=[options.model]),
-    measure=measure_noise,
-    blocks=noise_blocks,
-    settings={"tables": 60, "model": "linear"},
-)
-
-if __name__ == "__main__":
-    run_named(CELLS, noise=NOISE)

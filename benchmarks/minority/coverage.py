@@ -1,22 +1,18 @@
 """How many groups must positives belong to, so that intervals of redrawn groups cover what they promise?
 
-    python -m benchmarks.minority.coverage --tables 400
-
 Tables with a known truth: groups of one or four positive rows, whose scores by two models share a part
 within the group. The interval of the difference in average precision is that of `twinset advise`.
-Results: COVERAGE.md and coverage.json.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score
 
-from benchmarks.markdown import table
-from benchmarks.runner import Benchmark, Row, crossed
+from benchmarks.runner import Row
 from twinset.core.seeding import rng_for
 from twinset.workflows.advise.ranking_metrics import (
     BootstrapDraws,
@@ -26,19 +22,15 @@ from twinset.workflows.advise.ranking_metrics import (
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
-Integers = npt.NDArray[np.int64]
-HERE = Path(__file__).parent
-GROUPS = (3, 5, 8, 12, 20, 31)
 COMMON_ROWS = 60  # for each positive one
 N_DRAWS = 120  # of groups: `advise` draws as many
 N_GROUPS_OF_TRUTH = 2_000  # so many that the truth has no error of its own
 
 
-def draw(n_groups: int, rows: int, rng: np.random.Generator) -> tuple[Floats, Bools, Integers]:
-    """Return a table of so many groups of positives, `rows` each on average.
-
-    Two scores (2, n), which rows are positive (n,), and their groups (n,).
-    """
+def draw(
+    n_groups: int, rows: int, rng: np.random.Generator
+) -> tuple[Floats, Bools, npt.NDArray[Any]]:
+    """Return two scores (2, n) of groups of positives, which rows are positive, and their groups."""
     sizes = rng.geometric(1 / rows, n_groups) if rows > 1 else np.ones(n_groups, dtype=np.int64)
     owner = np.repeat(np.arange(n_groups), sizes)
     n, n_common = len(owner), COMMON_ROWS * n_groups * rows
@@ -56,8 +48,7 @@ def difference(scores: Floats, truth: Bools) -> float:
 
 
 def measure(job: Row) -> Row:
-    """Return the shares of tables whose interval covers the truth, by redrawing alone and with
-    Student's t, and half the mean width of the latter."""
+    """Return the shares of intervals that cover the truth, and half the width of those with t."""
     n_groups, rows, n_tables = job["groups"], job["rows"], job["tables"]
     rng = rng_for(1, "coverage", n_groups, rows)
     true = difference(*draw(N_GROUPS_OF_TRUTH, rows, rng)[:2])
@@ -73,27 +64,3 @@ def measure(job: Row) -> Row:
     plain, with_t = 1.96 * np.array(errors), reach * np.sqrt(factor) * np.array(errors)
     shares = {"plain": float(np.mean(away <= plain)), "with_t": float(np.mean(away <= with_t))}
     return {**job, **shares, "width": float(with_t.mean())}
-
-
-def coverage_table(rows: list[Row]) -> str:
-    lines = [
-        [r["groups"], r["rows"], f"{r['plain']:.0%}", f"{r['with_t']:.0%}", f"{r['width']:.2f}"]
-        for r in rows
-    ]
-    head = ["groups with positives", "rows a group", "covered by redrawn groups alone",
-            "with Student's t, as in `advise`", "± of average precision"]  # fmt: skip
-    return table(head, lines)
-
-
-BENCHMARK = Benchmark(
-    results=HERE / "coverage.json",
-    page=HERE / "COVERAGE.md",
-    key=("rows", "groups"),
-    jobs=lambda options: crossed(rows=(1, 4), groups=GROUPS, tables=[options.tables]),
-    measure=measure,
-    blocks=lambda rows: {"coverage": coverage_table(list(rows))},
-    settings={"tables": 400},
-)
-
-if __name__ == "__main__":
-    BENCHMARK.run()

@@ -1,17 +1,10 @@
-"""Which rules, types and promises samplers break: ours and imbalanced-learn's in one run.
-
-    python -m benchmarks.minority.defects
-
-Results: DEFECTS.md.
-"""
+"""Which rules, types and promises samplers break: ours and imbalanced-learn's in one run."""
 
 from __future__ import annotations
 
-import argparse
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import imblearn.over_sampling as theirs
@@ -19,18 +12,18 @@ import numpy as np
 import pandas as pd
 
 import twinset.sklearn as ours
-from benchmarks.markdown import NOTHING, listed, table, write_page
+from benchmarks.markdown import NOTHING, table
 from benchmarks.minority.dtype_cases import cases, labels, same_rows, type_of
-from benchmarks.runner import environment
+from benchmarks.runner import Row
 
 Make = Callable[..., Any]
-PAGE = Path(__file__).with_name("DEFECTS.md")
 N, RARE = 4_000, 200
 ONE_HOT = tuple(f"is_{i}" for i in range(4))
 NUMBERS = ["net", "tax", "total", "start", "end", "items", "age", "share"]
 SEEDS = range(5)
 DATES = "date has a time of day"
 REFUSALS = (TypeError, ValueError, RuntimeError, AttributeError, LookupError)
+Table = tuple[list[str], list[list[str]]]  # heading and rows
 OURS: dict[str, Make] = {
     "SMOTE": ours.SMOTE,
     "Borderline": ours.BorderlineSMOTE,
@@ -51,11 +44,7 @@ BOTH = {f"ours: {n}": m for n, m in OURS.items()} | {f"theirs: {n}": m for n, m 
 
 
 def ruled(*, with_dates: bool = True, seed: int = 3) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return a frame of 4,000 rows with the rules of real ones and its labels, 200 of them rare.
-
-    net + tax = total, all in cents; exactly one of is_0 ... is_3 is 1; start <= end; whole `items`,
-    `age` whole but of a float type; `share` in [0, 1]; `day` a date without time.
-    """
+    """Return a frame whose rows obey the rules of `violations`, and its labels, 200 of them rare."""
     rng = np.random.default_rng(seed)
     y = np.repeat([0, 1], [N - RARE, RARE])
     net = np.round(rng.gamma(2, 30 + 40 * y), 2)
@@ -94,11 +83,7 @@ def violations(new: pd.DataFrame, real: pd.DataFrame) -> dict[str, float]:
 
 
 def broken(make: Make, *, with_dates: bool = True) -> dict[str, Any]:
-    """Return the share of new rows that break each rule, over all seeds.
-
-    Where the date column is refused, the error's name stands for its rule; where the table without it
-    is refused too, for every rule.
-    """
+    """Return the share of new rows that break each rule; the error's name where a table is refused."""
     x, y = ruled(with_dates=with_dates)
     found = []
     for seed in SEEDS:
@@ -114,19 +99,16 @@ def broken(make: Make, *, with_dates: bool = True) -> dict[str, Any]:
     return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
 
 
-def rules_table() -> str:
+def rules_table() -> Table:
     columns, rows = {name: broken(make) for name, make in BOTH.items()}, []
     for rule in next(iter(columns.values())):
         cells = [one[rule] for one in columns.values()]
         rows.append([rule, *(c if isinstance(c, str) else f"{100 * c:.2f} %" for c in cells)])
-    return table(["share of new rows in which", *columns], rows)
+    return ["share of new rows in which", *columns], rows
 
 
 def integer_bias(make: Make) -> tuple[float, float]:
-    """Return by how much rounding moves the mean of an integer column, and its standard error.
-
-    Against the same sampler with the same seed on the same column as free numbers.
-    """
+    """Return by how much rounding moves the mean of an integer column, and its standard error."""
     rng = np.random.default_rng(0)
     n = rng.poisson(2.75, 4_000)
     x = np.column_stack([n, rng.normal(size=4_000), rng.normal(size=4_000)])
@@ -141,12 +123,12 @@ def integer_bias(make: Make) -> tuple[float, float]:
     return float(np.mean(moved)), float(np.std(moved, ddof=1) / np.sqrt(len(moved)))
 
 
-def bias_table() -> str:
+def bias_table() -> Table:
     rows = []
     for name in ("ours: SMOTE", "ours: Borderline", "theirs: SMOTE", "theirs: Borderline"):
         mean, error = integer_bias(BOTH[name])
         rows.append([name, f"{100 * mean:+.2f} %", f"{100 * error:.2f} %"])
-    return table(["sampler", "mean moved by rounding", "standard error"], rows)
+    return ["sampler", "mean moved by rounding", "standard error"], rows
 
 
 def accepts(make: Make, data: Any) -> str:
@@ -160,7 +142,7 @@ def accepts(make: Make, data: Any) -> str:
     return "yes" if same_rows(found[: len(data)], data) else "real rows changed"
 
 
-def types_table() -> str:
+def types_table() -> Table:
     rows = []
     for name, build in cases().items():
         mine, other = accepts(ours.SMOTE, build()), accepts(theirs.SMOTE, build())
@@ -169,7 +151,7 @@ def types_table() -> str:
         rows.append([name, mine, other])
     good = [sum(row[i].startswith("yes") for row in rows) for i in (1, 2)]
     rows.append(["**taken**", *(f"**{n} of {len(rows)}**" for n in good)])
-    return table(["case", "ours: SMOTE", "theirs: SMOTE, else SMOTENC('auto')"], rows)
+    return ["case", "ours: SMOTE", "theirs: SMOTE, else SMOTENC('auto')"], rows
 
 
 def promises(make: Make, threads: int | None) -> list[str]:
@@ -191,28 +173,22 @@ def promises(make: Make, threads: int | None) -> list[str]:
     return kept if threads else [*kept, NOTHING]
 
 
-def promises_table() -> str:
+def promises_table() -> Table:
     rows = [[f"ours: {n}", *promises(m, 4)] for n, m in list(OURS.items())[:6]]
     rows += [[f"theirs: {n}", *promises(m, None)] for n, m in THEIRS.items() if n != "SMOTENC"]
-    head = ["sampler", "row order changes nothing", "2 n begin with n", "4 threads as 1"]
-    return table(head, rows)
+    return ["sampler", "row order changes nothing", "2 n begin with n", "4 threads as 1"], rows
 
 
 TABLES = {"rules": rules_table, "bias": bias_table, "types": types_table,
           "promises": promises_table}  # fmt: skip
 
 
-def main() -> None:
-    """Measure the tables of the command line and write them into the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=PAGE, help="page to write")
-    parser.add_argument("--tables", nargs="*", choices=TABLES, default=list(TABLES))
-    options = parser.parse_args()
-    warnings.simplefilter("ignore")
-    blocks = {"environment": listed(environment("imbalanced-learn"))}
-    blocks |= {name: TABLES[name]() for name in options.tables}
-    write_page(options.out, blocks, PAGE)
+def measure(job: Row) -> Row:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        head, rows = TABLES[job["table"]]()
+    return {**job, "head": head, "rows": rows}
 
 
-if __name__ == "__main__":
-    main()
+def blocks(rows: Sequence[Row]) -> dict[str, str]:
+    return {row["table"]: table(row["head"], row["rows"]) for row in rows}

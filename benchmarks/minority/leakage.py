@@ -1,25 +1,19 @@
-"""Count the planted leaks that the guard refuses, and the clean cuts that it lets pass.
-
-    python -m benchmarks.minority.leakage
-    python -m benchmarks.minority.leakage --sets wilt --keep    # one set again, the others as they are
-
-Results: LEAKS.md and leaks.json.
-"""
+"""Count the planted leaks that the guard refuses, and the clean cuts that it lets pass."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.markdown import table
-from benchmarks.minority.real_sets import RealSet, as_dataset, real_sets
-from benchmarks.runner import Benchmark, Row, Settings, crossed, grouped
+from benchmarks.minority.real_sets import RealSet, as_dataset, real_set
+from benchmarks.runner import JOBS, Row, Settings, crossed, grouped, load_yaml
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Schema
 from twinset.core.seeding import rng_for
@@ -27,15 +21,15 @@ from twinset.measurement.comparison import split_rows
 from twinset.measurement.leakage import find_leakage
 from twinset.registry import build
 
-HERE = Path(__file__).parent
-PLANTED_SETS = ("mammography", "wilt", "us_crime", "polish", "shoppers", "adult", "default",
-                "handbook")  # fmt: skip
-CLEAN_SETS = (*PLANTED_SETS, "magic", "yeast_me2", "jm1", "wine_quality", "ozone_level_8hr",
-              "churn")  # fmt: skip
+CLEAN_SETS: list[str] = JOBS["minority.leakage"]["settings"]["sets"]
+PLANTED_SETS = CLEAN_SETS[:8]  # leaks are planted into these; clean cuts are made of all
 CLEAN_SEEDS = (0, 1, 2)  # clean cuts are few kinds, so each is made three times
-
-Rng = np.random.Generator
 COPIED = 0.05  # share of rows that occur in both parts
+
+_YAML = load_yaml(__file__, "leaks.yaml")
+KINDS: dict[str, dict[str, Any]] = _YAML["leaks"]
+CLEAN: dict[str, dict[str, Any]] = _YAML["clean"]
+Rng = np.random.Generator
 
 
 @dataclass(frozen=True)
@@ -46,10 +40,6 @@ class Planted:
     holdout: Dataset
     synthetic: Dataset | None = None  # rows to train on
     split_by: str = "stratified"  # how the cut is said to be made
-
-
-Plant = Callable[[RealSet, Rng], Planted | None]
-"""Returns None where the set cannot have the leak."""
 
 
 def clean_split(real: RealSet, rng: Rng, by: str = "stratified") -> Planted:
@@ -88,9 +78,10 @@ def roles_of(real: RealSet) -> dict[str, str]:
     return {f.name: f.role for f in real.data.schema.fields if f.role in roles}
 
 
-def has_fine_numbers(real: RealSet) -> bool:
+def takes(real: RealSet, method: str) -> bool:
     """Return whether rows can lie between others: three numbers, and no card, time or key."""
-    return len(real.data.schema.of_kind("number", "integer")) >= 3 and not roles_of(real)
+    numbers = real.data.schema.of_kind("number", "integer")
+    return method == "ros" or (len(numbers) >= 3 and not roles_of(real))
 
 
 def like_column(column: pd.Series, texts: pd.Series) -> pd.Series:
@@ -104,52 +95,62 @@ def grown_first(
     real: RealSet, rng: Rng, method: str, ratio: float, real_test: bool = False
 ) -> Planted | None:
     """Make the mistake of growing the rare class first and cutting after."""
-    if method != "ros" and not has_fine_numbers(real):
+    if not takes(real, method):
         return None
     data = grown(real, real.data.to_pandas(), ratio, method, rng)
     if not real_test:
         return clean_split(replace(real, data=data), rng)
-    is_real = np.arange(len(data)) < len(real.data)
-    test = is_real & (rng.random(len(data)) < 0.3)
+    test = (np.arange(len(data)) < len(real.data)) & (rng.random(len(data)) < 0.3)
     return Planted(data.filter(~test), data.filter(test))
 
 
 def grown_from_all_rows(real: RealSet, rng: Rng) -> Planted | None:
     """Cut first, but let SMOTE learn from all rows: its rows come as the synthetic set."""
-    if not has_fine_numbers(real):
+    if not takes(real, "smote"):
         return None
     whole = grown(real, real.data.to_pandas(), 1.0, "smote", rng)
     made = whole.slice(len(real.data), len(whole))
     return replace(clean_split(real, rng), synthetic=made)
 
 
-def copied_into_train(real: RealSet, rng: Rng, share: float, rare_only: bool = False) -> Planted:
-    """Make the mistake of holdout rows that also stand in the train set."""
+def copied_into_train(
+    real: RealSet, rng: Rng, share: float = COPIED, rare_only: bool = False
+) -> Planted:
     cut = clean_split(real, rng)
     copies = _picked(cut.holdout, real, rng, share, rare_only)
     return replace(cut, train=Dataset.concat([cut.train, copies]))
 
 
 def train_rows_in_holdout(real: RealSet, rng: Rng) -> Planted:
-    """Put 5 % of the train rows into the holdout as well."""
     cut = clean_split(real, rng)
     return replace(cut, holdout=Dataset.concat([cut.holdout, _picked(cut.train, real, rng)]))
 
 
+def _picked(
+    part: Dataset, real: RealSet, rng: Rng, share: float = COPIED, rare_only: bool = False
+) -> Dataset:
+    """Return a share of the rows, 60 at least: fewer copies than chance explains are no leak."""
+    codes, levels = part.codes(real.target)
+    rows = np.flatnonzero(codes == levels.index(real.rare)) if rare_only else np.arange(len(part))
+    n = min(len(rows), max(60, int(share * len(rows))))
+    return part.take(np.sort(rng.choice(rows, n, replace=False)))
+
+
+Change = Callable[[pd.DataFrame, RealSet, Rng], None]
+
+
 def with_copies(
-    clean: Planted, real: RealSet, rng: Rng, change: Callable[[pd.DataFrame, RealSet, Rng], None],
-    roles: dict[str, str] | None = None,
-) -> Planted:  # fmt: skip
+    split: Planted, real: RealSet, rng: Rng, change: Change, roles: Mapping[str, str]
+) -> Planted:
     """Return a cut with holdout rows in the train set that have something changed."""
-    moved = _picked(clean.holdout, real, rng).to_pandas()
+    moved = _picked(split.holdout, real, rng).to_pandas()
     change(moved, real, rng)
-    frame = pd.concat([clean.train.to_pandas(), moved], ignore_index=True)
-    return replace(clean, train=as_dataset(frame, real.target, roles or roles_of(real)))
+    frame = pd.concat([split.train.to_pandas(), moved], ignore_index=True)
+    return replace(split, train=as_dataset(frame, real.target, roles))
 
 
-def changed_in_train(change: Callable[[pd.DataFrame, RealSet, Rng], None]) -> Plant:
-    """Return the mistake of holdout rows that stand in the train set with something changed."""
-    return lambda real, rng: with_copies(clean_split(real, rng), real, rng, change)
+def changed_in_train(real: RealSet, rng: Rng, change: str) -> Planted:
+    return with_copies(clean_split(real, rng), real, rng, CHANGES[change], roles_of(real))
 
 
 def flip_labels(moved: pd.DataFrame, real: RealSet, rng: Rng) -> None:
@@ -175,9 +176,11 @@ def redraw_one_column(moved: pd.DataFrame, real: RealSet, rng: Rng) -> None:
     moved[name] = moved[name].to_numpy()[rng.permutation(len(moved))]
 
 
+CHANGES: dict[str, Change] = {f.__name__: f for f in (flip_labels, jitter, redraw_one_column)}
+
+
 def other_column_order(real: RealSet, rng: Rng) -> Planted:
-    """Copy rows into train, whose columns come in another order."""
-    cut = copied_into_train(real, rng, COPIED)
+    cut = copied_into_train(real, rng)
     return replace(cut, train=cut.train.select(list(cut.train.schema.names)[::-1]))
 
 
@@ -242,7 +245,6 @@ def flagged_rows(real: RealSet, rng: Rng) -> Planted:
 
 
 def synthetic_card(real: RealSet, rng: Rng) -> Planted:
-    """Take a set as holdout whose card says synthetic."""
     cut = clean_split(real, rng)
     return replace(cut, holdout=cut.holdout.with_card(origin="synthetic"))
 
@@ -265,19 +267,9 @@ def holdout_copied_as_synthetic(real: RealSet, rng: Rng) -> Planted:
     return replace(cut, synthetic=real.data.take(half).with_card(origin="synthetic"))
 
 
-def _picked(
-    part: Dataset, real: RealSet, rng: Rng, share: float = COPIED, rare_only: bool = False
-) -> Dataset:
-    """Return a share of the rows, 60 at least: fewer copies than chance explains are no leak."""
-    codes, levels = part.codes(real.target)
-    rows = np.flatnonzero(codes == levels.index(real.rare)) if rare_only else np.arange(len(part))
-    n = min(len(rows), max(60, int(share * len(rows))))
-    return part.take(np.sort(rng.choice(rows, n, replace=False)))
-
-
 def grown_last(real: RealSet, rng: Rng, method: str, as_synthetic: bool = False) -> Planted | None:
     """Return the right way: cut, then grow the rare class of the train set alone."""
-    if method != "ros" and not has_fine_numbers(real):
+    if not takes(real, method):
         return None
     by = "group" if real.data.schema.with_role("group") else "stratified"
     cut = clean_split(real, rng, by)
@@ -302,54 +294,13 @@ def drawn_from_train(real: RealSet, rng: Rng, generator: str) -> Planted | None:
     return replace(cut, synthetic=fitted.sample(len(cut.train), rng))
 
 
-KINDS: dict[str, Plant] = {
-    "random oversampling to 1:1, then the cut": lambda d, r: grown_first(d, r, "ros", 1.0),
-    "random oversampling to 1:2, then the cut": lambda d, r: grown_first(d, r, "ros", 0.5),
-    "the same to 1:1, test rows real": lambda d, r: grown_first(d, r, "ros", 1.0, real_test=True),
-    "SMOTE to 1:1, then the cut": lambda d, r: grown_first(d, r, "smote", 1.0),
-    "SMOTE to 1:2, then the cut": lambda d, r: grown_first(d, r, "smote", 0.5),
-    "SMOTE to 1:5, then the cut": lambda d, r: grown_first(d, r, "smote", 0.2),
-    "SMOTE to 1:1, test rows real": lambda d, r: grown_first(d, r, "smote", 1.0, real_test=True),
-    "SMOTE on whole numbers to 1:1, then the cut": lambda d, r: grown_first(d, r, "rounded", 1.0),
-    "SMOTE on whole numbers to 1:2, then the cut": lambda d, r: grown_first(d, r, "rounded", 0.5),
-    "SMOTE from all rows as the synthetic set": grown_from_all_rows,
-    "copies of 5 % of the holdout in train": lambda d, r: copied_into_train(d, r, COPIED),
-    "copies of the rare holdout rows in train": lambda d, r: copied_into_train(
-        d, r, 0.5, rare_only=True
-    ),
-    "5 % of the train rows in the holdout": train_rows_in_holdout,
-    "copies in another order of columns": other_column_order,
-    "copies with another label": changed_in_train(flip_labels),
-    "copies with one column redrawn": changed_in_train(redraw_one_column),
-    "copies blurred by 1 % of the spread": changed_in_train(jitter),
-    "copies under other ids": lambda d, r: other_keys(d, r, "id"),
-    "copies under other running numbers": lambda d, r: other_keys(d, r, "number"),
-    "copies at other times": lambda d, r: other_keys(d, r, "time"),
-    "copies under other groups": lambda d, r: other_keys(d, r, "group"),
-    "groups on both sets": shared_groups,
-    "a cut by time that is none": time_travel,
-    "holdout rows flagged as made": flagged_rows,
-    "a holdout whose card says synthetic": synthetic_card,
-    "parents in the holdout": parents_in_holdout,
-    "copies of the holdout as the synthetic set": holdout_copied_as_synthetic,
-}
-CLEAN: dict[str, Plant] = {
-    "cut at random, by class": lambda d, r: cut_by(d, r, "stratified"),
-    "cut by time": lambda d, r: cut_by(d, r, "time"),
-    "cut by group": lambda d, r: cut_by(d, r, "group"),
-    "cut, then random oversampling of train": lambda d, r: grown_last(d, r, "ros"),
-    "cut, then SMOTE of train": lambda d, r: grown_last(d, r, "smote"),
-    "cut, then SMOTE of train on whole numbers": lambda d, r: grown_last(d, r, "rounded"),
-    "cut, SMOTE rows of train as the synthetic set": lambda d, r: grown_last(
-        d, r, "smote", as_synthetic=True
-    ),
-    "cut, bootstrap of train as the synthetic set": lambda d, r: drawn_from_train(
-        d, r, "tabular.bootstrap"
-    ),
-    "cut, copula of train as the synthetic set": lambda d, r: drawn_from_train(
-        d, r, "tabular.copula"
-    ),
-}
+PLANTS: dict[str, Callable[..., Planted | None]] = {
+    f.__name__: f
+    for f in (grown_first, grown_from_all_rows, copied_into_train, train_rows_in_holdout,
+              other_column_order, changed_in_train, other_keys, shared_groups, time_travel,
+              flagged_rows, synthetic_card, parents_in_holdout, holdout_copied_as_synthetic,
+              grown_last, cut_by, drawn_from_train)
+}  # fmt: skip
 
 
 def plant(kind: str, real: RealSet, seed: int) -> Planted | None:
@@ -359,7 +310,8 @@ def plant(kind: str, real: RealSet, seed: int) -> Planted | None:
         fields = real.data.schema.fields
         plain = [replace(f, role="feature") if f.role == "group" else f for f in fields]
         real = replace(real, data=real.data.with_schema(Schema(tuple(plain))))
-    return {**KINDS, **CLEAN}[kind](real, rng_for(seed, "leak", kind, real.name))
+    how = dict({**KINDS, **CLEAN}[kind])
+    return PLANTS[how.pop("plant")](real, rng_for(seed, "leak", kind, real.name), **how)
 
 
 def jobs(options: Settings) -> list[Row]:
@@ -371,9 +323,7 @@ def jobs(options: Settings) -> list[Row]:
     return found
 
 
-@lru_cache(maxsize=1)
-def _real(name: str) -> RealSet:
-    return real_sets(name)[0]
+_real = lru_cache(maxsize=1)(real_set)
 
 
 def measure(job: Row) -> Row:
@@ -394,6 +344,12 @@ def measure(job: Row) -> Row:
     }
 
 
+def summary(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of leaks that their sets can have, in the order of the sets."""
+    known = [row for row in rows if row["refused"] is not None]
+    return sorted(known, key=lambda row: CLEAN_SETS.index(row["set"]))
+
+
 def blocks(rows: Sequence[Row]) -> dict[str, str]:
     leaks, clean = ([row for row in rows if row["is_leak"] == leak] for leak in (True, False))
     sets, by_kind = list(grouped(leaks, "set")), grouped(clean, "kind")
@@ -408,33 +364,12 @@ def blocks(rows: Sequence[Row]) -> dict[str, str]:
     cells = {(r["set"], r["kind"]): "refused" if r["refused"] else "MISSED" for r in leaks}
     planted = [[kind, *(cells.get((name, kind), "-") for name in sets)] for kind in KINDS]
     passed = [
-        [kind, len(own), sum(row["refused"] for row in own)]
+        [kind, len(by_kind[kind]), sum(row["refused"] for row in by_kind[kind])]
         for kind in CLEAN
-        if (own := by_kind.get(kind, []))
+        if kind in by_kind
     ]
     return {
         "summary": summary,
         "planted": table(["planted", *sets], planted),
         "clean": table(["clean", "cuts", "false positives"], passed),
     }
-
-
-def possible(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows of leaks that their sets can have, in the order of the sets."""
-    known = [row for row in rows if row["refused"] is not None]
-    return sorted(known, key=lambda row: CLEAN_SETS.index(row["set"]))
-
-
-BENCHMARK = Benchmark(
-    results=HERE / "leaks.json",
-    page=HERE / "LEAKS.md",
-    key=("set", "kind", "seed"),
-    jobs=jobs,
-    measure=measure,
-    blocks=blocks,
-    summary=possible,
-    settings={"sets": list(CLEAN_SETS)},
-)
-
-if __name__ == "__main__":
-    BENCHMARK.run()

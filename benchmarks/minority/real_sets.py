@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 
-from benchmarks.datasets import DATA as DATA
 from benchmarks.datasets import data_folder
+from benchmarks.runner import load_yaml
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Schema
 from twinset.ingest.input_table import name_target
 from twinset.io.fetch import fetch
-
-HERE = Path(__file__).parent
-ABSENT = "The data sets are absent: put the folders fraud and tabular into shared/data."
 
 
 @dataclass(frozen=True)
@@ -35,15 +30,11 @@ class Source:
         path = data_folder(self.file)
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
-        if not self.columns:
-            return pd.read_csv(path)
-        return pd.read_csv(path, header=None, names=self.columns, skipinitialspace=True)
+        names = {"header": None, "names": self.columns, "skipinitialspace": True}
+        return pd.read_csv(path, **(names if self.columns else {}))
 
 
-SOURCES: dict[str, Source] = {
-    name: Source(**source)
-    for name, source in yaml.safe_load((HERE / "real_sets.yaml").read_text("utf-8")).items()
-}
+SOURCES = {name: Source(**how) for name, how in load_yaml(__file__, "real_sets.yaml").items()}
 
 
 def ulb(*, with_time: bool = True) -> pd.DataFrame:
@@ -86,25 +77,22 @@ class RealSet:
     rare: str  # its rare label
 
 
-def real_sets(*names: str) -> list[RealSet]:
-    found = []
-    for name in names:
-        source, frame = SOURCES[name], SOURCES[name].read()
-        if name == "handbook":
-            frame = frame[["TX_DATETIME", "CUSTOMER_ID", "TERMINAL_ID", "TX_AMOUNT", "TX_FRAUD"]]
-            frame = frame.astype({"CUSTOMER_ID": str, "TERMINAL_ID": str})
-        data = as_dataset(frame, source.target, source.roles)
-        rare = frame[source.target].value_counts().index[-1]
-        levels = data.codes(source.target)[1]
-        label = next(level for level in levels if level.lower() == str(rare).lower())
-        found.append(RealSet(name, data, source.target, label))
-    return found
+def real_set(name: str) -> RealSet:
+    source, frame = SOURCES[name], SOURCES[name].read()
+    if name == "handbook":
+        frame = frame[["TX_DATETIME", "CUSTOMER_ID", "TERMINAL_ID", "TX_AMOUNT", "TX_FRAUD"]]
+        frame = frame.astype({"CUSTOMER_ID": str, "TERMINAL_ID": str})
+    data = as_dataset(frame, source.target, source.roles)
+    rare = str(frame[source.target].value_counts().index[-1])
+    levels = data.codes(source.target)[1]
+    label = next(level for level in levels if level.lower() == rare.lower())
+    return RealSet(name, data, source.target, label)
 
 
-def as_dataset(frame: pd.DataFrame, target: str, roles: Mapping[str, str] | None = None) -> Dataset:
+def as_dataset(frame: pd.DataFrame, target: str, roles: Mapping[str, str]) -> Dataset:
     found = Dataset.from_arrow(frame.reset_index(drop=True))
     fields = tuple(
-        replace(field, role=(roles or {}).get(field.name, field.role))  # type: ignore[arg-type]
+        replace(field, role=roles.get(field.name, field.role))  # type: ignore[arg-type]
         for field in found.schema.fields
     )
     return name_target(found.with_schema(Schema(fields)), target)

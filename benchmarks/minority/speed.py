@@ -1,10 +1,4 @@
-"""Speed and memory of our samplers beside imbalanced-learn's: whole frames in and out, in one run.
-
-    python -m benchmarks.minority.speed
-    python -m benchmarks.minority.speed --cases smote-100k --repeats 1 --keep
-
-Each call of `fit_resample` has a process of its own. Results: SPEED.md and speed.json.
-"""
+"""Speed and memory of our samplers beside imbalanced-learn's: whole frames in and out, in one run."""
 
 from __future__ import annotations
 
@@ -18,15 +12,12 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.markdown import table
-from benchmarks.runner import Benchmark, Row, cpu_seconds, crossed, memory_mb
+from benchmarks.runner import Row, Settings, cpu_seconds, crossed, load_yaml, memory_mb
 from twinset.sklearn import SMOTE, BorderlineSMOTE
 
-HERE = Path(__file__).parent
 LEVELS = (2, 3, 5, 8, 12, 30, 100, 200)  # of the 8 categories of a mixed frame
 COLUMNS = 30
 TOUCHED_BYTES = 4 * 2**30  # more than any call needs; a first touch costs more than SMOTE does
-LIBRARIES = ("ours", "theirs")
-FIGURES = ("cpu", "megabytes")
 
 
 class SpeedCase(NamedTuple):
@@ -36,20 +27,19 @@ class SpeedCase(NamedTuple):
     rows: int  # rows that go in
     is_mixed: bool  # 8 of the 30 columns are categories (a pandas frame), or all floats (an array)
     ours: str  # "smote", or a setting of danger of Borderline
-    theirs: str  # class of imbalanced-learn; "" where its memory would not fit the machine
-    cpu_goal: float | None  # largest wanted ratio of ours to theirs
-    memory_goal: float | None = None
+    theirs: str = ""  # class of imbalanced-learn; "" where its memory would not fit the machine
+    cpu_goal: int = 0  # how many times less ours should take; 0 without a goal
+    memory_goal: int = 0
 
 
-M = 1_000_000
-CASES = {
-    "smotenc-100k": SpeedCase("SMOTENC 100k", 100_000, True, "smote", "SMOTENC", 1 / 100, 1 / 10),
-    "smote-100k": SpeedCase("SMOTE 100k", 100_000, False, "smote", "SMOTE", None),
-    "smote-1m": SpeedCase("SMOTE 1M", M, False, "smote", "SMOTE", 1 / 5),
-    "border-1m": SpeedCase("Borderline 1M, exact", M, False, "exact", "BorderlineSMOTE", 1 / 2),
-    "sampled-1m": SpeedCase("Borderline 1M, sampled", M, False, "sampled", "BorderlineSMOTE", 1 / 10),
-    "smotenc-1m": SpeedCase("SMOTENC 1M", M, True, "smote", "", None),
-}  # fmt: skip
+CASES = {name: SpeedCase(**how) for name, how in load_yaml(__file__, "speed.yaml").items()}
+
+
+def jobs(options: Settings) -> list[Row]:
+    """Return the calls; every one has a process of its own."""
+    cases = CASES if options.cases == ["all"] else options.cases
+    found = crossed(case=cases, repeat=range(options.repeats), library=("ours", "theirs"))
+    return [job for job in found if getattr(CASES[job["case"]], job["library"])]
 
 
 def overlapping_classes(rows: int, is_mixed: bool) -> tuple[Any, np.ndarray]:
@@ -110,14 +100,19 @@ def measure(job: Row) -> Row:
 
 def blocks(found: Sequence[Row]) -> dict[str, str]:
     rows = []
-    for key in [key for key in CASES if any(row["case"] == key for row in found)]:
-        one = CASES[key]
-        cpu, size = ([_median(found, key, of, name) for of in LIBRARIES] for name in FIGURES)
-        rows.append([
-            one.title, _shown(cpu[0], ".3f"), _shown(cpu[1], ".2f"), _ratio(cpu),
-            _goal(one.cpu_goal), *(_shown(value, ",.0f") for value in size), _ratio(size),
-            _goal(one.memory_goal),
-        ])  # fmt: skip
+    for key, one in CASES.items():
+        if any(row["case"] == key for row in found):
+            cells = [one.title]
+            for name, forms, goal in (("cpu", (".3f", ".2f"), one.cpu_goal),
+                                      ("megabytes", (",.0f", ",.0f"), one.memory_goal)):  # fmt: skip
+                ours, theirs = (_median(found, key, of, name) for of in ("ours", "theirs"))
+                pair = zip((ours, theirs), forms)
+                cells += [
+                    "not run" if value is None else format(value, form) for value, form in pair
+                ]
+                cells.append(f"1 / {theirs / ours:,.1f}" if ours and theirs else "")
+                cells.append(f"1 / {goal}" if goal else "")
+            rows.append(cells)
     head = ["case", "ours CPU s", "theirs", "ours : theirs", "goal", "ours MB", "theirs", "ratio",
             "goal"]  # fmt: skip
     return {"cases": table(head, rows), "remarks": "\n\n".join(_remarks(found))}
@@ -144,36 +139,3 @@ def _remarks(found: Sequence[Row]) -> list[str]:
 def _median(found: Sequence[Row], key: str, library: str, name: str) -> float | None:
     own = [row[name] for row in found if (row["case"], row["library"]) == (key, library)]
     return median(own) if own else None
-
-
-def _shown(value: float | None, form: str) -> str:
-    return "not run" if value is None else format(value, form)
-
-
-def _ratio(pair: Sequence[float | None]) -> str:
-    ours, theirs = pair
-    return "" if not ours or not theirs else f"1 / {theirs / ours:,.1f}"
-
-
-def _goal(goal: float | None) -> str:
-    return "" if goal is None else f"1 / {1 / goal:.0f}"
-
-
-BENCHMARK = Benchmark(
-    results=HERE / "speed.json",
-    page=HERE / "SPEED.md",
-    key=("case", "repeat", "library"),
-    jobs=lambda options: [
-        job
-        for job in crossed(case=options.cases, repeat=range(options.repeats), library=LIBRARIES)
-        if getattr(CASES[job["case"]], job["library"])
-    ],
-    measure=measure,
-    blocks=blocks,
-    settings={"cases": list(CASES), "repeats": 3},
-    libraries=("imbalanced-learn",),
-    fresh=True,
-)
-
-if __name__ == "__main__":
-    BENCHMARK.run()

@@ -361,7 +361,8 @@ def gif(spec: Mapping[str, Any]) -> bytes:
         + struct.pack("<HH", *spec.get("size", [2, 2]))
         + bytes.fromhex("800000000000ffffff")
     )
-    return head + frame * spec.get("frames", 1) + b";"
+    frames: int = spec.get("frames", 1)
+    return head + frame * frames + b";"
 
 
 def id_map(spec: Mapping[str, Any]) -> bytes:

@@ -1,13 +1,8 @@
 """Fit one generator and sample from it: ``python adapter.py job.json``, by the interpreter of a peer.
 
-This file needs pandas and pyarrow at import and nothing else. A job has the paths ``train`` (parquet),
-``out`` (rows to write) and ``costs`` (costs to write), the ``method``, its ``settings``, the names of the
-``categories`` and the ``target``, the number of ``rows``, the ``seed`` and the largest number of
-``threads``.
-
-Times are wall seconds and CPU seconds of this process and its ended children, without the import of the
-library and the reading of the file. The peak of memory is the process's own high-water mark; `base_mb` is
-the memory before the fit.
+This file needs pandas and pyarrow at import and nothing else; `jobs.fit` writes the job. Times are wall
+and CPU seconds of this process and its ended children, without the import of the library and the reading
+of the file. The peak of memory is the process's own high-water mark; `base_mb` is that before the fit.
 """
 
 from __future__ import annotations
@@ -19,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,19 +42,15 @@ def fit_sdv(train: pd.DataFrame, job: Job) -> Sample:
     # SDV has no seed for its fit, so the global generators are the only way to fix one.
     np.random.seed(job["seed"])
     torch.manual_seed(job["seed"])
-    names = {
-        "gaussian_copula": "GaussianCopulaSynthesizer",
-        "ctgan": "CTGANSynthesizer",
-        "tvae": "TVAESynthesizer",
-        "copulagan": "CopulaGANSynthesizer",
-    }
+    names = {"gaussian_copula": "GaussianCopula", "ctgan": "CTGAN", "tvae": "TVAE",
+             "copulagan": "CopulaGAN"}  # fmt: skip
     metadata = Metadata()
     metadata.add_table("table")
     for name in train.columns:
         kind = "categorical" if name in job["categories"] else "numerical"
         metadata.add_column(column_name=name, table_name="table", sdtype=kind)
     model = job["method"].removeprefix("sdv.")
-    synthesizer = getattr(sdv.single_table, names[model])(metadata)
+    synthesizer = getattr(sdv.single_table, f"{names[model]}Synthesizer")(metadata)
     synthesizer.fit({"table": train})
 
     def sample(rows: int) -> pd.DataFrame:
@@ -129,10 +120,8 @@ def fit_forestdiffusion(train: pd.DataFrame, job: Job) -> Sample:
 def fit_smote(train: pd.DataFrame, job: Job) -> Sample:
     """imbalanced-learn's SMOTE(NC): every class is doubled, only the new rows are kept.
 
-    With categories it is SMOTENC, which gives a new row the most frequent level among the neighbours,
-    so rare levels fade; TabDDPM's authors use an implementation of their own, so its figures differ. For
-    a numeric target the classes are the halves below and above its median, and the target is
-    interpolated with the other numbers.
+    TabDDPM's authors use an implementation of their own, so its figures differ. For a numeric target the
+    classes are the halves below and above its median, and it is interpolated as the other numbers are.
     """
     from imblearn.over_sampling import SMOTE, SMOTENC
 
@@ -250,15 +239,8 @@ def main() -> None:
     }
     costs |= {"peak_mb": peak_mb(), "base_mb": base}
     costs["threads"] = int(os.environ.get("OMP_NUM_THREADS", "0"))
-    costs["versions"] = {name: _version(name) for name in adapter.packages}
+    costs["versions"] = {p: version(p) for p in adapter.packages if any(distributions(name=p))}
     Path(job["costs"]).write_text(json.dumps(costs))
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "absent"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,4 @@
-"""AUC of classifiers that separate synthetic rows from real ones.
-
-`logistic_score` is the published C2ST: SDMetrics 0.11.1's LogisticDetection against train, 1 = no
-difference. It sees little that is not linear. `boosted_auc` is the stricter one: gradient boosting,
-real holdout rows against equally many synthetic rows, 0.5 = no difference.
-"""
+"""AUC of classifiers that separate synthetic rows from real ones: published, and a stricter one."""
 
 from __future__ import annotations
 
@@ -41,9 +36,7 @@ def scores(
 def logistic_score(real: pd.DataFrame, synthetic: pd.DataFrame, seed: int = 0) -> float:
     """Return 1 - mean over 3 folds of (2 max(0.5, AUC) - 1); 1 means indistinguishable.
 
-    As in SDMetrics 0.11.1 the type of a column decides, not its role: integer-coded categories are
-    one number, texts are one-hot with the real table's levels (a new level is all zeros here, an
-    error there). The reference's folds have no seed; here they have.
+    This is SDMetrics 0.11.1's LogisticDetection, whose folds have no seed; here they have.
     """
     x = np.vstack([_by_type(real, real), _by_type(synthetic, real)])
     y = np.repeat([1, 0], [len(real), len(synthetic)])
@@ -61,45 +54,11 @@ def logistic_score(real: pd.DataFrame, synthetic: pd.DataFrame, seed: int = 0) -
     return float(1 - np.mean(scores))
 
 
-def boosted_auc(
-    holdout: Coded, synthetic: Coded, *, repeats: int = 3, folds: int = 5, seed: int = 0
-) -> Difference:
-    """Return the cross-validated AUC of gradient boosting, holdout rows against synthetic rows.
-
-    Each repeat takes as many other synthetic rows as the holdout has (or, where there are fewer, as
-    many holdout rows as there are synthetic ones) and other folds. The interval holds the error of
-    one repeat's AUC (DeLong), since all repeats share the holdout; averaging takes the noise of the
-    synthetic draw out of the mean but is not counted in the interval's favour.
-    """
-    rng = np.random.default_rng([seed, 20])
-    size = min(len(holdout), len(synthetic))
-    categorical = [
-        holdout.numbers.shape[1] + j
-        for j, levels in enumerate(holdout.levels)
-        if len(levels) < _MAX_CATEGORIES
-    ]
-    aucs, errors = [], []
-    for repeat in range(repeats):
-        parts = [
-            np.hstack([table.numbers[rows], table.codes[rows]])
-            for table in (holdout, synthetic)
-            for rows in [rng.choice(len(table), size, replace=False)]
-        ]
-        x, y = np.vstack(parts), np.repeat([0, 1], size)
-        classifier = HistGradientBoostingClassifier(
-            categorical_features=categorical or None, random_state=repeat
-        )
-        split = StratifiedKFold(n_splits=folds, shuffle=True, random_state=seed * repeats + repeat)
-        predicted = cross_val_predict(classifier, x, y, cv=split, method="predict_proba")[:, 1]
-        auc, error = auc_with_error(predicted[y == 1], predicted[y == 0])
-        aucs.append(auc)
-        errors.append(error)
-    mean, error = float(np.mean(aucs)), float(np.sqrt(np.mean(np.square(errors))))
-    return Difference(mean, mean - 1.96 * error, mean + 1.96 * error)
-
-
 def _by_type(frame: pd.DataFrame, real: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """Return texts as one-hot columns of the real table's levels, all else as one number."""
+    """Return texts as one-hot columns of the real table's levels, all else as one number.
+
+    The type of a column decides, not its role; a new level is all zeros here, an error in SDMetrics.
+    """
     parts = []
     for name in real.columns:
         if pd.api.types.is_bool_dtype(real[name]) or pd.api.types.is_numeric_dtype(real[name]):
@@ -110,3 +69,34 @@ def _by_type(frame: pd.DataFrame, real: pd.DataFrame) -> npt.NDArray[np.float64]
             codes = levels.get_indexer(frame[name])
             parts.append((codes[:, None] == np.arange(len(levels))).astype(float))
     return np.hstack(parts)
+
+
+def boosted_auc(
+    holdout: Coded, synthetic: Coded, *, repeats: int = 3, folds: int = 5, seed: int = 0
+) -> Difference:
+    """Return the cross-validated AUC of gradient boosting, holdout rows against synthetic rows."""
+    # Each repeat takes as many other synthetic rows as the holdout has and other folds. The interval
+    # holds the error of one repeat's AUC (DeLong), since all repeats share the holdout; averaging takes
+    # the noise of the synthetic draw out of the mean but is not counted in the interval's favour.
+    rng = np.random.default_rng([seed, 20])
+    size, first = min(len(holdout), len(synthetic)), holdout.numbers.shape[1]
+    few = [first + j for j, levels in enumerate(holdout.levels) if len(levels) < _MAX_CATEGORIES]
+    aucs, errors = [], []
+    for repeat in range(repeats):
+        parts = [
+            np.hstack([table.numbers[rows], table.codes[rows]])
+            for table in (holdout, synthetic)
+            for rows in [rng.choice(len(table), size, replace=False)]
+        ]
+        x, y = np.vstack(parts), np.repeat([0, 1], size)
+        model = HistGradientBoostingClassifier(
+            categorical_features=few or None, random_state=repeat
+        )
+        split = StratifiedKFold(n_splits=folds, shuffle=True, random_state=seed * repeats + repeat)
+        predicted = cross_val_predict(model, x, y, cv=split, method="predict_proba")[:, 1]
+        auc, error = auc_with_error(predicted[y == 1], predicted[y == 0])
+        aucs.append(auc)
+        errors.append(error)
+    return Difference.within(
+        float(np.mean(aucs)), 1.96 * float(np.sqrt(np.mean(np.square(errors))))
+    )

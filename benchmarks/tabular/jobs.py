@@ -18,32 +18,17 @@ from typing import Any, Literal
 import pandas as pd
 import yaml
 
+from benchmarks.runner import load_yaml
 from benchmarks.tabular.sets import TableSet, halves
 
 HERE = Path(__file__).parent
 VENVS = HERE / ".venvs"
 
-FitPart = Literal["full", "half"]
-"""Fitted to train, or to the members of the privacy protocol."""
+FitPart = Literal["full", "half"]  # fitted to train, or to the members of the privacy protocol
 
-# Peer -> its virtual environment; None is the running one. R's synthpop is no Debian package: tables
-# that it drew are among the released ones that are scored.
-PEERS: dict[str, str | None] = {
-    **{f"sdv.{name}": "sdv" for name in ("gaussian_copula", "ctgan", "tvae", "copulagan")},
-    "mostlyai": "mostly",
-    "arfpy": "arfpy",
-    "forestdiffusion": "forest",
-    "smote": None,
-}
-_OF_2024 = ("numpy==1.26.4", "pandas==2.2.3", "scikit-learn==1.5.2", "scipy==1.13.1",
-            "pyarrow==17.0.0")  # fmt: skip
-# Versions of the committed results; older libraries need those of their time. SDV is under BUSL-1.1.
-PACKAGES: dict[str, tuple[str, ...]] = {
-    "sdv": ("sdv==2.0.0", "pyarrow"),
-    "mostly": ("mostlyai-engine==2.7.3", "pyarrow"),
-    "arfpy": ("arfpy==0.1.1", *_OF_2024),
-    "forest": ("ForestDiffusion==1.0.6", "pandas", "pyarrow"),
-}
+_YAML = load_yaml(__file__, "peers.yaml")
+PEERS: dict[str, str | None] = _YAML["environments"]
+PACKAGES: dict[str, list[str]] = _YAML["packages"]
 
 
 def install(name: str) -> None:

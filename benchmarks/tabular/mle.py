@@ -7,15 +7,13 @@ beginnings of one run, so 12 runs give all 36.
 `faithful` keeps two errors of the reference code that are in every published figure: if the first
 number has a least value of 0 or more and a largest of 1000 or more, all numbers become
 log(max(x, 0.01)) (Default, where this clips negative bills); and the validation target of a
-regression is not logged, so the choice of settings there is close to arbitrary. `corrected` avoids
-both.
+regression is not logged, so the choice of settings there is close to arbitrary. `corrected` avoids both.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import product
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,8 +29,7 @@ Floats = npt.NDArray[np.float64]
 Mode = Literal["faithful", "corrected"]
 
 
-@dataclass(frozen=True)
-class Efficiency:
+class Efficiency(NamedTuple):
     """Test score of the chosen setting, AUC or RMSE of the log target, and this setting."""
 
     score: float
@@ -40,21 +37,10 @@ class Efficiency:
 
 
 def efficiency(
-    roles: Roles,
-    synthetic: Coded,
-    holdout: Coded,
-    *,
-    mode: Mode = "faithful",
-    seed: int = 0,
-    threads: int = 1,
-) -> Efficiency:
-    """Return how well models trained on the synthetic rows do on the real holdout.
-
-    Raises
-    ------
-    ImportError
-        xgboost is not installed.
-    """
+    roles: Roles, synthetic: Coded, holdout: Coded,
+    *, mode: Mode = "faithful", seed: int = 0, threads: int = 1,
+) -> Efficiency:  # fmt: skip
+    """Return how well models trained on the synthetic rows do on the real holdout."""
     import xgboost as xgb
 
     features, targets = _prepared(roles, synthetic, holdout, mode)
@@ -63,33 +49,26 @@ def efficiency(
     validation, fit = order[:n_validation], order[n_validation:]
     unlogged = roles.task == "regression" and mode == "faithful"
     trained = xgb.QuantileDMatrix(features[0][fit], label=targets[0][fit], nthread=threads)
+    validated = (np.exp if unlogged else np.asarray)(targets[0][validation])
     checks = [
         (xgb.QuantileDMatrix(x, ref=trained, nthread=threads), y)
-        for x, y in (
-            (features[0][validation], (np.exp if unlogged else np.asarray)(targets[0][validation])),
-            (features[1], targets[1]),
-        )
+        for x, y in ((features[0][validation], validated), (features[1], targets[1]))
     ]
+    binary = roles.task == "binary"
+    fixed = {"objective": "binary:logistic" if binary else "reg:squarederror", "tree_method": "hist",
+             "nthread": threads, "seed": seed}  # fmt: skip
     best, chosen = -np.inf, Efficiency(np.nan, "")
     for weight, depth, gamma in GRID:
-        settings = {
-            "objective": "binary:logistic" if roles.task == "binary" else "reg:squarederror",
-            "min_child_weight": weight,
-            "max_depth": depth,
-            "gamma": gamma,
-            "tree_method": "hist",
-            "nthread": threads,
-            "seed": seed,
-        }
+        settings = fixed | {"min_child_weight": weight, "max_depth": depth, "gamma": gamma}
         model = xgb.train(settings, trained, num_boost_round=max(TREES))
         for trees in TREES:
-            validated, tested = (
+            scores = [
                 _score(roles, y, model.predict(x, iteration_range=(0, trees))) for x, y in checks
-            )
-            rank = validated if roles.task == "binary" else -validated
+            ]
+            rank = scores[0] if binary else -scores[0]
             if rank > best:
                 name = f"trees {trees}, depth {depth}, child weight {weight}, gamma {gamma}"
-                best, chosen = rank, Efficiency(tested, name)
+                best, chosen = rank, Efficiency(scores[1], name)
     return chosen
 
 
@@ -104,17 +83,14 @@ def _prepared(
     roles: Roles, synthetic: Coded, holdout: Coded, mode: Mode
 ) -> tuple[list[npt.NDArray[np.float32]], list[Floats]]:
     """Return features and targets of both tables; a level that training lacks is all zeros."""
-    d = len(roles.numbers)
-    is_number = [j for j in range(d) if roles.numbers[j] != roles.target]
+    is_number = [j for j, name in enumerate(roles.numbers) if name != roles.target]
+    labels = [j for j, name in enumerate(roles.categories) if name != roles.target]
     logs = mode == "faithful" and takes_logs(roles, synthetic)
     features, targets = [], []
     for table in (synthetic, holdout):
         numbers = table.numbers[:, is_number]
         parts: list[Any] = [np.log(np.maximum(numbers, 1e-2)) if logs else numbers]
-        for j, name in enumerate(roles.categories):
-            if name != roles.target:
-                known = np.unique(synthetic.codes[:, j])
-                parts.append(table.codes[:, j, None] == known)
+        parts += [table.codes[:, j, None] == np.unique(synthetic.codes[:, j]) for j in labels]
         features.append(np.hstack(parts).astype(np.float32))
         targets.append(_target(roles, table))
     return features, targets
@@ -126,8 +102,7 @@ def _target(roles: Roles, table: Coded) -> Floats:
         j = roles.categories.index(roles.target)
         return np.asarray(table.codes[:, j] == table.levels[j].index(roles.positive), dtype=float)
     target = table.numbers[:, roles.numbers.index(roles.target)]
-    logged: Floats = np.log(np.clip(target, _SMALLEST_TARGET, _LARGEST_TARGET))
-    return logged
+    return np.asarray(np.log(np.clip(target, _SMALLEST_TARGET, _LARGEST_TARGET)))
 
 
 def _score(roles: Roles, truth: Floats, predicted: Floats) -> float:

@@ -1,19 +1,8 @@
 """Leakage of training rows: nearest distances, copies, and membership attacks.
 
-The protocol fits on one half of train (members) and keeps the other (control): rows of the same
-source that the generator never saw. Three measures:
-
-- `dcr_share`: how many synthetic rows lie strictly closer to a member than to a control row
-  (published; 0.50 = no leak, ties count as not closer);
-- copies: how many synthetic rows equal a member exactly, less how many equal a control row (for a
-  fit on all of train: equal a train row, less how many holdout rows do);
-- membership: can an attacker who sees the synthetic rows tell members from control rows? AUC of two
-  attacks, distance to the nearest synthetic row, plain and relative to the distance to the nearest
-  other real row, for all rows and for outlier rows, on which such attacks succeed first.
-  The 95 % bound that counts is the larger of the two attacks'.
-
-Distances are L1: numbers divided by the real range, a differing category counts 2, as one-hot
-columns have it.
+The protocol fits on one half of train (members) and keeps the other (control): rows of the same source
+that the generator never saw. Distances are L1: numbers divided by the real range, a differing category
+counts 2, as one-hot columns have it.
 """
 
 from __future__ import annotations
@@ -27,7 +16,7 @@ import numpy.typing as npt
 from benchmarks.intervals import auc_with_error
 from benchmarks.tabular.sets import Coded
 
-OUTLIERS = 0.05  # share of rows attacked as outliers
+OUTLIERS = 0.05  # share of rows attacked as outliers, on which attacks succeed first
 _ONE_SIDED_95 = 1.645
 _ROWS, _COLUMNS = 256, 4096  # of a block of distances: 4 MB, which stays in a processor's cache
 
@@ -52,26 +41,23 @@ class AttackTargets:
 
 
 def leakage(targets: AttackTargets, synthetic: Coded) -> dict[str, float]:
-    """Return the leakage of rows of a generator that was fitted to the members alone.
-
-    ``dcr``: share of synthetic rows strictly closer to a member than to a control row; ``dcr_ties``:
-    share equally far from both; ``member_copies``: share equal to a member, less the share equal to a
-    control row; ``membership``, ``isolated``: AUC of the stronger attack on all rows, and on the 5 %
-    with the farthest nearest other real row; ``_upper``: the one-sided 95 % bound that is the larger.
-    """
+    """Return the leakage of rows of a generator that was fitted to the members alone."""
     n = len(targets.members)
     both = stack(targets.members, targets.control)
     to_real, to_synthetic = closest(synthetic, both, ranges(both), groups=(n,))
     share = float((to_real[:, 0] < to_real[:, 1]).mean())
     copied = equal_rows(synthetic, targets.members).mean()
     found = {
+        # share strictly closer to a member than to a control row (published; 0.50 = no leak), and ties
         "dcr": share,
         "dcr_error": float(np.sqrt(share * (1 - share) / len(to_real))),
         "dcr_ties": float((to_real[:, 0] == to_real[:, 1]).mean()),
+        # share equal to a member, less the share equal to a control row
         "member_copies": float(copied - equal_rows(synthetic, targets.control).mean()),
     }
     is_member = np.arange(2 * n) < n
     outliers = np.argsort(-targets.to_other, kind="stable")[: max(2, round(OUTLIERS * 2 * n))]
+    # AUC of the stronger of two attacks, and the larger of their one-sided 95 % bounds
     for name, rows in (("membership", np.arange(2 * n)), ("isolated", outliers)):
         attack = _attack(to_synthetic[rows], targets.to_other[rows], is_member[rows])
         found[name], found[f"{name}_upper"] = attack
@@ -79,10 +65,7 @@ def leakage(targets: AttackTargets, synthetic: Coded) -> dict[str, float]:
 
 
 def copies_beyond(synthetic: Coded, train: Coded, holdout: Coded) -> float:
-    """Return the share of synthetic rows that equal a train row, less the same share of the holdout.
-
-    Sets with few distinct rows repeat themselves; what a fresh real sample repeats is no leak.
-    """
+    """Return the share of synthetic rows that equal a train row, less the same share of the holdout."""
     return float(equal_rows(synthetic, train).mean() - equal_rows(holdout, train).mean())
 
 
@@ -96,12 +79,9 @@ def equal_rows(table: Coded, reference: Coded) -> npt.NDArray[np.bool_]:
 
 
 def stack(first: Coded, second: Coded) -> Coded:
-    return Coded(
-        np.vstack([first.numbers, second.numbers]),
-        np.vstack([first.codes, second.codes]),
-        first.levels,
-        first.names,
-    )
+    numbers = np.vstack([first.numbers, second.numbers])
+    codes = np.vstack([first.codes, second.codes])
+    return Coded(numbers, codes, first.levels, first.names)
 
 
 def ranges(table: Coded) -> npt.NDArray[np.float64]:
@@ -111,18 +91,13 @@ def ranges(table: Coded) -> npt.NDArray[np.float64]:
 
 
 def closest(
-    query: Coded,
-    table: Coded,
-    scale: npt.NDArray[np.float64],
-    *,
-    groups: tuple[int, ...] = (),
-    other: bool = False,
-) -> tuple[Singles, Singles]:
+    query: Coded, table: Coded, scale: npt.NDArray[np.float64],
+    *, groups: tuple[int, ...] = (), other: bool = False,
+) -> tuple[Singles, Singles]:  # fmt: skip
     """Return L1 distances to the nearest row: of each query row, and of each row of the table.
 
-    Numbers are divided by `scale`, shape (d,). `groups` are positions that divide the rows of the
-    table; then the first array has a column for each group, shape (m, groups). With `other` the
-    query is the table, and a row is not its own neighbour.
+    `groups` are positions that divide the rows of the table; then the first array has a column for each
+    group. With `other` the query is the table, and a row is not its own neighbour.
     """
     left, right = (
         np.ascontiguousarray((side.numbers / scale).T, dtype=np.float32) for side in (query, table)
@@ -161,6 +136,7 @@ def _attack(
     to_synthetic: Singles, to_other: Singles, is_member: npt.NDArray[np.bool_]
 ) -> tuple[float, float]:
     """Return AUC and upper bound, each of the attack where it is the larger."""
+    # Distance to the nearest synthetic row, plain and relative to that to the nearest other real row.
     small = np.float32(1e-6)
     signals = (-to_synthetic.astype(float), np.log(to_other + small) - np.log(to_synthetic + small))
     found = [auc_with_error(signal[is_member], signal[~is_member]) for signal in signals]

@@ -1,15 +1,8 @@
 """Shape, Trend, alpha-precision, beta-recall: as published (SDMetrics 0.11.1) and with shared bins.
 
-Errors are fractions, 0 to 1; the papers print 100 times these. Sizes: the protocol compares a
-synthetic table of n_train rows with train. `excess` compares with the holdout instead and takes off
-what train itself shows there: err(synthetic, holdout) - err(train, holdout). The synthetic table
-has as many rows as train and both meet the same holdout, so the noise of a small holdout is in both
-terms and cancels to first order; 0 is what a fresh real sample of n_train rows shows on average, and
-copying train shows 0 too, never less by more than chance.
-
-Alpha-precision and beta-recall are the "naive" variant of synthcity that the papers report. Beta-recall
-of a fresh real sample is about 0.49 to 0.50; a bootstrap copy of train scores 0.85 and more. Far above
-0.5 it is a sign of memorising, not of quality.
+Errors are fractions, 0 to 1; the papers print 100 times these. The protocol compares a synthetic table of
+n_train rows with train; the excess over what train itself shows compares both with the holdout.
+Alpha-precision and beta-recall are the "naive" variant of synthcity that the papers report.
 """
 
 from __future__ import annotations
@@ -62,21 +55,14 @@ def shape(real: Coded, synthetic: Coded) -> Errors:
 
 
 def trend(
-    real: Coded,
-    synthetic: Coded,
-    bins: Literal["own", "shared"] = "own",
-    edges_of: Coded | None = None,
-) -> Errors:
-    """Return the error of each pair of columns.
-
-    Two numbers: half the difference of their Pearson correlations. Two categories: total variation
-    distance of the joint table. A number with a category: the same, with the number in ten bins of
-    equal width.
-
-    With "own" bins (as published) each table is divided between its own smallest and largest value,
-    so that a synthetic table without the extremes has other bins. With "shared" ones both have the
-    edges of `edges_of` (`real` by default), and values outside fall into the first or last bin.
-    """
+    real: Coded, synthetic: Coded, bins: Literal["own", "shared"] = "own", edges_of: Coded | None = None
+) -> Errors:  # fmt: skip
+    """Return the error of each pair of columns."""
+    # Two numbers: half the difference of their Pearson correlations. Two categories: total variation
+    # distance of the joint table. A number with a category: the same, with the number in ten bins of
+    # equal width. With "own" bins (as published) each table is divided between its own smallest and
+    # largest value, so that a synthetic table without the extremes has other bins. With "shared" ones
+    # both have the edges of `edges_of`, and values outside fall into the first or last bin.
     edges_of = real if edges_of is None else edges_of
     binned = [
         own_bins(table.numbers) if bins == "own" else shared_bins(table.numbers, edges_of.numbers)
@@ -100,18 +86,12 @@ def trend(
 
 
 def excess(synthetic: Errors, train: Errors) -> float:
-    """Return mean error(synthetic, holdout) less mean error(train, holdout)."""
+    """Return mean error(synthetic, holdout) less mean error(train, holdout): 0 is real."""
     return synthetic.mean - train.mean
 
 
 def ks(a: Floats, b: Floats) -> float:
-    """Return the two-sample Kolmogorov-Smirnov statistic; missing values are left out.
-
-    Examples
-    --------
-    >>> round(ks(np.array([1.0, 2, 3, 4]), np.array([3.0, 4, 5, 6])), 6)
-    0.5
-    """
+    """Return the two-sample Kolmogorov-Smirnov statistic; missing values are left out."""
     a, b = a[~np.isnan(a)], b[~np.isnan(b)]
     if not len(a) or not len(b):
         return float(len(a) != len(b))
@@ -119,13 +99,7 @@ def ks(a: Floats, b: Floats) -> float:
 
 
 def distance(a: npt.NDArray[np.integer], b: npt.NDArray[np.integer], n_levels: int) -> float:
-    """Return the total variation distance of two columns of codes below `n_levels`.
-
-    Examples
-    --------
-    >>> distance(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 2]), 3)
-    0.25
-    """
+    """Return the total variation distance of two columns of codes below `n_levels`."""
     if n_levels > _LARGEST_TABLE:
         present, codes = np.unique(np.concatenate([a, b]), return_inverse=True)
         a, b, n_levels = codes[: len(a)], codes[len(a) :], len(present)
@@ -135,35 +109,32 @@ def distance(a: npt.NDArray[np.integer], b: npt.NDArray[np.integer], n_levels: i
 
 def own_bins(numbers: Floats) -> Codes:
     """Return ten bins of equal width of each column, ids 1 to 10; the largest value falls into 11."""
-    codes = np.zeros(numbers.shape, dtype=np.int64)
-    for j, column in enumerate(numbers.T):
-        present = column[~np.isnan(column)]
-        codes[:, j] = np.digitize(column, np.histogram_bin_edges(present, BINS))
-    return codes
+    return _bins(numbers, numbers, slice(None))
 
 
 def shared_bins(numbers: Floats, edges_of: Floats) -> Codes:
     """Return ten bins of equal width between the extremes of another table, ids 0 to 9."""
+    return _bins(numbers, edges_of, slice(1, -1))
+
+
+def _bins(numbers: Floats, edges_of: Floats, kept: slice) -> Codes:
     codes = np.zeros(numbers.shape, dtype=np.int64)
-    for j, column in enumerate(numbers.T):
-        other = edges_of[:, j]
+    for j, (column, other) in enumerate(zip(numbers.T, edges_of.T)):
         edges = np.histogram_bin_edges(other[~np.isnan(other)], BINS)
-        codes[:, j] = np.digitize(column, edges[1:-1])
+        codes[:, j] = np.digitize(column, edges[kept])
     return codes
 
 
 def _correlations(numbers: Floats) -> Floats:
+    if not numbers.shape[1]:
+        return np.empty((0, 0))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (
-            np.atleast_2d(np.corrcoef(numbers, rowvar=False))
-            if numbers.shape[1]
-            else np.empty((0, 0))
-        )
+        return np.atleast_2d(np.corrcoef(numbers, rowvar=False))
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Arrays of the real table, computed once for a set."""
+    """Arrays of the real table, computed once for a set in time quadratic in its rows."""
 
     points: Floats  # numbers scaled by their range, categories one-hot, shape (n, d)
     to_other: Floats  # distance of each real point to its nearest other one, (n,)
@@ -171,24 +142,17 @@ class Reference:
 
     @classmethod
     def from_table(cls, real: Coded) -> Reference:
-        """Return the arrays of the real table, in time quadratic in its rows."""
         points = embed(real, real)
         return cls(points, nearest(points, points, other=True)[0], real)
 
 
 def alpha_beta(reference: Reference, synthetic: Coded) -> tuple[float, float]:
-    """Return alpha-precision and beta-recall; both tables must have the same number of rows.
-
-    With radii at 30 quantiles alpha of the real points' distances to their centre, the precision
-    curve is the share of synthetic points inside each radius. The recall curve is the share of real
-    points whose nearest synthetic point lies no farther than their nearest other real point and
-    within the alpha-quantile of its distances to the synthetic centre. A score is
-    1 - sum |alpha - curve| / sum alpha.
-
-    References
-    ----------
-    Alaa et al., "How faithful is your synthetic data?", ICML 2022; variant: synthcity 0.2.12.
-    """
+    """Return alpha-precision and beta-recall; both tables must have the same number of rows."""
+    # With radii at 30 quantiles alpha of the real points' distances to their centre, the precision
+    # curve is the share of synthetic points inside each radius. The recall curve is the share of real
+    # points whose nearest synthetic point lies no farther than their nearest other real point and
+    # within the alpha-quantile of its distances to the synthetic centre. A score is
+    # 1 - sum |alpha - curve| / sum alpha (Alaa et al., ICML 2022; variant: synthcity 0.2.12).
     real, drawn = reference.points, embed(synthetic, reference.real)
     if len(real) != len(drawn):
         raise ValueError(f"needs as many synthetic rows as real ones: {len(drawn)}, {len(real)}")
@@ -201,21 +165,20 @@ def alpha_beta(reference: Reference, synthetic: Coded) -> tuple[float, float]:
     from_centre = np.linalg.norm(drawn[index] - drawn.mean(axis=0), axis=1)
     within = from_centre[:, None] <= np.quantile(from_centre, alphas)
     recall = ((to_synthetic <= reference.to_other)[:, None] & within).mean(axis=0)
-    return _score(alphas, precision), _score(alphas, recall)
+    precise, recalled = (
+        float(1 - np.abs(alphas - curve).sum() / alphas.sum()) for curve in (precision, recall)
+    )
+    return precise, recalled
 
 
 def embed(table: Coded, real: Coded) -> Floats:
-    """Return numbers scaled by the real table's least and largest value, and one-hot categories.
-
-    Levels that the real table does not have are all zeros.
-    """
+    """Return numbers scaled by the real table's range, and one-hot categories of its levels."""
     low, high = real.numbers.min(axis=0), real.numbers.max(axis=0)
     numbers = (table.numbers - low) / np.where(high > low, high - low, 1)
-    hot = [
-        (table.codes[:, j, None] == np.unique(real.codes[:, j])).astype(float)
-        for j in range(table.codes.shape[1])
-    ]
-    return np.hstack([numbers, *hot])
+    columns = zip(table.codes.T, real.codes.T)
+    return np.hstack(
+        [numbers, *((own[:, None] == np.unique(of)).astype(float) for own, of in columns)]
+    )
 
 
 def nearest(
@@ -228,7 +191,3 @@ def nearest(
     model = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(points)
     found = model.kneighbors(None if other else query, return_distance=False)[:, 0]
     return np.linalg.norm(query - points[found], axis=1), found
-
-
-def _score(alphas: Floats, curve: Floats) -> float:
-    return float(1 - np.abs(alphas - curve).sum() / alphas.sum())

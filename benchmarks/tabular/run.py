@@ -1,6 +1,4 @@
-"""Run the benchmark: fit, sample, score, write RESULTS.md and results.json.
-
-    python -m benchmarks.tabular.run --methods tabular.trees --sets adult magic --seeds 3 --keep
+"""Run the tabular benchmark: fit, sample, score.
 
 ``--methods`` and ``--peers`` take names, ``all`` or ``none``. ``--keep`` leaves the recorded rows of
 other methods as they are; ``--resume FOLDER`` continues a run that was stopped.
@@ -13,13 +11,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from benchmarks.markdown import bullets, table
-from benchmarks.runner import Benchmark, Row, Settings
+from benchmarks.runner import Row, Settings, crossed
 from benchmarks.tabular import tables
 from benchmarks.tabular.jobs import PEERS, Method, fit
 from benchmarks.tabular.score import Scorer, Scores
 from benchmarks.tabular.sets import SETS, halves, load
 
-HERE = Path(__file__).parent
 OURS = ("tabular.trees", "tabular.network", "tabular.gan", "tabular.copula", "tabular.marginals")
 RELEASED = ("released:adult", "released:shoppers")
 
@@ -47,10 +44,10 @@ def jobs(options: Settings) -> list[Row]:
     chosen |= dict.fromkeys(_names(options.methods, OURS), options.seeds)
     chosen |= dict.fromkeys(_names(options.peers, PEERS), 1)
     found = [
-        {"set": name, "method": label, "seed": seed}
+        job
         for name in _names(options.sets, SETS)
         for label, n_seeds in chosen.items()
-        for seed in range(n_seeds)
+        for job in crossed(set=[name], method=[label], seed=range(n_seeds))
     ]
     for label in chosen:
         if not Path(Method(label).python).exists():
@@ -80,7 +77,7 @@ def measure(job: Row) -> Row:
     return row | {"scores": scores, "costs": costs}
 
 
-def in_order(rows: Sequence[Row]) -> list[Row]:
+def summary(rows: Sequence[Row]) -> list[Row]:
     """Return the rows in the order of sets, then methods (real rows and ours first), then seeds."""
     sets, beginnings = list(SETS), ("real.", "tabular.trees", "tabular.", "minority.")
 
@@ -130,28 +127,3 @@ def _set_block(rows: Sequence[Row], name: str) -> str:
         parts["Worst column and pair:"] = tables.worst_table(own)
         parts["Cost:"] = tables.method_table(own, tables.COSTS)
     return "\n\n".join(f"{title}\n\n{text}" for title, text in parts.items())
-
-
-BENCHMARK = Benchmark(
-    results=HERE / "results.json",
-    page=HERE / "RESULTS.md",
-    key=("set", "method", "seed"),
-    jobs=jobs,
-    measure=measure,
-    blocks=blocks,
-    summary=in_order,
-    settings={
-        "methods": ["tabular.trees"],
-        "peers": ["none"],
-        "sets": ["all"],
-        "seeds": 3,  # of ours; peers have one
-        "threads": 2,  # most threads of a generator
-        "cap_minutes": 30.0,  # CPU minutes of one fit
-        "no_privacy": False,  # skip the fits on half of train
-        "real": False,  # score the real ceiling and floor rows
-    },
-    libraries=("xgboost",),
-)
-
-if __name__ == "__main__":
-    BENCHMARK.run()

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
 import pandas as pd
-import yaml
 
+from benchmarks.runner import load_yaml
 from benchmarks.tabular import detect, mle, privacy, protocol
 from benchmarks.tabular.sets import Coded, TableSet, code, halves
 
 Scores = dict[str, float | str]
 # Rules that the real tables obey (in all but 0.03 % of their rows), not given to any generator.
-RULES = yaml.safe_load(Path(__file__).with_name("facts.yaml").read_text("utf-8"))
+RULES = load_yaml(__file__, "facts.yaml")
 
 
 class Scorer:
@@ -25,25 +24,21 @@ class Scorer:
     def __init__(self, table: TableSet) -> None:
         self.table = table
         self._reference = cache(lambda: protocol.Reference.from_table(self._coded()[0]))
-        self._targets = cache(
-            lambda: privacy.AttackTargets.from_halves(*self._members_and_control())
-        )
+        self._targets = cache(self._find_targets)
 
     def fidelity(self, frame: pd.DataFrame, *, seed: int = 0) -> Scores:
         """Return every score of a table of a fit to all of train, with n_train rows."""
         drawn = self.table.conform(frame)
         train, holdout, synthetic = self._coded(drawn)
-        return (
-            self._distances(train, holdout, synthetic)
-            | detect.scores(self.table.train, drawn, holdout, synthetic, seed)
-            | self._density(synthetic)
-            | self._learning(holdout, synthetic, seed)
-            | {
-                "rows": len(synthetic),
-                "copies_beyond": privacy.copies_beyond(synthetic, train, holdout),
-                "rules_broken": broken_share(self.table, drawn),
-            }
-        )
+        found = self._distances(train, holdout, synthetic)
+        found |= detect.scores(self.table.train, drawn, holdout, synthetic, seed)
+        if len(synthetic) == len(self.table.train):  # the measure is defined for equal sizes only
+            found["alpha"], found["beta"] = protocol.alpha_beta(self._reference(), synthetic)
+        return found | self._learning(holdout, synthetic, seed) | {
+            "rows": len(synthetic),
+            "copies_beyond": privacy.copies_beyond(synthetic, train, holdout),
+            "rules_broken": broken_share(self.table, drawn),
+        }  # fmt: skip
 
     def leakage(self, frame: pd.DataFrame) -> Scores:
         """Return the privacy scores of a table of a fit to the members alone."""
@@ -57,11 +52,9 @@ class Scorer:
         return {key: value for key, value in scores.items() if not key.startswith(itself)}
 
     def floor(self) -> Scores:
-        """Return what a fresh real sample of n_train rows would score against train.
-
-        Half of all real rows is compared with the other half; errors fall with the root of the
-        number of rows, so they are scaled by sqrt(n_half / n_train).
-        """
+        """Return what a fresh real sample of n_train rows would score against train."""
+        # Half of all real rows is compared with the other half; errors fall with the root of the
+        # number of rows, so they are scaled by sqrt(n_half / n_train).
         table = self.table
         every = pd.concat([table.train, table.holdout], ignore_index=True)
         first, second = (every.iloc[rows].reset_index(drop=True) for rows in halves(len(every)))
@@ -81,10 +74,10 @@ class Scorer:
         # Levels of train come first, so codes of train are the same whatever else is coded.
         return code(self.table.roles, self.table.train, self.table.holdout, *frames)
 
-    def _members_and_control(self) -> tuple[Coded, Coded]:
+    def _find_targets(self) -> privacy.AttackTargets:
         train = self._coded()[0]
         members, control = halves(len(train))
-        return train.take(members), train.take(control)
+        return privacy.AttackTargets.from_halves(train.take(members), train.take(control))
 
     def _distances(self, train: Coded, holdout: Coded, synthetic: Coded) -> Scores:
         shape, trend = protocol.shape(train, synthetic), protocol.trend(train, synthetic)
@@ -103,23 +96,13 @@ class Scorer:
             "worst_pair_error": shared.worst[1],
         }
 
-    def _density(self, synthetic: Coded) -> Scores:
-        if len(synthetic) != len(self.table.train):
-            return {}  # the measure is defined for equal sizes only
-        alpha, beta = protocol.alpha_beta(self._reference(), synthetic)
-        return {"alpha": alpha, "beta": beta}
-
     def _learning(self, holdout: Coded, synthetic: Coded, seed: int) -> Scores:
         roles = self.table.roles
-        faithful = mle.efficiency(roles, synthetic, holdout, seed=seed)
-        corrected = faithful
+        faithful = corrected = mle.efficiency(roles, synthetic, holdout, seed=seed)
         if roles.task == "regression" or mle.takes_logs(roles, synthetic):
             corrected = mle.efficiency(roles, synthetic, holdout, mode="corrected", seed=seed)
-        return {
-            "mle": faithful.score,
-            "mle_setting": faithful.setting,
-            "mle_corrected": corrected.score,
-        }
+        score, setting = faithful
+        return {"mle": score, "mle_setting": setting, "mle_corrected": corrected.score}
 
 
 def broken_share(table: TableSet, frame: pd.DataFrame) -> float:

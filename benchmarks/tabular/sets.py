@@ -1,10 +1,9 @@
 """The five standard sets with the published split, quirks included.
 
-Splits: Adult as its authors cut it; the others 90/10 by numpy's legacy generator with seed 1234,
-which equals the split files that later papers released. Quirks that published figures contain and
-that stay here: MAGIC loses its first record (read as a header), Adult's texts keep a leading blank
-(so " ?" is an ordinary level), Beijing drops rows with a missing value, integer-coded categories
-stay integers.
+Splits: Adult as its authors cut it; the others 90/10 by numpy's legacy generator with seed 1234, which
+equals the split files that later papers released. Quirks that published figures contain: MAGIC loses its
+first record (read as a header), Adult's texts keep a leading blank (so " ?" is an ordinary level), Beijing
+drops rows with a missing value, integer-coded categories stay integers.
 """
 
 from __future__ import annotations
@@ -17,15 +16,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import yaml
 
 from benchmarks.datasets import DATA, data_folder
+from benchmarks.runner import load_yaml
 
 SPLIT_SEED = 1234  # that of the published split files
 
-SETS: dict[str, dict[str, Any]] = yaml.safe_load(
-    Path(__file__).with_name("sets.yaml").read_text("utf-8")
-)
+SETS: dict[str, dict[str, Any]] = load_yaml(__file__, "sets.yaml")
 
 
 @dataclass(frozen=True)
@@ -63,9 +60,8 @@ class TableSet:
             if name not in self.roles.categories:
                 columns[name] = column.astype("float64").to_numpy()
             elif like.dtype == bool:
-                columns[name] = (
-                    column.astype(str).str.strip().str.lower().isin(("true", "1", "1.0"))
-                )
+                texts = column.astype(str).str.strip().str.lower()
+                columns[name] = texts.isin(("true", "1", "1.0"))
             elif pd.api.types.is_integer_dtype(like.dtype):
                 # A product's mark for rare levels ("_RARE_") is a level of its own: one below all.
                 numbers = pd.to_numeric(column, errors="coerce").fillna(like.min() - 1)
@@ -92,16 +88,7 @@ class Coded:
 
 
 def code(roles: Roles, *frames: pd.DataFrame) -> list[Coded]:
-    """Return the tables as arrays whose codes mean the same level in each of them.
-
-    Examples
-    --------
-    >>> roles = Roles(("x", "c"), ("c",), "c", "b")
-    >>> a = pd.DataFrame({"x": [1.0, 2.0], "c": ["b", "a"]})
-    >>> b = pd.DataFrame({"x": [3.0], "c": ["z"]})
-    >>> [table.codes.ravel().tolist() for table in code(roles, a, b)]
-    [[1, 0], [2]]
-    """
+    """Return the tables as arrays whose codes mean the same level in each of them."""
     codes = [np.empty((len(frame), len(roles.categories)), dtype=np.int32) for frame in frames]
     levels = []
     for j, name in enumerate(roles.categories):
@@ -122,11 +109,9 @@ def code(roles: Roles, *frames: pd.DataFrame) -> list[Coded]:
 def split_rows(
     frame: pd.DataFrame, categories: tuple[str, ...], share: float = 0.9
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the train and holdout positions of the published split.
-
-    The positions are shuffled in place by the legacy generator; if train lacks a level of a
-    category, the seed is raised by one and the shuffled positions are shuffled again.
-    """
+    """Return the train and holdout positions of the published split."""
+    # The positions are shuffled in place by the legacy generator; if train lacks a level of a category,
+    # the seed is raised by one and the shuffled positions are shuffled again.
     rows, seed, n = np.arange(len(frame)), SPLIT_SEED, int(share * len(frame))
     while True:
         np.random.RandomState(seed).shuffle(rows)
@@ -137,13 +122,7 @@ def split_rows(
 
 
 def load(name: str, data: Path = DATA / "tabular") -> TableSet:
-    """Return one of `SETS`.
-
-    Raises
-    ------
-    DataAbsentError
-        The data folder is not there.
-    """
+    """Return one of `SETS`."""
     known, folder = SETS[name], data_folder(name, root=data)
     how = {key: known[key] for key in ("header", "names") if key in known}
     frame = pd.read_csv(folder / known["file"], **how)

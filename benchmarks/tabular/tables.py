@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from statistics import mean, median
 from typing import Any, NamedTuple
 
-import yaml
-
 from benchmarks.markdown import NOTHING, table
-from benchmarks.runner import Row, grouped
+from benchmarks.runner import Row, grouped, load_yaml
 from benchmarks.tabular.sets import SETS
 
-HERE = Path(__file__).parent
 ALL = tuple(SETS)
 FLAGSHIP = "tabular.trees"
-GOALS: list[dict[str, Any]] = yaml.safe_load((HERE / "goals.yaml").read_text("utf-8"))
-COLUMNS: dict[str, list[Any]] = yaml.safe_load((HERE / "columns.yaml").read_text("utf-8"))
-QUOTED: dict[str, Any] = yaml.safe_load((HERE / "quoted.yaml").read_text("utf-8"))
+GOALS: list[dict[str, Any]] = load_yaml(__file__, "goals.yaml")
+COLUMNS: dict[str, list[Any]] = load_yaml(__file__, "columns.yaml")
+QUOTED: dict[str, Any] = load_yaml(__file__, "quoted.yaml")
 Figure = Callable[[Row], float | None]
 
 
@@ -37,19 +33,15 @@ def score(key: str) -> Figure:
 
 
 def cost(*keys: str) -> Figure:
-    """Return the function that adds costs of the fit to all of train.
-
-    Wall seconds taken on a busy machine, much longer than the CPU seconds, are left out.
-    """
+    """Return the function that adds costs of the fit to all of train."""
 
     def total(row: Row) -> float | None:
         full = (row.get("costs") or {}).get("full", {})
         wall, cpu = (
-            sum(full.get(f"{step}_{kind}", 0) for step in ("fit", "sample"))
-            for kind in ("wall", "cpu")
+            full.get(f"fit_{of}", 0) + full.get(f"sample_{of}", 0) for of in ("wall", "cpu")
         )
         if any(key.endswith("_wall") for key in keys) and wall > 1.3 * cpu + 0.5:
-            return None
+            return None  # wall seconds of a busy machine are much longer than CPU seconds
         return sum(full[key] for key in keys) if all(key in full for key in keys) else None
 
     return total
@@ -132,11 +124,10 @@ def over_sets(rows: Sequence[Row], sets: Sequence[str] = ALL) -> str:
 def quoted(sets: Sequence[str] = ALL) -> str:
     """Return the published rows, marked as quoted."""
     parts = [f"Source: {QUOTED['source']}."]
-    for title, key in (("Shape %", "shape"), ("Trend %", "trend"), ("MLE", "mle")):
-        digits = 3 if key == "mle" else 2
-        lines = []
+    for title, key, digits in (("Shape %", "shape", 2), ("Trend %", "trend", 2), ("MLE", "mle", 3)):
+        real, lines = [f"{v:.3f}" for v in QUOTED["real_mle"]], []
         if key == "mle":
-            lines.append(["real train (quoted)", *(f"{v:.3f}" for v in QUOTED["real_mle"]), ""])
+            lines.append(["real train (quoted)", *real, ""])
         for method, found in QUOTED["rows"].items():
             average = "" if key == "mle" else f"{mean(found[key]):.2f}"
             cells = [f"{value:.{digits}f}" for value in found[key]]

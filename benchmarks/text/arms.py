@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import yaml
 
 from benchmarks.datasets import TextRow, text_dataset, text_rows
+from benchmarks.runner import load_yaml
 from twinset.core.seeding import rng_for
 from twinset.registry import component_class
 
-HERE = Path(__file__).parent
-Make = Callable[[Sequence[TextRow], int], Sequence[TextRow]]
-"""Real rows and a seed -> synthetic rows."""
-
-
-def _yaml(name: str) -> Any:
-    return yaml.safe_load((HERE / name).read_text("utf-8"))
-
-
-TEMPLATES: dict[str, list[str]] = _yaml("snips_templates.yaml")
-_WORDS = _yaml("snips_words.yaml")
+Make = Callable[
+    [Sequence[TextRow], int], Sequence[TextRow]
+]  # real rows and a seed -> synthetic rows
+TEMPLATES: dict[str, list[str]] = load_yaml(__file__, "snips_templates.yaml")
+_WORDS = load_yaml(__file__, "snips_words.yaml")
 SLOTS: dict[str, list[str]] = _WORDS["slots"]
 PARTS: dict[str, list[str]] = {
     **_WORDS["parts"],
@@ -36,19 +28,19 @@ PARTS: dict[str, list[str]] = {
     "hour": list(map(str, range(1, 13))),
     "year": list(map(str, range(1950, 2040))),
 }
-BANKING: dict[str, list[str]] = {p[0]: p for p in _yaml("banking_words.yaml")}
-"""First phrase of a list -> phrases that may stand for each other."""
+# First phrase of a list -> phrases that may stand for each other.
+BANKING: dict[str, list[str]] = {p[0]: p for p in load_yaml(__file__, "banking_words.yaml")}
 _PART = re.compile(r"\{(\w+)\}")
 VALUES = 400  # a slot: more hardly bring new ones
 LOWERCASE_SHARE = 0.3  # share of texts in lowercase, about that of the train set of SNIPS
 
 
-@dataclass(frozen=True)
-class Arm:
-    name: str  # Name on the page
-    make: Make  # Makes the rows
-    # Weight of one of them when a model of intents is trained; a real row has 1
-    weight: float = 1.0
+class Arm(NamedTuple):
+    """Synthetic rows that are added to real ones."""
+
+    name: str  # on the page
+    make: Make
+    weight: float = 1.0  # of a row when a model of intents is trained; a real row has 1
 
 
 def templates(n: int) -> Arm:
@@ -88,11 +80,8 @@ def template_rows(n: int, seed: int) -> list[TextRow]:
 
 def snips_words() -> dict[str, list[str]]:
     """Return the word lists of the templates as a lexicon, label -> values."""
-    return {
-        slot: sorted(set(phrases(slot, VALUES, rng_for(0, slot))))
-        for slot in SLOTS
-        if "__" not in slot
-    }
+    slots = [slot for slot in SLOTS if "__" not in slot]
+    return {slot: sorted(set(phrases(slot, VALUES, rng_for(0, slot)))) for slot in slots}
 
 
 def phrases(slot: str, n: int, rng: np.random.Generator) -> list[str]:

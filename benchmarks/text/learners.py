@@ -25,8 +25,7 @@ from twinset.registry import component_class
 
 Rows = Sequence[TextRow]
 Floats = npt.NDArray[np.float64]
-Counts = Any
-"""Which test rows are right; or right, found and true entities of each text."""
+Counts = Any  # which test rows are right; or right, found and true entities of each text
 
 STRENGTHS = (1.0, 5.0, 25.0)  # C of the logistic model; each arm searches the same ones
 FOLDS = 5
@@ -76,13 +75,11 @@ def hits(
 
 
 def two_sample_area(one: Rows, other: Rows, seed: int) -> float:
-    """Return the out-of-fold AUC of a model of words that separates two sets: 0.5 is chance.
-
-    Folds are shuffled: sets that stand one after the other look alike otherwise.
-    """
+    """Return the out-of-fold AUC of a model of words that separates two sets: 0.5 is chance."""
     texts = [row["said"] for row in (*one, *other)]
     side = np.repeat([0, 1], [len(one), len(other)])
     model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression(C=10, tol=1e-3))
+    # Sets that stand one after the other look alike in folds that are not shuffled.
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     predicted = cross_val_predict(model, texts, side, cv=folds, method="predict_proba")[:, 1]
     return float(roc_auc_score(side, predicted))
@@ -115,15 +112,14 @@ class TaggerBench:
 
     @cached_property
     def holdout(self) -> Any:
-        return _entities.TokenizedTexts.from_dataset(text_dataset(self.test), self.labels)
+        return self.tokenized(self.test)
+
+    def tokenized(self, rows: Rows) -> Any:
+        return _entities.TokenizedTexts.from_dataset(text_dataset(rows), self.labels)
 
     def found(self, real: Rows, synthetic: Rows, seed: int, arm: Arm | None = None) -> Counts:
         """Return the counts of the tagger that is trained on all rows."""
-        marked = [
-            _entities.TokenizedTexts.from_dataset(text_dataset(part), self.holdout.labels)
-            for part in (real, synthetic)
-            if part
-        ]
+        marked = [self.tokenized(part) for part in (real, synthetic) if part]
         rows = [(m, np.arange(m.tokens.n_texts)) for m in marked]
         return _entities.score_tagger(rows, self.holdout, seed)
 
@@ -140,21 +136,17 @@ def f1_difference(better: Sequence[Counts], worse: Sequence[Counts], n: int) -> 
     def gains(weight: Floats) -> list[float]:
         return [one.f1(weight)[0] - other.f1(weight)[0] for one, other in zip(better, worse)]
 
-    rng = np.random.default_rng(0)
-    drawn = [
-        np.mean(gains(rng.multinomial(n, np.full(n, 1 / n)).astype(np.float64)))
-        for _ in range(REPLICATES)
-    ]
+    draws = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), REPLICATES)
+    drawn = [np.mean(gains(weight)) for weight in draws.astype(np.float64)]
     return difference(np.array(gains(np.ones(n))), float(np.std(drawn, ddof=1)), n)
 
 
 def recommended_rows(
     metric: str, real: Rows, synthetic: Rows, holdout: Rows, seed: int
 ) -> tuple[int, float | None]:
-    """Return how many synthetic rows an exchange rate recommends, and its value.
+    """Return how many synthetic rows an exchange rate recommends, and its value; 0 if not measurable.
 
-    `holdout` are real rows that neither the model nor the final test sees. Where the metric is not
-    measurable, the answer is 0 rows.
+    `holdout` are real rows that neither the model nor the final test sees.
     """
     parts = [text_dataset(rows) for rows in (real, synthetic, holdout)]
     target = "about" if metric == "utility.exchange_rate" else None

@@ -1,19 +1,8 @@
-"""Are synthetic texts good for anything? Models trained with them, tested on real texts.
-
-    python -m benchmarks.text.usefulness                          # all trials, about three minutes
-    python -m benchmarks.text.usefulness --page                   # the page alone, from usefulness.json
-    python -m benchmarks.text.usefulness --trials banking --keep  # one trial, the others as they are
-
-Real data: SNIPS (train set to draw from, validation set to test on) and the banking and credit card
-intents of CLINC150 (the same). Five draws of real train rows. No choice was synthetic on a test row.
-Results: USEFULNESS.md and usefulness.json.
-"""
+"""Are synthetic texts good for anything? Models trained with them, tested on real texts."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,17 +10,14 @@ import numpy as np
 from benchmarks.datasets import TextRow, banking, snips
 from benchmarks.intervals import Difference
 from benchmarks.markdown import spread, table
-from benchmarks.runner import Benchmark, Row, crossed
+from benchmarks.runner import JOBS, Row
 from benchmarks.text.arms import BANKING, Arm, copies, learned, snips_words, templates
 from benchmarks.text.learners import IntentBench, TaggerBench, recommended_rows, two_sample_area
 
-HERE = Path(__file__).parent
 Seeds = Sequence[int]
 Rows = Sequence[TextRow]
 IntentsOrEntities = IntentBench | TaggerBench
-Source = Callable[[str], Rows]
-"""Name of a part, "train" or "validation" -> its rows."""
-SEEDS = range(5)
+Source = Callable[[str], Rows]  # name of a part, "train" or "validation" -> its rows
 N_SYNTHETIC = 1_400  # rows by hand for intents, 200 an intent
 TAGGED = 700  # synthetic rows for entities
 COMPARED = 600  # rows a side of the comparison by words
@@ -65,14 +51,13 @@ def trial(
         "k": k,
         "test rows": len(bench.test),
         "real": [bench.score(one) for one in alone],
-        "arms": {
-            name: {
-                "score": [bench.score(one) for one in own],
-                "gain": bench.gain(own, alone)._asdict(),
-            }
-            for name, own in found.items()
-        },
+        "arms": {name: _arm(bench, own, alone) for name, own in found.items()},
     }
+
+
+def _arm(bench: IntentsOrEntities, own: Sequence[Any], alone: Sequence[Any]) -> dict[str, Any]:
+    gain = bench.gain(own, alone)._asdict()
+    return {"score": [bench.score(one) for one in own], "gain": gain}
 
 
 def intents(source: Source, k: int, arms: Sequence[Arm], seeds: Seeds) -> dict[str, Any]:
@@ -117,11 +102,8 @@ def sweep(
             every = bench.score(bench.found(real, synthetic, seed))
             for key, value in zip(arms[name], (rows, worth, every)):
                 arms[name][key].append(value)
-    out: dict[str, Any] = {"real": [bench.score(one) for one in alone], "arms": {}}
-    for name, own in found.items():
-        scores, gain = [bench.score(one) for one in own], bench.gain(own, alone)._asdict()
-        out["arms"][name] = {**arms[name], "score": scores, "gain": gain}
-    return out
+    swept = {name: {**arms[name], **_arm(bench, own, alone)} for name, own in found.items()}
+    return {"real": [bench.score(one) for one in alone], "arms": swept}
 
 
 def controls(seeds: Seeds) -> dict[str, list[float]]:
@@ -171,17 +153,15 @@ TRIALS: dict[str, Callable[[Seeds], Any]] = {
 
 def blocks(rows: Sequence[Row]) -> dict[str, str]:
     found = {row["trial"]: row["found"] for row in rows}
-    reference = json.loads((HERE / "reference_tagger.json").read_text("utf-8"))
     controls = [[name, spread(areas)] for name, areas in found["controls"].items()]
     accuracy, f1 = ("intents 5", "intents 100", "banking"), ("entities 10", "entities 50")
     return {
         "goals": goals(found),
-        **{name: _trial(found[name], "accuracy") for name in accuracy},
-        "intent sweep": _intent_sweep(found["intent sweep"]),
+        **{name: trial_table(found[name], "accuracy") for name in accuracy},
+        "intent sweep": sweep_table(found["intent sweep"], INTENT_SWEEP),
         "alone": f"Templates by hand alone, no real row: accuracy {spread(found['alone'])} on SNIPS.",
-        **{name: _trial(found[name], "F1") for name in f1},
-        "entity sweep": _entity_sweep(found["entity sweep"]),
-        "reference": _reference(reference),
+        **{name: trial_table(found[name], "F1") for name in f1},
+        "entity sweep": sweep_table(found["entity sweep"], ENTITY_SWEEP),
         "controls": table(["other rows", "area: mean (least to most)"], controls),
     }
 
@@ -189,11 +169,11 @@ def blocks(rows: Sequence[Row]) -> dict[str, str]:
 def goals(found: Mapping[str, Any]) -> str:
     """Return the table of goals, what was measured and whether it is met."""
     hundred = found["intents 100"]
-    few, many = (_gain(t["arms"]["templates by hand"]) for t in (found["intents 5"], hundred))
+    few, many = (gain_of(t["arms"]["templates by hand"]) for t in (found["intents 5"], hundred))
     per_draw = np.array(hundred["arms"]["templates by hand"]["score"])
     worst = float((per_draw - np.array(hundred["real"])).min())
-    bank = _gain(found["banking"]["arms"]["learned, with lists of phrases"])
-    tagged = _gain(found["entities 10"]["arms"]["templates by hand"])
+    bank = gain_of(found["banking"]["arms"]["learned, with lists of phrases"])
+    tagged = gain_of(found["entities 10"]["arms"]["templates by hand"])
     swept = found["entity sweep"]["arms"]["templates by hand"]
     least = min(f1 - real for f1, real in zip(swept["score"], found["entity sweep"]["real"]))
     alone, real = float(np.mean(found["alone"])), found["controls"]["real"]
@@ -207,7 +187,7 @@ def goals(found: Mapping[str, Any]) -> str:
         ("Entities, 70 real rows: F1 gains 5 points or more", tagged.points,
          tagged.mean >= 0.05 and tagged.low > 0),
         ("Entities, 350 real rows: what the sweep recommends does not lose, mean of the draws",
-         _gain(swept).points, _gain(swept).mean >= 0),
+         gain_of(swept).points, gain_of(swept).mean >= 0),
         ("the same: costs more than 0.5 points in no draw",
          f"recommends {_join(swept['recommended'])}; worst draw {100 * least:+.1f}", least >= -0.005),
         ("the same: costs nothing at all in any draw", f"worst draw {100 * least:+.1f}", least >= 0),
@@ -218,7 +198,7 @@ def goals(found: Mapping[str, Any]) -> str:
     return table(["goal", "found", "met"], lines)
 
 
-def _gain(arm: Mapping[str, Any]) -> Difference:
+def gain_of(arm: Mapping[str, Any]) -> Difference:
     return Difference(**arm["gain"])
 
 
@@ -226,70 +206,40 @@ def _join(values: Sequence[object]) -> str:
     return ", ".join(map(str, values))
 
 
-def _trial(trial: Mapping[str, Any], measure: str) -> str:
+def trial_table(trial: Mapping[str, Any], measure: str) -> str:
     rows = [["real rows alone", spread(trial["real"]), ""]]
     rows += [
-        [f"real rows + {name}", spread(arm["score"]), _gain(arm).points]
+        [f"real rows + {name}", spread(arm["score"]), gain_of(arm).points]
         for name, arm in trial["arms"].items()
     ]
     head = ["trained on", f"{measure}: mean (least to most)", "gain in points [95 %]"]
     return table(head, rows)
 
 
-def _intent_sweep(sweep: Mapping[str, Any]) -> str:
-    rows = [["none", "", "", spread(sweep["real"])]]
-    rows += [
-        [name, _join(a["recommended"]), _thousands(a["worth"]), spread(a["score"])]
-        for name, a in sweep["arms"].items()
-    ]
-    head = ["synthetic rows", "recommended, by draw", "1,000 are worth, in real rows",
-            "accuracy with those"]  # fmt: skip
-    return table(head, rows)
+ArmCell = Callable[[Mapping[str, Any]], str]
+INTENT_SWEEP: dict[str, ArmCell] = {
+    "recommended, by draw": lambda arm: _join(arm["recommended"]),
+    "1,000 are worth, in real rows": lambda arm: spread(arm["worth"], 0, separator=","),
+    "accuracy with those": lambda arm: spread(arm["score"]),
+}
+ENTITY_SWEEP: dict[str, ArmCell] = {
+    "recommended, by draw": lambda arm: _join(arm["recommended"]),
+    "F1 with those": lambda arm: spread(arm["score"]),
+    "F1 with all 350": lambda arm: spread(arm["all"]),
+    "gain in points [95 %]": lambda arm: gain_of(arm).points,
+}
 
 
-def _thousands(values: Sequence[float]) -> str:
-    return f"{np.mean(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
-
-
-def _entity_sweep(sweep: Mapping[str, Any]) -> str:
-    rows = [["none", "", spread(sweep["real"]), "", ""]]
-    rows += [
-        [name, _join(a["recommended"]), spread(a["score"]), spread(a["all"]), _gain(a).points]
-        for name, a in sweep["arms"].items()
-    ]
-    head = ["synthetic rows", "recommended, by draw", "F1 with those", "F1 with all 350",
-            "gain in points [95 %]"]  # fmt: skip
-    return table(head, rows)
-
-
-def _reference(reference: Mapping[str, Any]) -> str:
-    apart = max(abs(one["own"] - one["seqeval"]) for one in reference["scorers"])
-    rows = []
-    for trial in reference["trials"]:
-        rows.append([7 * trial["k"], "none", spread(trial["real"]), ""])
-        for name, arm in trial["arms"].items():
-            rows.append([7 * trial["k"], name, spread(arm["score"]), _gain(arm).points])
-    head = ["real rows", "synthetic rows", "F1: mean (least to most)", "gain in points [95 %]"]
-    return (
-        f"The project's own scorer differs from seqeval by {apart:.4f} at most, for entities that end "
-        f"inside a token.\n\n{table(head, rows)}"
-    )
+def sweep_table(sweep: Mapping[str, Any], columns: Mapping[str, ArmCell]) -> str:
+    real = [spread(sweep["real"]) if name.endswith("with those") else "" for name in columns]
+    arms = [[name, *(cell(a) for cell in columns.values())] for name, a in sweep["arms"].items()]
+    return table(["synthetic rows", *columns], [["none", *real], *arms])
 
 
 def measure(job: Row) -> Row:
     return {"trial": job["trial"], "found": TRIALS[job["trial"]](range(job["seeds"]))}
 
 
-BENCHMARK = Benchmark(
-    results=HERE / "usefulness.json",
-    page=HERE / "USEFULNESS.md",
-    key=("trial",),
-    jobs=lambda options: crossed(trial=options.trials, seeds=[options.seeds]),
-    measure=measure,
-    blocks=blocks,
-    summary=lambda rows: sorted(rows, key=lambda row: list(TRIALS).index(row["trial"])),
-    settings={"trials": list(TRIALS), "seeds": len(SEEDS)},
-)
-
-if __name__ == "__main__":
-    BENCHMARK.run()
+def summary(rows: Sequence[Row]) -> list[Row]:
+    order = JOBS["text.usefulness"]["settings"]["trials"]
+    return sorted(rows, key=lambda row: order.index(row["trial"]))

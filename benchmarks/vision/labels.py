@@ -1,8 +1,4 @@
-"""Exactness and speed of labels after image operations: ours against plain albumentations.
-
-python -m benchmarks.vision.labels --scenes 40               # labels.json, the first table of RESULTS.md
-python -m benchmarks.vision.labels speed --seconds 2 --rounds 7      # speed.json, the second one
-"""
+"""Exactness and speed of labels after image operations: ours against plain albumentations."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -20,23 +15,20 @@ import numpy.typing as npt
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations
-import yaml
 
 from benchmarks.markdown import NOTHING, table
-from benchmarks.runner import Benchmark, Row, crossed, run_named
-from twinset.augment.image import _catalogue  # type: ignore[import-not-found, unused-ignore]
+from benchmarks.runner import Row, load_yaml
 from twinset.core.image.instance_maps import extents_of, objects_from_ids
 from twinset.core.seeding import rng_for
 from twinset.registry import build
 
-HERE = Path(__file__).parent
 SIZE = 256  # pixels a side
 FINE = 4  # subpixels a side: the truth of an edge is known to a quarter of a pixel
 Pixels = npt.NDArray[Any]
 Jobs = dict[str, Callable[[int], Any]]
 
 # Settings of operations whose labels are compared, and the six operations whose speed is.
-_YAML = yaml.safe_load((HERE / "labels.yaml").read_text("utf-8"))
+_YAML = load_yaml(__file__, "labels.yaml")
 SETTINGS: dict[str, dict[str, Any]] = _YAML["settings"]
 SIX: list[dict[str, Any]] = _YAML["six"]
 WEATHER = {"fog": "RandomFog", "rain": "RandomRain", "snow": "RandomSnow", "glare": "RandomSunFlare",
@@ -128,40 +120,41 @@ def centre(weights: Pixels) -> Pixels:
     return np.array([(s * (np.arange(len(s)) + 0.5)).sum() / weights.sum() for s in sums])
 
 
-def ours(name: str, n: int) -> list[dict[str, Any]]:
-    """Return the exactness of our labels after one operation in each scene."""
-    settings = {**SETTINGS.get(name, {}), "p": 1.0}
-    vary, rows = changer("image.albumentations", transforms=[{name: settings}]), []
-    for seed in range(n):
-        image, ids, point = scene(seed)
-        new, new_ids, objects = vary((image, ids, labels_of(ids, point)), seed)
-        points = [p for o in objects for p in o["keypoints"] if p["v"] > 0]
-        at = (points[0]["x"], points[0]["y"]) if points else None
-        rows.append(exactness(new, new_ids, {o["id"]: o["box"] for o in objects}, at))
-    return rows
+def ours(vary: Any, seed: int) -> dict[str, Any]:
+    """Return the exactness of our labels after one operation in a scene."""
+    image, ids, point = scene(seed)
+    new, new_ids, objects = vary((image, ids, labels_of(ids, point)), seed)
+    points = [p for o in objects for p in o["keypoints"] if p["v"] > 0]
+    at = (points[0]["x"], points[0]["y"]) if points else None
+    return exactness(new, new_ids, {o["id"]: o["box"] for o in objects}, at)
 
 
-def plain(name: str, n: int) -> list[dict[str, Any]]:
+def plain(compose: Any, seed: int) -> dict[str, Any]:
     """Return the same of albumentations by itself: its own boxes, keypoints and mask sampling."""
-    compose, rows = composed([operation(name, **SETTINGS.get(name, {}), p=1.0)]), []
-    for seed in range(n):
-        image, ids, point = scene(seed)
-        boxes = {o["id"]: o["box"] for o in labels_of(ids, point)}
-        compose.set_random_seed(seed)
-        made = compose(
-            image=image,
-            mask=ids,
-            bboxes=np.array(list(boxes.values()), np.float32),
-            ids=list(boxes),
-            keypoints=np.array([point], np.float32) - 0.5,
-        )
-        at = np.asarray(made["keypoints"])[0, :2] + 0.5 if len(made["keypoints"]) else None
-        found = {int(i): b for i, b in zip(made["ids"], made["bboxes"])}
-        rows.append(exactness(made["image"], made["mask"], found, at))
-    return rows
+    image, ids, point = scene(seed)
+    boxes = {o["id"]: o["box"] for o in labels_of(ids, point)}
+    compose.set_random_seed(seed)
+    points = np.array([point], np.float32) - 0.5
+    args = {"image": image, "mask": ids, "bboxes": np.array(list(boxes.values()), np.float32)}
+    made = compose(**args, ids=list(boxes), keypoints=points)
+    at = np.asarray(made["keypoints"])[0, :2] + 0.5 if len(made["keypoints"]) else None
+    found = {int(i): b for i, b in zip(made["ids"], made["bboxes"])}
+    return exactness(made["image"], made["mask"], found, at)
 
 
-def summary(rows: list[dict[str, Any]]) -> dict[str, float | None]:
+def measure(job: Row) -> Row:
+    name = job["operation"]
+    settings = {**SETTINGS.get(name, {}), "p": 1.0}
+    vary = changer("image.albumentations", transforms=[{name: settings}])
+    compose, seeds = composed([operation(name, **settings)]), range(job["scenes"])
+    return {
+        **job,
+        "albumentations": averages([plain(compose, seed) for seed in seeds]),
+        "twinset": averages([ours(vary, seed) for seed in seeds]),
+    }
+
+
+def averages(rows: list[dict[str, Any]]) -> dict[str, float | None]:
     ious = np.concatenate([row["iou"] for row in rows])
     shifts = np.array([row["shift"] for row in rows if "shift" in row])
     points = [row["point"] for row in rows if "point" in row]
@@ -175,7 +168,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, float | None]:
     }
 
 
-def label_table(results: Sequence[Row]) -> str:
+def blocks(results: Sequence[Row]) -> dict[str, str]:
     head, rows = ["operation"], []
     for title in ("box IoU mean / min", "shift px", "mask on image IoU", "keypoint p95 px"):
         head += [title, "ours"]
@@ -185,7 +178,7 @@ def label_table(results: Sequence[Row]) -> str:
         row += [f"{s[key]:.3f}" for key in ("shift", "mask_image_iou") for s in pair]
         row += [NOTHING if s["point_p95"] is None else f"{s['point_p95']:.2f}" for s in pair]
         rows.append(row)
-    return table(head, rows)
+    return {"labels": table(head, rows)}
 
 
 def enlarged(size: int) -> tuple[Pixels, Pixels, tuple[float, float]]:
@@ -231,7 +224,7 @@ def speed_jobs(size: int) -> Jobs:
     return jobs
 
 
-def speed_table(found: Sequence[Row]) -> str:
+def blocks_speed(found: Sequence[Row]) -> dict[str, str]:
     rows = []
     for one in found:
         size, rate = f"{one['size']} px", one["rates"]
@@ -244,13 +237,7 @@ def speed_table(found: Sequence[Row]) -> str:
             own, other = rate[f"twinset, {name}"], rate.get(f"albumentations, {name}")
             pair = [f"{other:.0f}", f"{own / other:.1f}"] if other else [NOTHING, NOTHING]
             rows.append([name, size, pair[0], f"{own:.0f}", pair[1]])
-    return table(["operation", "image", "albumentations", "twinset", "ratio"], rows)
-
-
-def measure_labels(job: Row) -> Row:
-    name, n = job["operation"], job["scenes"]
-    found = {"albumentations": plain(name, n), "twinset": ours(name, n)}
-    return {**job, **{library: summary(rows) for library, rows in found.items()}}
+    return {"speed": table(["operation", "image", "albumentations", "twinset", "ratio"], rows)}
 
 
 def measure_speed(job: Row) -> Row:
@@ -265,31 +252,3 @@ def measure_speed(job: Row) -> Row:
                 n += 1
             found[name].append(n / (time.process_time() - start))
     return {**job, "rates": {name: median(values) for name, values in found.items()}}
-
-
-PAGE = HERE / "RESULTS.md"
-LABELS = Benchmark(
-    results=HERE / "labels.json",
-    page=PAGE,
-    key=("operation",),
-    jobs=lambda options: crossed(
-        operation=sorted(_catalogue.PLANE | _catalogue.WARP), scenes=[options.scenes]
-    ),
-    measure=measure_labels,
-    blocks=lambda rows: {"labels": label_table(rows)},
-    settings={"scenes": 40},
-)
-SPEED = Benchmark(
-    results=HERE / "speed.json",
-    page=PAGE,
-    key=("size",),
-    jobs=lambda options: crossed(
-        size=(SIZE, 2 * SIZE), seconds=[options.seconds], rounds=[options.rounds]
-    ),
-    measure=measure_speed,
-    blocks=lambda rows: {"speed": speed_table(rows)},
-    settings={"seconds": 2.0, "rounds": 7},  # seconds of one call, all rounds together
-)
-
-if __name__ == "__main__":
-    run_named(LABELS, labels=LABELS, speed=SPEED)

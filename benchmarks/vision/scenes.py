@@ -1,37 +1,29 @@
-"""Scenes a CPU second, scenes that a plan needs, and whether a level of a condition is in the pixels.
-
-    python -m benchmarks.vision.scenes --images 60
-
-Results: scenes.json; RESULTS.md shows them.
-"""
+"""Scenes a CPU second, scenes that a plan needs, and whether a level of a condition is in the pixels."""
 
 from __future__ import annotations
 
 import statistics
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import yaml
 from sklearn.ensemble import ExtraTreesClassifier
 
 from benchmarks.markdown import table
-from benchmarks.runner import Benchmark, Row, grouped
+from benchmarks.runner import Row, Settings, grouped, load_yaml
 from twinset.core.seeding import rng_for
 from twinset.core.stats.covering_arrays import Coverage, covering_rows
 from twinset.registry import build
 
-HERE = Path(__file__).parent
 EIGHT = (4, 4, 3, 3, 3, 4, 3, 2)  # levels of the eight conditions of a scene plan
 GROUNDS = ("clouds", "gradient", "road", "smear")
 PLANS = {"pairs": 2, "triples": 3}
 
 # A plain level of each condition, and the levels that a probe has to separate.
-_YAML = yaml.safe_load((HERE / "scenes.yaml").read_text("utf-8"))
+_YAML = load_yaml(__file__, "scenes.yaml")
 PLAIN: dict[str, str] = _YAML["plain"]
 PROBED: dict[str, list[str]] = _YAML["probed"]
 # Conditions of the main object -> numbers of objects: with others, all else would vary too.
@@ -50,11 +42,7 @@ def drawer(**settings: Any) -> Any:
 
 
 def recalls(name: str, images: int, size: int = 160) -> dict[str, float]:
-    """Return the recall of each level of a condition, on as many other scenes as were learnt from.
-
-    Nothing but the image is looked at. Everything else is drawn plainly; in the conditions of the main
-    object it can be known by its colour.
-    """
+    """Return the recall of each level of a condition, on as many other scenes as were learnt from."""
     of_object = name in _OF_OBJECT
     n_range = _OF_OBJECT.get(name, (3, 6))
     more = {"classes": TWO_COLOURS} if of_object else {}
@@ -99,10 +87,8 @@ def traits(image: Pixels) -> list[float]:
 
 
 def cells(grey: Pixels) -> list[float]:
-    """Return how uneven the ground is in cells of a sixteenth: clouds are, a plain colour is not.
-
-    A bent plane is laid through most cells, so that objects, which cover the others, do not count.
-    """
+    """Return how uneven the ground is in cells of a sixteenth: clouds are, a plain colour is not."""
+    # A bent plane is laid through most cells, so that objects, which cover the others, do not count.
     n = min(grey.shape) // 16
     parts = grey[: 16 * n, : 16 * n].reshape(16, n, 16, n).transpose(0, 2, 1, 3)
     blocks = np.median(parts, axis=(2, 3)).ravel()
@@ -161,6 +147,13 @@ def plan(strength: int) -> dict[str, float]:
     return {"planned": rows, "seconds": seconds, "random_median": statistics.median(random)}
 
 
+def jobs(options: Settings) -> list[Row]:
+    parts = (("rates", GROUNDS), ("plans", PLANS), ("probes", PROBED))
+    return [
+        {"part": part, "name": name, "images": options.images} for part, names in parts for name in names
+    ]  # fmt: skip
+
+
 def measure(job: Row) -> Row:
     part, name = job["part"], job["name"]
     if part == "rates":
@@ -176,21 +169,3 @@ def blocks(rows: Sequence[Row]) -> dict[str, str]:
         for row in own
     ]  # fmt: skip
     return {"scenes": table(["part", "case", "figures"], lines)}
-
-
-BENCHMARK = Benchmark(
-    results=HERE / "scenes.json",
-    page=HERE / "RESULTS.md",
-    key=("part", "name"),
-    jobs=lambda options: [
-        {"part": part, "name": name, "images": options.images}
-        for part, names in (("rates", GROUNDS), ("plans", PLANS), ("probes", PROBED))
-        for name in names
-    ],
-    measure=measure,
-    blocks=blocks,
-    settings={"images": 60},  # scenes a level to learn from
-)
-
-if __name__ == "__main__":
-    BENCHMARK.run()

@@ -1,19 +1,15 @@
 """Do our synthetic images help small nets that have few real ones? Trials on real images.
 
-    python -m benchmarks.vision.usefulness --trials nuclei cells slice copies --seeds 0 1 2 3 4
-    python -m benchmarks.vision.usefulness --page    # the tables of USEFULNESS.md from what is measured
-
 Each round draws its own real training images from the open part, makes synthetic ones of them, and
 `utility.image_segmentation` or `utility.image_detection` measures the change on the locked part.
 Generators, tuning of the augmentation and nets see the round's training images alone.
-Results: USEFULNESS.md and usefulness.jsonl; rounds that are there are not run again.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +18,7 @@ import pyarrow as pa
 from benchmarks.datasets import blood_cells, data_folder, png_cell
 from benchmarks.intervals import student
 from benchmarks.markdown import bullets, table
-from benchmarks.runner import Benchmark, Row, crossed, grouped
+from benchmarks.runner import Row, grouped, load_yaml
 from twinset.core.contracts import Comparison
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
@@ -36,26 +32,11 @@ from twinset.io import read_dataset
 from twinset.registry import build
 from twinset.report.answers.sentences import describe
 
-HERE = Path(__file__).parent
 Settings = Mapping[str, Any]
 WINDOW = 256  # pixels of a nuclei image that are used: its middle
-
-N_OPEN_NUCLEI, N_REAL_NUCLEI = 20, 4  # of 42: 22 are locked
-CROWDED: Settings = {"n_pastes_range": [10, 40], "scale_range": [0.6, 1.6], "blend": "mixed"}
-# Stains are dark on light or light on dark; four images may hold one kind alone.
-TURNED_LIGHT: Settings = {"transforms": [{"InvertImg": {"p": 0.2}}]}
-N_OPEN_CELLS = 167  # of 267: 100 are locked
-N_REAL_CELLS = 19  # 10 % of the 187 images that a recipe with a holdout of 30 % would learn from
-RARE: Settings = {
-    "classes": {"Platelets": 2, "WBC": 1}, "n_pastes_range": [2, 5], "masks_from_boxes": "ellipse",
-    "blend": "mixed", "max_hidden_fraction": 0.1,
-}  # fmt: skip
-# Real images with and without platelets where the slice is under-represented.
-N_WITH, N_WITHOUT = 5, 25
-AT_LEAST = 80  # images a level that the plan asks for
-PLATELETS: Settings = {**RARE, "classes": ["Platelets"], "n_pastes_range": [1, 4]}
-SHORT: Settings = {"longest": 256, "steps": 200, "seeds": 1, "augmentation": "moderate"}
-SOME = Where({"platelets": "some"})
+_YAML = load_yaml(__file__, "usefulness.yaml")
+TRIALS: dict[str, dict[str, Any]] = _YAML["trials"]
+SOME, NONE = Where({"platelets": "some"}), Where({"platelets": "none"})
 
 
 def nuclei() -> Dataset:
@@ -72,11 +53,9 @@ def nuclei() -> Dataset:
         columns[image].append(png_cell(pixels[place][..., :3]))
         columns[mask].append(png_cell(own))
         columns[boxes].append(objects_from_ids(own, names))
-    records = rows.records
-    for name, values in columns.items():
-        column = pa.array(values, rows.schema[name].arrow_type)
-        records = records.set_column(records.schema.get_field_index(name), name, column)
-    return Dataset.from_arrow(records.select(list(columns)), rows.schema.select(list(columns)))
+    schema = rows.schema.select(list(columns))
+    arrays = {name: pa.array(values, schema[name].arrow_type) for name, values in columns.items()}
+    return Dataset.from_arrow(pa.table(arrays), schema)
 
 
 def with_platelets(rows: Dataset) -> Dataset:
@@ -88,63 +67,61 @@ def with_platelets(rows: Dataset) -> Dataset:
     return Dataset.from_arrow(records, schema)
 
 
-def opened(rows: Dataset, n: int, name: str) -> tuple[Dataset, Dataset]:
-    """Return `n` images to design a trial on and to learn from, and the locked ones."""
-    order = rng_for(2026, name, "locked").permutation(len(rows))
+def opened(rows: Dataset, name: str) -> tuple[Dataset, Dataset]:
+    """Return images to design a trial on and to learn from, and the locked ones."""
+    order, n = rng_for(2026, name, "locked").permutation(len(rows)), _YAML["open"][name]
     return rows.take(np.sort(order[:n])), rows.take(np.sort(order[n:]))
 
 
-def nuclei_round(seed: int) -> dict[str, Any]:
-    """Return what 120 synthetic images add to four real ones of nuclei."""
-    open_part, unseen = opened(nuclei(), N_OPEN_NUCLEI, "nuclei")
-    real = drawn_rows(open_part, N_REAL_NUCLEI, "nuclei", seed)
-    synthetic = synthetic_rows(CROWDED, real, 120, seed)
-    augmenter = build("augmenter", "image.albumentations", TURNED_LIGHT)
+def nuclei_round(seed: int, trial: Settings) -> Row:
+    """Return what synthetic images, a part of them turned light for dark, add to a few of nuclei."""
+    open_part, unseen = opened(nuclei(), "nuclei")
+    real = drawn_rows(open_part, trial["real"], "nuclei", seed)
+    synthetic = synthetic_rows(trial["pastes"], real, trial["synthetic"], seed)
+    augmenter = build("augmenter", "image.albumentations", trial["turned"])
     turned = augmenter.apply(synthetic, augmenter.draw(synthetic, rng_for(seed, "light")))
-    return _measured("utility.image_segmentation", {}, real, turned, unseen, seed)
+    return _measured(trial, real, turned, unseen, seed)
 
 
-def cells_round(seed: int) -> dict[str, Any]:
-    """Return what 100 smears with pasted platelets and white cells add to 19 real ones."""
-    open_part, unseen = opened(blood_cells(), N_OPEN_CELLS, "cells")
-    real = drawn_rows(open_part, N_REAL_CELLS, "cells", seed)
-    synthetic = synthetic_rows(RARE, real, 100, seed)
-    return _measured("utility.image_detection", {"longest": 256}, real, synthetic, unseen, seed)
+def cells_round(seed: int, trial: Settings) -> Row:
+    """Return what smears with pasted platelets and white cells add to a few real ones."""
+    open_part, unseen = opened(blood_cells(), "cells")
+    real = drawn_rows(open_part, trial["real"], "cells", seed)
+    synthetic = synthetic_rows(trial["pastes"], real, trial["synthetic"], seed)
+    return _measured(trial, real, synthetic, unseen, seed)
 
 
-def slice_round(seed: int, *, copies: bool = False) -> dict[str, Any]:
-    """Return what a planned filling, or as many copies, adds where few real images show platelets.
-
-    The plan asks for as many images of the slice as the train set lacks; they are tested on real
-    images of that slice.
-    """
-    open_part, unseen = map(with_platelets, opened(blood_cells(), N_OPEN_CELLS, "cells"))
+def slice_round(seed: int, trial: Settings, *, copies: bool = False) -> Row:
+    """Return what a planned filling, or as many copies, adds where few real images show platelets."""
+    open_part, unseen = map(with_platelets, opened(blood_cells(), "cells"))
+    n_with, n_without = trial["real"]
     parts = [
-        drawn_rows(open_part.where(Where({"platelets": level})), n, "slice", seed)
-        for level, n in (("some", N_WITH), ("none", N_WITHOUT))
+        drawn_rows(open_part.where(where), n, "slice", seed)
+        for where, n in ((SOME, n_with), (NONE, n_without))
     ]
     real = Dataset.concat(parts)
+    # The plan asks for as many images of the slice as the train set lacks.
     factors = {"platelets": ["some", "none"]}
-    plan = plan_scenes(factors, strength=1, at_least=AT_LEAST, real=real, seed=seed)
-    wanted = [one for one in plan.counts() if one[0] == SOME]
-    synthetic = Dataset.concat(
-        [synthetic_rows(PLATELETS, real, n, seed, where) for where, n in wanted]
-    )
+    plan = plan_scenes(factors, strength=1, at_least=trial["at_least"], real=real, seed=seed)
+    made = [
+        synthetic_rows(trial["pastes"], real, n, seed, w) for w, n in plan.counts() if w == SOME
+    ]
+    synthetic = Dataset.concat(made)
     if copies:
-        synthetic = real.where(SOME).take(np.arange(len(synthetic)) % N_WITH)
-    found = _measured("utility.image_detection", SHORT, real, synthetic, unseen.where(SOME), seed)
+        synthetic = real.where(SOME).take(np.arange(len(synthetic)) % n_with)
+    found = _measured(trial, real, synthetic, unseen.where(SOME), seed)
     return {
         **found,
         "plan": plan.summary,
-        "slice_rows": {"real": N_WITH, "synthetic": len(synthetic)},
+        "slice_rows": {"real": n_with, "synthetic": len(synthetic)},
     }
 
 
-TRIALS: Mapping[str, Callable[[int], dict[str, Any]]] = {
+ROUNDS: Mapping[str, Callable[[int, Settings], Row]] = {
     "nuclei": nuclei_round,
     "cells": cells_round,
     "slice": slice_round,
-    "copies": lambda seed: slice_round(seed, copies=True),
+    "copies": partial(slice_round, copies=True),
 }
 
 
@@ -167,28 +144,17 @@ def synthetic_rows(
 
 
 def _measured(
-    name: str, settings: Settings, real: Dataset, synthetic: Dataset, unseen: Dataset, seed: int
-) -> dict[str, Any]:
-    metric = build("metric", name, {"seeds": 2, "device": "cpu", **settings})
+    trial: Settings, real: Dataset, synthetic: Dataset, unseen: Dataset, seed: int
+) -> Row:
+    metric = build("metric", trial["metric"], {"seeds": 2, "device": "cpu", **trial["nets"]})
     found = metric.compute(Comparison(real, synthetic, unseen), rng_for(seed, "metric"))
     models = found.finding(ModelComparison)
     assert models is not None
     return {**found.facts, **model_row(models)}
 
 
-def model_row(models: ModelComparison) -> dict[str, Any]:
-    """Return the networks on all measures, and whether synthetic images help real ones.
-
-    Examples
-    --------
-    >>> from twinset.core.findings import Effect, ModelScore, TrainedModel
-    >>> scores = (ModelScore(0.5),), (ModelScore(0.7, 0.2, (0.1, 0.3)),)
-    >>> kinds = TrainingData.REAL, TrainingData.MIXED
-    >>> models = [TrainedModel(k, s, 9, Effect.HELPS) for k, s in zip(kinds, scores)]
-    >>> row = model_row(ModelComparison(("F1",), tuple(models)))
-    >>> row["measures"], row["finding"]
-    ({'F1': {'real': 0.5, 'mixed': 0.7}}, 'helps')
-    """
+def model_row(models: ModelComparison) -> Row:
+    """Return the networks on all measures, and whether synthetic images help real ones."""
     mixed = next(m for m in models.models if m.data == TrainingData.MIXED)
     assert mixed.effect
     return {
@@ -204,36 +170,17 @@ def model_row(models: ModelComparison) -> dict[str, Any]:
 
 
 def measure(job: Row) -> Row:
-    started = time.process_time()
-    found = TRIALS[job["trial"]](job["seed"])
+    started, trial = time.process_time(), job["trial"]
+    found = ROUNDS[trial](job["seed"], TRIALS["slice" if trial == "copies" else trial])
     return {**job, **found, "cpu_seconds": round(time.process_time() - started)}
-
-
-PRECISION = "average precision of {}"
-OF_PLATELETS = {
-    "recall of platelets": ["recall of Platelets"],
-    "AP of platelets": [PRECISION.format("Platelets")],
-}
-MEASURES: Mapping[str, Mapping[str, Sequence[str]]] = {
-    # trial: title of a table -> measures whose mean it shows
-    "nuclei": {"F1 at IoU 0.5": ["F1 at IoU 0.5"]},
-    "cells": {
-        "AP of platelets and white cells": [PRECISION.format("Platelets"), PRECISION.format("WBC")],
-        "AP of red cells": [PRECISION.format("RBC")],
-    },
-    "slice": OF_PLATELETS,
-    "copies": OF_PLATELETS,
-}
 
 
 def blocks(rows: Sequence[Row]) -> dict[str, str]:
     found = {}
     for name, own in grouped(rows, "trial").items():
         rounds = sorted(own, key=lambda row: int(row["seed"]))
-        parts = [
-            f"**{title}**\n\n{round_table(rounds, measures)}"
-            for title, measures in MEASURES[name].items()
-        ]
+        tables: dict[str, list[str]] = _YAML["measures"][name]
+        parts = [f"**{title}**\n\n{round_table(rounds, of)}" for title, of in tables.items()]
         seconds = [row["cpu_seconds"] for row in rounds]
         parts.append(f"A round took {min(seconds)} to {max(seconds)} CPU seconds on one thread.")
         if name == "copies":
@@ -276,7 +223,7 @@ def _beyond_copies(rows: Sequence[Row]) -> str:
     if len(seeds) < 2:
         return ""
     lines = []
-    for name, measures in OF_PLATELETS.items():
+    for name, measures in _YAML["measures"]["copies"].items():
         copies, synthetic = (
             _values([by[trial, seed] for seed in seeds], measures, "mixed")
             for trial in ("copies", "slice")
@@ -286,17 +233,3 @@ def _beyond_copies(rows: Sequence[Row]) -> str:
             f"with synthetic images, {student(synthetic - copies)}"
         )
     return bullets(lines)
-
-
-BENCHMARK = Benchmark(
-    results=HERE / "usefulness.jsonl",
-    page=HERE / "USEFULNESS.md",
-    key=("trial", "seed"),
-    jobs=lambda options: crossed(trial=options.trials, seed=options.seeds),
-    measure=measure,
-    blocks=blocks,
-    settings={"trials": list(TRIALS), "seeds": [0, 1, 2, 3, 4]},
-)
-
-if __name__ == "__main__":
-    BENCHMARK.run()

@@ -141,7 +141,7 @@ def expected_by_chance(train: Dataset, synthetic: Dataset, names: Sequence[str])
     """Return the expected number of equal pairs of a synthetic and a train row with independent columns."""
     chance = 1.0
     for name in names:
-        _, counts = np.unique(_column_keys(train, name), return_counts=True)
+        _, counts = np.unique(column_keys(train, name), return_counts=True)
         equal = (counts * (counts - 1) // 2).sum() + 1
         if equal == 1 and train.schema[name].is_continuous and train.schema[name].decimals is None:
             return 0.0  # numbers that are not rounded never agree by chance
@@ -154,7 +154,7 @@ def row_keys(dataset: Dataset, names: Sequence[str]) -> Keys:
     """Return one 64-bit key a row over the named columns; numbers are rounded as they are delivered."""
     keys = np.full(len(dataset), 7, dtype=np.uint64)
     for name in names:
-        keys = spread(keys * np.uint64(31) ^ _column_keys(dataset, name))
+        keys = spread(keys * np.uint64(31) ^ column_keys(dataset, name))
     return keys
 
 
@@ -187,7 +187,8 @@ def _beyond_coincidence(copied: int, pairs: int, real: Keys) -> float:
     return float(binom.sf(copied - 1, copied + coincidences, share))
 
 
-def _column_keys(dataset: Dataset, name: str) -> Keys:
+def column_keys(dataset: Dataset, name: str) -> Keys:
+    """Return one 64-bit key a row of one column; numbers are rounded as they are delivered."""
     field = dataset.schema[name]
     missing = dataset.is_null(name)
     if field.has_levels:

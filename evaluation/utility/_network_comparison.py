@@ -14,6 +14,7 @@ import numpy.typing as npt
 from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
+from twinset.core.extras import optional
 from twinset.core.features.torch_device import device_of, one_thread, require_torch
 from twinset.core.parameters import Device, Ge, Interval, Margin
 from twinset.core.seeding import rng_for
@@ -245,8 +246,7 @@ class DenseTask(NetworkTask):
         self, sources: Sequence[Any], augmentation: Any, unseen: Any, rng: np.random.Generator
     ) -> Scorer:
         """Return the scorer of one network, trained on windows of real, then synthetic images."""
-        import torch
-
+        torch = optional("torch")
         settings, device = self.settings, device_of(self.settings.device)
         shares = count_windows(len(sources), settings.synthetic_share)
 
@@ -271,8 +271,7 @@ def count_windows(n_sources: int, synthetic_share: float) -> list[int]:
 
 def _predict(net: Any, image: AnnotatedImage, step: int, device: str) -> Matrix:
     """Return the output for a whole image, shape (n_outputs, h / step, w / step), rounded up."""
-    import torch
-
+    torch = optional("torch")
     height, width = image.pixels.shape[:2]
     room = ((0, 0), (0, -height % STRIDE), (0, -width % STRIDE))
     x = np.pad(normalize_pixels(image.pixels, image.pixels), room, mode="edge")

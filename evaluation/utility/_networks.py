@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from twinset.core.features.torch_device import one_thread
-from twinset.core.seeding import torch_generator
+from twinset.core.extras import optional
+from twinset.core.features.torch_device import one_thread, torch_generator
 
 STRIDE = 16  # pixels of the image to one of the deepest layer of the U-Net
 _WEIGHT_DECAY = 1e-2  # the default of AdamW
@@ -35,8 +35,7 @@ def fit_network(
     Smith, Topin (2019), Super-Convergence: Very Fast Training of Neural Networks Using Large Learning
     Rates, SPIE.
     """
-    import torch
-
+    torch = optional("torch")
     generator, draws = torch_generator(rng), rng.spawn(1)[0]
     with one_thread():
         # Weights come from the generator alone; the state of torch does not change.
@@ -59,9 +58,8 @@ def fit_network(
 
 def _draw_weights(net: Any, generator: Any) -> None:
     """Set He-normal weights."""
-    import torch
-    from torch import nn
-
+    torch = optional("torch")
+    nn = optional("torch.nn")
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             drawn = torch.randn(layer.weight.shape, generator=generator)
@@ -74,9 +72,12 @@ def build_unet(n_outputs: int, step: int, norm_groups: int, bias: float) -> Any:
     The image is halved four times and doubled again, with shortcuts. Channels are normalized in
     `norm_groups` groups in each image, or over the batch where that is 0.
     """
-    import torch
-    from torch import nn
-    from torch.nn.functional import interpolate, max_pool2d, pixel_unshuffle
+    torch = optional("torch")
+    nn = optional("torch.nn")
+    functional = optional("torch.nn.functional")
+    interpolate = functional.interpolate
+    max_pool2d = functional.max_pool2d
+    pixel_unshuffle = functional.pixel_unshuffle
 
     def pair(before: int, width: int) -> Any:
         layers: list[Any] = []
@@ -85,7 +86,7 @@ def build_unet(n_outputs: int, step: int, norm_groups: int, bias: float) -> Any:
             layers += [nn.Conv2d(first, width, 3, padding=1, bias=False), norm, nn.ReLU()]
         return nn.Sequential(*layers)
 
-    class UNet(nn.Module):  # type: ignore[misc]
+    class UNet(nn.Module):  # type: ignore[misc,name-defined]
         def __init__(self) -> None:
             super().__init__()
             stop, skips = step // 2 - 1, list(pairwise(_WIDTHS))

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from twinset.core.extras import optional
 from twinset.core.features.models import Task, word_model
-from twinset.core.features.torch_device import one_thread, require_torch
-from twinset.core.seeding import rng_for, torch_generator
+from twinset.core.features.torch_device import one_thread, require_torch, torch_generator
+from twinset.core.seeding import rng_for
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,8 +48,7 @@ class WordNet:
 
     def fit(self, x: Any, y: Floats, weight: Floats | None = None) -> WordNet:
         """Return the network, trained for a number of steps that depends on the rows alone."""
-        import torch
-
+        torch = optional("torch")
         rng = rng_for(self.seed, "word net")
         generator, draws = torch_generator(rng), rng.spawn(1)[0]
         self.classes_, codes = np.unique(y, return_inverse=True)
@@ -76,8 +76,7 @@ class WordNet:
         return np.asarray(self._forward(x)[:, 0] * self.spread + self.middle)
 
     def _forward(self, x: Any) -> Floats:
-        import torch
-
+        torch = optional("torch")
         # Columns that training never saw are excluded.
         x, starts = x[:, self.columns], range(0, x.shape[0], _PREDICTED_AT_ONCE)
         with one_thread(), torch.no_grad():
@@ -88,8 +87,7 @@ class WordNet:
 
 def _bags(x: Any) -> tuple[Any, Any, Any]:
     """Return the terms of sparse rows, the offset of each row, and the values, as tensors."""
-    import torch
-
+    torch = optional("torch")
     arrays = x.indices.astype(np.int64), x.indptr[:-1].astype(np.int64), x.data.astype(np.float32)
     terms, offsets, values = map(torch.from_numpy, arrays)
     return terms, offsets, values
@@ -97,7 +95,7 @@ def _bags(x: Any) -> tuple[Any, Any, Any]:
 
 def _draw_layers(n_columns: int, n_outputs: int, generator: Any) -> dict[str, Any]:
     """Return weights from the generator alone; the state of torch does not change."""
-    import torch
+    torch = optional("torch")
 
     def draw(*shape: int, scale: float) -> Any:
         return (torch.randn(shape, generator=generator) * scale).requires_grad_()
@@ -111,8 +109,7 @@ def _draw_layers(n_columns: int, n_outputs: int, generator: Any) -> dict[str, An
 
 
 def _forward(layers: dict[str, Any], terms: Any, offsets: Any, values: Any, kept: Any = 1.0) -> Any:
-    from torch.nn.functional import embedding_bag
-
+    embedding_bag = optional("torch.nn.functional").embedding_bag
     summed = embedding_bag(
         terms, layers["terms"], offsets, mode="sum", per_sample_weights=values, sparse=True
     )
@@ -122,8 +119,10 @@ def _forward(layers: dict[str, Any], terms: Any, offsets: Any, values: Any, kept
 def _train(
     layers: dict[str, Any], x: Any, targets: Any, shares: Any, rng: np.random.Generator
 ) -> None:
-    import torch
-    from torch.nn.functional import cross_entropy, mse_loss
+    torch = optional("torch")
+    functional = optional("torch.nn.functional")
+    cross_entropy = functional.cross_entropy
+    mse_loss = functional.mse_loss
 
     is_number = targets.dtype.is_floating_point
     losses = mse_loss if is_number else cross_entropy

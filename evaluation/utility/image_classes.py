@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
+from twinset.core.extras import optional
 from twinset.core.features.embedders.embedding import decode_images
 from twinset.core.features.embedders.small_cnn import small
 from twinset.core.features.torch_device import device_of, one_thread
@@ -229,9 +230,8 @@ class ClassTask(NetworkTask):
         rng: np.random.Generator,
     ) -> Floats:
         """Return the probabilities that one network gives unseen images, shape (n, n_classes)."""
-        import torch
-        from torch.nn.functional import cross_entropy
-
+        torch = optional("torch")
+        cross_entropy = optional("torch.nn.functional").cross_entropy
         device, real = device_of(self.settings.device), sources[0].pixels
         mean, spread = (
             part[:, None, None]
@@ -262,8 +262,7 @@ class ClassTask(NetworkTask):
 
 def _build_net(n_classes: int) -> Any:
     """Return an untrained network."""
-    from torch import nn
-
+    nn = optional("torch.nn")
     layers: list[Any] = []
     for before, width in zip((3, *_WIDTHS), _WIDTHS):
         layers += [

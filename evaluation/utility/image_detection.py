@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
+from twinset.core.extras import optional
 from twinset.core.image.codec import open_cv
 
 from ._annotated import AnnotatedImage, Codes, Floats, Matrix, read_annotated_images
@@ -114,8 +115,7 @@ class Centres(DenseTask):
 
     def loss(self, output: Any, targets: Any) -> Any:
         """Return the focal loss of the middles plus twice 1 - IoU of the boxes."""
-        import torch
-
+        torch = optional("torch")
         k = len(self.names)
         sure, truth = torch.sigmoid(output[:, :k]).clamp(1e-4, 1 - 1e-4), targets[:, :k]
         is_middle = (truth > 0.99).float()

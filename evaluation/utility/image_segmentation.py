@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from twinset.core.contracts import Comparison
 from twinset.core.data.dataset import Dataset
+from twinset.core.extras import optional
 from twinset.core.image.codec import open_cv
 from twinset.core.parameters import Ge
 
@@ -98,8 +99,9 @@ class Instances(DenseTask):
 
     def loss(self, output: Any, targets: Any) -> Any:
         """Return the cross-entropy of both."""
-        from torch.nn.functional import binary_cross_entropy_with_logits
-
+        binary_cross_entropy_with_logits = optional(
+            "torch.nn.functional"
+        ).binary_cross_entropy_with_logits
         return binary_cross_entropy_with_logits(output, targets)
 
     def score(self, images: Sequence[AnnotatedImage], outputs: Sequence[Matrix]) -> Scorer:

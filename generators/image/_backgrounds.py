@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from twinset.core.extras import optional
 from twinset.core.image.effects import draw_film_grain
 
 from ._labelled_images import Rgb
@@ -34,8 +35,7 @@ _FINE = 1 << _FINE_BITS  # parts of a pixel in which corners are given
 
 def draw_clouds(n: int, height: int, width: int, rng: np.random.Generator) -> Canvas:
     """Return `n` by `n` random cells, -1 to 1, smoothly enlarged to shape (h, w)."""
-    import cv2
-
+    cv2 = optional("cv2")
     cells = rng.uniform(-1, 1, (n, n)).astype(np.float32)
     return np.asarray(cv2.resize(cells, (width, height), interpolation=cv2.INTER_CUBIC))
 
@@ -76,8 +76,7 @@ def _smear(height: int, width: int, rgb: Canvas, rng: np.random.Generator) -> Ca
 
 def _road(height: int, width: int, rgb: Canvas, rng: np.random.Generator) -> Canvas:
     """Return a sky over verges and a road that runs to a point on the horizon."""
-    import cv2
-
+    cv2 = optional("cv2")
     horizon = float(rng.uniform(*_HORIZON))
     middle = float(rng.uniform(-0.2, 0.2))
     made = np.empty((height, width, 3), np.float32)
@@ -118,8 +117,7 @@ def _noise(
     height: int, width: int, layers: tuple[tuple[int, float], ...], rng: np.random.Generator
 ) -> Canvas:
     """Return noise about 0, shape (h, w), of cells of several sizes."""
-    import cv2
-
+    cv2 = optional("cv2")
     noise = np.zeros((height, width), np.float32)
     for n, weight in layers:
         cells = rng.uniform(-0.5, 0.5, (n, n)).astype(np.float32) * np.float32(weight)
@@ -133,8 +131,7 @@ def _tinted(plane: Canvas, rgb: Canvas, spread: float, rng: np.random.Generator)
     The plane is overwritten: fresh memory costs most here. One plane of grain serves all colours, which
     is twice as fast, and how dust and paper look.
     """
-    import cv2
-
+    cv2 = optional("cv2")
     plane *= np.float32(spread)
     dust = draw_film_grain(plane.shape, rng)
     dust *= np.float32(_GRAIN)
@@ -158,15 +155,13 @@ def paint_surface(name: str, height: int, width: int, rng: np.random.Generator) 
 
 
 def _brushed(height: int, width: int, rng: np.random.Generator) -> Canvas:
-    import cv2
-
+    cv2 = optional("cv2")
     lines = draw_film_grain((height, width), rng)
     return np.asarray(cv2.blur(lines, (max(3, width // 5), 1)) * np.float32(0.45))
 
 
 def _cast(height: int, width: int, rng: np.random.Generator) -> Canvas:
-    import cv2
-
+    cv2 = optional("cv2")
     fine = cv2.GaussianBlur(draw_film_grain((height, width), rng), (0, 0), 1.1)
     clouds = draw_clouds(9, height, width, rng)
     return np.asarray(fine * np.float32(0.22) + clouds * np.float32(0.1))

@@ -14,6 +14,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Taxonomy
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
+from twinset.core.extras import optional
 from twinset.core.image.effects import CAMERA, WEATHER
 from twinset.core.parameters import Ascending, Each, Fraction, Interval
 
@@ -237,7 +238,6 @@ class FittedScenes(FittedGenerator):
             if effect is not None:
                 kind, low, high = effect
                 canvas = _EFFECTS[kind](canvas, float(rng.uniform(low, high)), rng)
-        import cv2
-
+        cv2 = optional("cv2")
         np.maximum(canvas, 0, out=canvas)
         return np.asarray(cv2.convertScaleAbs(canvas, alpha=255))

@@ -14,7 +14,8 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.encoding import Matrix
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
-from twinset.core.errors import FitError, MissingExtraError, ParameterError, without_values
+from twinset.core.errors import FitError, ParameterError, without_values
+from twinset.core.extras import optional
 from twinset.core.seeding import draw_seed
 
 from ._engine.one_hot_space import IndicatorSpace
@@ -112,10 +113,7 @@ class Imblearn(Generator):
         ParameterError
             The sampler has no such setting.
         """
-        try:
-            import imblearn.over_sampling as samplers
-        except ImportError as error:
-            raise MissingExtraError.for_library("imbalanced-learn", "imbalanced") from error
+        samplers = optional("imblearn.over_sampling")
         given = {"sampling_strategy": dict(strategy), "random_state": seed, **self.settings}
         try:
             return getattr(samplers, self.sampler)(**given)

@@ -15,9 +15,14 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
-from twinset.core.features.torch_device import device_of, one_thread, require_torch, torch
+from twinset.core.features.torch_device import (
+    device_of,
+    one_thread,
+    require_torch,
+    torch,
+    torch_generator,
+)
 from twinset.core.parameters import Device, Interval
-from twinset.core.seeding import torch_generator
 
 from ._discrete import AdmissibleValues, Floats
 from ._fitted import Arrays, ReadArrays, pack, unpack

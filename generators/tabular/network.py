@@ -16,9 +16,15 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
 from twinset.core.errors import DataError, FitError
-from twinset.core.features.torch_device import device_of, one_thread, require_torch, torch
+from twinset.core.features.torch_device import (
+    device_of,
+    one_thread,
+    require_torch,
+    torch,
+    torch_generator,
+)
 from twinset.core.parameters import Device, Fraction, Ge, Interval
-from twinset.core.seeding import rng_for, torch_generator
+from twinset.core.seeding import rng_for
 
 from ._discrete import Codes
 from ._fitted import Arrays, ReadArrays, check_checkpoint, fill_missing, pack, unpack

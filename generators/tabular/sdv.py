@@ -20,7 +20,8 @@ from twinset.core.data.encoding import EncodedColumn, Matrix, TableEncoding
 from twinset.core.data.rule import Rule
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
-from twinset.core.errors import FitError, ParameterError, needs_extra
+from twinset.core.errors import FitError, ParameterError
+from twinset.core.extras import optional
 from twinset.core.parameters import Ge
 from twinset.core.rules.violations import violations
 from twinset.core.seeding import draw_seed, seeded_globals
@@ -186,17 +187,14 @@ class _FittedSdv(FittedGenerator):
     def _sample_frame(self, n: int, fixed: dict[str, Any]) -> pandas.DataFrame:
         if not fixed:
             return next(iter(self.synthesizer.sample(num_rows=n).values()))
-        from sdv.sampling import Condition
-
-        conditions = [Condition(num_rows=n, column_values=fixed)]
+        conditions = [optional("sdv.sampling").Condition(num_rows=n, column_values=fixed)]
         return next(iter(self.synthesizer.sample_from_conditions(conditions).values()))
 
 
 def _import_sdv() -> Any:
     # Merely importing SDV draws from the global streams.
-    with needs_extra("sdv", "sdv"), seeded_globals(np.random.default_rng(0)):
-        import sdv.single_table
-    return sdv.single_table
+    with seeded_globals(np.random.default_rng(0)):
+        return optional("sdv.single_table")
 
 
 @contextlib.contextmanager
@@ -230,8 +228,7 @@ class _BarReader(io.TextIOBase):
 
 def _to_frame(train: Dataset, encoding: TableEncoding) -> pandas.DataFrame:
     """Return the columns that vary: labels as text, everything else as floats, missing as NaN."""
-    import pandas
-
+    pandas = optional("pandas")
     matrix = encoding.encode(train)
     columns = {}
     for column in encoding.columns:
@@ -259,14 +256,14 @@ def _fill_column(matrix: Matrix, column: EncodedColumn, series: pandas.Series) -
 
 def _metadata(frame: pandas.DataFrame, encoding: TableEncoding) -> Any:
     """Return SDV's metadata of the columns, by the schema and not by SDV's inference."""
-    from sdv.metadata import Metadata
-
     columns = {
         column.field.name: {"sdtype": "categorical" if column.is_nominal else "numerical"}
         for column in encoding.columns
         if column.field.name in frame.columns
     }
-    return Metadata.load_from_dict({"tables": {_TABLE: {"columns": columns}}})
+    return optional("sdv.metadata").Metadata.load_from_dict(
+        {"tables": {_TABLE: {"columns": columns}}}
+    )
 
 
 def _constraints(train: Dataset, frame: pandas.DataFrame) -> list[Any]:
@@ -294,8 +291,7 @@ def _constraints(train: Dataset, frame: pandas.DataFrame) -> list[Any]:
 
 def _constraint(rule: Rule, train: Dataset) -> Any:
     """Return SDV's constraint for a rule; None where it has none."""
-    from sdv import cag
-
+    cag = optional("sdv.cag")
     columns = list(rule.columns)
     kinds = {train.schema[name].kind for name in columns}
     if rule.kind == "order" and len(columns) in (2, 3) and len(kinds) == 1:

@@ -1,4 +1,4 @@
-from benchmarks.evaluation.exchange_rate import rate_table
+from benchmarks.evaluation.exchange_rate import blocks
 
 
 def test_coverage_is_counted_over_the_repeats_that_reported_a_rate() -> None:
@@ -16,5 +16,5 @@ def test_coverage_is_counted_over_the_repeats_that_reported_a_rate() -> None:
     ]
     assert (
         "| toy | 10 | 20 | fresh real rows | 3 | 2 | 1,100 | 283 | 200 | 0.50 | 1.00 | 1.0 |"
-        in rate_table(rows)
+        in blocks(rows)["rates"]
     )

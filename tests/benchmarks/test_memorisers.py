@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.datasets import DataAbsentError
 from benchmarks.evaluation import memorisers
-from benchmarks.evaluation.memorisers import CANDIDATES, Draw, adult, memoriser_table, scores
+from benchmarks.evaluation.memorisers import CANDIDATES, Draw, adult, blocks, scores
 from twinset.measurement.comparison import ResultCache
 
 OURS = ("privacy.membership", "privacy.outliers")
@@ -59,6 +59,6 @@ def test_the_table_counts_verdicts() -> None:
             (1, "a", "cannot tell"), (1, "b", "as good as real"),
         )
     ]  # fmt: skip
-    lines = memoriser_table(rows).splitlines()
+    lines = blocks(rows)["candidates"].splitlines()
     assert lines[2] == "| c | a | 0.550 (0.500-0.600) | ±0.050 | 1/2 | 0/2 | 1/2 |"
     assert lines[3] == "| c | b | 0.550 (0.500-0.600) | ±0.050 | 0/2 | 2/2 | 1/2 |"

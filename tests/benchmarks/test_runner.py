@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.markdown import blocks_of, write_page
-from benchmarks.runner import Benchmark, ResultLog, Row, crossed, measured, read_rows
+from benchmarks.runner import JOBS, Benchmark, ResultLog, Row, crossed, measured, read_rows
 
 
 def test_an_interrupted_log_continues(tmp_path: Path) -> None:
@@ -79,3 +79,11 @@ def test_a_process_of_its_own_gives_the_same_rows() -> None:
     jobs = crossed(x=[1, 2], y=["a", "b"])
     assert jobs[1] == {"x": 1, "y": "b"}
     assert list(measured(squared, jobs, fresh=True)) == [squared(job) for job in jobs]
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_every_job_file_names_a_benchmark_and_its_page(name: str) -> None:
+    found = Benchmark.named(name)
+    assert found.page.exists()
+    jobs = list(found.jobs(found.parser().parse_args([])))
+    assert len({tuple(job[field] for field in found.key) for job in jobs}) == len(jobs) > 0

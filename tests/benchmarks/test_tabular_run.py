@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 
 from benchmarks.datasets import DataAbsentError
-from benchmarks.runner import Row, read_rows
+from benchmarks.runner import Benchmark, Row, read_rows
 from benchmarks.tabular import jobs, run, tables
 from benchmarks.tabular.score import Scorer
 from benchmarks.tabular.sets import Roles, TableSet, load
+
+BENCHMARK = Benchmark.named("tabular.run")
 
 
 def small_set(n: int = 60) -> TableSet:
@@ -176,11 +178,11 @@ def test_the_report_says_what_did_not_finish() -> None:
 def test_rows_of_the_results_stay_beside_new_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recorded = read_rows(run.BENCHMARK.results)
+    recorded = read_rows(BENCHMARK.results)
     monkeypatch.setattr(run, "_scorer", lambda name: Scorer(small_set()))
     monkeypatch.setattr(run, "REAL", {"real.train": lambda scorer: {"shape": 0.5}})
     words = ["--methods", "none", "--sets", "magic", "--real", "--keep", "--out", str(tmp_path)]
-    run.BENCHMARK.run(words)
+    BENCHMARK.run(words)
     rows = read_rows(tmp_path / "results.json")
     assert len(rows) == len(recorded)
     assert [r for r in rows if r["scores"] == {"shape": 0.5}] == [
@@ -196,7 +198,7 @@ def test_absent_data_are_reported_in_one_sentence(
     monkeypatch.setattr(run, "load", lambda name: load(name, tmp_path))
     run._scorer.cache_clear()
     with pytest.raises(SystemExit, match="data is absent"):
-        run.BENCHMARK.run(["--methods", "none", "--sets", "adult", "--real"])
+        BENCHMARK.run(["--methods", "none", "--sets", "adult", "--real"])
 
 
 def test_a_mark_for_rare_levels_is_a_level_of_its_own() -> None:

@@ -117,7 +117,8 @@ def test_register_sets_lineage_and_deliver(folder: Path, twinset: Twinset) -> No
     assert twinset("lineage", "people-real").out.startswith(
         "people-real@1: real, 240 rows, CC0-1.0"
     )
-    assert json.loads(twinset("lineage", "people-real@1", "--json").out)["parents"] == []
+    (node,) = json.loads(twinset("lineage", "people-real@1", "--json").out)
+    assert (node["ref"], node["parents"]) == ("people-real@1", [])
     outcome = twinset(
         "deliver", "people-real", "given", "--real", "--format", "csv", "--format", "parquet"
     )

@@ -131,7 +131,8 @@ def test_options_overrule_what_was_understood(tmp_path: Path) -> None:
     assert kinds["flag"] == ("integer", "feature")
     assert table.records.column("x").null_count == 1
     assert table.records.column("age").null_count == N // 5
-    texts, _ = inspect_table(file, ["text=flag"])
+    texts, reading = inspect_table(file, ["text=flag,x"])
+    assert set(doubts(reading)) == {"code", "age"}
     assert texts.to_arrow().column("flag").to_pylist()[:2] == ["0", "1"]
 
 

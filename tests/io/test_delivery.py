@@ -3,9 +3,15 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
+import threading
+import time
+import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +20,7 @@ import pytest
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import SPAN, Field, Schema
 from twinset.core.errors import (
+    ConcurrentWriteWarning,
     DataError,
     FormatLossWarning,
     RecipeError,
@@ -22,6 +29,7 @@ from twinset.core.errors import (
 )
 from twinset.io import read_dataset
 from twinset.io.delivery import check_place, deliver, is_delivered
+from twinset.io.drafts import sweep_drafts
 
 CARD = Card(name="twin", origin="synthetic", licence="CC0-1.0")
 DATA = Dataset.from_arrow(
@@ -52,7 +60,7 @@ def test_the_folder_is_whole_and_its_checksums_hold(tmp_path: Path) -> None:
         "synthetic.csv", "synthetic.jsonl", "synthetic.parquet",
     ]  # fmt: skip
     assert files["CHECKSUMS.sha256"].decode() == text
-    listed = dict(reversed(line.split("  ", 1)) for line in text.splitlines())
+    listed = {line[66:]: line[:64] for line in text.splitlines()}
     assert listed == {
         name: hashlib.sha256(content).hexdigest()
         for name, content in files.items()
@@ -195,33 +203,143 @@ import os, signal, sys
 from pathlib import Path
 import pyarrow as pa
 from twinset.core.data.dataset import Card, Dataset
+from twinset.io import drafts
 from twinset.io.delivery import deliver
-left, original = [int(sys.argv[2])], os.replace
-def dying(*args):
-    left[0] -= 1
-    if left[0] == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return original(*args)
-os.replace = dying
+place, moment = sys.argv[1:]
+exchange, replace = drafts._exchange, os.replace
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+def dying_exchange(*paths):
+    if moment == "before the exchange": die()
+    if moment.startswith("two renames"): return False
+    assert exchange(*paths)
+    die()
+def dying_replace(source, target):
+    if moment == "the second file" and str(target).endswith("a.parquet"): die()
+    if moment == "the checksums" and str(target).endswith("CHECKSUMS.sha256"): die()
+    if moment == "two renames, between" and str(target) == place: die()
+    replace(source, target)
+    if moment == "two renames, after" and str(target) == place: die()
+drafts._exchange, os.replace = dying_exchange, dying_replace
 data = Dataset.from_arrow(pa.table({"x": [1.5]}))
-deliver(Path(sys.argv[1]), sets={"a": (data, data.card)}, formats=["csv", "parquet"])
+deliver(Path(place), sets={"a": (data, data.card)}, formats=["csv", "parquet"])
 """
+NEW = "a.csv"  # a file that only the new delivery has
 
 
 @pytest.mark.slow
-# Two data files, two JSON files, the checksums; then the folder's own two renames.
-@pytest.mark.parametrize("number", [2, 5, 6, 7])
-def test_kill_leaves_the_old_or_nothing_and_a_repeat_ends_well(number: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("moment", "has_new"),
+    [
+        ("the second file", False),
+        ("the checksums", False),
+        ("before the exchange", False),
+        ("after the exchange", True),
+        ("two renames, between", None),
+        ("two renames, after", True),
+    ],
+)
+def test_kill_leaves_the_old_or_the_new_and_a_repeat_ends_well(
+    moment: str, has_new: bool | None, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     bring(out)
     old = snapshot(out)
-    child = subprocess.run([sys.executable, "-c", CHILD, str(out), str(number)], timeout=120)
+    child = subprocess.run([sys.executable, "-c", CHILD, str(out), moment], timeout=120)
     assert child.returncode == -signal.SIGKILL
-    assert not out.exists() if number == 7 else snapshot(out) == old
+    if has_new is None:
+        # Where folders cannot be exchanged, the next writer in the parent puts the old one back.
+        assert not out.exists()
+        sweep_drafts(tmp_path)
+    assert is_delivered(out, (out / "CHECKSUMS.sha256").read_text())
+    assert (snapshot(out) != old) == (out / NEW).is_file() == bool(has_new)
     text = bring(out)
     assert snapshot(out) == old
     assert is_delivered(out, text)
     assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_second_delivery_waits_and_says_for_whom(tmp_path: Path) -> None:
+    """Two threads deliver to one folder, by two paths; both end, one after the other."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    begun, ends = threading.Event(), threading.Event()
+
+    def slow() -> Iterator[Dataset]:
+        yield DATA
+        begun.set()
+        assert ends.wait(30)
+
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(deliver, tmp_path / "out", sets={"a": (slow(), CARD)}, formats=["csv"])
+        assert begun.wait(30)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            second = pool.submit(bring, tmp_path / "link" / "out")
+            time.sleep(0.3)
+            assert not second.done()
+            assert not (tmp_path / "out").exists()
+            ends.set()
+            text = second.result(30)
+        assert text != first.result(30)
+    sentences = [str(w.message) for w in caught if w.category is ConcurrentWriteWarning]
+    assert sentences == [
+        f"process {os.getpid()} is writing 'out'; this one waits until it has ended"
+    ]
+    assert is_delivered(tmp_path / "out", text)
+    assert sorted(os.listdir(tmp_path)) == ["link", "out"]
+
+
+def test_a_file_that_vanishes_from_the_draft_is_seen(tmp_path: Path) -> None:
+    def sabotage(step: str, done: int, total: int) -> None:
+        for draft in tmp_path.glob(".*/delivery"):
+            for file in draft.glob("synthetic.csv"):
+                file.unlink()
+
+    bring(tmp_path / "out")
+    before = snapshot(tmp_path / "out")
+    sets = dict.fromkeys(("synthetic", "other"), (DATA, CARD))
+    with pytest.raises(DataError, match=r"changed while it was written; got without synthetic.csv"):
+        deliver(tmp_path / "out", sets=sets, formats=["csv"], progress=sabotage)
+    assert snapshot(tmp_path / "out") == before
+
+
+def test_a_delivery_is_not_put_into_another(tmp_path: Path) -> None:
+    bring(tmp_path / "out")
+    with pytest.raises(DataError, match="lies inside another delivery"):
+        bring(tmp_path / "out" / "sub" / "deep")
+    assert is_delivered(tmp_path / "out", (tmp_path / "out" / "CHECKSUMS.sha256").read_text())
+
+
+def test_what_others_put_there_meanwhile_is_not_lost(tmp_path: Path) -> None:
+    bring(tmp_path / "out")
+
+    def busy() -> Iterator[Dataset]:
+        yield DATA
+        (tmp_path / "out" / "notes.txt").write_text("mine")
+
+    with pytest.raises(DataError, match=r"got 'notes.txt'"):
+        deliver(tmp_path / "out", sets={"a": (busy(), CARD)}, formats=["csv"])
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+    assert os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+@pytest.mark.parametrize("umask", [0o000, 0o027])
+def test_a_delivery_of_real_rows_is_for_its_owner(umask: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        bring(tmp_path / "twin")
+        real = replace(CARD, origin="real")
+        deliver(tmp_path / "real", sets={"a": (DATA, real)}, formats=["csv", "parquet"])
+    finally:
+        os.umask(before)
+    for name, folder_mode, file_mode in (
+        ("twin", 0o777 & ~umask, 0o666 & ~umask),
+        ("real", 0o700, 0o600),
+    ):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == folder_mode
+        modes = {stat.S_IMODE(f.stat().st_mode) for f in (tmp_path / name).iterdir()}
+        assert modes == {file_mode}
 
 
 TEXTS = Dataset.from_arrow(

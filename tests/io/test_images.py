@@ -163,7 +163,7 @@ LOST = {
     "four inks": ("a.jpg", INKS, "CMYK"),
     "a turn": (
         "a.jpg",
-        PHOTO[:2] + b"\xff\xe1" + struct.pack(">H", len(TURNED) + 2) + TURNED + PHOTO[2:],
+        PHOTO[:2] + TURNED + PHOTO[2:],
         "turned",
     ),
     "a GIF": ("a.gif", b"GIF89a" + bytes(20), "not read"),

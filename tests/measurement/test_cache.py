@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from tests.core.features.test_embedders import pictures
+from tests.measurement.test_harness import quick
 from twinset.core.contracts import Comparison, Measurement, Metric, Score
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.embedders import Embedder, Embedding, ImageEmbedding
@@ -35,7 +36,7 @@ def told(scores: list[Score]) -> list[dict]:
 
 def measured(candidate: Dataset, remembered: ResultCache | None = None, **asked: object) -> list:
     settings = {"train": people(300, 1), "holdout": people(240, 2), "target": "label", **asked}
-    chosen = settings.pop("metrics", default_metrics({"number", "integer", "category"}))
+    chosen = settings.pop("metrics", quick(frozenset({"number", "integer", "category"})))
     return told(measure(synthetic=candidate, metrics=chosen, cache=remembered, **settings))
 
 

@@ -99,6 +99,7 @@ def test_ids_texts_in_tables_and_odd_columns_are_left_out() -> None:
         Field(name="x", kind="number"), Field(name="n", kind="integer"), Field(name="c", kind="category"),
         Field(name="key", kind="id"), Field(name="number", kind="integer", role="identifier"),
         Field(name="note", kind="text"), Field(name="gone", kind="number"),
+        Field(name="level", kind="number"),
     )  # fmt: skip
     values = {
         "x": [1.5],
@@ -108,13 +109,14 @@ def test_ids_texts_in_tables_and_odd_columns_are_left_out() -> None:
         "number": [1],
         "note": ["t"],
         "gone": [2.5],
+        "level": [3.5],
     }
     real = Dataset.from_arrow(pa.table(values), Schema(fields))
     made = real.select([n for n in real.schema.names if n != "gone"])
     made = made.with_schema(
-        made.schema.with_field(Field(name="n", kind="number")).with_field(
-            replace(made.schema["c"], kind="id")
-        )
+        made.schema.with_field(Field(name="n", kind="number"))
+        .with_field(replace(made.schema["c"], kind="id"))
+        .with_field(replace(made.schema["level"], kind="category"))
     )
     found = chosen(Classifier(), sides_of(real, made, real))
     assert found.names == ("x", "n")  # numbers and integers can be compared
@@ -122,6 +124,7 @@ def test_ids_texts_in_tables_and_odd_columns_are_left_out() -> None:
         "c": "it is category in one set and id in another",
         "note": "texts in tables are placeholders",
         "gone": "not all sets have it",
+        "level": "it is number in one set and category in another",
     }
 
 

@@ -107,6 +107,8 @@ def test_tables_and_sets_with_vectors_come_back_as_they_are() -> None:
     again = embed_sets(first.train, first.synthetic, None)
     assert again.train is first.train
     assert again.facts == {}
+    partly = embed_sets(first.train, pictures(20), None)
+    assert "classical" in read_embeddings(partly.synthetic.records.column("photo"))
 
 
 def test_names_of_embedders() -> None:

@@ -43,7 +43,7 @@ def table_report(score):
     return build_report(
         title=LONG, train=real, synthetic=real, holdout=real, scores=scores,
         gates=apply_gates(scores, {"gap.marginals": {"max": 0.01}}), cards=[real.card],
-        lineage={"ref": LONG, "digest": "ab" * 32, "parents": [{"ref": "a@1"}]},
+        lineage=[{"ref": LONG, "digest": "ab" * 32, "parents": ["cd"]}, {"ref": "a@1", "digest": "cd"}],
         show_real_rows=True, notes=[LONG],
     )  # fmt: skip
 

@@ -85,7 +85,7 @@ def test_hostile_names_are_shown_and_never_run(score):
     report = build(
         rows, title=HOSTILE, scores=scores, cards=[card], notes=[HOSTILE], show_real_rows=True,
         gates=apply_gates(scores, {"gap.marginals": {"max": 0}}), target=HOSTILE,
-        lineage={"ref": HOSTILE, "parents": [{"ref": HOSTILE}]},
+        lineage=[{"ref": HOSTILE, "parents": [HOSTILE]}, {"ref": HOSTILE, "digest": HOSTILE}],
     )  # fmt: skip
     for page in (report.to_html(), report._repr_html_()):
         assert "<script" not in page
@@ -144,7 +144,7 @@ def test_json_holds_everything_and_no_bare_nan(people, score):
     scores = [score("gap.marginals", facts={"columns": {"a": float("nan")}, "n": np.int64(3)})]
     gates = apply_gates(scores, {"gap.marginals": {"max": 0}})
     found = json.loads(build(people, scores=scores, gates=gates, cards=[people.card]).to_json())
-    assert found["schema_version"] == 1
+    assert found["schema_version"] == 2
     assert found["passed"] is False
     assert found["gates"][0]["limit"] == 0
     assert found["scores"][0]["interval"] == [0.0, 0.02]

@@ -112,7 +112,10 @@ def test_only_what_is_missing_or_damaged_is_made_again(recipe: Path, tmp_path: P
     damaged = tmp_path / "s/shard-000004.tar"
     damaged.write_bytes(b"x" * damaged.stat().st_size)
     (tmp_path / "s/.journal/shard-000006.json").write_text('{"dig')
-    (tmp_path / "s/.shard-000004.tar.77-aa.tmp").write_bytes(b"left by a killed run")
+    for folder in ("s", "s/.journal"):
+        (left := tmp_path / folder / ".77aa.twinset-draft").mkdir()
+        (left / "twinset.lock").touch()
+        (left / "shard-000004.tar").write_bytes(b"left by a killed run")
     kept = (tmp_path / "s/shard-000000.tar").stat().st_mtime_ns
     assert make_shards(recipe, tmp_path / "s", rows_a_shard=10).n_kept == 4
     assert (tmp_path / "s/shard-000000.tar").stat().st_mtime_ns == kept

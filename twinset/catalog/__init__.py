@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from twinset.catalog.store import Catalog
-    from twinset.catalog.version import Lineage, Version
+    from twinset.catalog.version import Ancestor, Lineage, Version
 
-__all__ = ["Catalog", "Lineage", "Version"]
+__all__ = ["Ancestor", "Catalog", "Lineage", "Version"]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import warnings
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
 
-from twinset.catalog.version import Manifest, Version, canonical_json
-from twinset.core.errors import CatalogError
-from twinset.core.version import __version__
+from twinset.catalog.journal import Journal, Record, Registration, StepNote
+from twinset.catalog.objects import Blob, Objects
+from twinset.catalog.restore import (
+    count_versions,
+    insert_blob,
+    insert_version,
+    mark_journal,
+    restore,
+)
+from twinset.catalog.version import Manifest, Version
+from twinset.core.errors import CatalogError, CatalogRestoredWarning
+from twinset.io.drafts import PRIVATE_FILE, private_folder
 
 # Another process holds the write lock only while it registers one version, which takes milliseconds.
 _BUSY_SECONDS = 30
 
-_LAYOUT = 1  # number of the table layout; a catalogue of a later layout is refused
+_LAYOUT = 2  # number of the table layout; a catalogue of a later layout is refused
+# Codes of SQLite for a file that is no whole database: a fault in it, no database, a missing table.
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+_PRIMARY_CODE = 0xFF  # the bits of an extended result code that hold the primary one
 
 # `version.digest` is that of the manifest, which lists the data files, the schema and the card. A version
 # has one file today; a later layout may cut a large set into several. A parent is stored by digest: it
@@ -58,6 +70,9 @@ CREATE TABLE IF NOT EXISTS parent (
 CREATE TABLE IF NOT EXISTS step (
     address VARCHAR(255) PRIMARY KEY NOT NULL, version_id INTEGER NOT NULL REFERENCES version (id)
 );
+CREATE TABLE IF NOT EXISTS journal (
+    id INTEGER PRIMARY KEY CHECK (id = 1), size INTEGER NOT NULL, n_versions INTEGER NOT NULL
+);
 CREATE TABLE IF NOT EXISTS note (
     step VARCHAR(255) PRIMARY KEY NOT NULL,
     kind VARCHAR(64) NOT NULL,
@@ -71,44 +86,91 @@ _IMMUTABLE = "".join(
     for table in ("version", "version_file", "parent", "blob")
 )
 _VERSIONS = "SELECT version.*, name FROM version JOIN dataset ON dataset.id = dataset_id "
-
-
-class Blob(NamedTuple):
-    """A stored file."""
-
-    digest: str
-    suffix: str
-    size: int
+_FACTS = ("name", "number", "digest", "n_rows", "origin", "licence")
+# Shared ancestors are visited once: UNION leaves out what is there.
+_ANCESTORS = """
+WITH RECURSIVE ancestor (digest) AS (
+    VALUES (?) UNION
+    SELECT parent.digest FROM ancestor
+    JOIN version USING (digest) JOIN parent ON parent.version_id = version.id
+), earliest (id) AS (SELECT min(version.id) FROM version JOIN ancestor USING (digest) GROUP BY digest)
+SELECT name, number, digest, n_rows, origin, version.licence,
+    json_extract(card, '$.component') AS component, json_extract(card, '$.parents') AS parents
+FROM earliest JOIN version USING (id) JOIN dataset ON dataset.id = dataset_id
+"""
 
 
 class Database:
     """The database file of one catalogue; it is created when something is first written."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.path = root / "catalog.sqlite"
+        self.journal = Journal(root / "journal.jsonl")
+        self._objects = Objects(root / "objects")
 
     @contextmanager
     def transaction(self, kind: str = "DEFERRED") -> Iterator[sqlite3.Connection]:
         """Yield a connection that sees one state; with "IMMEDIATE" it is the only one that may write.
 
-        All its changes appear at once, or none does.
+        All its changes appear at once, or none does. Sets that the database lacks and the journal
+        has are listed again before, with a `CatalogRestoredWarning`.
         """
+        with self.connection() as connection:
+            if not self._is_current(connection):
+                # Another process may be between its record and the end of its transaction.
+                connection.execute("BEGIN IMMEDIATE")
+                restored = restore(connection, self.journal, self._objects)
+                connection.execute("COMMIT")
+                if restored.sentence:
+                    warnings.warn(
+                        f"the catalogue '{self.root}': {restored.sentence}",
+                        CatalogRestoredWarning,
+                        stacklevel=4,
+                    )
+            connection.execute(f"BEGIN {kind}")
+            yield connection
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def connection(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection to a database with all tables, outside of a transaction."""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(self.root)
+            with suppress(FileExistsError):  # SQLite gives its other files the mode of this one
+                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
             # Python's own transactions are off: they would begin too late.
-            connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
+            connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
             with closing(connection):
                 connection.row_factory = sqlite3.Row
-                _prepare(connection, self._path)
-                connection.execute(f"BEGIN {kind}")
+                _prepare(connection, self.path)
                 yield connection
-                connection.execute("COMMIT")
         except (sqlite3.DatabaseError, OSError) as error:
-            raise CatalogError(
-                f"the catalogue '{self._path}' cannot be used",
-                got=str(error) if isinstance(error, sqlite3.DatabaseError) else str(error.strerror),
-                todo="check its rights, the free space, and that no other program holds it",
-            ) from error
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: sqlite3.DatabaseError | OSError) -> CatalogError:
+        """Return the error that says why the database cannot be used, and what to do."""
+        todo = "check its rights, the free space, and that no other program holds it"
+        if isinstance(error, OSError):
+            reason = error.strerror or type(error).__name__
+        else:
+            reason = str(error)
+            code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
+            if code in _DAMAGED:
+                todo = f"restore it from its manifests: twinset doctor --repair --root {self.root}"
+        return CatalogError(f"the catalogue '{self.path}' cannot be used", got=reason, todo=todo)
+
+    def _is_current(self, connection: sqlite3.Connection) -> bool:
+        """Return whether the database has as many versions as it had, and all of the journal."""
+        size = self.journal.size()
+        row = connection.execute("SELECT size, n_versions FROM journal").fetchone()
+        return row is not None and tuple(row) == (size, count_versions(connection))
+
+    def create(self) -> None:
+        """Create database and journal if there are none: they exist before the first file is stored."""
+        if self.journal.size() < 0 or not self.path.is_file() or not self.path.stat().st_size:
+            with self.transaction():
+                pass
 
     def add_version(
         self, name: str, blobs: tuple[Blob, ...], manifest: Manifest, address: str
@@ -119,24 +181,45 @@ class Database:
         """
         with self.transaction("IMMEDIATE") as connection:
             for blob in blobs:
-                _insert_blob(connection, blob)
-            connection.execute(
-                "INSERT INTO dataset (name) VALUES (?) ON CONFLICT DO NOTHING", [name]
-            )
+                insert_blob(connection, blob)
             same = _VERSIONS + "WHERE name = ? AND digest = ?"
             key = (name, blobs[-1].digest)
-            if connection.execute(same, key).fetchone() is None:
-                _insert_version(connection, name, blobs[-1].digest, manifest)
             found = connection.execute(same, key).fetchone()
+            is_new = found is None
+            if is_new:
+                insert_version(connection, name, blobs[-1].digest, manifest)
+                found = connection.execute(same, key).fetchone()
             if address:
                 connection.execute("REPLACE INTO step VALUES (?, ?)", [address, found["id"]])
+            if is_new or address:
+                facts = (name, found["number"], found["digest"], address)
+                record = Registration(*facts, found["software"], found["created_at"])
+                self._record(connection, blobs, record)
         return _version(found)
 
     def add_note(self, step: str, kind: str, blob: Blob) -> None:
         """Insert the note of a step; it replaces an earlier one."""
         with self.transaction("IMMEDIATE") as connection:
-            _insert_blob(connection, blob)
+            insert_blob(connection, blob)
             connection.execute("REPLACE INTO note VALUES (?, ?, ?)", [step, kind, blob.digest])
+            self._record(connection, (blob,), StepNote(step, kind, blob.digest))
+
+    def _record(
+        self, connection: sqlite3.Connection, blobs: tuple[Blob, ...], record: Record
+    ) -> None:
+        """Append a record to the journal, as the last act of a transaction.
+
+        Raises
+        ------
+        CatalogError
+            A stored file has been removed meanwhile: what a version lists exists.
+        """
+        if not all(map(self._objects.has, blobs)):
+            raise CatalogError(
+                f"a file of the catalogue '{self.root}' vanished while it was registered",
+                todo="keep other programs out of its folder, and run again",
+            )
+        mark_journal(connection, self.journal.append(record))
 
     def all_versions(self) -> list[Version]:
         """Return every version, by name and number."""
@@ -152,10 +235,17 @@ class Database:
         where = "WHERE substr(digest, 1, ?) = ? ORDER BY version.id"
         return [_version(row) for row in self._rows(_VERSIONS + where, len(prefix), prefix)]
 
-    def with_component(self, digest: str) -> tuple[Version, str] | None:
-        """Return the earliest version with this digest, and its generator or augmenter."""
-        rows = self._rows(f"{_VERSIONS} WHERE digest = ? ORDER BY version.id LIMIT 1", digest)
-        return (_version(rows[0]), json.loads(rows[0]["card"])["component"]) if rows else None
+    def ancestors(self, digest: str) -> dict[str, tuple[Version, str]]:
+        """Return digest -> version and its generator or augmenter, of a version and its ancestors.
+
+        Of versions with equal digests the earliest counts.
+        """
+        found = {}
+        for row in self._rows(_ANCESTORS, digest):
+            facts = {key: row[key] for key in _FACTS}
+            parents = tuple(json.loads(row["parents"]))
+            found[row["digest"]] = (Version(**facts, parents=parents), row["component"])
+        return found
 
     def step(self, address: str) -> tuple[Version, list[Blob]] | None:
         """Return the version of the step with this address, and its files."""
@@ -175,7 +265,7 @@ class Database:
 
     def _rows(self, query: str, *values: str | int) -> list[sqlite3.Row]:
         """Return the rows of a query; none if nothing was ever written."""
-        if not self._path.is_file():
+        if not self.path.is_file() and self.journal.size() < 0 and not any(self._objects.stored()):
             return []
         with self.transaction() as connection:
             return connection.execute(query, values).fetchall()
@@ -200,40 +290,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {_IMMUTABLE} {end}")
 
 
-def _insert_blob(connection: sqlite3.Connection, blob: Blob) -> None:
-    connection.execute("INSERT INTO blob VALUES (?, ?, ?) ON CONFLICT DO NOTHING", blob)
-
-
-def _insert_version(
-    connection: sqlite3.Connection, name: str, digest: str, manifest: Manifest
-) -> None:
-    card = manifest.card
-    facts = (
-        "SELECT id, (SELECT max(number) FROM version WHERE dataset_id = dataset.id) FROM dataset"
-    )
-    dataset_id, latest = connection.execute(f"{facts} WHERE name = ?", [name]).fetchone()
-    row = {
-        "dataset_id": dataset_id,
-        "number": (latest or 0) + 1,
-        "digest": digest,
-        "n_rows": manifest.n_rows,
-        "origin": card.origin,
-        "licence": card.licence,
-        "schema": canonical_json(manifest.schema.to_json()),
-        "card": canonical_json(card.to_json()),
-        "software": f"twinset {__version__}",
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    marks = ", ".join(f":{name}" for name in row)
-    insert = f"INSERT INTO version ({', '.join(row)}) VALUES ({marks})"  # noqa: S608  (own names)
-    number = connection.execute(insert, row).lastrowid
-    files = [(number, path, file_digest) for path, file_digest in manifest.files.items()]
-    parents = [(number, position, parent) for position, parent in enumerate(card.parents)]
-    connection.executemany("INSERT INTO version_file VALUES (?, ?, ?)", files)
-    connection.executemany("INSERT INTO parent VALUES (?, ?, ?)", parents)
-
-
 def _version(row: sqlite3.Row) -> Version:
     """Return the version of a row of `_VERSIONS`."""
-    facts = {key: row[key] for key in ("name", "number", "digest", "n_rows", "origin", "licence")}
+    facts = {key: row[key] for key in _FACTS}
     return Version(**facts, parents=tuple(json.loads(row["card"])["parents"]))

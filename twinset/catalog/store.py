@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from twinset.catalog.database import Database
-from twinset.catalog.objects import Objects
-from twinset.catalog.version import DATA_FILE, Lineage, Manifest, Version
+from twinset.catalog.objects import Objects, cannot_write_catalogue
+from twinset.catalog.restore import DATA, MANIFEST, NOTE
+from twinset.catalog.version import DATA_FILE, Ancestor, Lineage, Manifest, Version
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import Schema
 from twinset.core.errors import CatalogError, did_you_mean
+from twinset.io.drafts import has_live_draft, new_draft, private_folder, sole_draft, sweep_drafts
 from twinset.io.files import check_name
 from twinset.io.parquet import ParquetWriter, iter_parquet, read_parquet
 from twinset.io.writer import Target
 
 # Six digits or more of a digest: two of 1,000 versions share six with probability 3 %.
 _DIGEST = re.compile("[0-9a-f]{6,64}")
-_DATA, _MANIFEST, _NOTE = ".parquet", ".json", ".note"
 _ROWS = 16_384  # of a streamed chunk: 100 columns of 8 bytes are 13 MB
 _ROWS_OF_IMAGES = 256  # 100 KB each are 26 MB
 
@@ -49,7 +52,45 @@ class Catalog:
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
         self._objects = Objects(self.root / "objects")
-        self._database = Database(self.root / "catalog.sqlite")
+        self._database = Database(self.root)
+        self._locks = self.root / "locks"
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Show other processes, while the block lasts, that the catalogue is in use.
+
+        Drafts that killed processes left are removed first.
+        """
+        with self._owned(new_draft(self._locks)):
+            yield
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether a process is inside of `in_use`, or registers a set."""
+        return any(map(has_live_draft, (self._locks, self._objects.incoming)))
+
+    @contextmanager
+    def sole_writer(self, step: str, name: str) -> Iterator[None]:
+        """Let one process at a time make a pipeline step; another waits, with a warning.
+
+        `step` is the address of the step, and `name` its name in the warning.
+        """
+        place = self._locks / hashlib.sha256(step.encode()).hexdigest()
+        with self._owned(sole_draft(place, f"the step '{name}'")):
+            yield
+
+    @contextmanager
+    def _owned(self, draft: AbstractContextManager[Path]) -> Iterator[None]:
+        """Own a draft folder among the locks; an error that keeps it from being made is ours."""
+        with ExitStack() as stack:
+            try:
+                for folder in (self.root, self._locks):
+                    private_folder(folder)
+                sweep_drafts(self._objects.incoming)
+                stack.enter_context(draft)
+            except OSError as error:
+                raise cannot_write_catalogue(self.root, error) from error
+            yield
 
     def register(
         self,
@@ -86,11 +127,13 @@ class Catalog:
         check_name(name)
         with self._objects.draft() as draft:
             n_rows, schema = _write(chunks, draft)
-            data = self._objects.store(draft, _DATA)
-        history = card if isinstance(card, Card) else card()
-        manifest = Manifest({DATA_FILE: data.digest}, n_rows, schema, history)
-        sidecar = self._objects.put(manifest.to_bytes(), _MANIFEST)
-        return self._database.add_version(name, (data, sidecar), manifest, step)
+            history = card if isinstance(card, Card) else card()
+            # The draft lasts until the files are listed: `doctor` removes none of them meanwhile.
+            self._database.create()
+            data = self._objects.store(draft, DATA)
+            manifest = Manifest({DATA_FILE: data.digest}, n_rows, schema, history)
+            sidecar = self._objects.put(manifest.to_bytes(), MANIFEST)
+            return self._database.add_version(name, (data, sidecar), manifest, step)
 
     def find(self, ref: str) -> Version:
         """Return the version of a reference.
@@ -185,24 +228,25 @@ class Catalog:
 
     def lineage(self, version: Version) -> Lineage:
         """Return the versions that a version was derived from, back to its sources."""
-        seen: set[str] = set()  # shared ancestors would multiply with every generation
-
-        def trace(digest: str) -> Lineage:
-            stored = self._database.with_component(digest)
-            if stored is None:
-                return Lineage(digest, None)
-            found, component = stored
-            found = version if digest == version.digest else found
-            if digest in seen:
-                return Lineage(digest, found, component)
-            seen.add(digest)
-            return Lineage(digest, found, component, tuple(map(trace, found.parents)))
-
-        return trace(version.digest)
+        found = self._database.ancestors(version.digest)
+        found[version.digest] = (version, found.get(version.digest, (version, ""))[1])
+        ordered: dict[str, Ancestor] = {}
+        left = [version.digest]
+        while left:
+            digest = left.pop()
+            if digest not in ordered:
+                stored, component = found.get(digest, (None, ""))
+                parents = stored.parents if stored is not None else ()
+                ordered[digest] = Ancestor(digest, stored, component, parents)
+                left += reversed(parents)
+        return Lineage(tuple(ordered.values()))
 
     def note(self, step: str, kind: str, value: bytes) -> None:
         """Store a small result of a pipeline step; an earlier one of that step is replaced."""
-        self._database.add_note(step, kind, self._objects.put(value, _NOTE))
+        self._database.create()
+        with self._objects.draft() as draft:
+            draft.write_bytes(value)
+            self._database.add_note(step, kind, self._objects.store(draft, NOTE))
 
     def read_note(self, step: str) -> bytes | None:
         """Return the note of a step; None if it, or its file, does not exist.
@@ -213,20 +257,20 @@ class Catalog:
             The file is damaged.
         """
         digest = self._find_note(step)
-        return None if digest is None else self._objects.checked(digest, _NOTE).read_bytes()
+        return None if digest is None else self._objects.checked(digest, NOTE).read_bytes()
 
     def _find_note(self, step: str) -> str | None:
         blob = self._database.note(step)
         return blob.digest if blob is not None and self._objects.has(blob) else None
 
     def _manifest(self, version: Version) -> Manifest:
-        path = self._objects.checked(version.digest, _MANIFEST)
+        path = self._objects.checked(version.digest, MANIFEST)
         return Manifest.from_bytes(path.read_bytes())
 
     def _files(self, version: Version) -> tuple[Manifest, Path]:
         """Return the manifest and the checked data file of a version."""
         manifest = self._manifest(version)
-        return manifest, self._objects.checked(manifest.files[DATA_FILE], _DATA)
+        return manifest, self._objects.checked(manifest.files[DATA_FILE], DATA)
 
 
 def _write(chunks: Iterable[Dataset], path: Path) -> tuple[int, Schema]:

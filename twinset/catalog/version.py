@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,27 +110,57 @@ def canonical_json(value: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Lineage:
-    """A version and, nested in it, the versions it was derived from."""
+class Ancestor:
+    """A version in a lineage."""
 
     digest: str
     version: Version | None  # None when this catalogue does not hold it
     component: str = ""  # generator or augmenter; empty for a source
-    parents: tuple[Lineage, ...] = ()  # none if the version occurs elsewhere in the tree
+    parents: tuple[str, ...] = ()  # digests of the versions it was derived from
 
     def to_json(self, *, numbered: bool = True) -> dict[str, Any]:
-        """Return the tree as plain JSON values.
-
-        Without numbers it does not depend on other content of the catalogue: a set is then identified by
-        name and digest.
-        """
+        """Return the ancestor as plain JSON values."""
         facts: dict[str, Any] = {"ref": "not registered here"}
         if self.version is not None:
             facts["ref"] = self.version.ref if numbered else self.version.name
             facts["origin"] = self.version.origin
             facts["rows"] = self.version.n_rows
             facts["licence"] = self.version.licence
-        facts["component"] = self.component
-        facts["digest"] = self.digest
-        facts["parents"] = [parent.to_json(numbered=numbered) for parent in self.parents]
-        return facts
+        return facts | {
+            "component": self.component,
+            "digest": self.digest,
+            "parents": list(self.parents),
+        }
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """A version and the versions it was derived from, each of them once, the version itself first."""
+
+    ancestors: tuple[Ancestor, ...]
+
+    def to_json(self, *, numbered: bool = True) -> list[dict[str, Any]]:
+        """Return the ancestors as plain JSON values; parents are given by their digests.
+
+        Without numbers it does not depend on other content of the catalogue: a set is then identified by
+        name and digest.
+        """
+        return [ancestor.to_json(numbered=numbered) for ancestor in self.ancestors]
+
+
+def lineage_tree(
+    ancestors: Sequence[Mapping[str, Any]],
+) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield what `Lineage.to_json` lists as a tree: each depth with its ancestor, parents below it.
+
+    An ancestor of several is yielded below each of them; its own parents follow once.
+    """
+    by_digest = {node.get("digest", ""): node for node in ancestors}
+    left, seen = [(0, node) for node in ancestors[:1]], set[str]()
+    while left:
+        depth, node = left.pop()
+        yield depth, node
+        if node.get("digest", "") not in seen:
+            seen.add(node.get("digest", ""))
+            parents = (by_digest.get(digest) for digest in reversed(node.get("parents", ())))
+            left += [(depth + 1, parent) for parent in parents if parent is not None]

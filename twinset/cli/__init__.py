@@ -1,6 +1,7 @@
 """The command line: commands in lazily imported modules, and the only place that prints.
 
-Exit codes: 0 done; 2 the user's mistake, with one sentence; 3 a gate failed; 130 interrupted.
+Exit codes: 0 done; 2 the user's mistake, with one sentence; 3 a gate failed, or a catalogue has faults;
+130 interrupted; 129 and 143 ended by SIGHUP and SIGTERM.
 Anything else keeps its traceback, because it is our bug.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -31,6 +33,7 @@ COMMANDS = {
     "register": "Put a file into the catalogue, and print its reference.",
     "sets": "List the sets in the catalogue.",
     "lineage": "Show what a set was made from, back to the real data.",
+    "doctor": "Check the catalogue, and repair it on request.",
     "evaluate": "Measure a synthetic file against a real one.",
     "gaps": "Say which slices a synthetic file lacks, and write a recipe that makes them.",
     "advise": "Say whether the rare class of a file should be balanced, how, and what that is worth.",
@@ -55,6 +58,8 @@ BARE = frozenset({"list", "sets", "schema"})
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; `argv` is by default that of the process."""
+    if argv is None:
+        _end_in_order()
     words = [str(word) for word in (sys.argv[1:] if argv is None else argv)]
     # The overview and the version are answered without importing the argument parser.
     if not words or words[0] in ("--help", "-h", "help"):
@@ -66,6 +71,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"twinset {__version__}")
         return EXIT_OK
     return _guarded(words)
+
+
+def _end_in_order() -> None:
+    """Let a request to end (kill, a closed terminal) remove drafts like an interruption does."""
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)  # as shells report a process that a signal ended
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, end)
 
 
 def _guarded(words: Sequence[str]) -> int:

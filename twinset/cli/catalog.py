@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twinset import registry
 from twinset.cli.options import Read
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from twinset.catalog import Catalog
 
 ROOT = Path(".twinset")
+_MAX_DEPTH = 20  # generations that are shown by indentation: 40 columns of a terminal's 80 or more
 
 
 def register(
@@ -104,22 +104,20 @@ def lineage(name: str, /, *, root: Path = ROOT, json: bool = False) -> None:
     json : bool
         Print JSON.
     """
+    from twinset.catalog.version import lineage_tree
+
     catalog = open_catalog(root)
-    tree = catalog.lineage(catalog.find(name)).to_json()
+    ancestors = catalog.lineage(catalog.find(name)).to_json()
     if json:
-        print_json(tree)
+        print_json(ancestors)
         return
-    _print_tree(tree, depth=0)
-
-
-def _print_tree(node: Mapping[str, Any], depth: int) -> None:
-    """Print a set, and below it, further in, what it was made from."""
-    facts = [node.get("origin", ""), f"{node['rows']:,} rows" if "rows" in node else ""]
-    facts += [node.get("licence") or "licence not stated", node["digest"][:12]]
-    made = f" by {node['component']}" if node.get("component") else ""
-    print(f"{'  ' * depth}{node['ref']}{made}: {', '.join(fact for fact in facts if fact)}")
-    for parent in node["parents"]:
-        _print_tree(parent, depth + 1)
+    for depth, node in lineage_tree(ancestors):
+        facts = [node.get("origin", ""), f"{node['rows']:,} rows" if "rows" in node else ""]
+        facts += [node.get("licence") or "licence not stated", node["digest"][:12]]
+        made = f" by {node['component']}" if node.get("component") else ""
+        # Far generations stand at one depth with their number: lines stay readable.
+        margin = "  " * depth if depth < _MAX_DEPTH else "  " * _MAX_DEPTH + f"{depth}: "
+        print(f"{margin}{node['ref']}{made}: {', '.join(fact for fact in facts if fact)}")
 
 
 def fetch(name: str, /) -> None:

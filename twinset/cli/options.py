@@ -58,6 +58,7 @@ _WRITTEN_AS: dict[str, Any] = {
     "attacks": list[str] | None,
     "read": Read,
     "settings": Annotated[list[str] | None, Parameter(name="--with")],
+    "value_protection": Annotated[bool | None, Parameter(negative="--no-value-protection")],
     "ratios": Annotated[list[float] | None, Parameter(name="--ratio", converter=_read_numbers)],
     "models": Annotated[list[str] | None, Parameter(name="--model")],
 }

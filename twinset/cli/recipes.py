@@ -111,10 +111,16 @@ def run(
 
 
 def _remove_if_empty(root: Path) -> None:
-    """Remove a catalogue that a mistaken run began and that holds no more than copies of its source."""
+    """Remove a catalogue that a mistaken run began and that holds no more than copies of its source.
+
+    It stays where another process uses it by now.
+    """
     from twinset.catalog import Catalog
 
-    if root.is_dir() and all(version.origin == "real" for version in Catalog(root).sets()):
+    catalog = Catalog(root)
+    if not root.is_dir() or catalog.is_in_use:
+        return
+    if all(version.origin == "real" for version in catalog.sets()):
         shutil.rmtree(root)
 
 

@@ -225,9 +225,15 @@ def plain_warnings() -> Iterator[None]:
         lineno: int,
         line: str | None = None,
     ) -> str:
-        from twinset.core.errors import FewRowsWarning, FormatLossWarning
+        from twinset.core import errors
 
-        if issubclass(category, (FewRowsWarning, FormatLossWarning)):
+        own = (
+            errors.FewRowsWarning,
+            errors.FormatLossWarning,
+            errors.ConcurrentWriteWarning,
+            errors.CatalogRestoredWarning,
+        )
+        if issubclass(category, own):
             return f"Note: {message}\n"
         return usual(message, category, filename, lineno, line)
 

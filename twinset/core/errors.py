@@ -14,14 +14,14 @@ The tree::
     └── MissingExtraError    an optional library is not installed
 
 A failed gate is a result, not an error: see `twinset.report`. Results that can be used but must be
-read with care come with a warning: `FewRowsWarning`, `FormatLossWarning`.
+read with care come with a warning: `FewRowsWarning`, `FormatLossWarning`. What happens to files of
+several processes does too: `ConcurrentWriteWarning`, `CatalogRestoredWarning`.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Self
 
 Place = tuple[str | int, ...]
@@ -158,17 +158,16 @@ class MissingExtraError(TwinsetError):
         )
 
 
-@contextmanager
-def needs_extra(library: str, extra: str) -> Iterator[None]:
-    """Turn an import that fails inside the block into the error that says which extra brings `library`."""
-    try:
-        yield
-    except ImportError as error:
-        raise MissingExtraError.for_library(library, extra) from error
-
-
 class FormatLossWarning(UserWarning):
     """A format cannot hold all that was written: the sentence counts what, and names rows by number."""
+
+
+class ConcurrentWriteWarning(UserWarning):
+    """Another process writes to the same place: the sentence names it, and this one waits."""
+
+
+class CatalogRestoredWarning(UserWarning):
+    """The database of a catalogue lacked registered sets, which were listed again."""
 
 
 class FewRowsWarning(UserWarning):

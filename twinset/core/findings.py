@@ -138,14 +138,10 @@ class ComparisonBasis(Finding):
     baseline: BaselineKind = BaselineKind.REAL_ROWS  # Source of the baseline
     # Real rows that both sets are compared with; None where a metric needs none
     reference: ReferenceRows | None = None
-    # Set -> number of rows that were compared
-    n_rows: Mapping[str, int] = field(default_factory=dict)
-    # Column -> reason why it was not compared
-    excluded: Mapping[str, str] = field(default_factory=dict)
-    # Value of real train rows, where the holdout is later than they are
-    train_value: float | None = None
-    # Value of the real rows themselves, for a metric that compares with no real row
-    real_value: float | None = None
+    n_rows: Mapping[str, int] = field(default_factory=dict)  # Set -> number of rows compared
+    excluded: Mapping[str, str] = field(default_factory=dict)  # Column -> why it was not compared
+    train_value: float | None = None  # Of real train rows, where the holdout is later than they are
+    real_value: float | None = None  # Of the real rows, for a metric that compares with no real row
     # Column -> embedder -> its facts
     embedders: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     unused_embedders: tuple[str, ...] = ()  # One sentence for each embedder that could not be used
@@ -317,10 +313,9 @@ class ClusterShares(Finding):
 
 @dataclass(frozen=True)
 class RegionShare:
-    """A region of rows and its shares; a share is None where 1 to 10 rows lie in it."""
+    """A region of rows and its shares in [0, 1]; None where 1 to 10 rows lie in it."""
 
     condition: str  # The region as a condition
-    # Shares of both sets, in [0, 1]
     real: float | None
     synthetic: float | None
 
@@ -445,15 +440,24 @@ class CopyCounts(Finding, headline=True):
 
 
 @dataclass(frozen=True)
+class OnePersonCounts(Finding, headline=True):
+    """Values that one train person holds."""
+
+    n_values: int  # Over all columns
+    n_kept: int  # Of them that occur in the synthetic rows
+    n_expected: int  # Of them that as many unseen real rows would have
+    columns: tuple[str, ...] = ()  # Columns with more than chance explains
+
+
+@dataclass(frozen=True)
 class AttackRates(Finding, headline=True):
     """Success of an attack on train rows, and on rows that the generator did not see."""
 
     # Shares in [0, 1]; the text of a range where an exact share would disclose 1 to 10 rows
     members: float | str
     control: float | str
-    # Rows that were attacked
-    n_members: int
-    n_control: int
+    n_members: int  # Train rows that were attacked
+    n_control: int  # Others that were
     n_attempts: int | None = None  # Attempts, where they are not the rows themselves
     attribute: str | None = None  # Sensitive attribute that is inferred best
     n_attributes: int | None = None  # Number of sensitive attributes

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 Bits = npt.NDArray[np.uint64]
 
@@ -49,13 +49,6 @@ def rng_for(seed: int, *path: str | int) -> np.random.Generator:
 def draw_seed(rng: np.random.Generator) -> int:
     """Draw a 31-bit seed from `rng`, for libraries that want an integer."""
     return int(rng.integers(0, 2**31 - 1))
-
-
-def torch_generator(rng: np.random.Generator, device: str = "cpu") -> torch.Generator:
-    """Return a private torch generator seeded from `rng`; torch's global state is untouched."""
-    import torch
-
-    return torch.Generator(device=device).manual_seed(draw_seed(rng))
 
 
 @contextmanager

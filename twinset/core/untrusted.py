@@ -7,22 +7,34 @@ others. Every JSON or YAML text that comes from a user's file is parsed here.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import yaml
 
-MAX_DEPTH = 64  # nested values: label formats need about 8; Arrow's reader crashes at some thousands
-MAX_YAML_BYTES = 64_000_000  # a Rasa file of 100,000 examples has about 10 MB
+MAX_DEPTH = (
+    64  # nested values: label formats need about 8; Arrow's reader crashes at some thousands
+)
+MAX_YAML_SIZE = 64_000_000  # characters: a Rasa file of 100,000 examples has about 10 MB
 MAX_ALIASES = 20  # each may double the values: files written by people have none or a few
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SHOWN = 40  # characters of a key in an error: enough to find it, never a page
 _DEEPER = np.zeros(256, np.int8)
 _DEEPER[list(b"[{")] = 1
 _DEEPER[list(b"]}")] = -1
+_NO_BRACKETS = bytes(set(range(256)) - set(b'[]{}"\n'))
+_NO_BRACKETS_OR_LINES = _NO_BRACKETS + b"\n"
+
+
+class YamlError(ValueError):
+    """A YAML text that is not read: the line, and what is wrong there."""
+
+    def __init__(self, line: int, problem: str) -> None:
+        self.line, self.problem = line, problem
+        super().__init__(f"line {line}: {problem}")
 
 
 def parse_json(data: bytes | str) -> Any:
@@ -43,47 +55,78 @@ def parse_json(data: bytes | str) -> Any:
     ValueError: the key 'a' stands twice in one object
     """
     try:
-        return json.loads(data, object_pairs_hook=_unique)
-    except RecursionError:
-        raise ValueError("it is nested too deep") from None
+        if isinstance(data, str):
+            content = data.encode("utf-8", "surrogatepass")
+        elif (encoding := json.detect_encoding(data)) != "utf-8":
+            content = data = data.decode(encoding).encode()
+        else:
+            content = data
+        line = first_deep_line([content])
+        if line is None:
+            return json.loads(data, object_pairs_hook=_unique)
+    except UnicodeError:
+        raise ValueError("it is not encoded in UTF-8") from None
+    raise ValueError(f"line {line + 1}: values are nested too deep; allowed: {MAX_DEPTH} levels")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError(f"the key '{_repeated(key for key, _ in pairs)}' stands twice in one object")
+        key = _repeated(key for key, _ in pairs)
+        raise ValueError(f"the key {ascii(key)[:_SHOWN]} stands twice in one object")
     return found
 
 
 def _repeated(keys: Iterable[str]) -> str:
-    seen: set[str] = set()
-    return next(key[:40] for key in keys if key in seen or seen.add(key))
+    return Counter(keys).most_common(1)[0][0]
 
 
-def first_deep_line(lines: bytes) -> int | None:
-    """Return the position of the first line whose JSON is nested deeper than `MAX_DEPTH`, from 0 on.
+def first_deep_line(blocks: Iterable[bytes]) -> int | None:
+    """Return the line where JSON is nested deeper than `MAX_DEPTH`, counted from 0; None without one.
 
-    `lines` are whole lines. Brackets are counted for all at once; only lines that seem deep are looked
-    at again without their strings.
+    Each block holds whole lines. Only brackets and quotes are looked at: strings without brackets and
+    then pairs of brackets are removed, level by level, which leaves nothing of most blocks. What is left
+    is counted exactly. A value that is not closed is taken to go on in the next line.
     """
-    if not lines:
-        return None
-    codes = np.frombuffer(lines, np.uint8)
-    ends = np.flatnonzero(codes == ord("\n"))
-    starts = np.concatenate([[0], ends + 1])
-    starts = starts[starts < len(codes)]
-    depth = np.cumsum(_DEEPER[codes], dtype=np.int32)
-    before = np.where(starts > 0, depth[starts - 1], 0)
-    for line in np.flatnonzero(np.maximum.reduceat(depth, starts) - before > MAX_DEPTH):
-        stop = starts[line + 1] if line + 1 < len(starts) else len(codes)
-        if _depth(lines[starts[line] : stop]) > MAX_DEPTH:
-            return int(line)
+    line = opened = 0
+    for block in blocks:
+        if opened or not _is_flat(block):
+            deep, opened = _count(block, opened)
+            if deep is not None:
+                return line + deep
+        line += block.count(b"\n")
     return None
 
 
-def _depth(text: bytes) -> int:
-    codes: npt.NDArray[np.uint8] = np.frombuffer(_STRING.sub(b"", text), np.uint8)
-    return int(np.cumsum(_DEEPER[codes], dtype=np.int32).max(initial=0))
+def _is_flat(block: bytes) -> bool:
+    """Return whether all brackets are closed within `MAX_DEPTH` levels; False if it is not clear."""
+    left = _without_escapes(block).translate(None, _NO_BRACKETS_OR_LINES).replace(b'""', b"")
+    for _ in range(MAX_DEPTH // 2):  # a round removes up to two levels
+        fewer = left.replace(b"{}", b"").replace(b"[]", b"")
+        if len(fewer) == len(left):
+            break
+        left = fewer
+    return not left
+
+
+def _count(block: bytes, opened: int) -> tuple[int | None, int]:
+    """Return the first deep line of a block or None, and the number of values still open at its end."""
+    plain = _without_escapes(block).translate(None, _NO_BRACKETS)
+    codes = np.frombuffer(plain, np.uint8)
+    if not len(codes):
+        return None, opened
+    is_end = codes == ord("\n")
+    quotes = np.cumsum(codes == ord('"'), dtype=np.int64)
+    # No string of JSON goes on in the next line: each line begins outside of strings.
+    in_string = (quotes - np.maximum.accumulate(np.where(is_end, quotes, 0))) % 2 == 1
+    depth = opened + np.cumsum(np.where(in_string, 0, _DEEPER[codes]), dtype=np.int64)
+    depth -= np.minimum(np.minimum.accumulate(depth), 0)
+    deep = np.flatnonzero(depth > MAX_DEPTH)
+    return (int(is_end[: deep[0]].sum()) if len(deep) else None), int(depth[-1])
+
+
+def _without_escapes(block: bytes) -> bytes:
+    return block.replace(rb"\\", b"").replace(rb"\"", b"") if b"\\" in block else block
 
 
 def parse_yaml(text: str) -> Any:
@@ -92,8 +135,8 @@ def parse_yaml(text: str) -> Any:
     Raises
     ------
     ValueError
-        It is no YAML, is too large or nested too deep, has too many aliases, one that holds itself, or a
-        key twice.
+        It is no YAML (then `YamlError`), is too large or nested too deep, has too many aliases, one
+        that holds itself, or a key twice.
 
     Examples
     --------
@@ -103,69 +146,87 @@ def parse_yaml(text: str) -> Any:
     node = compose_yaml(text)
     if node is None:
         return None
-    loader = _Loader("")
+    check_keys(node)
     try:
-        return loader.construct_document(node)
+        return _LOADER("").construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise YamlError(line, "a tag or key is none of plain YAML") from error
+    except (ValueError, TypeError, OverflowError):
+        raise ValueError("a number or date of it cannot be read") from None
+
+
+def compose_yaml(
+    text: str,
+    *,
+    max_size: int = MAX_YAML_SIZE,
+    max_depth: int = MAX_DEPTH,
+    loader: Any = _LOADER,
+) -> yaml.Node | None:
+    """Return the nodes of a YAML text, with their lines; None for an empty text.
+
+    `loader` is the class of PyYAML that tells the type of plain values. Keys are not checked:
+    see `check_keys`.
+
+    Raises
+    ------
+    YamlError
+        As `parse_yaml`.
+    """
+    if len(text) > max_size:
+        raise YamlError(1, f"it is too large; allowed: {max_size:,} characters")
+    try:
+        _check_events(text, max_depth, loader)
+        node: yaml.Node | None = yaml.compose(text, Loader=loader)
+    except yaml.MarkedYAMLError as error:
+        mark, problem = error.problem_mark or error.context_mark, error.problem or error.context
+        line = mark.line + 1 if mark else 1
+        raise YamlError(line, f"this is not YAML: {problem or 'cannot be read'}") from error
     except yaml.YAMLError as error:
-        raise ValueError(_problem(error)) from error
-
-
-def compose_yaml(text: str) -> yaml.Node | None:
-    """Return the nodes of a YAML text, with their lines; None for an empty text. Errors as `parse_yaml`."""
-    fault = yaml_fault(text)
-    if fault is not None:
-        line, problem = fault
-        raise ValueError(f"line {line}: {problem}")
-    node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
+        raise YamlError(1, "this is not YAML: it holds characters that are no text") from error
     return node
 
 
-def yaml_fault(
-    text: str,
-    *,
-    max_bytes: int = MAX_YAML_BYTES,
-    max_depth: int = MAX_DEPTH,
-    max_aliases: int = MAX_ALIASES,
-) -> tuple[int, str] | None:
-    """Return line and text of the first reason not to build the values of a YAML text, None without one."""
-    if len(text) > max_bytes:
-        return 1, f"it is too large; allowed: {max_bytes:,} characters"
-    line, aliases = 1, 0
+def _check_events(text: str, max_depth: int, loader: Any) -> None:
+    """Raise YamlError for nesting and aliases beyond the limits, before a value is built."""
     opened: list[str | None] = []  # anchors of the values around
-    try:
-        for event in yaml.parse(text, Loader=_Loader):
-            line = event.start_mark.line + 1 if event.start_mark else line
-            if isinstance(event, yaml.CollectionStartEvent):
-                opened.append(event.anchor)
-                if len(opened) > max_depth:
-                    return line, f"values are nested too deep; allowed: {max_depth} levels"
-            elif isinstance(event, yaml.CollectionEndEvent):
-                opened.pop()
-            elif isinstance(event, yaml.AliasEvent):
-                aliases += 1
-                if event.anchor in opened:
-                    return line, "an alias stands inside the value that it names"
-                if aliases > max_aliases:
-                    return line, f"there are too many aliases; allowed: {max_aliases}"
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        return mark.line + 1 if mark else line, _problem(error)
-    return None
+    aliases = 0
+    for event in yaml.parse(text, Loader=loader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        if isinstance(event, yaml.CollectionStartEvent):
+            opened.append(event.anchor)
+            if len(opened) > max_depth:
+                raise YamlError(line, f"values are nested too deep; allowed: {max_depth} levels")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            opened.pop()
+        elif isinstance(event, yaml.AliasEvent):
+            aliases += 1
+            if event.anchor in opened:
+                raise YamlError(line, "an alias stands inside the value that it names")
+            if aliases > MAX_ALIASES:
+                raise YamlError(line, f"there are too many aliases; allowed: {MAX_ALIASES}")
 
 
-def _problem(error: yaml.YAMLError) -> str:
-    if isinstance(error, yaml.MarkedYAMLError):
-        return f"this is not YAML: {error.problem or error.context or 'cannot be read'}"
-    return "this is not YAML: it holds characters that are no text"
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """SafeLoader that refuses a key that stands twice in a mapping."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys: Sequence[str] = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if len(set(keys)) < len(keys):
-            line = node.start_mark.line + 1
-            raise ValueError(f"the key '{_repeated(keys)}' stands twice in one mapping, line {line}")
-        found: dict[Hashable, Any] = super().construct_mapping(node, deep)
-        return found
+def check_keys(root: yaml.Node | None) -> None:
+    """Raise YamlError for a key that stands twice in its mapping, or that merges another mapping."""
+    waiting, seen = [root], set[int]()
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node, yaml.CollectionNode) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+            continue
+        keys = set[str]()
+        for key, value in node.value:
+            waiting += (key, value)
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            line, name = key.start_mark.line + 1, str(key.value)
+            if key.tag.endswith(":merge"):  # merges of merges multiply as aliases do
+                raise YamlError(line, "the key '<<' is not read; write the keys of both mappings")
+            if name in keys:
+                shown = ascii(name)[:_SHOWN]
+                raise YamlError(line, f"the key {shown} stands twice in one mapping")
+            keys.add(name)

@@ -33,6 +33,8 @@ class TwinNote:
     positive: str | None = None  # Label of interest
     where: Mapping[str, Any] | None = None  # Condition that the rows meet
     holdout_fraction: float  # Share of the real rows that the generator never saw; 0 for none
+    # Whether values that a single person holds were replaced before the fit
+    value_protection: bool = True
     notes: tuple[str, ...] = ()  # For readers of the twin
     # Keyed digests of the real set and of the positions of its locked rows; see `Seal`
     real_digest: str

@@ -39,10 +39,13 @@ def refit_from_note(note: TwinNote | None, attacks: Sequence[str]) -> Refit | No
         )
     generator = build("generator", note.use, note.settings)
     assert isinstance(generator, Generator)
-    return build_refit(generator, note.rows, Where.from_value(note.where))
+    where, protect = Where.from_value(note.where), note.value_protection
+    return build_refit(generator, note.rows, where, value_protection=protect)
 
 
-def build_refit(generator: Generator, rows: int, where: Where | None = None) -> Refit:
+def build_refit(
+    generator: Generator, rows: int, where: Where | None = None, *, value_protection: bool = True
+) -> Refit:
     """Return a function that fits a generator again and samples at most the requested number of rows.
 
     Examples
@@ -55,7 +58,14 @@ def build_refit(generator: Generator, rows: int, where: Where | None = None) -> 
     """
 
     def refit(real: Dataset, max_rows: int, rng: np.random.Generator) -> Dataset:
-        source = fit_source(generator, real, seed=draw_seed(rng), path=("shadow",), where=where)
+        source = fit_source(
+            generator,
+            real,
+            seed=draw_seed(rng),
+            path=("shadow",),
+            where=where,
+            value_protection=value_protection,
+        )
         return Dataset.concat(list(source.draw(min(rows, max_rows), where=where)))
 
     return refit

@@ -14,7 +14,7 @@ from twinset.core.errors import DataError, SchemaError
 from twinset.core.stats.hypothesis_tests import declared_columns
 from twinset.generation.augment_step import open_augment_step
 from twinset.generation.requests import list_requests, read_assets
-from twinset.generation.sampling import OpenSet, fit_source
+from twinset.generation.sampling import UNPROTECTED, OpenSet, fit_source, is_protectable
 from twinset.generation.step import GenerationStep, OpenStep, part_card, stamped
 from twinset.measurement.leakage import require_clean_sets
 from twinset.recipe import GenerateStep, Recipe
@@ -42,6 +42,7 @@ def open_part(part: GenerationStep, workers: int, progress: Progress) -> OpenSte
             if isinstance(part.step, GenerateStep)
             else open_augment_step(part, progress)
         )
+        part.room.check(making.n_rows, part.train)
 
     def chunks(skip: int) -> Iterator[Dataset]:
         with part.recipe.faults_of(part.name):
@@ -56,6 +57,7 @@ def _open_generating(part: GenerationStep, workers: int, progress: Progress) -> 
     if isinstance(generator, TakesAssets):
         generator = generator.with_assets(read_assets(part.recipe, step.use))
     requests, plan = list_requests(step, part.name, part.recipe, part.train)
+    part.room.check(sum(rows for _, rows in requests), part.train)
     wheres = {str(where): where for where, _ in requests}
     of_step = Where.from_value(step.where)
     asked = of_step or (next(iter(wheres.values())) if len(wheres) == 1 else None)
@@ -73,9 +75,13 @@ def _open_generating(part: GenerationStep, workers: int, progress: Progress) -> 
         path=("generate", part.name),
         where=fit_where,
         known=part.known,
+        named=[*(where for where, _ in requests), _label_of_interest(part.recipe)],
+        value_protection=step.value_protection,
         progress=progress,
     )
     card = part_card(part, "synthetic", step.use, step.settings, type(generator).note, asked)
+    if is_protectable(generator) and not step.value_protection:
+        card = replace(card, notes=(*card.notes, UNPROTECTED))
     made = source.open_set()
 
     def chunks(skip: int) -> Iterator[Dataset]:
@@ -109,6 +115,14 @@ def _open_generating(part: GenerationStep, workers: int, progress: Progress) -> 
         final,
         is_seekable=made.ledger is None and made.whole is None and not aggregates,
     )
+
+
+def _label_of_interest(recipe: Recipe) -> Where | None:
+    """Return the positive label of the brief as a condition: it is drawn however few rows have it."""
+    brief = recipe.brief
+    if brief.target is None or brief.positive is None:
+        return None
+    return Where({brief.target: brief.positive})
 
 
 def _account_for(earlier: Iterable[Dataset], state: OpenSet) -> None:

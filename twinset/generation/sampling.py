@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from twinset.core.contracts import (
@@ -22,12 +23,22 @@ from twinset.core.contracts import (
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.placeholders import FreshColumns
 from twinset.core.data.rule import Rule
-from twinset.core.data.schema import SPAN_FACTS, Schema
+from twinset.core.data.schema import SPAN_FACTS, TABULAR_KINDS, Schema
+from twinset.core.data.value_protection import named_values
 from twinset.core.data.where import Where
 from twinset.core.errors import DataError, RecipeError, SchemaError
 from twinset.core.rules.enforce import EnforcedRows, Redraw, RuleEnforcer, RuleTally
+from twinset.core.rules.protected_rows import protect_rows
 from twinset.core.rules.unique_keys import KeyLedger
 from twinset.core.seeding import rng_for
+
+Mask = npt.NDArray[np.bool_]
+
+UNPROTECTED = (
+    "value protection is off: rows may repeat values of single persons in real records; treat as the "
+    "source data"
+)
+"""What the card of rows says of a generator that learnt from the real values as they are."""
 
 
 @dataclass(frozen=True)
@@ -201,9 +212,15 @@ def fit_source(
     path: tuple[str, ...],
     where: Where | None = None,
     known: Dataset | None = None,
+    named: Iterable[Where | None] = (),
+    value_protection: bool = True,
     progress: Progress = silent,
 ) -> RowSource:
     """Return `generator` fitted on the rows of `real` that `where` means.
+
+    With `value_protection` it sees no value that a single person holds: see
+    `twinset.core.data.value_protection`. Values that `where` or one of the conditions `named` spells
+    out stay.
 
     One that looks at the other classes sees these beside: rows that meet all of `where` but what it says
     of the target.
@@ -235,33 +252,52 @@ def fit_source(
         return RowSource(
             fitted, fitted.schema, None, type(generator).chunk_rows, seed, path, enforcer
         )
-    meant = real.where(where)
-    if len(meant) == 0:
+    meant_rows = _mask(real, where)
+    if not meant_rows.any():
         raise DataError(
             f"no row of the train set meets the condition: {where}",
             got=f"0 of {len(real)} rows",
             todo="correct the condition, or give data that hold such rows",
         )
+    shown = real
+    if value_protection and is_protectable(generator):
+        # One stream for all steps of a recipe: they see the same rows.
+        rng_values = rng_for(seed, "value protection")
+        spelled = [Where({k: list(v)}) for k, v in getattr(generator, "shares", {}).items()]
+        shown = protect_rows(real, rng_values, named_values([where, *named, *spelled]))
     kinds = type(generator).kinds
     withheld = [
         f.name for f in real.schema.fields if f.column_kind.has_placeholders and f.kind not in kinds
     ]
-    _refuse_unmakeable(meant.schema, kinds, withheld)
-    seen = _with_others(real, where) if type(generator).needs_others else meant
+    _refuse_unmakeable(real.schema, kinds, withheld)
+    seen = shown.filter(_with_others(real, where) if type(generator).needs_others else meant_rows)
     learnt = seen.select([name for name in real.schema.names if name not in withheld])
     fresh = _fresh_columns(real, known or real, withheld) if withheld else None
-    enforcer = _rule_enforcer(real, learnt.schema, withheld)
+    enforcer = _rule_enforcer(shown, learnt.schema, withheld)
     fitted = generator.fit(learnt, rng, progress)
-    return RowSource(fitted, real.schema, fresh, type(generator).chunk_rows, seed, path, enforcer)
+    return RowSource(fitted, shown.schema, fresh, type(generator).chunk_rows, seed, path, enforcer)
 
 
-def _with_others(real: Dataset, where: Where | None) -> Dataset:
-    """Return the rows that `where` means, whatever their class."""
+def is_protectable(generator: Generator) -> bool:
+    """Return whether a generator learns cells of tables, whose values may be those of one person.
+
+    Labels of texts and images describe these, and stay with them.
+    """
+    return type(generator).needs_real and type(generator).kinds <= TABULAR_KINDS
+
+
+def _mask(real: Dataset, where: Where | None) -> Mask:
+    """Return which rows `where` means, shape (n,)."""
+    return np.ones(len(real), dtype=bool) if where is None else real.mask(where)
+
+
+def _with_others(real: Dataset, where: Where | None) -> Mask:
+    """Return which rows `where` means, whatever their class, shape (n,)."""
     target = real.schema.target
     if where is None or target is None:
-        return real.where(where)
+        return _mask(real, where)
     rest = {name: condition for name, condition in where.conditions.items() if name != target.name}
-    return real.where(Where(rest) if rest else None)
+    return _mask(real, Where(rest) if rest else None)
 
 
 def _rule_enforcer(

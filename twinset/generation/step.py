@@ -14,6 +14,7 @@ import pyarrow as pa
 from twinset.catalog import Catalog, Version
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.where import Where
+from twinset.generation.room import CHECKED, Room
 from twinset.recipe import AugmentStep, GenerateStep, Recipe
 
 _HOLDS_REAL = "holds real records (those whose _origin is real): treat as the source data"
@@ -42,6 +43,7 @@ class GenerationStep:
     first: int = 0  # Rows that earlier steps made: fresh identifiers count on from there
     earlier: Iterable[Dataset] = ()  # Those rows: keys that they hold are not made again
     base: Base | None = None  # The set whose rows are varied, where these are not real ones
+    room: Room = CHECKED  # Where the rows go
 
 
 @dataclass(frozen=True)

@@ -139,10 +139,10 @@ def _numeric_remarks(field: Field, column: pa.ChunkedArray) -> Iterator[Remark]:
     for end in {low, high}:
         if abs(end) in _NINES and (remark := _find_marker(values, name, end)) is not None:
             yield remark
+    if max(-low, high) >= _EXACT and (field.is_whole or field.decimals == 0):
+        yield Remark(reason=Reason.LARGE_NUMBERS, column=name)
     if not field.is_whole:
         return
-    if max(-low, high) >= _EXACT:
-        yield Remark(reason=Reason.LARGE_NUMBERS, column=name)
     in_seconds = low >= _SECONDS[0] and high <= _SECONDS[1]
     in_thousandths = low >= 1000 * _SECONDS[0] and high <= 1000 * _SECONDS[1]
     if (in_seconds or in_thousandths) and _TIME_NAME.search(name):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.errors import DataError
+from twinset.io.drafts import private_folder
+from twinset.io.files import replacing, write_text
 
 ARRAYS, VALUES = "arrays.npz", "checkpoint.json"
 _WEIGHT_ENDINGS = (".onnx", ".safetensors", ".pt", ".pth")
@@ -26,7 +27,8 @@ def write_checkpoint(
     Parameters
     ----------
     folder : Path
-        Created if it does not exist; an earlier checkpoint in it is replaced.
+        Created if it does not exist; an earlier checkpoint in it is replaced. Only its owner may
+        read the files: what was learned from real rows may reveal some.
     arrays : mapping
         Name -> array of numbers or booleans.
     meta : mapping
@@ -44,15 +46,12 @@ def write_checkpoint(
     for name, array in arrays.items():
         if array.dtype.hasobject:
             raise DataError(f"the array '{name}' of a checkpoint holds objects", allowed="numbers")
-    folder.mkdir(parents=True, exist_ok=True)
-    started = folder / f"{ARRAYS}.part"
+    private_folder(folder)
     in_order: dict[str, Any] = {name: arrays[name] for name in sorted(arrays)}
-    with started.open("wb") as stream:
+    text = json.dumps(meta, indent=1, sort_keys=True) + "\n"
+    with replacing(folder / ARRAYS, private=True) as draft, draft.open("wb") as stream:
         np.savez_compressed(stream, **in_order)  # numpy gives all entries one fixed date
-    text = folder / f"{VALUES}.part"
-    text.write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(started, folder / ARRAYS)
-    os.replace(text, folder / VALUES)
+    write_text(folder / VALUES, text, private=True)
 
 
 def read_checkpoint(folder: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -316,12 +317,16 @@ def _read_table(
             todo="write or fetch the file again",
         ) from error
     names = table.column_names
-    repeated = [name for i, name in enumerate(names) if name in names[:i]]
+    repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated:
         raise DataError(
             f"two columns of '{path}' have the same name",
             got=f"'{repeated[0]}' twice",
             todo="rename one of them",
+        )
+    if "" in names:
+        raise DataError(
+            f"column {names.index('') + 1} of '{path}' has no name", todo="name it in the source"
         )
     if table.num_rows == 0:
         raise DataError(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import struct
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.errors import DataError, needs_extra, without_values
+from twinset.core.errors import DataError, without_values
+from twinset.core.extras import optional
 from twinset.core.image.codec import encode_lossless
 
 _MAX_UINT16 = 65_535  # whole values above it need float32, which holds them exactly up to 2^24
@@ -28,9 +28,8 @@ def image_of_dicom(data: bytes) -> bytes:
     is. Where low values are bright (MONOCHROME1), values are inverted. Nothing of the header is kept:
     it holds names and dates of birth.
     """
-    with needs_extra("pydicom", "dicom"):
-        pydicom: Any = import_module("pydicom")
-        apply_modality_lut: Any = import_module("pydicom.pixels").apply_modality_lut
+    pydicom = optional("pydicom")
+    apply_modality_lut = optional("pydicom.pixels").apply_modality_lut
     try:
         found = pydicom.dcmread(io.BytesIO(data))
         frames = int(getattr(found, "NumberOfFrames", 1) or 1)

@@ -81,7 +81,7 @@ def fetch(name: str, progress: Progress = silent) -> Path:
         return place
     progress(f"fetch {name}", 0, 1)
     try:
-        with replacing(place) as draft:
+        with replacing(place, private=True) as draft:
             if source.package:
                 _download(name, source, draft)
             else:

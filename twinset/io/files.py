@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import secrets
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from twinset.core.errors import DataError, RecipeError
 from twinset.core.image.tiff import MAGIC as TIFF_MAGIC
 from twinset.core.untrusted import parse_json
+from twinset.io.drafts import make_private, new_draft, put_folder
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _IMAGE_ENDINGS = {
@@ -61,47 +59,41 @@ def sha256_of(path: Path) -> str:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a new path beside `path`; at the end of the block it replaces `path` in one step.
+def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
+    """Yield a new path in a draft folder; at the end of the block it replaces `path` in one step.
 
     The file is flushed to the disk before it is renamed, so `path` holds the old bytes or the new ones,
-    also after a crash. If the block raises an error, nothing is left.
+    also after a crash. If the block raises an error, nothing is left. Of a `private` file only the
+    owner may read it.
     """
-    draft = path.with_name(f".{path.name[:80]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield draft
-        flush_file(draft)
-        os.replace(draft, path)
-        flush_folder(path.parent)
+        with new_draft(path.parent) as folder:
+            draft = folder / path.name
+            yield draft
+            flush_file(draft)
+            if private:
+                make_private(draft)
+            os.replace(draft, path)
+            flush_folder(path.parent)
     except OSError as error:
         raise cannot_write(path, error) from error
-    finally:
-        with suppress(OSError):
-            draft.unlink()
 
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield a new folder beside `path`; at the end of the block it replaces `path`.
+    """Yield a new folder in a draft folder; at the end of the block it replaces `path`.
 
     If the block raises an error, nothing is left of it, and `path` is as it was.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{path.name[:60]}.", dir=path.parent))
+        with new_draft(path.parent) as folder:
+            draft = folder / path.name
+            draft.mkdir()
+            yield draft
+            put_folder(draft, path)
+            flush_folder(path.parent)
     except OSError as error:
         raise cannot_write(path, error) from error
-    try:
-        yield draft
-        draft.chmod(0o755)
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(draft, path)
-        flush_folder(path.parent)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def read_json(file: Path) -> Any:
@@ -116,9 +108,9 @@ def read_json(file: Path) -> Any:
         raise DataError(f"'{file.name}' is no JSON", got=str(error)) from error
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 with Unix line ends on every system."""
-    with replacing(path) as draft:
+def write_text(path: Path, text: str, *, private: bool = False) -> None:
+    """Write `text` as UTF-8 with Unix line ends on every system; `private`: for the owner alone."""
+    with replacing(path, private=private) as draft:
         draft.write_bytes(text.encode())
 
 

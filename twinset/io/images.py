@@ -244,10 +244,10 @@ def check_images(dataset: Dataset) -> None:
             except DataError as error:
                 faults.append((f"row {row}", error))
         if faults:
-            error = _name_files(faults, len(dataset), Path())
+            named = _name_files(faults, len(dataset), Path())
             raise DataError(
                 f"{len(faults):,} of {len(dataset):,} images in the column '{field.name}' cannot be used",
-                got=error.got.replace("'", ""),
+                got=named.got.replace("'", ""),
                 todo="replace the images, or leave out their rows",
             ) from faults[0][1]
 

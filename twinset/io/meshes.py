@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.errors import DataError, needs_extra
+from twinset.core.errors import DataError
+from twinset.core.extras import optional
 from twinset.io.files import inside
 from twinset.io.formats import all_formats
 from twinset.io.images import holds_images
@@ -50,8 +51,7 @@ def mesh_files(folder: Path) -> list[Path]:
 
 
 def _triangles(data: bytes, name: str) -> npt.NDArray[np.float64]:
-    with needs_extra("trimesh", "3d"):
-        import trimesh
+    trimesh = optional("trimesh")
     ending = name.rpartition(".")[2].lower()
     try:
         mesh = trimesh.load_mesh(io.BytesIO(data), file_type=ending, process=False)

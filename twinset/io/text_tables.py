@@ -148,7 +148,7 @@ def read_csv(
     table = _parse_csv(raw, layout, _convert_options(layout, known, options))
     if any(pa.types.is_binary(kind) for kind in table.schema.types):
         raise not_utf8(path)
-    notes = list(layout.remarks)
+    notes = [*layout.remarks, *_requested(options)]
     if len(set(table.column_names)) == table.num_columns:  # else refused where every format is
         if options.header is None:
             notes += check_header(path, table, layout.names)
@@ -166,6 +166,12 @@ def read_csv(
         for column in table.columns
     ]
     return pa.table(columns, names=table.column_names)
+
+
+def _requested(options: ReadOptions) -> list[Remark]:
+    """Return a remark for each column whose kind was requested; numbers are counted where they are read."""
+    kinds = dict.fromkeys(options.text, "text") | dict.fromkeys(options.category, "category")
+    return [Remark(reason=Reason.REQUESTED, column=n, sign=kind) for n, kind in kinds.items()]
 
 
 def _check_names(path: Path, layout: Layout, named: Sequence[str]) -> None:
@@ -260,7 +266,7 @@ def _keep_codes(
         return table
     texts = _as_texts(raw, layout, suspects)
     for name in suspects:
-        pattern = "^[ \t]*[+-]?(0[0-9]+|0[xX].*|[0-9]{17,})[ \t]*$"
+        pattern = "^[ \t]*[+-]?(0[0-9]+|0[xX].*|[0-9]{17,}|[0-9]+[eE][0-9]+)[ \t]*$"
         if pc.any(pc.match_substring_regex(texts.column(name), pattern)).as_py():
             at = table.schema.get_field_index(name)
             table = table.set_column(at, name, texts.column(name))
@@ -274,6 +280,8 @@ def _may_be_codes(column: pa.ChunkedArray, has_leading_zeros: bool) -> bool:
     if not is_whole and not pa.types.is_floating(column.type):
         return False
     if is_whole and has_leading_zeros:
+        return True
+    if not is_whole and pc.all(pc.equal(column, pc.floor(column))).as_py():
         return True
     ends = pc.min_max(column).as_py()
     return ends["max"] is not None and max(-ends["min"], ends["max"]) >= _EXACT_INTEGERS

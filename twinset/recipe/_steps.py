@@ -79,6 +79,8 @@ class GenerateStep(ComponentStep):
     """Numbers of rows under several conditions; replaces rows."""
     cover: CoverSpec | None = None
     """As few rows as have every combination of these conditions; replaces rows."""
+    value_protection: bool = True
+    """Replace values that a single person holds, rare levels and extremes before the fit."""
 
     @property
     def follows_brief(self) -> bool:

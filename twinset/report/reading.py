@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from twinset.core.data.reading import ColumnReading, Reason, Remark, TableReading
@@ -52,7 +52,7 @@ _SENTENCES: Mapping[Reason, tuple[str, str]] = {
     ),
     Reason.DATE_NOTATION: ("dates, {mark}", _AS_TEXT),
     Reason.DIGITS_KEPT: ("digits that a number would lose", _AS_NUMBER),
-    Reason.REQUESTED: ("as requested; {rows} other cells are missing", "leave out --read {role}"),
+    Reason.REQUESTED: ("as requested{others}", "leave out --read {role}"),
     Reason.NUMBERS_MIXED: (
         "{rows} cells are no numbers, the first in row {row}, so all are read as texts",
         _AS_NUMBER,
@@ -66,7 +66,7 @@ _SENTENCES: Mapping[Reason, tuple[str, str]] = {
         "write all as 2024-12-31 in the source",
     ),
     Reason.DATE_ORDER: (
-        "dates whose day and month cannot be told apart, so they are read as texts",
+        "dates that fit both orders of day and month, so they are read as texts",
         "--read dates=day-first or --read dates=month-first",
     ),
     Reason.SHORT_YEARS: (
@@ -75,11 +75,11 @@ _SENTENCES: Mapping[Reason, tuple[str, str]] = {
     ),
     Reason.NUMBERS_IN_TEXT: (
         "its texts are numbers, and the file declares texts",
-        "convert the column in the source",
+        "convert them to numbers such as 1234.5 in the source",
     ),
     Reason.DATES_IN_TEXT: (
         "its texts are dates, and the file declares texts",
-        "convert the column in the source",
+        "convert them to dates such as 2024-12-31 in the source",
     ),
     Reason.DOT_DECIMALS: (
         "a point precedes its decimals, while other columns have commas there",
@@ -106,8 +106,8 @@ _SENTENCES: Mapping[Reason, tuple[str, str]] = {
         "write dates as 2024-12-31 in the source",
     ),
     Reason.LARGE_NUMBERS: (
-        "its integers are too large for the exact arithmetic of models",
-        _AS_TEXT,
+        "its integers are too large for exact arithmetic, and may have lost digits",
+        "write them as texts in the source, or " + _AS_TEXT,
     ),
     Reason.LEVELS_ALIKE: (
         "labels have spaces around them or differ in upper and lower case only ({rows}); all are kept",
@@ -202,10 +202,12 @@ def file_sentence(reading: TableReading) -> str:
     return "; ".join(facts)
 
 
-def reading_notes(reading: TableReading) -> list[str]:
-    """Return one sentence for each uncertain decision, for lists of notes."""
+def reading_notes(reading: TableReading, known: Collection[str | None] = ()) -> list[str]:
+    """Return one sentence for each uncertain decision, except on columns that the user named."""
     notes = [remark_sentence(one) for one in reading.remarks if not one.is_sure]
     for column in reading.columns:
+        if column.name in known:
+            continue
         notes += [f"'{column.name}': {remark_sentence(r)}" for r in column.remarks if not r.is_sure]
     return notes
 
@@ -248,6 +250,7 @@ def _filled(text: str, remark: Remark) -> str:
         role=roles.get(role, role),
         marked=f" with {remark.sign}" if remark.sign else "",
         value=shlex.quote(remark.sign) if remark.sign else "VALUE",
+        others=f"; {remark.rows:,} other cells are missing" if remark.rows else "",
         at=f", the first in row {remark.row:,}" if remark.row else "",
     )
     if remark.rows == 1:

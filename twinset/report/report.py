@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from twinset.catalog.version import lineage_tree
 from twinset.core.contracts import Score
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.where import Where
@@ -215,25 +216,22 @@ def _lines(label: str, value: Any) -> list[tuple[str, str]]:
     return [(label, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))]
 
 
-def lineage_lines(node: Any, depth: int = 0) -> list[tuple[int, str, str]]:
-    """Return the nested tree as (depth, name, details) lines; parents follow their child."""
-    if not node:
-        return []
-    if not isinstance(node, Mapping):
-        return [(depth, str(node), "")]
-    parents = next((node[k] for k in ("parents", "children", "made_from") if k in node), ()) or ()
-    facts = {k: v for k, v in plain(node).items() if not isinstance(v, list | dict)}
-    name = next((facts.pop(k) for k in ("ref", "name", "set") if k in facts), "set")
-    details = [
-        f"{k.replace('_', ' ')} {str(v)[:12] if k == 'digest' else f'{v:,}' if type(v) is int else v}"
-        for k, v in facts.items()
-        if v not in (None, "")
-    ]
-    below = [line for parent in parents for line in lineage_lines(parent, depth + 1)]
-    return [(depth, str(name), ", ".join(details)), *below]
+def lineage_lines(ancestors: Sequence[Mapping[str, Any]]) -> list[tuple[int, str, str]]:
+    """Return a lineage as (depth, name, details) lines; parents follow their child."""
+    lines = []
+    for depth, node in lineage_tree(ancestors):
+        facts = {k: v for k, v in plain(node).items() if not isinstance(v, list | dict)}
+        name = facts.pop("ref", "set")
+        details = [
+            f"{k} {str(v)[:12] if k == 'digest' else f'{v:,}' if type(v) is int else v}"
+            for k, v in facts.items()
+            if v not in (None, "")
+        ]
+        lines.append((depth, str(name), ", ".join(details)))
+    return lines
 
 
-SCHEMA_VERSION = 1  # of the JSON; grows when a key is renamed, removed or gets another meaning
+SCHEMA_VERSION = 2  # of the JSON; grows when a key is renamed, removed or gets another meaning
 
 
 def score_json(score: Score) -> dict[str, Any]:
@@ -284,7 +282,7 @@ class Report:
     scores: tuple[Score, ...]
     gates: tuple[Gate, ...] = ()
     cards: tuple[Card, ...] = ()
-    lineage: Mapping[str, Any] | None = None
+    lineage: Sequence[Mapping[str, Any]] = ()
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     examples: ReportExamples = ReportExamples()
@@ -387,7 +385,7 @@ class Report:
             "scores": [score_json(score) for score in self.scores],
             "notes": self.notes,
             "cards": [card.to_json() for card in self.cards],
-            "lineage": self.lineage,
+            "lineage": list(self.lineage),
         }
         return json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -415,7 +413,7 @@ def build_report(
     scores: Sequence[Score],
     gates: Sequence[Gate],
     cards: Sequence[Card] = (),
-    lineage: Mapping[str, Any] | None = None,
+    lineage: Sequence[Mapping[str, Any]] = (),
     target: str | None = None,
     where: Where | None = None,
     show_real_rows: bool = False,
@@ -431,7 +429,7 @@ def build_report(
     `title`: heading of the page. `train`, `synthetic`, `holdout`: the sets that were compared;
     `where` filters all three for the figures. `scores`, `gates`: what was measured and what was
     demanded. `cards`: cards to print at the end; synthetic ones name the embedders that measured
-    the set. `lineage`: nested tree of the sets. `target`: the column to predict. `where`: rows that
+    the set. `lineage`: `Lineage.to_json`. `target`: the column to predict. `where`: rows that
     the comparison is about. `show_real_rows`: whether five real rows may be printed beside five
     synthetic ones. `plans`: what became of the plans that the rows were made by.
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import RESERVED, Schema
+from twinset.core.extras import optional
 from twinset.sklearn._columns import (
     Column,
     Rows,
@@ -204,8 +205,7 @@ class _PandasTable(Table):
         return None if block is None else block.allocate(m)
 
     def finish(self, array: npt.NDArray[Any], seeds: Rows) -> Any:
-        import pandas as pd
-
+        pd = optional("pandas")
         index = extend_index(self.frame.index, seeds)
         return pd.DataFrame(array, index=index, columns=self.frame.columns, copy=False)
 
@@ -213,8 +213,7 @@ class _PandasTable(Table):
         return super().copy_rows(seeds).set_axis(extend_index(self.frame.index, seeds), axis=0)
 
     def extend(self, new: Sequence[Dataset], seeds: Rows) -> Any:
-        import pandas as pd
-
+        pd = optional("pandas")
         if not new:
             return self.frame.copy()
         block = self._as_block()
@@ -280,8 +279,7 @@ class _ArrowTable(Table):
         return pa.concat_tables([self.frame, pa.table(added, schema=kinds)])
 
     def _extend_polars(self, written: list[pa.Array]) -> Any:
-        import polars as pl
-
+        pl = optional("polars")
         series = []
         for array, (name, dtype) in zip(written, self.frame.schema.items()):
             if pa.types.is_dictionary(array.type):
@@ -292,8 +290,7 @@ class _ArrowTable(Table):
 
 def of_series(name: str, series: Any) -> Column:
     """Return the column of a pandas series of any type."""
-    import pandas as pd
-
+    pd = optional("pandas")
     dtype = series.dtype
     if isinstance(dtype, np.dtype):
         values = series.to_numpy()
@@ -327,8 +324,7 @@ def _chunked(array: Any) -> pa.ChunkedArray:
 
 def _append(old: Any, added: Any) -> Any:
     """Return the values of a series and then new ones, in its own type."""
-    import pandas as pd
-
+    pd = optional("pandas")
     dtype = old.dtype
     if isinstance(dtype, np.dtype) and isinstance(added, np.ndarray) and added.dtype == dtype:
         if dtype.kind in "fiub":
@@ -357,8 +353,7 @@ def extend_index(index: Any, seeds: Rows) -> Any:
     >>> extend_index(pd.Index(["a", "b"]), np.array([0])).to_list()
     ['a', 'b', 'synthetic-0']
     """
-    import pandas as pd
-
+    pd = optional("pandas")
     m = len(seeds)
     if isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1:
         return pd.RangeIndex(len(index) + m, name=index.name)

@@ -10,7 +10,8 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from twinset.core.contracts import Generator
-from twinset.core.errors import MissingExtraError, did_you_mean
+from twinset.core.errors import did_you_mean
+from twinset.core.extras import optional
 from twinset.sklearn._columns import SamplerInputError
 from twinset.sklearn._labels import NAMES, Labels
 from twinset.sklearn._oversampler import GeneratorSampler, generator_class
@@ -130,10 +131,7 @@ class ImblearnSampler(GeneratorSampler, component="minority.imblearn"):
         return self._choose_rows(table, labels, rows, self._weights(codes, labels))
 
     def _under_sampler(self, labels: Labels) -> Any:
-        try:
-            import imblearn.under_sampling as samplers
-        except ImportError as error:
-            raise MissingExtraError.for_library("imbalanced-learn", "imbalanced") from error
+        samplers = optional("imblearn.under_sampling")
         known = labels.classes.tolist()
         strategy: Any = self.sampling_strategy
         if callable(strategy):

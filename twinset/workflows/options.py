@@ -138,12 +138,16 @@ class TwinOptions(SharedOptions):
         Number of rows to sample; by default as many as the source has (of those that meet `where`).
     holdout_fraction : float
         Share of rows that the generator does not see; with 0 leaks cannot be measured.
+    value_protection : bool
+        Replace values that a single person holds, rare levels and extremes before the generator sees
+        them. Without it synthetic rows may repeat them, and card and report say so.
     """
 
     use: str = "tabular.trees"
     settings: Mapping[str, object] = field(default_factory=dict)
     rows: Annotated[int, Ge(1)] | None = None
     holdout_fraction: Annotated[float, Interval(ge=0, lt=1)] = 0.2
+    value_protection: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

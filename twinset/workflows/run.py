@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from itertools import chain
@@ -22,6 +23,7 @@ from twinset.core.version import __version__
 from twinset.generation.coverage_plan import CoveragePlan
 from twinset.generation.refit import refit_from_recipe
 from twinset.generation.requests import asset_digests, plan_of, predictions_path
+from twinset.generation.room import Room
 from twinset.generation.run_step import check_brief, open_part, refuse_leaks
 from twinset.generation.step import (
     GenerationStep,
@@ -89,7 +91,7 @@ def step_addresses(recipe: Recipe, catalog: Catalog | None) -> dict[str, str]:
         predictions = predictions_path(recipe, step)
         if predictions is not None:
             spec["cover"]["predictions"] = file_digest(predictions)
-        wanted = [brief[key] for key in ("target", "want")]
+        wanted = [brief[key] for key in ("target", "want", "positive")]
         # Fresh identifiers go on where those of the earlier generate steps end.
         earlier = made if isinstance(step, GenerateStep) else []
         if isinstance(step, AugmentStep) and step.of is not None:
@@ -358,12 +360,20 @@ class _Run:
 
     def run(self) -> RunResult:
         self.addresses = step_addresses(self.recipe, self.catalog)
+        with self.catalog.in_use():
+            return self._run()
+
+    def _run(self) -> RunResult:
         real = self._register()
         versions = self._generate(real)
         delivered = [versions[name] for name in self.recipe.delivered_steps()]
         candidate = self._merge_steps(delivered)
-        report = self._report(real, delivered, candidate)
-        folder = self._deliver(real, candidate, report)
+        with self._sole("report"):
+            report = self._report(real, delivered, candidate)
+        settings = self.recipe.deliver.model_dump(mode="json", exclude={"to"})
+        self.addresses["deliver"] = address("deliver", self.addresses["report"], settings)
+        with self._sole("deliver"):
+            folder = self._deliver(real, candidate, report)
         registered = (*([] if real is None else real.versions), *versions.values(), candidate)
         return RunResult(
             passed=bool(report["passed"]),
@@ -377,8 +387,11 @@ class _Run:
 
     def _register(self) -> Real | None:
         names = () if self.recipe.source is None else ("source", "split")
-        kept = {name: self.catalog.has_step(self.addresses[name]) for name in names}
-        real = register_parts(self.recipe, self.catalog, self.addresses, self.progress)
+        if not names:
+            return None
+        with self._sole("source"):
+            kept = {name: self.catalog.has_step(self.addresses[name]) for name in names}
+            real = register_parts(self.recipe, self.catalog, self.addresses, self.progress)
         for name in names:
             self._done(name, kept[name])
         return real
@@ -389,29 +402,31 @@ class _Run:
         train: Dataset | None = None
         known: Dataset | None = None
         for name, step in self.recipe.named_steps():
-            version = catalog.find_step(self.addresses[name])
-            self._done(name, kept=version is not None)
-            if version is None:
-                if train is None and real is not None:
-                    train, known = load_train(self.recipe, catalog, real)
-                parent, base = find_base(step, versions, real.train if real else None, catalog)
-                part = GenerationStep(
-                    name=name,
-                    address=self.addresses[name],
-                    step=step,
-                    recipe=self.recipe,
-                    parent=parent,
-                    train=train,
-                    known=known,
-                    first=sum(earlier.n_rows for earlier in versions.values()),
-                    earlier=chain.from_iterable(map(catalog.stream, list(versions.values()))),
-                    base=base,
-                )
-                opened = open_part(part, self.workers, self.progress)
-                set_name = f"{self.recipe.name}.{name}"
-                version = catalog.register(
-                    set_name, opened.chunks(0), opened.card, step=part.address
-                )
+            with self._sole(name):
+                version = catalog.find_step(self.addresses[name])
+                self._done(name, kept=version is not None)
+                if version is None:
+                    if train is None and real is not None:
+                        train, known = load_train(self.recipe, catalog, real)
+                    parent, base = find_base(step, versions, real.train if real else None, catalog)
+                    part = GenerationStep(
+                        name=name,
+                        address=self.addresses[name],
+                        step=step,
+                        recipe=self.recipe,
+                        parent=parent,
+                        train=train,
+                        known=known,
+                        first=sum(earlier.n_rows for earlier in versions.values()),
+                        earlier=chain.from_iterable(map(catalog.stream, list(versions.values()))),
+                        base=base,
+                        room=Room(catalog.root),
+                    )
+                    opened = open_part(part, self.workers, self.progress)
+                    set_name = f"{self.recipe.name}.{name}"
+                    version = catalog.register(
+                        set_name, opened.chunks(0), opened.card, step=part.address
+                    )
             versions[name] = version
         if not versions:
             raise RecipeError("the recipe makes nothing", todo="add a step under 'generate'")
@@ -493,9 +508,7 @@ class _Run:
 
     def _deliver(self, real: Real | None, candidate: Version, report: dict[str, Any]) -> Path:
         catalog, spec = self.catalog, self.recipe.deliver
-        folder = self.recipe.delivery_folder()
-        settings = spec.model_dump(mode="json", exclude={"to"})
-        at = self.addresses["deliver"] = address("deliver", self.addresses["report"], settings)
+        folder, at = self.recipe.delivery_folder(), self.addresses["deliver"]
         recorded = catalog.read_note(at)
         if recorded is not None and is_delivered(folder, recorded.decode()):
             self._done("deliver", kept=True)
@@ -519,6 +532,10 @@ class _Run:
         catalog.note(at, "delivery", checksums.encode())
         self._done("deliver", kept=False)
         return folder
+
+    def _sole(self, name: str) -> AbstractContextManager[None]:
+        """Let no other process make this step at the same time: it waits and then finds it."""
+        return self.catalog.sole_writer(self.addresses[name], name)
 
     def _done(self, name: str, kept: bool) -> None:
         self.steps.append(Step(name, self.addresses[name], "kept" if kept else "made"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -16,9 +17,11 @@ from twinset.catalog import Catalog
 from twinset.core.contracts import Progress, silent
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.errors import DataError, ParameterError, RecipeError, TwinsetError
+from twinset.generation.room import CHECKED, Room
 from twinset.generation.run_step import open_part
 from twinset.generation.step import GenerationStep, OpenStep, joint_card
-from twinset.io.files import sha256_of, write_text
+from twinset.io.drafts import sole_draft
+from twinset.io.files import cannot_write, sha256_of, write_text
 from twinset.io.vision.shards import ROWS_A_SHARD, ShardFolder
 from twinset.recipe import AugmentStep, Recipe
 from twinset.workflows.run import (
@@ -73,8 +76,10 @@ def make_shards(
             "the number of workers is out of range", got=str(workers), allowed="1 or more"
         )
     recipe = read_recipe(recipe, overrides)
-    with threadpool_limits(limits=1):
-        maker = _Maker.open(recipe, Path(root), progress)
+    # What an earlier run made already lies on the disk: the rest was checked then.
+    room = Room(None if Path(to).exists() else Path(to), in_memory=False)
+    with threadpool_limits(limits=1), _sole_writer(Path(to)):
+        maker = _Maker.open(recipe, Path(root), progress, room)
         folder = ShardFolder(Path(to), maker.key(rows_a_shard), maker.n_rows, rows_a_shard)
         folder.open()
         missing = folder.missing()
@@ -86,6 +91,17 @@ def make_shards(
     return ShardSummary(folder.path, folder.n_rows, folder.n_shards, folder.n_shards - len(missing))
 
 
+@contextmanager
+def _sole_writer(to: Path) -> Iterator[None]:
+    """Let one run at a time make the shards of a folder."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(sole_draft(Path(os.path.realpath(to))))
+        except OSError as error:
+            raise cannot_write(to, error) from error
+        yield
+
+
 @dataclass(frozen=True)
 class _Maker:
     """The generation steps of a recipe, opened, as one sequence of rows."""
@@ -95,7 +111,7 @@ class _Maker:
     address: str
 
     @classmethod
-    def open(cls, recipe: Recipe, root: Path, progress: Progress) -> _Maker:
+    def open(cls, recipe: Recipe, root: Path, progress: Progress, room: Room = CHECKED) -> _Maker:
         """Bring the real set in, where there is one, and fit every step."""
         catalog = Catalog(root) if recipe.source is not None or root.exists() else None
         addresses = step_addresses(recipe, catalog)
@@ -110,7 +126,9 @@ class _Maker:
                     todo="make them with: twinset run",
                 )
             first = sum(part.n_rows for part in parts)
-            part = GenerationStep(name, addresses[name], step, recipe, parent, train, known, first)
+            part = GenerationStep(
+                name, addresses[name], step, recipe, parent, train, known, first, room=room
+            )
             opened = open_part(part, 1, silent)
             if not opened.is_seekable:
                 raise RecipeError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,8 +18,9 @@ from twinset.core.errors import DataError, LeakError, RecipeError
 from twinset.core.rules.enforce import RuleTally
 from twinset.core.version import __version__
 from twinset.generation.provenance import Seal, TwinNote, note_path, report_path
+from twinset.generation.room import Room
 from twinset.generation.run_step import with_aggregates
-from twinset.generation.sampling import fit_source
+from twinset.generation.sampling import UNPROTECTED, fit_source
 from twinset.ingest.input_table import (
     RealSplit,
     inspect_table,
@@ -29,6 +29,7 @@ from twinset.ingest.input_table import (
     split_holdout,
 )
 from twinset.io import read_dataset, write_dataset
+from twinset.io.drafts import sole_draft
 from twinset.io.formats import writable_formats
 from twinset.measurement.leakage import require_clean_sets
 from twinset.report import Report
@@ -129,11 +130,17 @@ def twin(
         positive=options.positive,
         where=condition.to_json() if condition else None,
         holdout_fraction=options.holdout_fraction,
-        notes=(generator.note,) if generator.note else (),
+        value_protection=options.value_protection,
+        notes=tuple(
+            note
+            for note in (generator.note, "" if options.value_protection else UNPROTECTED)
+            if note
+        ),
         real_digest=seal.real_digest,
         holdout_digest=seal.holdout_digest(parts.holdout_rows),
         version=__version__,
     )
+    Room(None if place is None else place.parent).check(note.rows, real)
     with threadpool_limits(limits=1):
         chunks, tally = _draw(parts, generator, note, task)
         if place is None:
@@ -188,6 +195,8 @@ def _draw(
         path=("twin", note.use),
         where=task.request.where,
         known=parts.whole,
+        named=_named(note),
+        value_protection=note.value_protection,
         progress=task.request.progress,
     )
     schema, card = parts.train.schema, note.card(_name(parts))
@@ -204,6 +213,13 @@ def _draw(
     return chunks, state.tally
 
 
+def _named(note: TwinNote) -> tuple[Where, ...]:
+    """Return the label of interest as a condition: it is drawn however few rows have it."""
+    if note.target is None or note.positive is None:
+        return ()
+    return (Where({note.target: note.positive}),)
+
+
 def _write(
     place: Path,
     chunks: Iterator[Dataset],
@@ -216,8 +232,8 @@ def _write(
     final = {"report": report_path(place), "note": note_path(place), "data": place}
     schema = parts.train.schema
     try:
-        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".twinset-") as folder:
-            staged = {key: Path(folder) / path.name for key, path in final.items()}
+        with sole_draft(place) as folder:
+            staged = {key: folder / path.name for key, path in final.items()}
             write_dataset(chunks, staged["data"], place.suffix.lstrip(".").lower())
             note = replace(note, notes=(*note.notes, *tally.notes()))
             # What is measured is what was written, read back as its users will read it.
@@ -242,6 +258,7 @@ def _assess(parts: RealSplit, synthetic: Dataset, task: EvaluationTask) -> Repor
     except LeakError as error:
         prepared = PreparedReal(parts, blind=error.message)
     notes = [prepared.blind] if prepared.blind else []
+    notes += [note for note in synthetic.card.notes if note == UNPROTECTED]
     return measure_and_report(prepared, synthetic, task, notes=notes)
 
 

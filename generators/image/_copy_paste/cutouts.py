@@ -12,6 +12,7 @@ import numpy.typing as npt
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Schema
 from twinset.core.errors import DataError, FitError, SchemaError
+from twinset.core.extras import optional
 from twinset.core.image.codec import decode_ids, decode_pixels
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.image.polygons import fill_parts
@@ -163,8 +164,7 @@ def _mask_of_box(crop: Pixels, box: tuple[float, float, float, float], method: s
 
 def _grabcut(crop: Pixels, oval: Mask, box: tuple[float, float, float, float]) -> Mask:
     """Return the pixels that differ from the surroundings; the oval where that finds next to nothing."""
-    import cv2
-
+    cv2 = optional("cv2")
     x0, y0, x1, y1 = (round(edge) for edge in box)
     guess = np.full(crop.shape[:2], cv2.GC_BGD, np.uint8)
     guess[y0:y1, x0:x1] = cv2.GC_PR_BGD
@@ -195,8 +195,7 @@ class Paste:
 
 def prepare(cutout: Cutout, *, scale: float, turn: float, mirrored: bool, soft: bool) -> Paste:
     """Return a cutout scaled, turned (degrees) and mirrored, with the edge that blending needs."""
-    import cv2
-
+    cv2 = optional("cv2")
     h, w = cutout.mask.shape
     angle = np.deg2rad(turn)
     matrix = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
@@ -235,8 +234,7 @@ def lay(image: Pixels, paste: Paste, left: int, top: int, *, blend: str, match: 
 
 
 def _warp(pixels: Pixels, table: Any, size: tuple[int, int], border: int) -> Pixels:
-    import cv2
-
+    cv2 = optional("cv2")
     pieces = [
         cv2.warpAffine(
             np.ascontiguousarray(pixels[..., k : k + 4]),
@@ -252,8 +250,7 @@ def _warp(pixels: Pixels, table: Any, size: tuple[int, int], border: int) -> Pix
 
 def _difference(under: Pixels, over: Pixels, mask: Mask, dtype: Any) -> npt.NDArray[np.float32]:
     """Return by how much the new surroundings are lighter than the old ones, for each channel."""
-    import cv2
-
+    cv2 = optional("cv2")
     solid = mask.astype(np.uint8)
     ring = cv2.dilate(solid, np.ones((3, 3), np.uint8), iterations=_RING) > solid
     if ring.sum() < 8:
@@ -265,8 +262,7 @@ def _difference(under: Pixels, over: Pixels, mask: Mask, dtype: Any) -> npt.NDAr
 
 def _cloned(image: Pixels, over: Pixels, mask: Mask, place: tuple[slice, slice]) -> bool:
     """Blend by gradients where that can be done; return whether it was."""
-    import cv2
-
+    cv2 = optional("cv2")
     rows, columns = place
     height, width = image.shape[:2]
     at_frame = (

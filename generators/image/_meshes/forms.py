@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Label
-from twinset.core.errors import ParameterError, UnknownNameError, needs_extra
+from twinset.core.errors import ParameterError, UnknownNameError
+from twinset.core.extras import optional
 
 from .._labelled_images import Rgb, find_asset
 from .._scenes.spec import check_keys, read_colours, read_number
@@ -70,8 +71,7 @@ def forms_of(
 
 def solid(name: str) -> Triangles:
     """Return the triangles of one of `SOLIDS`."""
-    with needs_extra("trimesh", EXTRA):
-        from trimesh import creation
+    creation = optional("trimesh.creation")
     made = {
         "box": lambda: creation.box((1, 1, 1)),
         "capsule": lambda: creation.capsule(height=1.2, radius=0.35),

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.errors import needs_extra
+from twinset.core.extras import optional
 
-from .forms import EXTRA, Triangles
+from .forms import Triangles
 
 Floats = npt.NDArray[np.float32]
 Points = npt.NDArray[np.float64]
@@ -70,13 +70,11 @@ class Scenery:
     """Meshes that rays are cast against; the last one may be the ground."""
 
     def __init__(self, meshes: list[Triangles]) -> None:
-        with needs_extra("embreex", EXTRA):
-            from embreex import rtcore_scene
-            from embreex.mesh_construction import TriangleMesh
-        self._scene: Any = rtcore_scene.EmbreeScene()
+        triangle_mesh = optional("embreex.mesh_construction").TriangleMesh
+        self._scene: Any = optional("embreex.rtcore_scene").EmbreeScene()
         # They must live as long as the scene does.
         self._meshes = [
-            TriangleMesh(self._scene, np.ascontiguousarray(mesh, np.float32)) for mesh in meshes
+            triangle_mesh(self._scene, np.ascontiguousarray(mesh, np.float32)) for mesh in meshes
         ]
 
     def hits(self, eye: Points, rays: Floats) -> Hits:

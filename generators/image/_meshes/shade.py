@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from twinset.core.extras import optional
+
 from .rays import Camera, Floats, Hits, Scenery
 
 Canvas = npt.NDArray[np.float32]
@@ -50,8 +52,7 @@ def paint(
     rng: np.random.Generator,
 ) -> npt.NDArray[np.uint8]:
     """Return the image, RGB, shape (h, w, 3)."""
-    import cv2
-
+    cv2 = optional("cv2")
     height, width = camera.size
     y, x = (np.mgrid[: height * samples, : width * samples] + 0.5) / samples
     rays = camera.rays(x.ravel(), y.ravel())
@@ -100,8 +101,7 @@ def _lit(
 
 def _grain(points: Floats, grids: Sequence[Canvas]) -> Canvas:
     """Return by how much the ground is lighter at these places, about 1, shape (k,)."""
-    import cv2
-
+    cv2 = optional("cv2")
     made = np.ones(len(points), np.float32)
     if not len(points):
         return made

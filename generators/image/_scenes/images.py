@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError, ParameterError
+from twinset.core.extras import optional
 from twinset.core.image.codec import decode_pixels
 from twinset.core.image.polygons import signed_area
 
@@ -49,8 +50,7 @@ class SceneCutout:
 
     def seen_at(self, corners: Quad) -> tuple[Canvas, npt.NDArray[np.uint8], tuple[int, int]]:
         """Return how it looks with the corners of its box at four places of an image."""
-        import cv2
-
+        cv2 = optional("cv2")
         height, width = self.pixels.shape[:2]
         matrix = _homography(self.corners, corners)
         frame = np.array([[0, 0], [width, 0], [width, height], [0, height]], float)
@@ -100,8 +100,7 @@ class SceneImages:
 
     def ground(self, height: int, width: int, rng: np.random.Generator) -> Canvas:
         """Return a window of one of the photographs, 0 to 1, shape (h, w, 3), mirrored half the time."""
-        import cv2
-
+        cv2 = optional("cv2")
         image = self.grounds[int(rng.integers(len(self.grounds)))]
         share = rng.uniform(_MIN_WINDOW, 1.0)
         scale = share * min(image.shape[0] / height, image.shape[1] / width)
@@ -197,8 +196,7 @@ def _shrunk(pixels: Canvas, scale: float) -> Canvas:
     """Return an image averaged down to a scale; one that is small enough stays as it is."""
     if scale >= 1:
         return pixels
-    import cv2
-
+    cv2 = optional("cv2")
     height, width = (max(1, round(scale * length)) for length in pixels.shape[:2])
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA))
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from twinset.core.extras import optional
+
 from .._backgrounds import draw_clouds
 from .._labelled_images import Rgb, Slices, box_of_mask, overlap
 from .images import HALF
@@ -73,8 +75,7 @@ def sprite_of(
 
     Where the camera looks from aside that is its side before it is seen so, unless it keeps its size.
     """
-    import cv2
-
+    cv2 = optional("cv2")
     form = kind.make(rng)
     corners, named = _placed(form, kind, centre, side, rng)
     n = len(corners)
@@ -100,8 +101,7 @@ def sprite_of(
 
 def lay(canvas: Canvas, sprite: Sprite, shadow: float, rng: np.random.Generator) -> None:
     """Paint an object, and the soft shadow that it casts, onto `canvas`."""
-    import cv2
-
+    cv2 = optional("cv2")
     height, width = canvas.shape[:2]
     colours = _surface(sprite, rng) if sprite.colours is None else sprite.colours
     if shadow > 0:
@@ -130,8 +130,7 @@ def _owned(cover: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
 
 def _thrice(plane: Plane) -> Canvas:
     """Return a plane once for each colour: products of whole arrays are quicker than stretched ones."""
-    import cv2
-
+    cv2 = optional("cv2")
     if not plane.size:
         return np.zeros((*plane.shape, 3), np.float32)
     return np.asarray(cv2.merge([plane] * 3)).reshape(*plane.shape, 3)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from twinset.core.extras import optional
+
 Points = npt.NDArray[np.float64]
 Canvas = npt.NDArray[np.float32]
 # From our coordinates, in which pixel centres lie at +0.5, to those of OpenCV, in which they are whole.
@@ -57,8 +59,7 @@ class View:
         """Return a ground as it is seen, drawn so much larger that it fills the image."""
         if self.matrix is None:
             return canvas
-        import cv2
-
+        cv2 = optional("cv2")
         height, width = canvas.shape[:2]
         middle = np.array([width / 2, height / 2])
         corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], float)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.features.torch_device import torch
-from twinset.core.seeding import rng_for, torch_generator
+from twinset.core.features.torch_device import torch, torch_generator
+from twinset.core.seeding import rng_for
 
 from .cells import TokenLayout
 from .model import MaskedNet, TrainingNoiseLayers

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,9 @@ from .tree import Codes
 # Parents of a link at most: those with the strongest dependence. All pairs of a table of 500 columns
 # would take the cube of its width.
 _MAX_PARENTS = 64
+# Variables up to which a link may have so many parents. Wider tables have as many pairs of a link and
+# a parent in all, down to 16 parents a link: the time of the fit would grow with their square.
+_FULL_WIDTH, _MIN_PARENTS = 300, 16
 MAX_TREE_ROWS = 100_000  # rows that a tree is grown on: a million more change no split that matters
 _ROUNDS = 8  # of drawing rows again whose sums exceed any real total; others stay as they are
 
@@ -63,14 +67,10 @@ class Chain:
         distinct = [len(np.unique(column)) for column in self.matrix.T]
         order = draw_order(self.table, distinct, first, self.settings.n_cells, self.target)
         known = {(link.position, frozenset(link.view.parents)): link for link in self.links}
-        dependence = None
-        if len(order) > _MAX_PARENTS + 1:
-            dependence = DependenceMatrix(self.matrix, self.table.variables)
+        dependence = DependenceMatrix(self.matrix, self.table.variables)
+        earlier = [order[:place] for place in range(len(order))]
         jobs: list[Callable[[], Link | None]] = []
-        for place, position in enumerate(order):
-            parents = list(order[:place])
-            if dependence is not None:
-                parents = dependence.closest(position, parents)
+        for position, parents in zip(order, dependence.closest(order, earlier)):
             found = known.get((position, frozenset(parents)))
             regress = self.table.variables[position].name not in first
             if found is not None and found.residuals is not None and not regress:
@@ -257,37 +257,64 @@ def draw_order(
 
 _PROBE_ROWS = 4_000  # for correlations: their error of .016 does not change which parents are close
 _SHOWN_LEVELS = 4  # most frequent levels of a code that its dependence is measured by
+_BLOCK = 64  # variables whose correlations are computed together; more take memory, not less time
+_DIGITS = 9  # of a correlation: equal columns are equally close, whatever the order of a sum
 
 
 class DependenceMatrix:
     """Strength of dependence between variables, for tables too wide to use every parent."""
 
     def __init__(self, matrix: Matrix, variables: Sequence[Variable]) -> None:
-        probe = matrix[:: max(1, len(matrix) // _PROBE_ROWS)]
-        blocks, owner = [], []
-        for v, variable in enumerate(variables):
+        self._matrix, self._variables = matrix, variables
+        self._max_parents = max_parents(len(variables))
+
+    @cached_property
+    def _features(self) -> tuple[Matrix, npt.NDArray[np.int64]]:
+        """Standardised features, shape (n, f), and the first one of each variable, (v + 1,)."""
+        probe = self._matrix[:: max(1, len(self._matrix) // _PROBE_ROWS)]
+        blocks = []
+        for v, variable in enumerate(self._variables):
             values, codes, counts = np.unique(probe[:, v], return_inverse=True, return_counts=True)
             block = codes.astype(np.float64)[:, None]
             if variable.is_nominal:
                 shown = values[np.argsort(-counts, kind="stable")[:_SHOWN_LEVELS]]
                 block = np.asarray(probe[:, [v]] == shown, dtype=np.float64)
             blocks.append(block)
-            owner += [v] * block.shape[1]
         features = np.hstack(blocks)
         features -= features.mean(0)
         features /= np.maximum(np.sqrt((features**2).sum(0)), 1e-12)
-        self._features, self._owner = features, np.array(owner)
-        self._n = len(variables)
+        return features, np.cumsum([0, *(block.shape[1] for block in blocks)])
 
-    def closest(self, position: int, candidates: Sequence[int]) -> list[int]:
-        """Return the 64 candidates that depend most on a variable, in their given order."""
-        if len(candidates) <= _MAX_PARENTS:
-            return list(candidates)
-        own = self._features[:, self._owner == position]
-        strength = np.zeros(self._n)
-        np.maximum.at(strength, self._owner, np.abs(self._features.T @ own).max(1, initial=0.0))
-        kept = set(sorted(candidates, key=lambda v: -float(strength[v]))[:_MAX_PARENTS])
-        return [v for v in candidates if v in kept]
+    def closest(
+        self, positions: Sequence[int], candidates: Sequence[Sequence[int]]
+    ) -> list[list[int]]:
+        """Return the candidates that each variable depends on most, in their given order."""
+        found = [list(of_one) for of_one in candidates]
+        wide = [at for at, of_one in enumerate(found) if len(of_one) > self._max_parents]
+        for start in range(0, len(wide), _BLOCK):
+            block = wide[start : start + _BLOCK]
+            for at, strength in zip(block, self._strength([positions[at] for at in block])):
+                ranked = np.argsort(-strength[found[at]], kind="stable")[: self._max_parents]
+                found[at] = [found[at][i] for i in np.sort(ranked)]
+        return found
+
+    def _strength(self, positions: Sequence[int]) -> Matrix:
+        """Return the largest correlation of each variable with each of a few, shape (k, v)."""
+        features, first = self._features
+        own = np.concatenate([np.arange(first[v], first[v + 1]) for v in positions])
+        widths = [first[v + 1] - first[v] for v in positions]
+        found = np.abs(features[:, own].T @ features).round(_DIGITS)
+        by_variable = np.maximum.reduceat(found, first[:-1], axis=1)
+        return np.asarray(np.maximum.reduceat(by_variable, np.cumsum([0, *widths[:-1]]), axis=0))
+
+
+def max_parents(n_variables: int) -> int:
+    """Return the number of parents that a link of a table with so many variables has at most.
+
+    >>> max_parents(30), max_parents(300), max_parents(1_000), max_parents(20_000)
+    (64, 64, 19, 16)
+    """
+    return max(_MIN_PARENTS, min(_MAX_PARENTS, _MAX_PARENTS * _FULL_WIDTH // max(n_variables, 1)))
 
 
 _TRIAL_ROWS = 50_000  # of the calibration: their shares have an error of .002

@@ -103,7 +103,7 @@ class Completion:
             for position in (p for p in own if variables[p].part != "missing"):
                 others = [p for p in range(len(variables)) if p not in own or p < position]
                 others = [p for p in others if p != variables[position].indicator]
-                parents = dependence.closest(position, others)
+                (parents,) = dependence.closest([position], [others])
                 found.append(chain.fit_link(position, parents, "complete", settings))
             if kept := tuple(link for link in found if link is not None):
                 links[name] = kept

@@ -336,7 +336,7 @@ def fit_link(
     regress: bool = True,
 ) -> Link:
     """Return the link of one variable, fitted on `rows` of the matrix, shape (n, v)."""
-    known, variable = matrix[rows], variables[position]
+    known, variable = _columns_of(matrix, rows, [*parents, position]), variables[position]
     if variable.is_nominal:
         return _fit_nominal_link(known, variables, position, parents, rows, settings, seed)
     target, by_week = known[:, position], _is_free_day(variable)
@@ -368,7 +368,7 @@ def fit_link(
     if regression is not None:
         residuals = regression.residuals(tree, order, target, rng)
     elif numbers and len(tree.parent) > 1:
-        donors = known[order], target[order], free[order]
+        donors = _columns_of(known, order, numbers), target[order], free[order]
         slopes = LeafSlopes.fit(*donors, tree.leaves, len(tree.parent), numbers)
     return Link(
         position=position,
@@ -383,6 +383,14 @@ def fit_link(
         residuals=residuals,
         weight=_temperature_weights(labels[order], tree, settings.temperature),
     )
+
+
+def _columns_of(matrix: Matrix, rows: Codes, columns: Sequence[int]) -> Matrix:
+    """Return some rows of which only these columns have values: the others would take time to copy."""
+    part = np.empty((len(rows), matrix.shape[1]), order="F")
+    for column in columns:
+        part[:, column] = matrix[rows, column]
+    return part
 
 
 def _pruning_slack(n: int, min_leaf: int, has_few_values: bool) -> int | None:

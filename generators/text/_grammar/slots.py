@@ -12,7 +12,8 @@ from math import exp, log
 from threading import Lock
 from typing import Any
 
-from twinset.core.errors import MissingExtraError, ParameterError, Place, did_you_mean
+from twinset.core.errors import ParameterError, Place, did_you_mean
+from twinset.core.extras import optional
 from twinset.core.seeding import draw_seed, rng_for
 
 from .formats import date_writer, mask_pattern, number_writer, read_pattern
@@ -243,19 +244,15 @@ def _faker_values(
 @lru_cache(maxsize=128)
 def _faker_in(locale: str) -> Any:
     """Return the generator of a locale; all elements of its lists are equally likely."""
-    try:
-        from faker import Faker
-        from faker.config import AVAILABLE_LOCALES
-    except ImportError as error:
-        raise MissingExtraError.for_library("faker", "text") from error
-    if locale not in AVAILABLE_LOCALES:
+    locales = optional("faker.config").AVAILABLE_LOCALES
+    if locale not in locales:
         raise ParameterError(
             f"Faker does not know the locale '{locale}'",
             allowed="e.g. en_US, en_GB, de_DE, fr_FR, es_ES, it_IT, ja_JP",
-            todo=did_you_mean(locale, AVAILABLE_LOCALES),
+            todo=did_you_mean(locale, locales),
         )
     # The inner generator: the outer one looks for a locale at every call.
-    return Faker(locale, use_weighting=False).factories[0]
+    return optional("faker").Faker(locale, use_weighting=False).factories[0]
 
 
 def _methods(fake: Any) -> set[str]:
@@ -269,8 +266,6 @@ def _methods(fake: Any) -> set[str]:
 
 def _provider(subject: str, method: str, locale: str, fake: Any) -> Callable[..., object]:
     """Return a method of Faker, if what it gives depends on the seed alone and fits the locale."""
-    from faker.providers import BaseProvider
-
     if method not in (known := _methods(fake)):
         raise ParameterError(
             f"{subject} names an unknown Faker provider",
@@ -281,7 +276,7 @@ def _provider(subject: str, method: str, locale: str, fake: Any) -> Callable[...
     found: Callable[..., Any] = getattr(fake, method)
     own: Any = getattr(fake, method).__self__
     group = own.__provider__.rpartition(".")[2]
-    if hasattr(BaseProvider, method):
+    if hasattr(optional("faker.providers").BaseProvider, method):
         return found
     if group in _CLOCKED or method in _CLOCKED_METHODS:
         raise ParameterError(

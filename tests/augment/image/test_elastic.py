@@ -50,6 +50,13 @@ def test_image_map_box_and_point_bend_alike():
         assert (ids != decode_ids(data.records["instances"][0].as_py()["bytes"])).any()
 
 
+def test_neighbouring_pixels_are_shifted_alike_in_either_direction():
+    for seed in range(8):
+        field = Elastic(shift=0.1, n_cells=32)._field((H, W), rng_for(seed, "test"))[:, ::4, ::4]
+        steepest = [np.abs(np.diff(field, axis=k)).max() / 4 for k in (1, 2)]
+        assert max(steepest) == pytest.approx(0.35, rel=1e-4)
+
+
 def test_nothing_folds_over():
     field = Elastic(shift=0.1, n_cells=32)._field((H, W), rng_for(0, "test"))
     dx_x, dx_y = np.diff(field[0], axis=1)[:-1], np.diff(field[0], axis=0)[:, :-1]

@@ -121,6 +121,16 @@ def test_nan_is_missing_and_infinity_is_refused() -> None:
         Dataset.from_arrow(pa.table({"x": [1.0, float("inf")]}))
 
 
+def test_columns_that_lack_or_come_as_well_are_named() -> None:
+    schema = Dataset.from_arrow(pa.table({"x": [1.5], "y": [2.5]})).schema
+    for table, told in [
+        ({"x": [1.5]}, "the table lacks 'y'"),
+        ({"x": [1.5], "y": [2.5], "z": [3.5]}, "the table has the unexpected 'z'"),
+    ]:
+        with pytest.raises(SchemaError, match=told):
+            Dataset.from_arrow(pa.table(table), schema)
+
+
 def test_reading_by_another_schema_keeps_the_reserved_columns() -> None:
     data = Dataset.from_arrow(pa.table({"y": [0, 1, 2, 3]})).with_reserved(ids=list("abcd"))
     again = data.with_schema(data.schema.with_target("y", kind="category"))

@@ -62,6 +62,32 @@ def test_unreadable_conditions_are_refused() -> None:
             Where.parse(text)
 
 
+def test_numbers_that_no_column_holds_are_refused() -> None:
+    huge, long = 10**400, "9" * 5_000
+    for text in [f"a < {huge}", f"a = {long}", f"a in (1, -{huge})", "a = nan", "a > inf"]:
+        with pytest.raises(RecipeError, match="a number that no column holds") as refused:
+            Where.parse(text)
+        assert len(str(refused.value)) < 300
+    for condition in [
+        {"ge": huge},
+        {"not": [1, -huge]},
+        [float("nan")],
+        2**63,
+        {"lt": float("inf")},
+    ]:
+        with pytest.raises(RecipeError, match="a number that no column holds"):
+            Where({"a": condition})
+    assert Where.parse(f"a >= {2**63 - 1} and a != 'nan'").conditions == {
+        "a": {"ge": 2**63 - 1, "not": "nan"}
+    }
+
+
+def test_a_long_unreadable_condition_is_not_repeated_whole() -> None:
+    with pytest.raises(RecipeError, match="from character 11 on") as refused:
+        Where.parse("a = 1 and " + "(" * 10_000)
+    assert len(str(refused.value)) < 300
+
+
 def test_an_unknown_column_is_named_with_the_nearest_one() -> None:
     with pytest.raises(SchemaError, match="did you mean 'amount'"):
         TABLE.mask(Where.parse("amout > 3"))
@@ -155,11 +181,10 @@ COMPARE = {
 def comparisons(column: str, values: list[object]) -> st.SearchStrategy[tuple[str, object]]:
     """Return comparisons with the values: (text, the same as a row filter of pandas)."""
     present = st.sampled_from(values[1:])
-    spell = lambda value: f"'{value}'" if isinstance(value, str) else str(value)  # noqa: E731
     signs = st.sampled_from(list(COMPARE))
     single = st.builds(
         lambda sign, value: (
-            f"{column} {sign} {spell(value)}",
+            f"{column} {sign} {value!r}",
             # A missing value meets no comparison but "is not".
             lambda x: COMPARE[sign](x, value) & (x.notna() | (sign == "!=")),
         ),
@@ -167,7 +192,7 @@ def comparisons(column: str, values: list[object]) -> st.SearchStrategy[tuple[st
     )  # fmt: skip
     several = st.builds(
         lambda items: (
-            f"{column} in ({', '.join(map(spell, items))})", lambda x: x.isin(items),
+            f"{column} in ({', '.join(map(repr, items))})", lambda x: x.isin(items),
         ),
         st.lists(present, min_size=1, max_size=3),
     )  # fmt: skip

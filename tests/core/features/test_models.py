@@ -2,6 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tests.weighted_bins import PercentilesAtOnce
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.models import build_discriminator_table, fit_discriminator
 from twinset.core.seeding import rng_for
@@ -40,3 +41,16 @@ def test_numbers_are_predicted_too() -> None:
     x = rng_for(2, "numbers").normal(size=(500, 2))
     judge = fit_discriminator(x, 3 * x[:, 0], np.zeros(2, bool), task="regression", seed=0)
     assert judge.score(x, 3 * x[:, 0]) == pytest.approx(1, abs=0.05)
+
+
+def test_the_weighted_bins_of_the_suite_are_those_of_scikit_learn() -> None:
+    pytest.importorskip("sklearn", minversion="1.8")
+    stats = pytest.importorskip("sklearn.utils.stats")
+    rng = rng_for(1, "bins")
+    for n, decimals in [(300, 6), (1_000, 2), (2_000, 3)]:
+        column = np.sort(rng.normal(size=n).round(decimals))
+        weight = rng.choice([0.2, 1.7, 3.1], n)
+        at_once = PercentilesAtOnce(stats._weighted_percentile)
+        for rank in np.linspace(0, 100, 256)[1:-1]:
+            one = stats._weighted_percentile(column, weight, rank, average=True)
+            assert at_once(column, weight, rank, average=True) == one

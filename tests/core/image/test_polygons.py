@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from twinset.core.image.polygons import fill, fill_window, signed_area, trace_polygons
+from twinset.core.image.polygons import fill, fill_window, paint_rings, signed_area, trace_polygons
 from twinset.core.seeding import rng_for
 
 MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12))
@@ -61,3 +61,17 @@ def test_a_window_holds_what_the_whole_frame_does() -> None:
         np.testing.assert_array_equal(whole[window], inside)
         assert whole.sum() == inside.sum()
     assert fill([], (3, 3)).sum() == 0
+
+
+def test_many_rings_are_painted_as_one_by_one() -> None:
+    rng = np.random.default_rng(0)
+    rings = [rng.uniform(-5, 45, 2) + rng.normal(0, 6, (rng.integers(1, 7), 2)) for _ in range(300)]
+    # On the centres and edges of pixels, repeated corners, outside, and without an area.
+    rings += [np.round(ring * 2) / 2 for ring in rings]
+    rings += [np.full((4, 2), np.nan), np.zeros((0, 2)), rings[0] + 1e9, np.repeat(rings[1], 2, 0)]
+    one_by_one, together = np.zeros((40, 30), np.uint16), np.zeros((40, 30), np.uint16)
+    for number, ring in enumerate(rings, start=1):
+        one_by_one[fill([ring], one_by_one.shape)] = number
+    paint_rings(together, rings, range(1, len(rings) + 1))
+    assert one_by_one.any()
+    np.testing.assert_array_equal(together, one_by_one)

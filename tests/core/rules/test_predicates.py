@@ -65,6 +65,7 @@ def test_one_known_part_decides_though_the_other_is_missing() -> None:
     assert met("age > 18 and gross > 100")[2] is False
     assert met("age > 18 or gross > 100")[2] is True
     assert met("age > 18 and gross > 1")[2] is True
+    assert met("100 < gross < age")[2] is False
 
 
 def test_what_is_not_of_the_language_is_refused_in_one_sentence() -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import trapezoid
 from scipy.stats import entropy
 
 from twinset.core.contracts import Comparison, NotMeasurable
@@ -112,7 +113,7 @@ def test_the_frontier_is_that_of_scipys_divergences() -> None:
         mixed = weight * p + (1 - weight) * q
         points.append((np.exp(-5 * entropy(q, mixed)), np.exp(-5 * entropy(p, mixed))))
     x, y = np.array([*points, (0.0, 1.0)]).T
-    expected = -np.trapezoid(y, x)
+    expected = -trapezoid(y, x)
     assert frontier_area(p[None], q[None])[0] == pytest.approx(expected, abs=1e-12)
 
 

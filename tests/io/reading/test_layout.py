@@ -132,3 +132,19 @@ def test_two_characters_that_cut_evenly_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a;b,c\n" + "".join(f"{k};{k},x\n" for k in range(9)))
     assert Reason.TWO_DELIMITERS in remarks(path)
+
+
+def test_the_ending_tsv_does_not_hide_commas(tmp_path: Path) -> None:
+    path = tmp_path / "t.tsv"
+    path.write_text(TABLE)
+    assert read_csv(path).column_names == ["a", "b", "c"]
+    path.write_text("name\n" + "Doe, Jane\n" * 9)
+    assert read_csv(path).column_names == ["name"]
+
+
+def test_codes_that_look_like_exponents_stay_texts(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("code,x\n12E3,1.0\n7E12,2.0\n")
+    table = read_csv(path)
+    assert table.column("code").to_pylist() == ["12E3", "7E12"]
+    assert table.column("x").to_pylist() == [1.0, 2.0]

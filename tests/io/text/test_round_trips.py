@@ -342,3 +342,10 @@ def test_what_is_reported_spans_is_no_class_of_texts_when_read(tmp_path: Path) -
     for word in ("jsonl", "conll"):
         write_dataset([rows], tmp_path / f"a.{word}", word)
         assert read_dataset(tmp_path / f"a.{word}").schema["span_facts"].kind == "id"
+
+
+def test_conllu_marks_every_space_that_is_not_one_blank_between_words(tmp_path: Path) -> None:
+    write_dataset([text_set([("Pay  it, now", [], "go")])], tmp_path / "a.conllu", "conllu")
+    lines = (tmp_path / "a.conllu").read_text(encoding="utf-8").splitlines()
+    marks = [line.split("\t")[9] for line in lines if "\t" in line]
+    assert marks == ["SpacesAfter=\\s\\s", "SpaceAfter=No", "_", "_"]

@@ -172,6 +172,18 @@ def test_outlines_are_cut_at_the_tile() -> None:
     assert "approximate" not in (left["flags"] or ())
 
 
+def test_an_outline_beside_a_map_has_the_share_of_the_area_that_pixels_show() -> None:
+    ids = np.zeros((32, 112), np.uint16)
+    ids[10:20, 50:74] = 1
+    ring = [50.0, 10.0, 74.0, 10.0, 74.0, 20.5, 50.0, 20.5]
+    car = label(1, [50, 10, 74, 20.5], polygons=[ring])
+    data = one_image(np.zeros((32, 112), np.uint8), [car], ids)
+    ((left,), _) = (
+        tiles_of(data, overlap=0, min_visible_fraction=0.1).records["objects"].to_pylist()
+    )
+    assert left["area"] == pytest.approx(14 / 24 * 252)
+
+
 def test_boxes_alone_are_cut_and_say_so() -> None:
     cars = [label(1, [50, 10, 74, 20]), label(2, [61, 0, 100, 10]), label(3, [3, 4, 5, 6])]
     data = one_image(np.zeros((32, 128), np.uint8), cars)
@@ -250,4 +262,9 @@ def test_what_cannot_be_cut_is_reported() -> None:
     mixed = data.take(np.argsort(data.values("tile_x"), kind="stable"))
     with pytest.raises(DataError, match="do not follow each other"):
         list(join_tiles([mixed]))
+    gray, colour = (
+        tiles_of(one_image(np.zeros((64, 100, n), np.uint8)), overlap=0) for n in (1, 3)
+    )
+    with pytest.raises(DataError, match="kinds; got uint8, 1 channels; allowed: uint8, 3 channels"):
+        list(join_tiles([Dataset.concat([gray.slice(0, 1), colour.slice(1, 1)])]))
     assert Window(1, 2, 5, 9).shape == (7, 4)

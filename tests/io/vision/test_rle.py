@@ -5,7 +5,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from twinset.core.errors import DataError
-from twinset.io.vision.rle import compress, decompress, mask_of_runs, run_lengths
+from twinset.io.vision.rle import compress, decompress, pixels_of_runs, run_lengths
+
+
+def mask_of_runs(lengths: list[int], shape: tuple[int, int]) -> np.ndarray:
+    mask = np.zeros(shape, bool)
+    mask[pixels_of_runs(lengths, shape)] = True
+    return mask
+
 
 MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12))
 

@@ -7,13 +7,16 @@ import pytest
 pytest.importorskip("imblearn", reason="the extra 'imbalanced' is not installed")
 pytest.importorskip("pandas", reason="the extra 'frames' is not installed")
 
+from benchmarks.datasets import DATA
 from benchmarks.minority.leakage import CLEAN, KINDS, plant
-from benchmarks.minority.real_sets import ABSENT, DATA, real_sets
+from benchmarks.minority.real_sets import real_set
 from twinset.measurement.leakage import find_leakage
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not (DATA / "fraud").is_dir(), reason=ABSENT),
+    pytest.mark.skipif(
+        not (DATA / "fraud").is_dir(), reason="put the folders fraud and tabular into shared/data"
+    ),
 ]
 
 
@@ -46,7 +49,7 @@ def expected(kind: str) -> set[str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_planted_leak_is_refused(kind: str) -> None:
-    (real,) = real_sets("wilt")
+    real = real_set("wilt")
     planted = plant(kind, real, seed=5)
     assert planted is not None
     found = find_leakage(
@@ -58,7 +61,7 @@ def test_a_planted_leak_is_refused(kind: str) -> None:
 @pytest.mark.parametrize("kind", CLEAN)
 @pytest.mark.parametrize("name", ["wilt", "yeast_me2", "wine_quality"])
 def test_a_clean_cut_passes(name: str, kind: str) -> None:
-    (real,) = real_sets(name)
+    real = real_set(name)
     cut = plant(kind, real, seed=5)
     if cut is None:
         pytest.skip("the set has no such column")

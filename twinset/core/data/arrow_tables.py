@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -36,7 +38,7 @@ def to_table(data: object) -> pa.Table:
             "object with an Arrow C stream",
         )
     names = table.column_names
-    _refuse_repeated([name for i, name in enumerate(names) if name in names[:i]])
+    _refuse_repeated([name for name, times in Counter(names).items() if times > 1])
     if not names:
         raise DataError("the data have no columns", todo="give a table with at least one column")
     return pa.table([_plain_text(table.column(i)) for i in range(len(names))], names=names)
@@ -85,7 +87,8 @@ def infer_schema(
     >>> [f.kind for f in infer_schema(t).fields]
     ['datetime', 'category', 'boolean']
     """
-    return Schema(tuple(_infer_field(name, table.column(name)) for name in table.column_names))
+    columns = zip(table.column_names, table.columns)
+    return Schema(tuple(_infer_field(name, column) for name, column in columns))
 
 
 def _infer_field(name: str, column: pa.ChunkedArray) -> Field:
@@ -116,8 +119,9 @@ def conform(table: pa.Table, schema: Schema) -> pa.Table:
 
     NaN and null are one thing here: missing.
     """
-    missing = [name for name in schema.names if name not in table.column_names]
-    extra = [name for name in table.column_names if name not in schema.names]
+    place = {name: at for at, name in enumerate(table.column_names)}
+    missing = [name for name in schema.names if name not in place]
+    extra = [name for name in place if name not in schema]
     if missing or extra:
         said = [f"lacks '{missing[0]}'"] if missing else []
         said += [f"has the unexpected '{extra[0]}'"] if extra else []
@@ -126,19 +130,18 @@ def conform(table: pa.Table, schema: Schema) -> pa.Table:
             allowed="the columns " + ", ".join(schema.names[:_MAX_SHOWN]),
             todo="give a table with the same columns",
         )
-    columns = [_conform_column(table.column(f.name), f) for f in schema.fields]
+    columns = [_conform_column(table.column(place[f.name]), f) for f in schema.fields]
     return pa.table(columns, names=list(schema.names))
 
 
 def restore(records: pa.Table, schema: Schema) -> pa.Table:
     """Return `records` with each column in the type that its source had; other columns as they are."""
-    columns = []
-    for name in records.column_names:
-        column = records.column(name)
-        if name in schema.names:
-            column = _restore_column(column, schema[name])
-        columns.append(column)
-    return pa.table(columns, names=records.column_names)
+    names = records.column_names
+    columns = [
+        _restore_column(column, schema[name]) if name in schema else column
+        for name, column in zip(names, records.columns)
+    ]
+    return pa.table(columns, names=names)
 
 
 def _conform_column(column: pa.ChunkedArray, field: Field) -> pa.ChunkedArray:

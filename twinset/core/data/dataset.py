@@ -19,6 +19,7 @@ from twinset.core.data.arrow_tables import conform, infer_schema, restore, to_ta
 from twinset.core.data.schema import RESERVED, Schema
 from twinset.core.data.where import Where, rows_that_meet
 from twinset.core.errors import DataError, SchemaError
+from twinset.core.extras import optional
 
 if TYPE_CHECKING:
     import pandas
@@ -291,8 +292,7 @@ class Dataset:
 
     def to_polars(self) -> polars.DataFrame:
         """Return the records as a polars frame (needs polars)."""
-        import polars
-
+        polars = optional("polars")
         frame = polars.from_arrow(self.to_arrow())
         assert isinstance(frame, polars.DataFrame)
         return frame

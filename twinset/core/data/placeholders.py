@@ -311,5 +311,5 @@ def _word_counts(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
 def _greatest(field: Field) -> int | None:
     kind = field.stored_type
     if pa.types.is_integer(kind):
-        return int(np.iinfo(kind.to_pandas_dtype()).max)
+        return int(np.iinfo(str(kind)).max)
     return 2**53 if pa.types.is_floating(kind) else None

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -163,11 +163,17 @@ class Schema:
         """The kinds that occur."""
         return frozenset(field.kind for field in self.fields)
 
+    @cached_property
+    def _by_name(self) -> dict[str, Field]:
+        return {field.name: field for field in self.fields}
+
     def __getitem__(self, name: str) -> Field:
-        for field in self.fields:
-            if field.name == name:
-                return field
+        if name in self._by_name:
+            return self._by_name[name]
         raise SchemaError.unknown(f"there is no column '{name}'", name, self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
 
     def with_role(self, role: str) -> tuple[Field, ...]:
         """Return the fields that have `role`."""
@@ -195,7 +201,7 @@ class Schema:
 
     def with_field(self, field: Field) -> Schema:
         """Return the schema with the field of that name replaced, or added at the end."""
-        if field.name in self.names:
+        if field.name in self:
             return replace(
                 self, fields=tuple(field if f.name == field.name else f for f in self.fields)
             )
@@ -216,7 +222,7 @@ class Schema:
     def to_json(self) -> dict[str, Any]:
         """Return the schema as plain JSON values."""
         fields = [
-            {k: v for k, v in asdict(f).items() if v not in (None, "") or k == "name"}
+            {k: v for k, v in vars(f).items() if v not in (None, "") or k == "name"}
             for f in self.fields
         ]
         for entry, field in zip(fields, self.fields):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,8 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {name: getattr(operator, name)
 _ARROW_COMPARE: dict[str, Callable[[Any, Any], pa.ChunkedArray]] = {
     "eq": pc.equal, "ge": pc.greater_equal, "gt": pc.greater, "le": pc.less_equal, "lt": pc.less,
 }  # fmt: skip
+_SHOWN = 60  # characters of a condition that an error repeats: enough to find the place
+_INT64 = 2**63  # whole numbers of a column lie below it
 _QUOTED = r"""(?:"[^"]*"|'[^']*')"""
 _WORD = rf"""(?:{_QUOTED}|[^\s=<>!(),"']+)"""
 _COMPARISON = re.compile(
@@ -89,18 +92,21 @@ class Where:
         Allowed: ``=``, ``!=``, ``>=``, ``>``, ``<=``, ``<``, ``in (a, b)``, ``is null``,
         ``is not null``. Names and texts with spaces go in quotes; numbers of objects need none:
         ``objects 'car' >= 2``, ``all objects < 9``. Several conditions on one column are intersected.
+        Bounds on a text column are texts, compared letter by letter: ``code >= B``, ``zip < '9000'``.
 
         Raises
         ------
         RecipeError
-            The text is not of this form, or no value meets all conditions on a column.
+            The text is not of this form, no value meets all conditions on a column, or the order of
+            two values in quotes depends on the kind of the column (``'9'`` and ``'10'``).
         """
         found, at = Where({}), 0
         while at < len(text) or not found.conditions:
             match = _COMPARISON.match(text, at)
             if match is None:
                 raise RecipeError(
-                    f"cannot read the condition '{text}' from character {at + 1} on",
+                    f"cannot read the condition from character {at + 1} on",
+                    got=f"'{text[at : at + _SHOWN]}'" if at < len(text) else "nothing",
                     allowed="e.g. Class = 1 and Amount >= 100",
                     todo="put a name or text with spaces in quotes, join comparisons by 'and'",
                 )
@@ -145,8 +151,8 @@ def _check_condition(column: str, condition: object) -> None:
                 got=", ".join(unknown) or "an empty mapping",
                 allowed="ge, gt, le, lt, not",
             )
-        if "not" in condition:
-            _check_condition(column, condition["not"])
+        for bound in condition.values():
+            _check_condition(column, bound)
     elif isinstance(condition, Sequence) and not isinstance(condition, str):
         for item in condition:
             if isinstance(item, Mapping | list | tuple):
@@ -155,6 +161,20 @@ def _check_condition(column: str, condition: object) -> None:
                     got=type(item).__name__,
                     allowed="text, numbers, true / false, dates, null",
                 )
+            _check_condition(column, item)
+    elif not _is_in_range(condition):
+        raise RecipeError(
+            f"a condition on '{column}' names a number that no column holds",
+            got="not a number" if condition != condition else "a number too large",
+            allowed="finite numbers, whole ones below 2 to the 63",
+            todo="null (in text: is null) means missing; put a text in quotes",
+        )
+
+
+def _is_in_range(value: object) -> bool:
+    if isinstance(value, int):
+        return abs(value) < _INT64
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _spell(column: str, condition: object) -> str:

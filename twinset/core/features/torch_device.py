@@ -1,14 +1,17 @@
-"""Torch imported when it is first used, on one thread while somebody needs that; its device."""
+"""Torch imported when it is first used, on one thread while needed; its device and its generators."""
 
 from __future__ import annotations
 
-import importlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from twinset.core.errors import ParameterError, needs_extra
+import numpy as np
+
+from twinset.core.errors import ParameterError
+from twinset.core.extras import optional
+from twinset.core.seeding import draw_seed
 
 if TYPE_CHECKING:
     import torch as torch
@@ -18,7 +21,7 @@ else:
         """Torch, imported when it is first used: modules that need it load without it."""
 
         def __getattr__(self, name: str) -> Any:
-            return getattr(importlib.import_module("torch"), name)
+            return getattr(optional("torch"), name)
 
     torch = _Torch()
 
@@ -48,8 +51,12 @@ def one_thread() -> Iterator[None]:
 
 def require_torch() -> None:
     """Raise MissingExtraError when torch is not installed."""
-    with needs_extra("torch", "torch"):
-        importlib.import_module("torch")
+    optional("torch")
+
+
+def torch_generator(rng: np.random.Generator, device: str = "cpu") -> torch.Generator:
+    """Return a private torch generator seeded from `rng`; torch's global state is untouched."""
+    return torch.Generator(device=device).manual_seed(draw_seed(rng))
 
 
 def device_of(name: str) -> str:

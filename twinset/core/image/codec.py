@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.errors import DataError, needs_extra
+from twinset.core.errors import DataError
+from twinset.core.extras import optional
 from twinset.core.image.tiff import MAGIC, decode_tiff, encode_tiff
 
 Pixels = npt.NDArray[Any]
@@ -160,9 +161,7 @@ def _swap_red_and_blue(pixels: Pixels, cv2: Any) -> Pixels:
 
 def open_cv() -> Any:
     """Return the module cv2, or raise MissingExtraError."""
-    with needs_extra("cv2", "image"):
-        import cv2
-    return cv2
+    return optional("cv2")
 
 
 def hash_image(data: bytes) -> bytes:

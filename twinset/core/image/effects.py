@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from twinset.core.extras import optional
+
 Pixels = npt.NDArray[np.float32]
 Effect = Callable[[Pixels, float, np.random.Generator], Pixels]
 
 
 def motion_blur(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
     """Return the image smeared along a random direction, about its own place."""
-    import cv2
-
+    cv2 = optional("cv2")
     reach = amount * 0.035 * max(image.shape[:2])
     half = max(1, math.ceil(reach))
     angle = rng.uniform(0, np.pi)
@@ -42,8 +43,7 @@ def motion_blur(image: Pixels, amount: float, rng: np.random.Generator) -> Pixel
 
 def defocus(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
     """Return the image out of focus."""
-    import cv2
-
+    cv2 = optional("cv2")
     sigma = 0.3 + amount * 0.014 * max(image.shape[:2])
     return _as_given(cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT), image)
 
@@ -57,8 +57,7 @@ def noise(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
 
 def jpeg(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
     """Return the image as a JPEG file of quality 90 to 14 shows it; of 1 or 3 channels only."""
-    import cv2
-
+    cv2 = optional("cv2")
     if image.shape[2] not in (1, 3):
         return image.copy()
     quality = round(90 - 76 * amount)
@@ -76,8 +75,7 @@ def jpeg(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
 
 def dirt(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
     """Return the image through a dirty lens: soft dark blots that let some of the light through."""
-    import cv2
-
+    cv2 = optional("cv2")
     height, width = image.shape[:2]
     layer = np.zeros((height, width), np.uint8)
     unit = max(height, width)
@@ -141,8 +139,7 @@ def fog(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
 
 def rain(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
     """Return the image in rain: slanting streaks of light, and a paler, flatter scene behind them."""
-    import cv2
-
+    cv2 = optional("cv2")
     height, width = image.shape[:2]
     dull = _towards(image, np.float32(0.52), np.float32(0.28 * amount))
     dull *= np.float32(1 - 0.18 * amount)
@@ -164,8 +161,7 @@ def rain(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
 
 def snow(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
     """Return the image in snowfall: flakes near (large, blurred) and far, before a whiter scene."""
-    import cv2
-
+    cv2 = optional("cv2")
     height, width = image.shape[:2]
     white = _towards(image, np.float32(_SNOW_LIGHT), np.float32(0.3 * amount))
     unit = max(height, width) / 256
@@ -216,8 +212,7 @@ WEATHER: dict[str, Effect] = {made.__name__: made for made in (fog, rain, snow, 
 
 def _clouds(shape: tuple[int, int], cells: tuple[int, int], rng: np.random.Generator) -> Pixels:
     """Return smooth noise, 0 to 1, shape (h, w), of two sizes of cloud."""
-    import cv2
-
+    cv2 = optional("cv2")
     height, width = shape
     changed = np.zeros(shape, np.float32)
     for n, weight in zip(cells, (0.65, 0.35)):

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.errors import DataError
+from twinset.core.extras import optional
 
 Pixels = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -23,8 +24,7 @@ _MAX_TRIES = 200  # draws, each a quarter larger, before an image is given up as
 
 def scratch(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> DefectAndMask:
     """Return the image with a long, thin, slightly bent scratch, one side of it light and one dark."""
-    import cv2
-
+    cv2 = optional("cv2")
     height, width = image.shape[:2]
     points = _path((height, width), side, 0.12, rng)
     thick = max(1, round(0.035 * side * rng.uniform(0.6, 1.4)))
@@ -74,8 +74,7 @@ def stain(image: Pixels, side: float, amount: float, rng: np.random.Generator) -
 
 def hole(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> DefectAndMask:
     """Return the image with a part that is missing: a dark hole with a bright edge."""
-    import cv2
-
+    cv2 = optional("cv2")
     cover, _, _ = _blob(image.shape[:2], side, 0.12, rng)
     edge = np.clip(cover - cv2.blur(cover, (5, 5)), 0, 1)
     dark = np.float32(0.12 * (1 - amount) + 0.03)
@@ -90,8 +89,7 @@ def blot(image: Pixels, side: float, amount: float, rng: np.random.Generator) ->
     ----------
     Zavrtanik, Kristan, Skocaj, "DRAEM", ICCV 2021 (which takes Perlin noise).
     """
-    import cv2
-
+    cv2 = optional("cv2")
     height, width = image.shape[:2]
     frame, _, _ = _blob((height, width), side, 0.25, rng)
     grid = rng.uniform(-1, 1, (8, 8)).astype(np.float32)
@@ -170,8 +168,7 @@ def _path(shape: tuple[int, int], length: float, bend: float, rng: np.random.Gen
 
 
 def _line(points: Pixels, shape: tuple[int, int], thick: int) -> Pixels:
-    import cv2
-
+    cv2 = optional("cv2")
     layer = np.zeros(shape, np.uint8)
     at = np.round(points * 8).astype(np.int32)
     cv2.polylines(layer, [at], False, 255, thick, cv2.LINE_AA, 3)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.errors import DataError, MissingExtraError
+from twinset.core.errors import DataError
+from twinset.core.extras import optional
 
 Pixels = npt.NDArray[Any]
 
@@ -25,7 +26,7 @@ _MAX_PIXELS = 1 << 30  # as many as OpenCV decodes
 _AXIS_NAMES = {"Z": "z", "T": "time", "C": "channel"}  # axis of tifffile -> its name in plane names
 _COLOURS_TAG = 262  # PhotometricInterpretation
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = range(4)  # its values that are read here
-_INKS = 5
+_INKS = 5  # its value for CMYK
 _JPEG_COMPRESSIONS = (6, 7)  # their colours are RGB once decoded
 _DAMAGE = (ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, struct.error)
 
@@ -96,7 +97,7 @@ def plane_names(
     try:
         with tifffile.TiffFile(file) as tiff:
             return [name for _, names in _series(tiff) for name in names]
-    except _DAMAGE as error:
+    except (*_DAMAGE, tifffile.TiffFileError) as error:  # an Exception of its own before 2025
         raise _damaged() from error
 
 
@@ -114,7 +115,7 @@ def read_planes(data: bytes) -> Iterator[tuple[str, Pixels | None]]:
             for series, names in _series(tiff):
                 _check_strips(series, len(data))
                 yield from zip(names, _read_series(series, len(names)))
-    except _DAMAGE as error:
+    except (*_DAMAGE, tifffile.TiffFileError) as error:  # an Exception of its own before 2025
         raise _damaged() from error
 
 
@@ -228,10 +229,7 @@ def _damaged() -> DataError:
 @cache
 def _tifffile() -> Any:
     """Return the module tifffile; imagecodecs, which decodes for it, must be there too."""
-    try:
-        import imagecodecs  # noqa: F401
-        import tifffile
-    except ImportError as error:
-        raise MissingExtraError.for_library(error.name or "tifffile", "image") from error
+    optional("imagecodecs")
+    tifffile = optional("tifffile")
     logging.getLogger("tifffile").addHandler(logging.NullHandler())  # errors here say what is wrong
     return tifffile

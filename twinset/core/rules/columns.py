@@ -171,7 +171,7 @@ def _numeric(values: Array, field: Field, target: pa.DataType) -> pa.Array:
             values = np.clip(values, -most, most)
         return pa.array(values, mask=absent).cast(target, safe=False)
     whole = np.rint(np.where(absent, 0, values))
-    limits = np.iinfo(np.int64 if field.is_time else target.to_pandas_dtype())
+    limits = np.iinfo("int64" if field.is_time else str(target))
     # The greatest 64-bit integers have no exact float.
     most = limits.max if limits.max < 2**53 else np.nextafter(float(limits.max) + 1, 0)
     made = np.clip(whole, limits.min, most).astype(limits.dtype)

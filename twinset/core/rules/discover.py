@@ -343,7 +343,7 @@ def orders(table: RuleTable, sample: RuleTable, nearly: float) -> Iterator[Candi
     for chain in _chains(exact):
         columns = tuple(names[k] for k in chain)
         yield Rule("order", columns), " <= ".join(columns)
-    through = (below.astype(int) @ below.astype(int)) > 0
+    through = _in_two_steps(below)
     for i, j in zip(*np.nonzero(below & ~exact & ~through & ~below.T), strict=True):
         yield Rule("order", (names[i], names[j])), f"{names[i]} <= {names[j]}"
 
@@ -357,9 +357,15 @@ def _overlap(a: Floats, b: Floats) -> float:
     return float(np.searchsorted(np.sort(b), a, side="left").mean() / len(b))
 
 
+def _in_two_steps(below: Mask) -> Mask:
+    """Return which columns lie below another by way of a third; floats are multiplied far faster."""
+    steps = below.astype(np.float32)
+    return np.asarray(steps @ steps > 0)
+
+
 def _chains(below: Mask) -> list[list[int]]:
     """Return chains that cover the order relation, without steps that others imply."""
-    through = (below.astype(int) @ below.astype(int)) > 0
+    through = _in_two_steps(below)
     direct = below & ~through & ~below.T
     chains: list[list[int]] = []
     used: set[tuple[int, int]] = set()

@@ -28,12 +28,12 @@ _PATTERNS = {  # RE2 patterns; a and b are day and month in an order to be found
 }
 _SHORT = r"[0-9]{1,2}[./-](?:[0-9]{1,2}|[A-Za-z]{3})[./-][0-9]{2}"
 Markers = Callable[[pa.ChunkedArray], pa.ChunkedArray]
-Found = tuple[pa.ChunkedArray, tuple[Remark, ...]]
+FoundDates = tuple[pa.ChunkedArray, tuple[Remark, ...]]
 
 
 def find_dates(
     column: pa.ChunkedArray, name: str, sample: Sequence[str], order: str, markers: Markers
-) -> Found | None:
+) -> FoundDates | None:
     """Return the column as dates or times with remarks, as it is with a remark, or None without dates.
 
     `sample` are some of its cells, `order` "day-first", "month-first" or empty.

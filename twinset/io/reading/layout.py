@@ -32,6 +32,7 @@ _MAX_CONTROLS = (
 _YEARS = range(1900, 2101)  # a name that is a number is one of these, or counts
 _QUOTE, _ZERO, _NINE, _NEWLINE = b'"09\n'
 _DELIMITERS = ",\t;|"
+_ALL = 2  # score of a delimiter that cuts all rows and the header into as many cells
 _BLANKS = ("  ", " ")  # several, or one
 _RARE_DELIMITERS = ("^", "~", ":", "\x1f", "\x01", *_BLANKS)
 _FILES = {  # first bytes -> what they begin
@@ -152,8 +153,10 @@ def find_layout(raw: RawText, options: ReadOptions) -> Layout:
     refuse_other_files(path, head, "csv")
     text = _as_text(path, head)
     skip = options.skip
-    if not skip and (told := re.match(r"sep=(.)\n", text)):  # a line that Excel reads and hides
-        skip, options = 1, replace(options, delimiter=options.delimiter or told[1])
+    if not skip and (
+        line_of_excel := re.match(r"sep=(.)\n", text)
+    ):  # a line that Excel reads and hides
+        skip, options = 1, replace(options, delimiter=options.delimiter or line_of_excel[1])
     if skip:
         text = "\n".join(text.split("\n")[skip:])
     if not text.strip():
@@ -273,9 +276,8 @@ def _first_record(text: str, delimiter: str) -> list[str]:
 def _find_delimiter(path: Path, sample: str, is_whole: bool, remarks: list[Remark]) -> str:
     """Return the delimiter that cuts all rows into as many cells as the header."""
     line = sample.split("\n", 1)[0]
+    is_tsv = ".tsv" in path.suffixes
     usual = "," if "," in line else max(_DELIMITERS, key=line.count)
-    if ".tsv" in path.suffixes:
-        return "\t"
     fits: dict[str, tuple[float, int]] = {}
     for delimiter in _DELIMITERS:
         counts = [len(record) for record in _records(sample, delimiter, is_whole)]
@@ -284,14 +286,15 @@ def _find_delimiter(path: Path, sample: str, is_whole: bool, remarks: list[Remar
         cells, n = Counter(counts).most_common(1)[0]
         if cells > 1:
             fits[delimiter] = (n / len(counts) + (counts[0] == cells), cells)
+    if is_tsv and (fits.get("\t", (0, 0))[0] == _ALL or all(s < _ALL for s, _ in fits.values())):
+        return "\t"
     if not fits:
         lines = [one.strip() for one in sample.split("\n") if one.strip()]
         _refuse_one_column(path, lines if is_whole else lines[:-1])
         return ","
     best = max(fits, key=lambda one: (fits[one], one == usual))
-    # All rows and the header agree: score 2.
-    rivals = [one for one, (score, _) in fits.items() if score == 2 and one != best]
-    if fits[best][0] == 2 and rivals:
+    rivals = [one for one, (score, _) in fits.items() if score == _ALL and one != best]
+    if fits[best][0] == _ALL and rivals:
         remarks.append(Remark(reason=Reason.TWO_DELIMITERS, sign=best))
     elif best != ",":
         remarks.append(Remark(reason=Reason.DELIMITER, sign=best))

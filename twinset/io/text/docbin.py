@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from twinset.core.errors import DataError, needs_extra, without_values
+from twinset.core.errors import DataError, without_values
+from twinset.core.extras import optional
 from twinset.core.untrusted import parse_json
 from twinset.io.faults import Faults
 from twinset.io.text.rows import RoundTrip, Row, TextColumns, TextRows, TextWriter, check_label
@@ -116,7 +117,6 @@ def _words(text: str) -> tuple[list[Place], list[bool]]:
 
 
 def _spacy() -> Any:
-    with needs_extra("spacy", "spacy"):
-        import spacy.tokens
-        import spacy.vocab
-    return spacy
+    optional("spacy.tokens")
+    optional("spacy.vocab")
+    return optional("spacy")

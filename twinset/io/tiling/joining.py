@@ -149,8 +149,8 @@ def _pasted(
         if part.shape[2:] != whole.shape[2:] or part.dtype != whole.dtype:
             raise DataError(
                 f"the tiles of '{row[TILE_COLUMNS[0]]}' are of different kinds",
-                got=f"{part.dtype}, {part.shape[2:] or 1} channels",
-                allowed=f"{whole.dtype}, {whole.shape[2:] or 1} channels",
+                got=f"{part.dtype}, {(*part.shape, 1)[2]} channels",
+                allowed=f"{whole.dtype}, {(*whole.shape, 1)[2]} channels",
             )
         place = whole[_window(row, part.shape).slices]
         np.copyto(place, part, where=(place == 0) if over_background else True)

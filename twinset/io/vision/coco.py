@@ -15,11 +15,18 @@ from twinset.core.data.schema import Label
 from twinset.core.errors import DataError
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.image.keypoints import Keypoint
-from twinset.core.image.polygons import signed_area, trace_polygons
+from twinset.core.image.polygons import paint_rings, signed_area, trace_polygons
 from twinset.core.untrusted import parse_json
 from twinset.io.faults import Faults
 from twinset.io.files import read_json
-from twinset.io.vision.rle import compress, decompress, mask_of_runs, run_lengths
+from twinset.io.vision.rle import (
+    Runs,
+    checked_runs,
+    compress,
+    decompress,
+    pixels_of_runs,
+    run_lengths,
+)
 from twinset.io.vision.samples import (
     MAX_IDS,
     Ids,
@@ -68,10 +75,12 @@ def read_coco(file: Path, faults: Faults) -> Samples:
             faults.add(place, "its attributes are no object")
             attributes = {}
         sample.extras = {str(k): v for k, v in attributes.items() if not isinstance(v, dict | list)}
-        masks: dict[int, Ids] = {}
+        masks: dict[int, Runs] = {}
+        taken: set[int] = set()
         for k, annotation in owned.get(image["id"], ()):
             with faults.caught(f"{file.name}, annotations[{k}] (id {annotation.get('id')})"):
-                _add(sample, masks, annotation, labels)
+                _add(sample, masks, annotation, labels, taken)
+                taken.add(sample.objects[-1]["id"])
         sample.keep_map(_id_map(sample, masks))
         yield sample
     return list(labels.values())
@@ -180,9 +189,10 @@ def _owned(
 
 def _add(
     sample: Sample,
-    masks: dict[int, Ids],
+    masks: dict[int, Runs],
     annotation: Mapping[str, Any],
     labels: Mapping[Any, Label],
+    taken: Collection[int],
 ) -> None:
     """Add the object of an annotation, and its mask if that is written as run lengths."""
     category = annotation.get("category_id")
@@ -192,7 +202,7 @@ def _add(
     attributes = annotation.get("attributes") or {}
     if not isinstance(attributes, Mapping):
         raise DataError("its attributes are no object")
-    number = _object_number(attributes, {item["id"] for item in sample.objects})
+    number = _object_number(attributes, taken)
     polygons, mask = _segmentation(annotation.get("segmentation"), sample.shape)
     x, y, w, h = (float(v) for v in annotation["bbox"])
     item = sample.new_object(number, label.name, (x, y, x + w, y + h), annotation.get("area"))
@@ -225,8 +235,8 @@ def _object_number(attributes: Mapping[str, Any], taken: Collection[int]) -> int
 
 def _segmentation(
     given: Any, shape: tuple[int, int]
-) -> tuple[list[list[float]] | None, Ids | None]:
-    """Return the polygons, or the mask, of an annotation; neither if it has none."""
+) -> tuple[list[list[float]] | None, Runs | None]:
+    """Return the polygons, or the runs of the mask, of an annotation; neither if it has none."""
     if not given:
         return None, None
     if isinstance(given, Mapping):
@@ -234,7 +244,7 @@ def _segmentation(
         if tuple(given["size"]) != shape:
             raise DataError("its run lengths are of another size than the image")
         runs = decompress(counts) if isinstance(counts, str) else counts
-        return None, mask_of_runs(runs, shape)
+        return None, checked_runs(runs, shape)
     rings = [[float(v) for v in ring] for ring in given]
     if any(len(ring) < 6 or len(ring) % 2 for ring in rings):
         raise DataError("a polygon needs three corners or more, each of x and y")
@@ -254,16 +264,18 @@ def _keypoints(given: Any, label: Label) -> list[Keypoint]:
     return [Keypoint(name=name, x=float(x), y=float(y), v=int(v)) for name, x, y, v in points]
 
 
-def _id_map(sample: Sample, masks: Mapping[int, Ids]) -> Ids | None:
+def _id_map(sample: Sample, masks: Mapping[int, Runs]) -> Ids | None:
     if not masks:
         return paint_polygons(sample.objects, sample.shape)
     if not all(item["id"] in masks or item.get("polygons") for item in sample.objects):
         return None
     ids = np.zeros(sample.shape, np.uint16)
     for item in sample.objects:
-        own = masks.get(item["id"])
-        painted = paint_polygons([item], sample.shape)
-        ids[own if own is not None else painted != 0] = item["id"]
+        if item["id"] in masks:
+            ids[pixels_of_runs(masks[item["id"]], sample.shape)] = item["id"]
+            continue
+        rings = [np.reshape(np.asarray(r, float), (-1, 2)) for r in item.get("polygons") or ()]
+        paint_rings(ids, rings, [item["id"]] * len(rings))
     return ids
 
 

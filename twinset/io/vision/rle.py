@@ -10,6 +10,7 @@ import numpy.typing as npt
 from twinset.core.errors import DataError
 
 Mask = npt.NDArray[np.bool_]
+Runs = npt.NDArray[np.int64]
 
 _FIRST_LETTER = 48  # "0" stands for the six bits 000000
 _SIX_BITS = 64  # COCO writes a number as characters of six bits, the last of them a sign
@@ -31,14 +32,23 @@ def run_lengths(mask: Mask) -> list[int]:
     return [0, *lengths] if flat[0] else list(lengths)
 
 
-def mask_of_runs(lengths: Sequence[int], shape: tuple[int, int]) -> Mask:
-    """Return the mask that `run_lengths` wrote, shape (h, w).
+def pixels_of_runs(lengths: Sequence[int] | Runs, shape: tuple[int, int]) -> tuple[Runs, Runs]:
+    """Return the rows and columns of the pixels of a mask that `run_lengths` wrote.
 
     Examples
     --------
-    >>> mask_of_runs([1, 3, 2], (2, 3)).astype(int).tolist()
-    [[0, 1, 0], [1, 1, 0]]
+    >>> [axis.tolist() for axis in pixels_of_runs([1, 3, 2], (2, 3))]
+    [[1, 0, 1], [0, 1, 1]]
     """
+    runs = checked_runs(lengths, shape)
+    inside = runs[1::2]
+    start = np.cumsum(runs)[::2][: len(inside)]
+    flat = np.repeat(start - (np.cumsum(inside) - inside), inside) + np.arange(inside.sum())
+    return flat % shape[0], flat // shape[0]
+
+
+def checked_runs(lengths: Sequence[int] | Runs, shape: tuple[int, int]) -> Runs:
+    """Return run lengths as an array; raise DataError unless they fill their image."""
     runs = np.asarray(lengths, dtype=np.int64)
     height, width = shape
     if (
@@ -52,8 +62,7 @@ def mask_of_runs(lengths: Sequence[int], shape: tuple[int, int]) -> Mask:
             got=f"{int(runs.sum())} pixels",
             allowed=f"{height} x {width} = {height * width}, no length below 0",
         )
-    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    return np.ascontiguousarray(flat.reshape((height, width), order="F"))
+    return runs
 
 
 def compress(lengths: Sequence[int]) -> str:

@@ -18,7 +18,7 @@ from twinset.core.data.schema import BLOB, OBJECT, RESERVED, Field, Label, Schem
 from twinset.core.errors import DataError, SchemaError
 from twinset.core.image.codec import decode_ids, encode_lossless
 from twinset.core.image.instance_maps import ObjectLabel
-from twinset.core.image.polygons import fill_window
+from twinset.core.image.polygons import paint_rings
 from twinset.io.faults import Faults, OnFault
 from twinset.io.files import image_ending, inside
 from twinset.io.formats import Format
@@ -129,10 +129,28 @@ def checked_header(data: bytes) -> ImageHeader:
 
 def check_object(label: ObjectLabel) -> None:
     """Raise DataError if a column of objects cannot hold one of the values of a label."""
+    if _is_usual(label):
+        return
     try:
         pa.array([label], OBJECT)
     except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
         raise DataError("a value of the object is of another kind", got=str(error)) from error
+
+
+def _is_usual(label: ObjectLabel) -> bool:
+    """Return whether a label is one of the usual ones, of which the column need not be tried."""
+    numbers = [label["box"], *(label.get("polygons") or ())]
+    unusual = (label.get("amodal_box"), label.get("flags"), label["visible_fraction"])
+    return (
+        not label["keypoints"]
+        and unusual == (None, None, None)
+        and type(label["id"]) is int
+        and 0 <= label["id"] <= MAX_IDS
+        and type(label["category"]) is str
+        and type(label["truncated"]) is bool
+        and type(label["area"]) is float
+        and all(type(number) is float for part in numbers for number in part)
+    )
 
 
 def _check_extras(samples: Sequence[Sample], faults: Faults) -> None:
@@ -173,10 +191,9 @@ def paint_polygons(objects: Sequence[ObjectLabel], shape: tuple[int, int]) -> Id
     if not objects or not all(item.get("polygons") for item in objects):
         return None
     ids = np.zeros(shape, np.uint16)
-    for item in objects:
-        for ring in item.get("polygons") or ():  # parts that overlap are united
-            window, inside = fill_window([np.reshape(ring, (-1, 2))], shape)
-            ids[window][inside] = item["id"]
+    rings = [(ring, item["id"]) for item in objects for ring in item.get("polygons") or ()]
+    corners = [np.reshape(np.asarray(ring, float), (-1, 2)) for ring, _ in rings]
+    paint_rings(ids, corners, [number for _, number in rings])
     return ids
 
 

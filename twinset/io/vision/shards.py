@@ -18,6 +18,7 @@ from twinset.core.errors import DataError
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.parameters import Ge, check_parameters
 from twinset.core.untrusted import parse_json
+from twinset.io.drafts import sweep_drafts
 from twinset.io.faults import Faults
 from twinset.io.files import cannot_write, replacing, sha256_of, write_text
 from twinset.io.vision.samples import (
@@ -288,9 +289,12 @@ class ShardFolder:
         """Create the folder, or continue one of an earlier run."""
         head = self.path / JOURNAL / _HEAD
         stated = {"key": self.key, "n_rows": self.n_rows, "rows_a_shard": self.rows_a_shard}
+        for folder in (self.path, head.parent):
+            sweep_drafts(folder)
         try:
             begun = json.loads(head.read_bytes()) if head.is_file() else None
-            foreign = begun is None and self.path.exists() and any(self.path.iterdir())
+            names = {p.name for p in self.path.iterdir()} if self.path.exists() else set()
+            foreign = begun is None and names - {JOURNAL}
         except (OSError, ValueError) as error:
             raise DataError(
                 f"the journal of '{self.path}' cannot be read",
@@ -327,8 +331,6 @@ class ShardFolder:
         """Write one shard from chunks of exactly its rows."""
         first, n = self.rows_of(number)
         place = self.path / shard_name(number)
-        for stale in self.path.glob(f".{place.name}.*.tmp"):
-            stale.unlink(missing_ok=True)  # of a process that was killed
         columns = StreamedSchema()
         with replacing(place) as draft:
             writer = _ShardWriter(Target(draft, place, "webdataset"))

@@ -473,9 +473,27 @@ def _(found: f.CopyCounts) -> str:
 
 
 @describe.register
+def _(found: f.OnePersonCounts) -> str:
+    if not found.n_values:
+        return "no value is held by one person alone"
+    return (
+        f"of {found.n_values:,} values that one training person alone has, {found.n_kept:,} occur in the "
+        f"synthetic rows; in as many real ones that the generator never saw, about {found.n_expected:,} do"
+    )
+
+
+@describe.register
 def _(found: f.ModelChoice) -> str:
     text = f"by the synthetic rows one would choose {found.by_synthetic}"
     return text if found.by_synthetic == found.by_real else f"{text} rather than {found.by_real}"
+
+
+def with_one_person_counts(text: str, scores: Sequence[Score]) -> str:
+    """Return an answer followed by the counts of values of single persons, where they are known."""
+    found = next((one for s in scores if (one := s.finding(f.OnePersonCounts)) is not None), None)
+    if found is None or describe(found) in text:
+        return text
+    return f"{text} {capitalize(describe(found))}."
 
 
 def _rounded_rate(value: float, half: float) -> str:

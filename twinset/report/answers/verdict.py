@@ -44,6 +44,7 @@ from twinset.report.answers.sentences import (
     reasons,
     region_sentence,
     time_notes,
+    with_one_person_counts,
 )
 
 _MAX_COMPONENTS = 3  # names of components in a verdict; the table of scores shows eight
@@ -210,6 +211,11 @@ def _answer_coverage(scores: Sequence[Score]) -> tuple[Mark, str]:
 
 
 def _answer_privacy(scores: Sequence[Score]) -> tuple[Mark, str]:
+    mark, text = _answer_leaks(scores)
+    return mark, with_one_person_counts(text, scores)
+
+
+def _answer_leaks(scores: Sequence[Score]) -> tuple[Mark, str]:
     mark, worst, counts = _tally(scores)
     n_measured = sum(score.is_measured for score in scores)
     if mark == Mark.GOOD and 2 * n_measured < len(scores):

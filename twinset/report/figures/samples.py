@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from markupsafe import Markup
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.errors import needs_extra
+from twinset.core.extras import optional
 from twinset.core.image.codec import hash_images
 from twinset.core.seeding import rng_for
 from twinset.report.figures.columns import element, svg
@@ -219,8 +219,7 @@ def _sample(synthetic: Dataset, row: int, column: str, target: str | None) -> Im
 
 def _encode(data: bytes) -> tuple[str, int, int] | None:
     """Return (data address, width, height) of an encoded image; None when it cannot be read."""
-    with needs_extra("cv2", "image"):
-        import cv2
+    cv2 = optional("cv2")
     pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
         return None

@@ -362,7 +362,8 @@ def read_request(
     if isinstance(source, str | Path) and Path(source).suffix.lower() in (".yaml", ".yml"):
         return _from_recipe(load_recipe(Path(source)), options, progress)
     table, reading = inspect_table(source, options.read)
-    notes = (*_role_hints(table, options), *reading_notes(reading))
+    named = (options.target, options.time, options.group, options.amount)
+    notes = (*_role_hints(table, options), *reading_notes(reading, named))
     if options.target is None:
         found, reason = guess_target(table)
         if found is None:

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
-from twinset.core.errors import DataError, ParameterError, needs_extra
+from twinset.core.errors import DataError, ParameterError
+from twinset.core.extras import optional
 from twinset.core.parameters import Ge, Gt, check_parameters
 from twinset.core.untrusted import parse_json
 
@@ -140,8 +141,7 @@ class Endpoint:
 
     def _post(self, body: Mapping[str, Any]) -> tuple[int, str | None, bytes]:
         """Return status, header Retry-After and content; all must come within the timeout."""
-        with needs_extra("httpx", "llm"):
-            import httpx
+        httpx = optional("httpx")
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         address = f"{self.base_url.rstrip('/')}/chat/completions"
         slow = _Fault(f"no answer came within {self.timeout:g} seconds")

@@ -115,7 +115,7 @@ class Cache:
         """Keep an answer; its file appears when it is whole."""
         content = json.dumps({"request": digest, "answer": answer}, ensure_ascii=False, indent=1)
         try:
-            write_text(self._place(digest), f"{content}\n")
+            write_text(self._place(digest), f"{content}\n", private=True)
         except DataError as error:
             raise DataError(
                 f"cannot keep answers in '{self.folder}'",

@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
-from twinset.core.errors import DataError, ParameterError, needs_extra
+from twinset.core.errors import DataError, ParameterError
+from twinset.core.extras import optional
 from twinset.core.features.embedders.embedding import (
     Codes,
     Embedder,
@@ -25,7 +26,6 @@ from twinset.core.image.codec import Pixels
 
 Family = Literal["onnx", "torchvision", "timm"]
 
-_EXTRA = "embedders"
 _AT_ONCE = 16  # images in memory at a time
 _HEADS = ("fc", "classifier", "head", "heads")
 _DEFAULT_SIDE = 224  # pixels: the side that networks for ImageNet are trained on
@@ -127,8 +127,7 @@ Run = Callable[[Matrix], Matrix]
 
 
 def _onnx(net: OutsideNet) -> tuple[Run, int]:
-    with needs_extra("onnxruntime", _EXTRA):
-        import onnxruntime
+    onnxruntime = optional("onnxruntime")
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = settings.inter_op_num_threads = 1
     settings.log_severity_level = 4
@@ -154,8 +153,7 @@ def _onnx(net: OutsideNet) -> tuple[Run, int]:
 
 def _onnx_errors() -> tuple[type[Exception], ...]:
     """Return what onnxruntime raises of a model: its errors have no root of their own."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
+    state = optional("onnxruntime.capi.onnxruntime_pybind11_state")
     names = (
         "Fail",
         "InvalidArgument",
@@ -169,8 +167,7 @@ def _onnx_errors() -> tuple[type[Exception], ...]:
 
 
 def _torch(net: OutsideNet) -> tuple[Run, int]:
-    import torch
-
+    torch = optional("torch")
     state = _state(net)
     model = _without_weights(net)
     own = dict(model.state_dict())
@@ -201,15 +198,12 @@ def _torch(net: OutsideNet) -> tuple[Run, int]:
 
 def _state(net: OutsideNet) -> dict[str, Any]:
     """Return the tensors of a state dictionary; a file that holds anything else is refused."""
-    import torch
-
+    torch = optional("torch")
     if net.weights.name.lower().endswith(".safetensors"):
-        with needs_extra("safetensors", _EXTRA):
-            from safetensors import SafetensorError
-            from safetensors.torch import load
+        safetensors = optional("safetensors")
         try:
-            return dict(load(net.weights.data))
-        except (SafetensorError, ValueError) as error:
+            return dict(optional("safetensors.torch").load(net.weights.data))
+        except (safetensors.SafetensorError, ValueError) as error:
             raise _damaged(net, "a whole safetensors file") from error
     import pickle  # noqa: TID251  (for the name of its error; nothing is unpickled)
 
@@ -225,17 +219,14 @@ def _state(net: OutsideNet) -> dict[str, Any]:
 
 def _without_weights(net: OutsideNet) -> Any:
     """Return the architecture without its last layer, its weights still drawn at random."""
-    import torch
-
+    torch = optional("torch")
     with torch.random.fork_rng(devices=[]):
         if net.family == "timm":
-            with needs_extra("timm", _EXTRA):
-                import timm
+            timm = optional("timm")
             if not timm.is_model(net.architecture):
                 raise _unknown(net)
             return timm.create_model(net.architecture, pretrained=False, num_classes=0)
-        with needs_extra("torchvision", _EXTRA):
-            from torchvision import models
+        models = optional("torchvision.models")
         if net.architecture not in models.list_models(module=models):
             raise _unknown(net)
         model = models.get_model(net.architecture, weights=None)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from twinset.core.errors import FitError, ParameterError
+from twinset.core.extras import optional
 from twinset.core.features.embedders.embedding import (
     Codes,
     Embedder,
@@ -21,9 +22,9 @@ from twinset.core.features.embedders.embedding import (
     decode_images,
 )
 from twinset.core.features.embedders.handcrafted import as_colour, drawn_in
-from twinset.core.features.torch_device import device_of, one_thread, require_torch
+from twinset.core.features.torch_device import device_of, one_thread, require_torch, torch_generator
 from twinset.core.image.codec import Pixels, open_cv
-from twinset.core.seeding import rng_for, torch_generator
+from twinset.core.seeding import rng_for
 
 if TYPE_CHECKING:
     import torch
@@ -89,8 +90,7 @@ class SmallNet(Embedder):
     def fit(self, column: pa.ChunkedArray, labels: Codes | None, seed: int) -> Embedding:
         """Return the embedding of a net trained on at most 4,000 of the images."""
         require_torch()
-        import torch
-
+        torch = optional("torch")
         rng = rng_for(seed, "embedder", "net")
         rows = np.arange(len(column))
         if len(rows) > _MAX_IMAGES:
@@ -165,16 +165,14 @@ def small(pixels: Pixels, side: int) -> Matrix:
 
 
 def _normal(images: Matrix, mean: Matrix, spread: Matrix) -> torch.Tensor:
-    import torch
-
+    torch = optional("torch")
     return torch.from_numpy((images - mean[:, None, None]) / spread[:, None, None])
 
 
 def _layers(generator: torch.Generator, device: str) -> list[Any]:
     """Return convolutions with their norms, weights drawn from the generator alone."""
-    import torch
-    from torch import nn
-
+    torch = optional("torch")
+    nn = optional("torch.nn")
     layers: list[Any] = []
     before = 3
     for width in _WIDTHS:
@@ -189,9 +187,8 @@ def _layers(generator: torch.Generator, device: str) -> list[Any]:
 
 def _pooled(layers: Sequence[Any], x: torch.Tensor) -> torch.Tensor:
     """Return mean and spread of every channel of every layer, shape (n, 192)."""
-    import torch
-    from torch.nn.functional import max_pool2d
-
+    torch = optional("torch")
+    max_pool2d = optional("torch.nn.functional").max_pool2d
     found = []
     for layer in layers:
         x = layer(x)
@@ -209,9 +206,8 @@ def _trained(
     device: str,
 ) -> list[Any]:
     """Return the layers of a trained net, in the state of use."""
-    import torch
-    from torch.nn.functional import cross_entropy
-
+    torch = optional("torch")
+    cross_entropy = optional("torch.nn.functional").cross_entropy
     generator = torch_generator(rng)
     with torch.random.fork_rng(devices=[]):  # layers that draw weights leave torch's state alone
         layers = _layers(generator, device)
@@ -241,8 +237,7 @@ def _trained(
 
 
 def _head(n: int, generator: torch.Generator, device: str) -> Any:
-    import torch
-
+    torch = optional("torch")
     head = torch.nn.Linear(2 * sum(_WIDTHS), n)
     head.weight.data = torch.randn(head.weight.shape, generator=generator) * 0.02
     head.bias.data.zero_()

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.errors import needs_extra
+from twinset.core.extras import optional
 from twinset.core.features.embedders.embedding import Embedding, Matrix
 from twinset.core.features.torch_device import one_thread, require_torch
 
@@ -156,8 +156,7 @@ def _static_vectors(own: Shipped, weights: bytes, tokenizer: bytes) -> Apply:
 
 def _bert_vectors(own: Shipped, weights: bytes, tokenizer: bytes) -> Apply:
     require_torch()
-    import torch
-
+    torch = optional("torch")
     net = _Bert({name: torch.from_numpy(t.copy()) for name, t in _tensors(weights).items()})
     encode = _encoder(tokenizer, own.extra, special=True, max_tokens=_MAX_TOKENS)
 
@@ -176,15 +175,14 @@ def _encoder(
     tokenizer: bytes, extra: str, *, special: bool, max_tokens: int | None = None
 ) -> Callable[[Sequence[str]], list[list[int]]]:
     """Return a function from texts to numbers of tokens, with or without the begin and end tokens."""
-    with needs_extra("tokenizers", extra):
-        from tokenizers import Tokenizer
+    tokenizers = optional("tokenizers", extra=extra)
     settings = json.loads(tokenizer)
     # No text is filled up to the length of another one.
     settings["padding"] = None
     settings["truncation"] = (
         None if max_tokens is None else {**_TRUNCATION, "max_length": max_tokens}
     )
-    read = Tokenizer.from_str(json.dumps(settings))
+    read = tokenizers.Tokenizer.from_str(json.dumps(settings))
     return lambda texts: [read.encode(text, add_special_tokens=special).ids for text in texts]
 
 
@@ -226,7 +224,9 @@ class _Bert:
         return mean / mean.norm().clamp(min=1e-12)
 
     def _layer(self, x: Any, name: str) -> Any:
-        from torch.nn.functional import gelu, scaled_dot_product_attention
+        functional = optional("torch.nn.functional")
+        gelu = functional.gelu
+        scaled_dot_product_attention = functional.scaled_dot_product_attention
 
         def heads(part: str) -> Any:
             projected = self._linear(x, f"{name}.attention.self.{part}")
@@ -245,7 +245,6 @@ class _Bert:
         return x @ self._tensors[f"{name}.weight"].T + self._tensors[f"{name}.bias"]
 
     def _normed(self, x: Any, name: str) -> Any:
-        from torch.nn.functional import layer_norm
-
+        layer_norm = optional("torch.nn.functional").layer_norm
         weight, bias = self._tensors[f"{name}.weight"], self._tensors[f"{name}.bias"]
         return layer_norm(x, weight.shape, weight, bias, _EPSILON)
