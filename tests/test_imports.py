@@ -32,7 +32,7 @@ CORE_LAYERS = (
     {"data", "findings", "parameters"},
     {"image", "text", "stats"},
     {"extras"},
-    {"errors", "seeding", "version"},
+    {"errors", "seeding", "untrusted", "version"},
 )
 MAX_LOOSE_MODULES = 4  # __init__, __main__, registry and one to spare
 MAX_LAYERS_IN_A_FOLDER = 6

@@ -37,6 +37,10 @@ class YamlError(ValueError):
         super().__init__(f"line {line}: {problem}")
 
 
+class _TwiceError(ValueError):
+    """A key that stands twice: which value counts is not clear."""
+
+
 def parse_json(data: bytes | str) -> Any:
     """Return the values of a JSON text.
 
@@ -61,11 +65,17 @@ def parse_json(data: bytes | str) -> Any:
             content = data = data.decode(encoding).encode()
         else:
             content = data
-        line = first_deep_line([content])
+        # Fewer values cannot be nested deeper: most texts need no second look.
+        n_opened = content.count(b"[") + content.count(b"{")
+        line = first_deep_line([content]) if n_opened > MAX_DEPTH else None
         if line is None:
             return json.loads(data, object_pairs_hook=_unique)
     except UnicodeError:
         raise ValueError("it is not encoded in UTF-8") from None
+    except ValueError as error:
+        if isinstance(error, json.JSONDecodeError | _TwiceError):
+            raise
+        raise ValueError("it holds a number of too many digits") from None
     raise ValueError(f"line {line + 1}: values are nested too deep; allowed: {MAX_DEPTH} levels")
 
 
@@ -73,7 +83,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         key = _repeated(key for key, _ in pairs)
-        raise ValueError(f"the key {ascii(key)[:_SHOWN]} stands twice in one object")
+        raise _TwiceError(f"the key {ascii(key)[:_SHOWN]} stands twice in one object")
     return found
 
 
@@ -181,6 +191,12 @@ def compose_yaml(
     except yaml.MarkedYAMLError as error:
         mark, problem = error.problem_mark or error.context_mark, error.problem or error.context
         line = mark.line + 1 if mark else 1
+        if "nesting depth" in str(
+            problem
+        ):  # libyaml's own limit, which it meets while it looks ahead
+            raise YamlError(
+                line, f"values are nested too deep; allowed: {max_depth} levels"
+            ) from error
         raise YamlError(line, f"this is not YAML: {problem or 'cannot be read'}") from error
     except yaml.YAMLError as error:
         raise YamlError(1, "this is not YAML: it holds characters that are no text") from error

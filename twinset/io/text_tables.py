@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.reading import Reason, Remark
 from twinset.core.data.schema import RESERVED, Field, Schema
 from twinset.core.errors import DataError, without_values
+from twinset.core.untrusted import MAX_DEPTH, first_deep_line
 from twinset.io.files import flush_file, flush_folder, image_ending
 from twinset.io.reading.layout import (
     BytesFound,
@@ -366,8 +367,12 @@ def read_jsonl(path: Path, text_columns: Sequence[str] = ()) -> pa.Table:
     options = arrow_json.ReadOptions(block_size=_BLOCK)
     with pa.input_stream(str(path), compression=_compression(path)) as stream:
         refuse_other_files(path, stream.read(_HEADER_BYTES), "jsonl")
-    if _has_null_row(path):
-        raise _not_json_lines(path, "")
+    line = first_deep_line(_checked_lines(path))
+    if line is not None:
+        raise DataError(
+            f"'{path}', line {line + 1}: values are nested too deep, or were not closed before",
+            allowed=f"{MAX_DEPTH} levels, and one JSON object a line",
+        )
     try:
         with pa.input_stream(str(path), compression=_compression(path)) as stream:
             table = arrow_json.read_json(stream, options)
@@ -384,15 +389,24 @@ def _compression(path: Path) -> str | None:
     return "gzip" if path.suffix == ".gz" else None
 
 
-def _has_null_row(path: Path) -> bool:
-    """Return whether a row is the word null: where such a row begins a block, Arrow crashes."""
+def _checked_lines(path: Path) -> Iterator[bytes]:
+    """Yield whole lines, some MB at a time; raise DataError for one that Arrow cannot read.
+
+    Where a row that is the word null begins a block, Arrow crashes.
+    """
     with pa.input_stream(str(path), compression=_compression(path)) as stream:
-        before = b"\n"
+        rest = b""
         while block := stream.read(_BLOCK):
-            if _NULL_ROW.search(before + block):
-                return True
-            before = block[-64:]
-    return False
+            end = block.rfind(b"\n") + 1
+            lines, rest = (rest + block[:end], block[end:]) if end else (b"", rest + block)
+            if len(rest) > 2 * _BLOCK:
+                raise DataError(f"a line of '{path}' is too long", allowed=f"{_BLOCK:,} bytes")
+            if _NULL_ROW.search(b"\n" + lines):
+                raise _not_json_lines(path, "")
+            yield lines
+        if _NULL_ROW.search(b"\n" + rest):
+            raise _not_json_lines(path, "")
+        yield rest
 
 
 def _not_json_lines(path: Path, message: str) -> DataError:

@@ -292,7 +292,7 @@ class ShardFolder:
         for folder in (self.path, head.parent):
             sweep_drafts(folder)
         try:
-            begun = json.loads(head.read_bytes()) if head.is_file() else None
+            begun = parse_json(head.read_bytes()) if head.is_file() else None
             names = {p.name for p in self.path.iterdir()} if self.path.exists() else set()
             foreign = begun is None and names - {JOURNAL}
         except (OSError, ValueError) as error:
@@ -387,7 +387,7 @@ class ShardFolder:
     def _entry(self, number: int) -> _Entry | None:
         file = self._entry_file(number)
         try:
-            return _Entry(**json.loads(file.read_bytes())) if file.is_file() else None
+            return _Entry(**parse_json(file.read_bytes())) if file.is_file() else None
         except (ValueError, TypeError):
             return None  # an incomplete entry is none: its shard is written again
 
