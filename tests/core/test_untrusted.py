@@ -13,6 +13,7 @@ from twinset.core.untrusted import (
     first_deep_line,
     parse_json,
     parse_yaml,
+    plain_rows,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -97,20 +98,37 @@ def test_the_depth_of_json_is_counted_exactly() -> None:
         value = drawn(rng, depth)
         line = json.dumps(value, ensure_ascii=rng.random() < 0.5).encode() + b"\n"
         is_deep = depth_of(value) > MAX_DEPTH
-        assert (first_deep_line([line]) is not None) == is_deep
+        assert (first_deep_line(line) is not None) == is_deep
         good = json.dumps(drawn(rng, 3)).encode() + b"\n"
-        blocks = [good * 3, good + line, good]
-        assert first_deep_line(blocks) == (4 if is_deep else None)
+        assert first_deep_line(good * 4 + line + good) == (4 if is_deep else None)
+        assert not is_deep or plain_rows(good + line + good) == 0
 
 
-def test_nesting_across_lines_and_blocks_is_found() -> None:
-    assert first_deep_line([b'{"a":\n'] * 100) == MAX_DEPTH
-    assert first_deep_line([b'{"a":\n', b"1}\n"] * 100) is None
-    assert first_deep_line([b"]]]]\n" * 90, b"[" * 70]) == 90
-    assert first_deep_line([b'"["\n' * 100, b"{}"]) is None
-    assert first_deep_line([b'{"a": "[\n', b"[" * 70]) == 1  # a string ends with its line
-    assert first_deep_line([]) is None
-    assert first_deep_line([b"", b"\n\n"]) is None
+def test_nesting_across_lines_is_found() -> None:
+    assert first_deep_line(b'{"a":\n' * 100) == MAX_DEPTH
+    assert first_deep_line(b'{"a":\n1}\n' * 100) is None
+    assert first_deep_line(b"]]]]\n" * 90 + b"[" * 70) == 90
+    assert first_deep_line(b'"["\n' * 100 + b"{}") is None
+    assert first_deep_line(b'{"a": "[\n' + b"[" * 70) == 1  # a string ends with its line
+    assert first_deep_line(b"") is first_deep_line(b"\n\n") is None
+
+
+def test_rows_that_need_no_second_look_are_counted() -> None:
+    row = b'{"a": [{}], "b": "[\\""}'
+    assert plain_rows((row + b"\n") * 3) == plain_rows((row + b"\r\n") * 3) == 3
+    doubtful = [
+        b"",
+        b"\n",
+        b"\r\n",
+        b"{",
+        row,
+        row + b"\n" + row,
+        b" " + row + b"\n",
+        b"[1]\n",
+        b"null\n",
+    ]
+    doubtful += [row + b"\n\n", b'{"x": [{}\n, {}]}\n', b'{"a": ' + b"[" * 64 + b"]" * 64 + b"}\n"]
+    assert [plain_rows(lines) for lines in doubtful] == [0] * len(doubtful)
 
 
 BOMB = "a: &a [x, x]\n" + "".join(

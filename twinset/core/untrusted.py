@@ -25,6 +25,7 @@ _SHOWN = 40  # characters of a key in an error: enough to find it, never a page
 _DEEPER = np.zeros(256, np.int8)
 _DEEPER[list(b"[{")] = 1
 _DEEPER[list(b"]}")] = -1
+_NO_OPENING = bytes(set(range(256)) - set(b"[{\n"))
 _NO_BRACKETS = bytes(set(range(256)) - set(b'[]{}"\n'))
 _NO_BRACKETS_OR_LINES = _NO_BRACKETS + b"\n"
 
@@ -67,7 +68,7 @@ def parse_json(data: bytes | str) -> Any:
             content = data
         # Fewer values cannot be nested deeper: most texts need no second look.
         n_opened = content.count(b"[") + content.count(b"{")
-        line = first_deep_line([content]) if n_opened > MAX_DEPTH else None
+        line = first_deep_line(content) if n_opened > MAX_DEPTH else None
         if line is None:
             return json.loads(data, object_pairs_hook=_unique)
     except UnicodeError:
@@ -91,26 +92,37 @@ def _repeated(keys: Iterable[str]) -> str:
     return Counter(keys).most_common(1)[0][0]
 
 
-def first_deep_line(blocks: Iterable[bytes]) -> int | None:
+def plain_rows(lines: bytes) -> int:
+    """Return the number of rows of whole lines if none can be nested too deep, else 0.
+
+    Then every line begins and ends an object, and has fewer brackets than levels are allowed. A file of
+    rows is mostly such lines, of which this takes a few per cent of the time that they take to parse.
+    """
+    codes = np.frombuffer(lines, np.uint8)
+    ends = np.flatnonzero(codes == ord("\n"))
+    if not len(ends) or ends[-1] != len(codes) - 1 or codes[0] != ord("{"):
+        return 0
+    last = codes[ends - 1]
+    last = np.where(last == ord("\r"), codes[ends - 2], last)
+    if (last != ord("}")).any() or (codes[ends[:-1] + 1] != ord("{")).any():
+        return 0
+    opened = np.frombuffer(lines.translate(None, _NO_OPENING), np.uint8)
+    widest = np.diff(np.flatnonzero(opened == ord("\n")), prepend=-1).max() - 1
+    return len(ends) if widest <= MAX_DEPTH else 0
+
+
+def first_deep_line(text: bytes) -> int | None:
     """Return the line where JSON is nested deeper than `MAX_DEPTH`, counted from 0; None without one.
 
-    Each block holds whole lines. Only brackets and quotes are looked at: strings without brackets and
-    then pairs of brackets are removed, level by level, which leaves nothing of most blocks. What is left
-    is counted exactly. A value that is not closed is taken to go on in the next line.
+    Only brackets and quotes are looked at: strings without brackets and then pairs of brackets are
+    removed, level by level, which leaves nothing of most texts. What is left is counted exactly.
     """
-    line = opened = 0
-    for block in blocks:
-        if opened or not _is_flat(block):
-            deep, opened = _count(block, opened)
-            if deep is not None:
-                return line + deep
-        line += block.count(b"\n")
-    return None
+    return None if is_flat(text) else _deep_line(text)
 
 
-def _is_flat(block: bytes) -> bool:
+def is_flat(text: bytes) -> bool:
     """Return whether all brackets are closed within `MAX_DEPTH` levels; False if it is not clear."""
-    left = _without_escapes(block).translate(None, _NO_BRACKETS_OR_LINES).replace(b'""', b"")
+    left = _without_escapes(text).translate(None, _NO_BRACKETS_OR_LINES).replace(b'""', b"")
     for _ in range(MAX_DEPTH // 2):  # a round removes up to two levels
         fewer = left.replace(b"{}", b"").replace(b"[]", b"")
         if len(fewer) == len(left):
@@ -119,20 +131,18 @@ def _is_flat(block: bytes) -> bool:
     return not left
 
 
-def _count(block: bytes, opened: int) -> tuple[int | None, int]:
-    """Return the first deep line of a block or None, and the number of values still open at its end."""
-    plain = _without_escapes(block).translate(None, _NO_BRACKETS)
-    codes = np.frombuffer(plain, np.uint8)
+def _deep_line(text: bytes) -> int | None:
+    codes = np.frombuffer(_without_escapes(text).translate(None, _NO_BRACKETS), np.uint8)
     if not len(codes):
-        return None, opened
+        return None
     is_end = codes == ord("\n")
     quotes = np.cumsum(codes == ord('"'), dtype=np.int64)
     # No string of JSON goes on in the next line: each line begins outside of strings.
     in_string = (quotes - np.maximum.accumulate(np.where(is_end, quotes, 0))) % 2 == 1
-    depth = opened + np.cumsum(np.where(in_string, 0, _DEEPER[codes]), dtype=np.int64)
+    depth = np.cumsum(np.where(in_string, 0, _DEEPER[codes]), dtype=np.int64)
     depth -= np.minimum(np.minimum.accumulate(depth), 0)
     deep = np.flatnonzero(depth > MAX_DEPTH)
-    return (int(is_end[: deep[0]].sum()) if len(deep) else None), int(depth[-1])
+    return int(is_end[: deep[0]].sum()) if len(deep) else None
 
 
 def _without_escapes(block: bytes) -> bytes:
