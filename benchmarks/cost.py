@@ -1,4 +1,4 @@
-"""CPU time and memory of wide, long and crowded inputs: ``python -m benchmarks.cost [NAME ...]``."""
+"""Costs of wide and long tables, and of images with many objects: ``python -m benchmarks.cost [NAME]``."""
 
 from __future__ import annotations
 

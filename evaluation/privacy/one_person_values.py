@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.data.dataset import Dataset
+from twinset.core.data.marginal import Grid
 from twinset.core.data.persons import count_holders, person_codes
-from twinset.core.data.schema import TABULAR_KINDS
+from twinset.core.data.schema import TABULAR_KINDS, Field
 from twinset.core.findings import OnePersonCounts
 from twinset.core.parameters import Interval, Margin
 from twinset.core.stats.hypothesis_tests import excess_p
@@ -19,6 +20,7 @@ from twinset.core.stats.hypothesis_tests import excess_p
 from .exact_copies import Keys, column_keys
 
 Floats = npt.NDArray[np.float64]
+_NEAR = 10  # train values on either side that show how many places near a number are taken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +32,16 @@ class OnePersonValues(Metric):
     In column j, u_j values are held by exactly one person of the train set, k_j of them occur in the
     synthetic rows, and e_j is how many would occur in as many unseen real rows: with h hits among m
     rows of the holdout, u_j (1 - exp(-h n / (m u_j))) for n synthetic rows. A person is a row, or all
-    rows of one value of the column with the role group (else of a repeated identifier).
+    rows of one value of the column with the role group (else of a repeated identifier). Where no number
+    occurs in two real rows, as in a running number, h / m is the share of the places near the synthetic
+    numbers that train rows have.
 
     A column counts if Fisher's exact test says that synthetic rows hit such values more often than
     unseen ones (at `significance` divided by the number of columns). If none does, all columns together
-    count if the hits of a row are more on average (a one-sided z test). The gate ``max: 0`` means:
-    no value of a single person is repeated more often than by chance. Range [0, 1].
+    count if the hits of a row are more on average (a one-sided z test). The share is not exact, so that 0
+    decides nothing, where such values in a quarter of the synthetic rows could be chance. The gate
+    ``max: 0`` means: no value of a single person is shown to be repeated more often than by chance.
+    Range [0, 1].
 
     Parameters
     ----------
@@ -77,7 +83,14 @@ class OnePersonValues(Metric):
         )
         facts = {name: [one.n_values, one.kept, one.expected] for name, one in columns.items()}
         value = excess / n_values if n_values else 0.0
-        return Measurement(value, findings=(found,), facts={"columns": facts})
+        # Without replicates the share counts as exact; with some, as that of so few rows.
+        is_shown = not columns or beyond or self._has_power(len(columns), *map(len, sets[1:]))
+        replicates = np.empty(0) if is_shown else np.zeros(2)
+        return Measurement(value, replicates, findings=(found,), facts={"columns": facts})
+
+    def _has_power(self, n_columns: int, n: int, n_unseen: int) -> bool:
+        """Return whether the test of a column finds values in a quarter of the rows, unseen in others."""
+        return excess_p(-(-n // 4), n, 0, n_unseen) < self.significance / n_columns
 
 
 @dataclass(frozen=True)
@@ -88,7 +101,7 @@ class ColumnCounts:
     kept: int  # of them that occur in the synthetic rows
     unseen_kept: int  # of them that occur in unseen real rows
     hits: npt.NDArray[np.bool_]  # synthetic rows that have one of them, shape (n,)
-    unseen_hits: npt.NDArray[np.bool_]  # the same of unseen real rows, (m,)
+    unseen_hits: Floats  # how many of them each unseen real row has on average, 0 to 1, (m,)
 
     @classmethod
     def from_keys(
@@ -106,7 +119,8 @@ class ColumnCounts:
         known, where = np.unique(train, return_inverse=True)
         single = known[count_holders(where.ravel(), persons, len(known)) == 1]
         kept, also = (int(np.isin(single, part).sum()) for part in (synthetic, unseen))
-        return cls(len(single), kept, also, np.isin(synthetic, single), np.isin(unseen, single))
+        hits, unseen_hits = (np.isin(part, single) for part in (synthetic, unseen))
+        return cls(len(single), kept, also, hits, unseen_hits.astype(np.float64))
 
     @property
     def expected(self) -> float:
@@ -117,7 +131,7 @@ class ColumnCounts:
     @property
     def p_value(self) -> float:
         """Probability of so many hits if synthetic rows hit such values as often as unseen ones."""
-        hits, unseen = int(self.hits.sum()), int(self.unseen_hits.sum())
+        hits, unseen = int(self.hits.sum()), round(self.unseen_hits.sum())
         return excess_p(hits, len(self.hits), unseen, len(self.unseen_hits))
 
 
@@ -147,5 +161,30 @@ def count_one_person_values(
     counts = {}
     for field in train.schema.of_kind(*TABULAR_KINDS):
         keys = [column_keys(part, field.name) for part in (train, synthetic, unseen)]
-        counts[field.name] = ColumnCounts.from_keys(keys[0], keys[1], keys[2], persons)
+        found = ColumnCounts.from_keys(keys[0], keys[1], keys[2], persons)
+        if not field.has_levels:
+            numbers = [part.values(field.name) for part in (train, synthetic, unseen)]
+            real = np.concatenate([part[~np.isnan(part)] for part in numbers[::2]])
+            if len(np.unique(real)) == len(real):
+                share = _share_of_places(numbers[0], numbers[1], field)
+                found = replace(found, unseen_hits=np.full(len(unseen), share, dtype=np.float64))
+        counts[field.name] = found
     return counts
+
+
+def _share_of_places(train: Floats, synthetic: Floats, field: Field) -> float:
+    """Return how many of the places where synthetic numbers lie train rows have, 0 to 1, on average.
+
+    No number of a key occurs in two real rows, so unseen rows say nothing: a row number that some
+    train row has is hit by any number drawn near it.
+    """
+    known, made = (np.sort(part[~np.isnan(part)]) for part in (train, synthetic))
+    unit = field.column_kind.step(known, field.decimals)
+    width = Grid.fit(known, np.ones(len(known), np.int64), unit, field.is_time).place_width
+    if not width or not len(made) or len(known) < 2:
+        return 0.0
+    at = np.searchsorted(known, made)
+    low, high = np.maximum(at - _NEAR, 0), np.minimum(at + _NEAR, len(known) - 1)
+    places = (known[high] - known[low]) / width
+    inside = (made >= known[0]) & (made <= known[-1])
+    return float(np.sum(np.minimum((high - low) / places, 1.0) * inside) / len(synthetic))

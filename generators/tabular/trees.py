@@ -16,10 +16,10 @@ from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.data.conditions import column_masks, rows_to_learn_from, unmet
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.data.value_protection import protect_values
 from twinset.core.data.where import Condition, Where
 from twinset.core.errors import ParameterError
 from twinset.core.parameters import Ge, Gt
+from twinset.core.rules.protected_rows import protect_rows
 
 from ._fitted import Arrays, ReadArrays, check_checkpoint, fill_missing, pack, unpack
 from ._trees.chain import Chain, ChainConditions
@@ -140,7 +140,7 @@ class Trees(Generator):
         train = train.without_reserved().at_most(self.max_rows, rng)
         if self.private:
             shares = {name: frozenset(levels) for name, levels in self.shares.items()}
-            train = protect_values(train, rng, shares).dataset
+            train = protect_rows(train, rng, shares)
         _check_shares(self.shares, train)
         table = ChainTable.from_dataset(train)
         target = train.schema.target

@@ -53,14 +53,8 @@ def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_twin_is_made_again_as_its_note_says(real: Path, tmp_path: Path) -> None:
     made = tmp_path / "twin.csv"
-    twin(
-        real,
-        made,
-        use="tabular.bootstrap",
-        target="label",
-        where="label = yes",
-        holdout_fraction=0.4,
-    )
+    settings = {"use": "tabular.bootstrap", "target": "label", "where": "label = yes"}
+    twin(real, made, holdout_fraction=0.4, value_protection=False, **settings)
     (score,) = evaluate(real, made, attacks=["shadow"]).scores
     assert (score.metric, score.verdict) == (SHADOW, "different")
     # Whole rows come back, identifiers apart, but not all of them: they are drawn with replacement.
@@ -68,6 +62,12 @@ def test_a_twin_is_made_again_as_its_note_says(real: Path, tmp_path: Path) -> No
     canaries = score.finding(CanaryCounts)
     assert canaries.n_recovered > 0.3 * canaries.n
     assert canaries.n_control_recovered == 0
+    protected = tmp_path / "protected.csv"
+    twin(real, protected, holdout_fraction=0.4, **settings)
+    (score,) = evaluate(real, protected, attacks=["shadow"]).scores
+    assert (
+        score.finding(CanaryCounts).n_recovered == 0
+    )  # though whole rows come back, values do not
 
 
 def test_without_a_note_the_attack_is_refused(real: Path, tmp_path: Path) -> None:

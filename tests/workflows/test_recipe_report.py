@@ -85,6 +85,10 @@ def test_values_are_reported_to_be_kept_only_where_a_step_saw_real_rows(
     rows = "\n".join(f"{i % 7}.5,{town}" for i, town in enumerate(towns))
     (recipe.parent / "towns.csv").write_text(f"x,town\n{rows}\n")
     twin = run(recipe.parent / "twin.yaml").report["notes"]
+    assert not any(note.startswith(KEPT) for note in twin)  # value protection drew them again
+    unprotected = TWIN.replace("rows: 60", "rows: 60, value_protection: false")
+    (recipe.parent / "twin.yaml").write_text(unprotected)
+    twin = run(recipe.parent / "twin.yaml").report["notes"]
     assert any(note.startswith(KEPT) for note in twin)
     # A drawn set may share values with the real one, but did not keep them.
     monkeypatch.setattr("twinset.workflows.run.note_kept_values", lambda train, synthetic: [KEPT])

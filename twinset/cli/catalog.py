@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twinset import registry
-from twinset.cli.options import Read
 from twinset.cli.terminal import print_json, print_reading, print_table, progress_bar
 from twinset.core.errors import CatalogError, RecipeError, UnknownNameError
 
@@ -26,10 +25,10 @@ def register(
     name: str | None = None,
     licence: str = "",
     synthetic: bool = False,
-    read: Read = None,
+    read: list[str] | None = None,
     root: Path = ROOT,
 ) -> None:
-    """Put a file into the catalogue, and print what its columns were understood as and its reference.
+    """Put a file into the catalogue, and print its reference.
 
     Parameters
     ----------

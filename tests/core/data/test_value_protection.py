@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.persons import person_codes
+from twinset.core.data.rule import Rule
 from twinset.core.data.tails import draw_tail, fit_pareto
 from twinset.core.data.value_protection import OTHER, named_values, protect_values
 from twinset.core.data.where import Where
 from twinset.core.rules.protected_rows import protect_rows
+from twinset.core.rules.violations import violations
 from twinset.core.seeding import rng_for
 
 
@@ -223,3 +225,35 @@ def test_tails_stay_inside_and_in_order(excess: list[float], seed: int) -> None:
     assert np.all(np.isfinite(new))
     assert np.all((new >= 5) & (new <= old[-1]))
     assert np.all(np.diff(new) >= 0)
+
+
+def test_what_goes_with_what_is_learnt_beside_numbers_that_all_move() -> None:
+    """Free numbers change in every row; dependencies of other columns stay as the real rows show them."""
+    rng = rng_for(3, "towns")
+    town = rng.integers(0, 12, 400)
+    columns = {"town": [f"t{i}" for i in town], "rate": town // 3 * 10 + 5.0}
+    free = rng.normal(size=400)
+    rules = (
+        Rule("dependency", ("town", "rate")),
+        Rule("predicate", (), {"expression": "town != 't1' or free <= 0"}),
+    )
+    free = np.where(town == 1, -np.abs(free), free)
+    free[:15] = 0.0  # shared, so that a few rows change nowhere
+    real = Dataset.from_arrow(pa.table({**columns, "free": free}))
+    ruled = replace(real, schema=replace(real.schema, rules=rules))
+    rows = protect_rows(ruled, rng_for(0, "protect"))
+    assert not np.isin(rows.values("free")[15:], free).any()
+    known = {*zip(columns["town"], columns["rate"].tolist(), strict=True)}
+    assert {*zip(*(rows.records.column(n).to_pylist() for n in columns), strict=True)} == known
+    assert not any(violations(rule, rows).any() for rule in rules)
+
+
+def test_named_values_stay_where_a_relation_would_change_them() -> None:
+    """The towns of one rate are all rare: drawn again, they would take the rate with them."""
+    town = np.repeat(np.arange(10), [20, 20, *[4] * 8])
+    columns = {"town": [f"t{i}" for i in town], "rate": np.minimum(town, 2) * 10.0}
+    real = Dataset.from_arrow(pa.table(columns))
+    where = Where({"rate": 20.0})
+    assert not protect_rows(real, rng_for(0, "a")).mask(where).any()
+    rows = protect_rows(real, rng_for(0, "a"), named_values([where]))
+    assert rows.mask(where).tolist() == real.mask(where).tolist()

@@ -50,6 +50,32 @@ def test_coarse_numbers_are_hit_by_chance(compare, rng) -> None:
     assert OnePersonValues().compute(compare(fresh, holdout, train), rng).value == 0
 
 
+def test_a_running_number_is_hit_by_chance_and_a_copied_one_is_not(compare, rng) -> None:
+    """No number of a key occurs in two real rows; what is drawn near it hits it all the same."""
+    order = rng_for(0, "order").permutation(1_200)
+
+    def rows(numbers: np.ndarray) -> Dataset:
+        return Dataset.from_arrow(pa.table({"number": 3 * numbers}))
+
+    train, holdout = rows(order[:800]), rows(order[800:])
+    drawn = rng_for(1, "drawn").integers(0, 1_200, 800)
+    made = OnePersonValues().compute(compare(rows(drawn), holdout, train), rng)
+    assert made.value == 0
+    assert made.finding(OnePersonCounts).n_kept > 300
+    assert OnePersonValues().compute(compare(train, holdout, train), rng).value > 0.2
+    sparse, apart = rows(order[:800] ** 2), rows(order[800:] ** 2)  # places near these are free
+    assert OnePersonValues().compute(compare(sparse, apart, sparse), rng).value > 0.9
+
+
+def test_too_few_rows_show_nothing(compare, rng) -> None:
+    train, made, holdout = table(30, 0), table(30, 1), table(15, 2)
+    few = OnePersonValues().compute(compare(made, holdout, train), rng)
+    assert (few.value, len(few.replicates)) == (0, 2)  # the verdict is "cannot tell"
+    many = OnePersonValues().compute(compare(*(table(120, seed) for seed in range(3))), rng)
+    assert (many.value, len(many.replicates)) == (0, 0)
+    assert OnePersonValues().compute(compare(train, holdout, train), rng).value > 0.5
+
+
 def test_several_rows_of_one_person_hold_one_value(compare, rng) -> None:
     from dataclasses import replace
 

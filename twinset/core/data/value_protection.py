@@ -157,7 +157,7 @@ def _fresh_keys(
     old = real.records.column(one.name)
     if not levels:
         return old, np.zeros(len(codes), dtype=bool)
-    greatest = int(np.iinfo(one.stored_type.to_pandas_dtype()).max) if one.is_whole else None
+    greatest = int(np.iinfo(str(one.stored_type)).max) if one.is_whole else None
     blocks = {one.name: free_blocks(pa.array(levels, pa.string()), greatest)}
     new = FreshColumns(blocks, {}).fill(len(levels), 0, draw_seed(rng), [one])[one.name].to_pylist()
     stays = {str(value) for value in named}

@@ -241,8 +241,17 @@ class RuleEnforcer:
     _donors: dict[str, Rows] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def learn(cls, train: Dataset, rules: Sequence[Rule] | None = None) -> RuleEnforcer | None:
-        """Return the enforcer of `rules` (by default the schema's); None if there are none."""
+    def learn(
+        cls,
+        train: Dataset,
+        rules: Sequence[Rule] | None = None,
+        shown: Callable[[Rule], Rows] | None = None,
+    ) -> RuleEnforcer | None:
+        """Return the enforcer of `rules` (by default the schema's); None if there are none.
+
+        `shown` returns the rows in which the values of a rule go together as in real rows; by default
+        all.
+        """
         kept = tuple(train.schema.rules if rules is None else rules)
         if not kept:
             return None
@@ -250,7 +259,8 @@ class RuleEnforcer:
         named = {name for rule in kept for name in rule.columns}
         names = [name for name in train.schema.names if name in named]
         ordered = (*alone, *(rule for rule in kept if rule.kind == "unique"))
-        return cls(ordered, RowRules.learn(alone, train, names), train)
+        rows = None if shown is None else [shown(rule) for rule in alone]
+        return cls(ordered, RowRules.learn(alone, train, names, rows), train)
 
     def enforce(
         self,

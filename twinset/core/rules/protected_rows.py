@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.rule import Rule
 from twinset.core.data.value_protection import Named, ProtectedRows, protect_values
+from twinset.core.data.where import Where
 from twinset.core.errors import RecipeError
+from twinset.core.rules.columns import Rows
 from twinset.core.rules.discover import discover_rules
 from twinset.core.rules.enforce import RuleEnforcer
 
@@ -22,7 +26,8 @@ def protect_rows(real: Dataset, rng: np.random.Generator, named: Named | None = 
     """Return real rows whose values of single persons are replaced; rules hold as in the real rows.
 
     See `twinset.core.data.value_protection.protect_values`. Sums, orders, dependencies and the like
-    that every real row satisfies, and declared rules, are repaired in the rows that were changed.
+    that every real row satisfies, and declared rules, are repaired in the rows that were changed; those
+    in `named` stay.
 
     Examples
     --------
@@ -34,6 +39,7 @@ def protect_rows(real: Dataset, rng: np.random.Generator, named: Named | None = 
     (True, False)
     """
     found = protect_values(real, rng, named)
+    values = found.dataset
     declared = [rule for rule in real.schema.rules if rule.kind != "unique"]
     rules = [*declared, *_relations(real, found, declared)]
     for group in _connected(rules):
@@ -43,7 +49,27 @@ def protect_rows(real: Dataset, rng: np.random.Generator, named: Named | None = 
                 break
             except RecipeError:  # these do not hold together; declared ones are enforced in draws
                 continue
-    return found.dataset
+    return _with_named(values, found.dataset, named or {})
+
+
+def _unchanged_rows(found: ProtectedRows, rule: Rule) -> Rows:
+    """Return the rows in which no column of a rule was changed; all where there is none."""
+    rows = np.flatnonzero(~found.rows_changed_in(rule.columns))
+    return rows if len(rows) else np.arange(len(found.dataset))
+
+
+def _with_named(values: Dataset, repaired: Dataset, named: Named) -> Dataset:
+    """Return the repaired rows; rows that lost a named value thereby are as before the repair."""
+    lost = np.zeros(len(values), dtype=bool)
+    for name in set(named) & set(values.schema.names):
+        spelled: Any = list(named[name])
+        is_named = Where({name: spelled})
+        lost |= values.mask(is_named) & ~repaired.mask(is_named)
+    if not lost.any():
+        return repaired
+    order = np.arange(len(values)) + len(values) * lost
+    both = Dataset.concat([repaired, values]).take(order)
+    return replace(repaired, records=both.records)
 
 
 def _connected(rules: Sequence[Rule]) -> list[list[Rule]]:
@@ -73,7 +99,7 @@ def _relations(real: Dataset, found: ProtectedRows, declared: Sequence[Rule]) ->
 
 
 def _repaired(found: ProtectedRows, rules: Sequence[Rule], rng: np.random.Generator) -> Dataset:
-    """Return the protected rows with changed ones repaired by what unchanged rows show of the rules.
+    """Return the protected rows with changed ones repaired by what unchanged values show of each rule.
 
     Raises
     ------
@@ -81,10 +107,9 @@ def _repaired(found: ProtectedRows, rules: Sequence[Rule], rng: np.random.Genera
         The rules do not hold together in some row.
     """
     changed = found.rows_changed_in(name for rule in rules for name in rule.columns)
-    clean = found.dataset.filter(~changed)
     if not rules or not changed.any():
         return found.dataset
-    enforcer = RuleEnforcer.learn(clean if len(clean) else found.dataset, rules)
+    enforcer = RuleEnforcer.learn(found.dataset, rules, partial(_unchanged_rows, found))
     assert enforcer is not None
     broken = np.flatnonzero(changed & ~enforcer.none_broken(found.dataset))
     if not len(broken):

@@ -365,10 +365,20 @@ class RowRules:
     determined: Mapping[int, tuple[str, ...]]
 
     @classmethod
-    def learn(cls, rules: Sequence[Rule], train: Dataset, names: Sequence[str]) -> RowRules:
-        """Return the rules with what the rows of `train` show; `names` are their columns."""
+    def learn(
+        cls,
+        rules: Sequence[Rule],
+        train: Dataset,
+        names: Sequence[str],
+        shown: Sequence[Rows] | None = None,
+    ) -> RowRules:
+        """Return the rules with what the rows of `train` show; `names` are their columns.
+
+        `shown`: for each rule, the rows in which values go together as in real rows; default all.
+        """
         table = RuleTable.from_dataset(train, names)
-        statistics = tuple(learn(rule, table) for rule in rules)
+        tables = [table] * len(rules) if shown is None else [table.take(rows) for rows in shown]
+        statistics = tuple(map(learn, rules, tables))
         facts = {
             name: ColumnFacts.from_values(table.fields[name], table.columns[name], rules)
             for name in names

@@ -58,8 +58,11 @@ _FILES = {  # first bytes -> what they begin
     b"\x80\x04": "a pickle",
     b"\x80\x05": "a pickle",
 }
+# Other tags count where their line ends in a tag or has no delimiter: a header may begin with "<".
 _MARKUP = re.compile(
-    rb"\s*<(!doctype|!--|\?xml|html|head|body|table|svg|[a-z][a-z0-9:-]*[\s/>])", re.I
+    rb"\s*<(!doctype|!--|\?xml|html|head|body|svg"
+    rb"|[a-z][a-z0-9:-]*[\s/>]([^\r\n]*>[ \t]*|[^\r\n,;|\t]*)(?=[\r\n]|\Z))",
+    re.I,
 )
 _JSON = re.compile(rb'\s*(\{\s*"|\{\s*\}|\[\s*[\[{"\]]|\[\s*-?[0-9.eE+-]+\s*,)')
 _NOT_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1e\x7f]")
