@@ -32,7 +32,7 @@ CORE_LAYERS = (
     {"data", "findings"},
     {"image", "text", "stats"},
     {"extras", "parameters"},
-    {"errors", "seeding", "version"},
+    {"errors", "seeding", "untrusted", "version"},
     {"quoting"},
 )
 MAX_LOOSE_MODULES = 4  # __init__, __main__, registry and one to spare

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import SPAN_FACTS
 from twinset.core.errors import DataError, SchemaError
+from twinset.core.untrusted import parse_json
 
 from ._annotated import AnnotatedTexts, Ints
 
@@ -66,8 +67,8 @@ def with_canonical(entry: Mapping[str, Any], value: str | None) -> dict[str, Any
 
 def _parsed(text: str) -> list[Any]:
     try:
-        found = json.loads(text)
-    except json.JSONDecodeError:
+        found = parse_json(text)
+    except ValueError:
         return []
     return found if isinstance(found, list) else []
 

@@ -1,4 +1,5 @@
 import gzip
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -147,3 +148,28 @@ def test_importing_io_loads_no_format() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+DEEP_LINES = {
+    "object": ('{"a": ' + '{"a":' * 20_000 + "1" + "}" * 20_001, 1),
+    "array": ('{"a": 1}\n{"a": ' + "[" * 70 + "]" * 70 + "}\n", 2),
+    "lines": ('{"a":\n' * 20_000 + "1" + "}\n" * 20_000, 65),
+    "behind": ('{"a": "' + "]" * 30_000 + '", "b": ' + "[" * 30_000 + "]" * 30_000 + "}", 1),
+    "blocks": (('{"a": "[[", "b": [{}]}\n' * 30_000) + "[" * 9_000, 30_001),
+}
+
+
+def test_json_lines_that_are_nested_deep_are_refused_before_they_are_parsed(tmp_path: Path) -> None:
+    for name, (text, line) in DEEP_LINES.items():
+        for ending in (".jsonl", ".jsonl.gz"):
+            file = tmp_path / f"{name}{ending}"
+            data = text.encode()
+            file.write_bytes(gzip.compress(data, 1) if ending.endswith("gz") else data)
+            with pytest.raises(DataError, match=f"line {line}: values are nested too deep, or"):
+                read_table(file)
+
+
+def test_brackets_in_the_texts_of_json_lines_are_no_nesting(tmp_path: Path) -> None:
+    rows = [{"a": "[" * 500 + r"\"" + "{" * 500, "b": [1]}, {"a": "]", "b": []}] * 50
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert read_table(tmp_path / "t.jsonl").to_pylist() == rows

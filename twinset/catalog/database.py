@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import warnings
@@ -22,6 +21,7 @@ from twinset.catalog.restore import (
 )
 from twinset.catalog.version import Manifest, Version
 from twinset.core.errors import CatalogError, CatalogRestoredWarning
+from twinset.core.untrusted import parse_json
 from twinset.io.drafts import PRIVATE_FILE, private_folder
 
 # Another process holds the write lock only while it registers one version, which takes milliseconds.
@@ -307,7 +307,7 @@ class Database:
         found = {}
         for row in self._rows(_ANCESTORS, digest):
             facts = {key: row[key] for key in _FACTS}
-            parents = tuple(json.loads(row["parents"]))
+            parents = tuple(parse_json(row["parents"]))
             found[row["digest"]] = (Version(**facts, parents=parents), row["component"])
         return found
 
@@ -338,4 +338,4 @@ class Database:
 def _version(row: sqlite3.Row) -> Version:
     """Return the version of a row of `_VERSIONS`."""
     facts = {key: row[key] for key in _FACTS}
-    return Version(**facts, parents=tuple(json.loads(row["card"])["parents"]))
+    return Version(**facts, parents=tuple(parse_json(row["card"])["parents"]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import sqlite3
@@ -34,6 +33,7 @@ from twinset.catalog.version import Manifest
 from twinset.core.data.dataset import Card
 from twinset.core.data.schema import Schema
 from twinset.core.errors import CatalogError
+from twinset.core.untrusted import parse_json
 from twinset.io.drafts import (
     PRIVATE_FILE,
     PRIVATE_FOLDER,
@@ -85,8 +85,8 @@ class _Listed(NamedTuple):
     def manifest(self) -> bytes:
         """Return the manifest as the database tells it."""
         schema, card = (
-            Schema.from_json(json.loads(self.schema)),
-            Card.from_json(json.loads(self.card)),
+            Schema.from_json(parse_json(self.schema)),
+            Card.from_json(parse_json(self.card)),
         )
         return Manifest(self.files, self.n_rows, schema, card).to_bytes()
 

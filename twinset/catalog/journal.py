@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from twinset.core.untrusted import parse_json
 from twinset.io.drafts import PRIVATE_FILE
 from twinset.io.files import write_text
 
@@ -96,7 +97,7 @@ def _line(record: Record) -> str:
 def _record(line: bytes) -> Record | None:
     """Return the record of a line, None if it holds none."""
     try:
-        match json.loads(line):
+        match parse_json(line):
             case {"version": [str(), int(), str(), str(), str(), str()] as facts}:
                 return Registration(*facts)
             case {"note": [str(), str(), str()] as facts}:

@@ -10,6 +10,7 @@ from typing import Any
 
 from twinset.core.data.dataset import Card, Origin
 from twinset.core.data.schema import Schema
+from twinset.core.untrusted import parse_json
 
 DATA_FILE = "data.parquet"
 
@@ -95,7 +96,7 @@ class Manifest:
     @classmethod
     def from_bytes(cls, content: bytes) -> Manifest:
         """Return the manifest that `to_bytes` wrote."""
-        facts = json.loads(content)
+        facts = parse_json(content)
         return cls(
             facts["files"],
             facts["n_rows"],

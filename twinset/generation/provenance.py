@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.errors import DataError
+from twinset.core.untrusted import parse_json
 
 # A guess at the real table costs this many hash rounds (about 0.1 s), so that the digests of a small
 # table cannot be searched for.
@@ -71,7 +72,7 @@ class TwinNote:
         if not path.is_file():
             return None
         try:
-            value = json.loads(path.read_text("utf-8"))
+            value = parse_json(path.read_text("utf-8"))
             value.pop("split_rule", None)
             return cls(**{**value, "notes": tuple(value["notes"])})
         except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +13,7 @@ import pyarrow as pa
 from twinset.catalog import Catalog, Version
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.where import Where
+from twinset.core.untrusted import parse_json
 from twinset.generation.room import CHECKED, Room
 from twinset.recipe import AugmentStep, GenerateStep, Recipe
 
@@ -134,7 +134,7 @@ def cards_beside(file: Path) -> tuple[Card, ...]:
     if not place.is_file():
         return ()
     try:
-        content = json.loads(place.read_text("utf-8"))
+        content = parse_json(place.read_text("utf-8"))
         return tuple(Card.from_json(card) for card in content.values())
     except (ValueError, TypeError, AttributeError):
         return ()  # another program's file of that name

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.errors import DataError
+from twinset.core.untrusted import parse_json
 from twinset.io.drafts import private_folder
 from twinset.io.files import replacing, write_text
 
@@ -57,7 +58,7 @@ def write_checkpoint(
 def read_checkpoint(folder: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     """Return the arrays and JSON values of a checkpoint, for a generator's `from_arrays`."""
     try:
-        meta = json.loads((folder / VALUES).read_text(encoding="utf-8"))
+        meta = parse_json((folder / VALUES).read_text(encoding="utf-8"))
         with np.load(folder / ARRAYS, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except FileNotFoundError as error:

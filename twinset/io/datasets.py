@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 import zlib
 from collections import Counter
@@ -24,6 +23,7 @@ from twinset.core.errors import (
     ParameterError,
     without_values,
 )
+from twinset.core.untrusted import parse_json
 from twinset.io.files import replacing, replacing_folder
 from twinset.io.formats import Format, all_formats, find_format, writable_format
 from twinset.io.paths import cannot_read, check_source
@@ -380,7 +380,7 @@ def _unpack(table: pa.Table, field: Field, folder: Path) -> pa.Table:
 
 def _from_json(column: pa.ChunkedArray, field: Field) -> pa.ChunkedArray:
     try:
-        values = [None if v is None else json.loads(v) for v in column.to_pylist()]
+        values = [None if v is None else parse_json(v) for v in column.to_pylist()]
         return pa.chunked_array([pa.array(values, field.arrow_type)])
     except (ValueError, TypeError, pa.ArrowException) as error:
         raise DataError(

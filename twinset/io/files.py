@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -13,8 +12,16 @@ from typing import Any
 
 from twinset.core.errors import DataError, RecipeError
 from twinset.core.image.tiff import MAGIC as TIFF_MAGIC
+from twinset.core.untrusted import parse_json
 from twinset.io.drafts import make_private, new_draft, put_folder
-from twinset.io.paths import cannot_write, check_output, check_path, check_source, real_path
+from twinset.io.paths import (
+    cannot_read,
+    cannot_write,
+    check_output,
+    check_path,
+    check_source,
+    real_path,
+)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _IMAGE_ENDINGS = {
@@ -104,9 +111,9 @@ def read_json(file: Path) -> Any:
     """Return the values of a JSON file."""
     check_source(file)
     try:
-        return json.loads(file.read_bytes())
-    except RecursionError:
-        raise DataError(f"'{file.name}' is nested too deep") from None
+        return parse_json(file.read_bytes())
+    except OSError as error:
+        raise cannot_read(file, error) from error
     except ValueError as error:
         raise DataError(f"'{file.name}' is no JSON", got=str(error)) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -21,6 +22,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.reading import Reason, Remark
 from twinset.core.data.schema import RESERVED, Field, Schema
 from twinset.core.errors import DataError, without_values
+from twinset.core.untrusted import MAX_DEPTH, first_deep_line, is_flat, plain_rows
 from twinset.io.files import flush_file, flush_folder, image_ending
 from twinset.io.formulas import are_formulas_escaped, escape_formulas, unescape_formulas
 from twinset.io.reading.layout import (
@@ -40,6 +42,7 @@ from twinset.io.writer import Target, Writer
 _BLOCK = (
     16 << 20
 )  # bytes that Arrow parses at once: a row must fit, e.g. one with a long text or boxes
+_GLANCE = 1 << 18  # bytes whose brackets are counted at once: they stay in the processor's cache
 _HEADER_BYTES = 1 << 16  # enough to recognise another format
 _EXACT_INTEGERS = 2**53  # from here float64 no longer holds every integer
 _ROWS_AT_ONCE = 16_384  # rows whose texts are in memory together; the file does not depend on it
@@ -376,8 +379,7 @@ def read_jsonl(path: Path, text_columns: Sequence[str] = ()) -> pa.Table:
     options = arrow_json.ReadOptions(block_size=_BLOCK)
     with pa.input_stream(str(path), compression=_compression(path)) as stream:
         refuse_other_files(path, stream.read(_HEADER_BYTES), "jsonl")
-    if _has_null_row(path):
-        raise _not_json_lines(path, "")
+    _check_lines(path)
     try:
         with pa.input_stream(str(path), compression=_compression(path)) as stream:
             table = arrow_json.read_json(stream, options)
@@ -394,15 +396,28 @@ def _compression(path: Path) -> str | None:
     return "gzip" if path.suffix == ".gz" else None
 
 
-def _has_null_row(path: Path) -> bool:
-    """Return whether a row is the word null: where such a row begins a block, Arrow crashes."""
-    with pa.input_stream(str(path), compression=_compression(path)) as stream:
-        before = b"\n"
-        while block := stream.read(_BLOCK):
-            if _NULL_ROW.search(before + block):
-                return True
-            before = block[-64:]
-    return False
+def _check_lines(path: Path) -> None:
+    """Raise DataError for rows at which Arrow crashes: deep ones, and the word null in front of a block."""
+    before = 0
+    with (gzip.open if _compression(path) else open)(path, "rb") as stream:
+        while lines := stream.read(_GLANCE):
+            lines += stream.readline(_BLOCK)
+            n_rows = plain_rows(lines)
+            if not n_rows:
+                deep = None
+                if not is_flat(lines):  # a value may go on in the lines behind
+                    lines += stream.read(_BLOCK) + stream.readline(_BLOCK)
+                    deep = first_deep_line(lines)
+                if deep is not None:
+                    raise DataError(
+                        f"'{path}', line {before + deep + 1}: values are nested too deep, or earlier "
+                        "ones are not closed",
+                        allowed=f"{MAX_DEPTH} levels, and one JSON object a line",
+                    )
+                if _NULL_ROW.search(b"\n" + lines):
+                    raise _not_json_lines(path, "")
+                n_rows = lines.count(b"\n")
+            before += n_rows
 
 
 def _not_json_lines(path: Path, message: str) -> DataError:

@@ -41,6 +41,7 @@ import pyarrow as pa
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import BLOB, OBJECT, RESERVED, SPAN, Field, Schema
 from twinset.core.errors import DataError, FormatLossWarning, SchemaError
+from twinset.core.untrusted import parse_json
 from twinset.io.files import image_ending
 from twinset.io.image_header import read_image_header
 from twinset.io.text_tables import cell_texts, plain
@@ -422,7 +423,7 @@ class _ColumnBuilder:
         has_json = False
         for key in self.names:
             column, _, part = key.rpartition("/")
-            if part == "json" and boxed:
+            if part == "json" and (boxed or (images and column == "objects")):
                 self._add(column, column, (part,), _json_objects, pa.list_(OBJECT))
                 has_json = True
             elif part == "start" and {f"{column}/end", f"{column}/label"} <= self.names.keys():
@@ -521,7 +522,17 @@ def _blob(parts: _Features) -> dict[str, Any]:
 
 
 def _json_objects(parts: _Features) -> Any:
-    return json.loads(parts["json"][0])
+    try:
+        objects = parse_json(parts["json"][0])
+    except ValueError as error:
+        raise DataError(f"its JSON cannot be read: {error}") from None
+    for item in objects if isinstance(objects, list) else [None]:
+        own = item if isinstance(item, dict) else {}
+        box = own.get("box")
+        is_box = isinstance(box, list) and len(box) == len(_EDGES)
+        if not is_box or not isinstance(own.get("category"), str):
+            raise DataError("its JSON is no list of objects with 'category' and 'box'")
+    return objects
 
 
 def _spans(parts: _Features) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from twinset.core.parameters import NUMBERS, is_number
+from twinset.core.untrusted import YamlError, compose_yaml
 
 Path = tuple[str | int, ...]
 """Position in a recipe, e.g. ``("generate", 0, "use")``."""
@@ -17,7 +18,6 @@ Path = tuple[str | int, ...]
 # Limits against files that would take minutes or all memory to read; the largest shipped recipe or
 # grammar has 40 KB.
 MAX_BYTES = 1_000_000
-_MAX_ALIASES = 20  # each may double the values: recipes have none or a few
 _MAX_VALUES = 50_000  # after aliases are expanded; a file of 1 MB without them can hold as many
 _MAX_DEPTH = 30  # of nested values: Python's own limit, 1,000 calls, must not be reached
 
@@ -64,18 +64,9 @@ def read_yaml(text: str) -> Document:
     """
     document = Document()
     try:
-        document.faults += _bounds(text)
-        if document.faults:
-            return document
-        node = yaml.compose(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        problem = error.problem or error.context or "cannot be read"
-        line = mark.line + 1 if mark else 1
-        document.faults.append(Fault((), f"this is not YAML: {problem}", line))
-        return document
-    except yaml.YAMLError:
-        document.faults.append(Fault((), "this is not YAML: it holds characters that are no text"))
+        node = compose_yaml(text, max_size=MAX_BYTES, max_depth=_MAX_DEPTH, loader=_Loader)
+    except YamlError as error:
+        document.faults.append(Fault((), error.problem, error.line))
         return document
     if node is not None:
         document.data = _Reader(document).value(node, ())
@@ -109,26 +100,6 @@ for _name, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
 ):
     _Loader.add_implicit_resolver(_TAG + _name, re.compile(f"^(?:{_pattern})$"), list(_first))
-
-
-def _bounds(text: str) -> list[Fault]:
-    """Return a fault for a text that would need too much memory."""
-    if len(text) > MAX_BYTES:
-        return [Fault((), f"the recipe is too large; allowed: {MAX_BYTES:,} characters")]
-    depth = aliases = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        line = event.start_mark.line + 1 if event.start_mark else 1
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        elif isinstance(event, yaml.AliasEvent):
-            aliases += 1
-        if depth > _MAX_DEPTH:
-            return [Fault((), f"values are nested too deep; allowed: {_MAX_DEPTH} levels", line)]
-        if aliases > _MAX_ALIASES:
-            return [Fault((), f"there are too many aliases; allowed: {_MAX_ALIASES}", line)]
-    return []
 
 
 class _Reader:

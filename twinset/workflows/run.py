@@ -19,6 +19,7 @@ from twinset.core.contracts import Progress, Score, silent
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError, RecipeError
+from twinset.core.untrusted import parse_json
 from twinset.core.version import __version__
 from twinset.generation.coverage_plan import CoveragePlan
 from twinset.generation.refit import refit_from_recipe
@@ -378,7 +379,7 @@ class _Run:
         return RunResult(
             passed=bool(report["passed"]),
             summary=str(report["summary"]),
-            report=json.loads(report["json"]),
+            report=parse_json(report["json"]),
             report_path=folder / "report.html",
             delivered=folder,
             versions={v.name: v.ref for v in registered},
@@ -460,7 +461,7 @@ class _Run:
         if kept is not None:
             self._done("measure", kept=True)
             self._done("report", kept=True)
-            return dict(json.loads(kept))
+            return dict(parse_json(kept))
         train = None if real is None else catalog.load(real.train)
         holdout = None if real is None else catalog.load(real.holdout)
         synthetic = catalog.load(candidate)
@@ -479,7 +480,7 @@ class _Run:
             saved = json.dumps([score.to_json() for score in found]).encode()
             catalog.note(self.addresses["measure"], "scores", saved)
         # What a later run will read is what this run goes on with.
-        scores = [Score.from_json(score) for score in json.loads(saved)]
+        scores = [Score.from_json(score) for score in parse_json(saved)]
         cards = [*([catalog.card(real.whole)] if real else []), *cards]
         report = build_report(
             title=recipe.name,
@@ -513,7 +514,7 @@ class _Run:
         if recorded is not None and is_delivered(folder, recorded.decode()):
             self._done("deliver", kept=True)
             return folder
-        embedders = json.loads(report["json"])["facts"].get("embedders", {})
+        embedders = parse_json(report["json"])["facts"].get("embedders", {})
         own = catalog.card(candidate)
         own = replace(own, notes=(*own.notes, *note_embedders_on_card(embedders)))
         sets = {"synthetic": (catalog.stream(candidate), own)}

@@ -15,6 +15,7 @@ from typing import Any
 from twinset.core.errors import ParameterError, Place, did_you_mean
 from twinset.core.extras import optional
 from twinset.core.seeding import draw_seed, rng_for
+from twinset.core.untrusted import parse_json
 
 from .formats import date_writer, mask_pattern, number_writer, read_pattern
 from .settings import SlotSettings
@@ -226,7 +227,7 @@ def _faker_values(
     """
     fake = _faker_in(locale)
     method = _provider(subject, provider, locale, fake)
-    settings = json.loads(arguments)
+    settings = parse_json(arguments)
     try:
         with _LOCK:
             fake.seed_instance(draw_seed(rng_for(seed, provider, locale, arguments)))

@@ -108,12 +108,12 @@ WHOLE = [
     ("a.conll", b"Rome B-city\nM\xfcnchen B-city\n", r"a.conll', line 2 is not encoded in UTF-8.*iconv"),
     ("a.conll", b"", "is empty"),
     ("a.conll", b"\n\n", "holds no text that can be used"),
-    ("a.yml", b"nlu: [\n- a", r"'a.yml', line 2 is not YAML"),
+    ("a.yml", b"nlu: [\n- a", r"'a.yml' cannot be read; got line 2: this is not YAML"),
     ("a.yml", b"name: x\nstories: []\n", "'a.yml' holds no NLU data; allowed: a list 'nlu'"),
-    ("a.yml", b"nlu: \x00\n", "'a.yml' is not YAML|line 1 is not YAML"),
+    ("a.yml", b"nlu: \x00\n", "'a.yml' cannot be read; .*this is not YAML"),
     ("a.yml", b"nlu:\n- lookup: city\n  examples: |\n    - Rome\n", "holds no text that can be used"),
     ("a.json", b'[{"data": {"text": "x"}', "'a.json' is no JSON"),
-    ("a.json", b'[{"data": ' + b"[" * 100_000, "'a.json' is nested too deep"),
+    ("a.json", b'[{"data": ' + b"[" * 100_000, "'a.json' is no JSON; got line 1: .* too deep"),
     ("a.jsonl", b'{"tokens": ["a"], "ner_tags": [1]}\n', "line 1 are numbers, and nothing says"),
 ]  # fmt: skip
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from twinset.core.errors import DataError, without_values
 from twinset.core.extras import optional
+from twinset.core.untrusted import parse_json
 from twinset.io.faults import Faults
 from twinset.io.text.rows import RoundTrip, Row, TextColumns, TextRows, TextWriter, check_label
 from twinset.io.text.spans import LABEL, span_at
@@ -38,7 +39,7 @@ def read_spacy(file: Path, faults: Faults) -> TextRows:
 def _row(doc: Any) -> tuple[Row, str]:
     """Return the row of a document, and the name of its class if it has one."""
     spans = doc.spans.get(_GROUP, doc.ents)
-    stored = json.loads(doc.user_data.get(_CELLS, "{}"))
+    stored = parse_json(doc.user_data.get(_CELLS, "{}"))
     cells, name = dict(stored.get("cells", {})), stored.get("label") or LABEL
     chosen = [key for key, value in doc.cats.items() if value >= 0.5]
     if len(chosen) == 1:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from twinset.core.errors import DataError
+from twinset.core.untrusted import parse_json
 from twinset.io.faults import Faults
 from twinset.io.text.rows import (
     RoundTrip,
@@ -37,8 +38,8 @@ def sniff_tokens(path: Path) -> Path | None:
     with path.open("rb") as stream:
         head = stream.readline(_HEAD)
     try:
-        row = json.loads(head)
-    except (ValueError, RecursionError):
+        row = parse_json(head)
+    except ValueError:
         return None
     return path if isinstance(row, dict) and _tag_key(list(row)) else None
 
@@ -95,8 +96,8 @@ def _lines(file: Path, faults: Faults) -> list[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
+            row = parse_json(line)
+        except ValueError:
             row = None
         if isinstance(row, dict):
             found.append((number, row))
@@ -109,7 +110,7 @@ def _tag_names(folder: Path, key: str) -> list[str]:
     """Return the names of tags by number, from a file of features."""
     for name in (FEATURES, "dataset_info.json"):
         try:
-            feature = json.loads((folder / name).read_bytes())
+            feature = parse_json((folder / name).read_bytes())
             feature = feature.get("features", feature)[key]
             while isinstance(feature, dict) and "names" not in feature:
                 feature = feature["feature"]

@@ -15,6 +15,7 @@ import yaml
 
 from twinset.core.data.schema import SPAN_FACTS
 from twinset.core.errors import DataError, SchemaError
+from twinset.core.untrusted import check_keys, compose_yaml, parse_json
 from twinset.io.faults import Faults
 from twinset.io.text.rows import RoundTrip, Row, TextColumns, TextRows, TextWriter, read_utf8
 from twinset.io.text.spans import LABEL, Span, facts_cell, span_at
@@ -98,19 +99,11 @@ def read_rasa(path: Path, faults: Faults) -> TextRows:
 
 
 def _entries(text: str, name: str) -> list[yaml.Node]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        root = yaml.compose(text, Loader=loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise DataError(
-            f"'{name}', line {mark.line + 1 if mark else 1} is not YAML",
-            got=str(error.problem or error.context),
-        ) from None
-    except yaml.YAMLError as error:
-        raise DataError(
-            f"'{name}' is not YAML", got="a character that is no text", todo="write the file again"
-        ) from error
+        root = compose_yaml(text)
+        check_keys(root)
+    except ValueError as error:
+        raise DataError(f"'{name}' cannot be read", got=str(error)) from None
     nlu = _mapping(root).get("nlu") if root is not None else None
     if not isinstance(nlu, yaml.SequenceNode):
         raise DataError(
@@ -172,8 +165,8 @@ def _entities(match: re.Match[str]) -> list[tuple[str, Fact]]:
     if match["name"] is not None:
         return [(match["name"], {"canonical": match["synonym"]} if match["synonym"] else {})]
     try:
-        entries: Any = json.loads(match["one"] or match["many"])
-    except (ValueError, RecursionError):
+        entries: Any = parse_json(match["one"] or match["many"])
+    except ValueError:
         raise DataError("what stands in braces behind an entity is no JSON") from None
     found = []
     for entry in entries if isinstance(entries, list) else [entries]:
@@ -294,7 +287,7 @@ def _facts_of(row: Row) -> list[Fact] | None:
     [{'role': 'goal'}]
     """
     try:
-        facts = json.loads(row.cells.get(SPAN_FACTS, "null"))
+        facts = parse_json(row.cells.get(SPAN_FACTS, "null"))
     except ValueError:
         return None
     if not isinstance(facts, list) or len(facts) != len(row.spans):

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import SPAN, SPAN_FACTS, Field, Schema
+from twinset.core.untrusted import parse_json
 from twinset.io.faults import Faults, OnFault
 
 TEXT, SPANS, LABEL = "text", "spans", "label"
@@ -67,7 +68,7 @@ def with_spans(table: pa.Table) -> pa.Table:
     if not all(value is None or value.startswith("[") for value in texts):
         return table
     try:
-        lists = [None if value is None else json.loads(value) for value in texts]
+        lists = [None if value is None else parse_json(value) for value in texts]
         return table.set_column(at, SPANS, pa.array(lists, pa.list_(SPAN)))
     except (ValueError, TypeError, pa.ArrowException):
         return table

@@ -6,6 +6,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from twinset.core.errors import DataError
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.image.keypoints import Keypoint
 from twinset.core.image.polygons import paint_rings, signed_area, trace_polygons
+from twinset.core.untrusted import parse_json
 from twinset.io.faults import Faults
 from twinset.io.files import read_json
 from twinset.io.paths import path_fault
@@ -93,6 +95,8 @@ def sniff_coco(path: Path) -> Path | None:
     places = (path, path / "annotations")
     found = [f for place in places for f in sorted(place.glob("*.json")) if _is_coco(f)]
     if len(found) > 1:
+        found = [file for file in found if _has_lists(file)]
+    if len(found) > 1:
         raise DataError(
             f"the folder '{path}' holds several COCO files",
             got=", ".join(f.relative_to(path).as_posix() for f in found[:6]),
@@ -103,11 +107,16 @@ def sniff_coco(path: Path) -> Path | None:
 
 def _is_coco(file: Path) -> bool:
     with file.open("rb") as stream:
-        head = stream.read(_HEAD)
-    if not any(f'"{key}"'.encode() in head for key in _SECTIONS):
-        return False
+        head = stream.read(_HEAD).lstrip(b"\xef\xbb\xbf \t\r\n")
+        if not head.startswith(b"{") or not any(f'"{k}"'.encode() in head for k in _SECTIONS):
+            return False
+        data = head + stream.read()  # parsed later, as that takes ten times as long
+    return b'"images"' in data and b'"annotations"' in data
+
+
+def _has_lists(file: Path) -> bool:
     try:
-        return {"images", "annotations"} <= set(json.loads(file.read_bytes()))
+        return {"images", "annotations"} <= set(parse_json(file.read_bytes()))
     except (ValueError, TypeError):
         return False
 
@@ -143,7 +152,7 @@ def _image_folder(file: Path, images: Sequence[Mapping[str, Any]]) -> Path:
     beside, above = file.parent, file.parent.parent
     stem = file.stem.rpartition("_")[2]
     places = (beside, beside / "images", above, above / "images", above / stem)
-    found = (place for place in (*places, above / "images" / stem) if (place / first).is_file())
+    found = (place for place in (*places, above / "images" / stem) if isfile(place / first))
     return next(found, beside)
 
 
@@ -252,6 +261,14 @@ def _segmentation(
         raise DataError("a polygon needs three corners or more, each of x and y")
     if not all(np.isfinite(ring).all() for ring in rings):
         raise DataError("a corner of its polygon is no number")
+    for ring in rings:
+        x, y = ring[::2], ring[1::2]
+        if not (min(x) < shape[1] and min(y) < shape[0] and max(x) > 0 and max(y) > 0):
+            raise DataError(
+                "a polygon of it lies outside of its image",
+                got=f"x from {min(x):g} to {max(x):g}, y from {min(y):g} to {max(y):g}",
+                allowed=f"0 to {shape[1]} and 0 to {shape[0]}",
+            )
     return rings, None
 
 

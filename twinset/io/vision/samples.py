@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def read_image(folder: Path, relative: str, faults: Faults) -> Sample | None:
     """Return an image file; add a fault and return None if it cannot be used."""
     with faults.caught(relative):
         file = inside(folder, relative)
-        if not file.is_file():
+        if not isfile(file):  # also of a name that is too long
             raise DataError("there is no such image file")
         data = file.read_bytes()
         return Sample(relative, data, check_image(data))

@@ -17,6 +17,7 @@ from twinset.core.data.schema import Label, Schema
 from twinset.core.errors import DataError
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.parameters import Ge, check_parameters
+from twinset.core.untrusted import parse_json
 from twinset.io.drafts import sweep_drafts
 from twinset.io.faults import Faults
 from twinset.io.files import replacing, sha256_of, write_text
@@ -73,7 +74,7 @@ def _labels(folder: Path, faults: Faults) -> list[Label]:
     file = folder / DESCRIPTION
     if file.is_file():
         with faults.caught(DESCRIPTION, "it does not state the classes"):
-            return [Label.from_json(entry) for entry in json.loads(file.read_bytes())["labels"]]
+            return [Label.from_json(entry) for entry in parse_json(file.read_bytes())["labels"]]
     return []
 
 
@@ -151,9 +152,9 @@ def _add_objects(
 def _values(data: bytes) -> dict[str, Any]:
     """Return the values of a sample's JSON file, with a list of objects in any case."""
     try:
-        values = json.loads(data)
-    except RecursionError:
-        raise DataError("its JSON is nested too deep") from None
+        values = parse_json(data)
+    except ValueError as error:
+        raise DataError("its JSON cannot be read", got=str(error)) from None
     if not isinstance(values, dict):
         raise DataError(
             "its JSON is no object", got=type(values).__name__, allowed='{"objects": []}'
@@ -295,7 +296,7 @@ class ShardFolder:
         for folder in (self.path, head.parent):
             sweep_drafts(folder)
         try:
-            begun = json.loads(head.read_bytes()) if head.is_file() else None
+            begun = parse_json(head.read_bytes()) if head.is_file() else None
             names = {p.name for p in self.path.iterdir()} if self.path.exists() else set()
             foreign = begun is None and names - {JOURNAL}
         except (OSError, ValueError) as error:
@@ -391,7 +392,7 @@ class ShardFolder:
     def _entry(self, number: int) -> _Entry | None:
         file = self._entry_file(number)
         try:
-            return _Entry(**json.loads(file.read_bytes())) if file.is_file() else None
+            return _Entry(**parse_json(file.read_bytes())) if file.is_file() else None
         except (ValueError, TypeError):
             return None  # an incomplete entry is none: its shard is written again
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os.path import isfile
 from pathlib import Path
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
@@ -12,6 +13,7 @@ import numpy as np
 from twinset.core.data.schema import Label
 from twinset.core.errors import DataError
 from twinset.core.image.codec import encode_lossless
+from twinset.core.untrusted import MAX_DEPTH
 from twinset.io.faults import Faults
 from twinset.io.vision.samples import (
     IMAGE_ENDINGS,
@@ -27,6 +29,8 @@ from twinset.io.writer import Target
 
 _VOID = 255  # VOC's border between objects, which belongs to none of them
 _MAX_OBJECTS = _VOID - 1  # of one image: their numbers fit 8 bits beside 0 and the border
+_ROOT = "annotation"
+_SHOWN = 40  # characters of a name in an error
 _FLAGS = ("difficult", "occluded")
 
 
@@ -73,16 +77,32 @@ def read_voc(folder: Path, faults: Faults) -> Samples:
 def _parse(data: bytes) -> Element:
     """Return the root; every element has its first line as an attribute, which ElementTree drops."""
     parser, tree = expat.ParserCreate(), TreeBuilder()
+    opened: list[str] = []
 
     def entity(*_: object) -> None:
         raise DataError("it declares entities", todo="write it without a DOCTYPE")
 
     def start(name: str, _: dict[str, str]) -> None:
-        tree.start(name, {"line": str(parser.CurrentLineNumber)})
+        line = parser.CurrentLineNumber
+        if not opened and name != _ROOT:
+            raise DataError(f"its root element is <{name[:_SHOWN]}>", allowed=f"<{_ROOT}>")
+        if len(opened) == MAX_DEPTH:
+            raise DataError(
+                f"line {line}: elements are nested too deep", allowed=f"{MAX_DEPTH} levels"
+            )
+        opened.append(name)
+        tree.start(name, {"line": str(line)})
 
-    parser.StartElementHandler, parser.EndElementHandler = start, tree.end
+    def end(name: str) -> None:
+        opened.pop()
+        tree.end(name)
+
+    parser.StartElementHandler, parser.EndElementHandler = start, end
     parser.CharacterDataHandler, parser.EntityDeclHandler = tree.data, entity
-    parser.Parse(data, True)
+    try:
+        parser.Parse(data, True)
+    except (LookupError, ValueError):  # Python has no such encoding, or one of several bytes a sign
+        raise DataError("its declared encoding cannot be read", allowed="UTF-8") from None
     return tree.close()
 
 
@@ -91,7 +111,7 @@ def _image_of(folder: Path, root: Element, file: Path, faults: Faults) -> Sample
     named = _text(root, "filename", "")
     choices = [named, *(stem + ending for stem in (file.stem, named) for ending in IMAGE_ENDINGS)]
     base = "JPEGImages" if (folder / "JPEGImages").is_dir() else "images"
-    relative = next((f"{base}/{c}" for c in choices if c and (folder / base / c).is_file()), None)
+    relative = next((f"{base}/{c}" for c in choices if c and isfile(folder / base / c)), None)
     if relative is None:
         faults.add(f"Annotations/{file.name}", f"there is no image '{named}' in {base}")
         return None

@@ -15,6 +15,7 @@ from twinset.core.errors import DataError
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.image.keypoints import Keypoint
 from twinset.core.image.polygons import Ring, fill, fill_parts, signed_area, trace_polygons
+from twinset.core.untrusted import parse_yaml
 from twinset.io.faults import Faults
 from twinset.io.vision.coco import sniff_coco
 from twinset.io.vision.masks import sniff_masks
@@ -29,6 +30,8 @@ from twinset.io.vision.samples import (
     read_image,
 )
 
+_MAX_POINTS = 10_000  # of one object: models of faces have about 500
+_Lines = tuple[tuple[int, int], ...]
 _VISIBLE = (0, 1, 2)  # not labelled, hidden, seen
 
 
@@ -89,27 +92,65 @@ def _names(folder: Path) -> _Names:
             todo="add one that names the classes, e.g. names: {0: cell}",
         )
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        given = content["names"]
-        named = dict(given) if isinstance(given, Mapping) else dict(enumerate(given))
-        n_points, n_values = content.get("kpt_shape", (0, 0))
-        points = tuple(content.get("kpt_names", [f"point_{k}" for k in range(n_points)]))
-        lines = tuple((int(a), int(b)) for a, b in content.get("skeleton", ()))
-        labels = tuple(
-            Label(str(v), number=int(k), keypoints=points, skeleton=lines) for k, v in named.items()
-        )
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        content = parse_yaml(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        is_other = isinstance(error, UnicodeDecodeError)
         raise DataError(
-            "data.yaml does not say what the classes are",
-            allowed="names: {0: cell, 1: nucleus} and, for poses, kpt_shape: [5, 3]",
-        ) from error
-    if n_points and (len(points) != n_points or n_values not in (2, 3)):
+            "data.yaml cannot be read", got="another encoding" if is_other else str(error)
+        ) from None
+    content = content if isinstance(content, dict) else {}
+    names = _class_names(content.get("names"))
+    stated = content.get("nc", len(names))
+    if stated != len(names):
+        raise DataError(
+            "nc of data.yaml is not the number of its names", got=f"{stated!r:.20} and {len(names)}"
+        )
+    n_points, n_values, points, lines = _pose_of(content)
+    labels = (
+        Label(name, number=number, keypoints=points, skeleton=lines)
+        for number, name in names.items()
+    )
+    return _Names(tuple(labels), n_points, n_values)
+
+
+def _class_names(given: Any) -> dict[int, str]:
+    """Return number -> name of the classes; raise DataError for what is no plain name or number."""
+    listed = enumerate(given) if isinstance(given, list) else ()
+    pairs = list(given.items() if isinstance(given, dict) else listed)
+    are_plain = (type(k) is int and k >= 0 and type(name) in (str, int) for k, name in pairs)
+    if not pairs or not all(are_plain):
+        raise DataError(
+            "'names' of data.yaml does not say what the classes are",
+            allowed="names: [cell, nucleus] or names: {0: cell, 1: nucleus}; a name like 'no', which "
+            "YAML does not take for a text, in quotes",
+        )
+    return {number: str(name) for number, name in pairs}
+
+
+def _pose_of(content: Mapping[str, Any]) -> tuple[int, int, tuple[str, ...], _Lines]:
+    """Return how many keypoints an object has, how many numbers each, their names and lines."""
+    shape, lines = content.get("kpt_shape") or [0, 0], content.get("skeleton") or []
+    is_shape = isinstance(shape, list) and len(shape) == 2 and all(type(n) is int for n in shape)
+    n_points, n_values = shape if is_shape else (-1, 0)
+    names = content.get("kpt_names")
+    if names is None:
+        names = [f"point_{k}" for k in range(min(n_points, _MAX_POINTS))]
+    is_list = isinstance(names, list) and all(type(name) in (str, int) for name in names)
+    n_names = len(names) if is_list else -1
+    if n_points != n_names or (n_points and n_values not in (2, 3)):
         raise DataError(
             "kpt_shape of data.yaml does not fit",
-            got=f"[{n_points}, {n_values}] and {len(points)} names in kpt_names",
+            got=f"{shape!r:.40} and {max(n_names, 0)} names in kpt_names",
             allowed="[number of keypoints, 2 or 3] and a name for each keypoint",
         )
-    return _Names(labels, int(n_points), int(n_values))
+    for line in lines if isinstance(lines, list) else [None]:
+        ends = line if isinstance(line, list) and len(line) == 2 else [None]
+        if not all(type(end) is int and 0 <= end < n_points for end in ends):
+            raise DataError(
+                "skeleton of data.yaml holds something else than pairs of keypoints",
+                allowed=f"numbers from 0 to {n_points - 1}",
+            )
+    return n_points, n_values, tuple(map(str, names)), tuple((a, b) for a, b in lines)
 
 
 def _object(sample: Sample, line: str, names: _Names) -> ObjectLabel:

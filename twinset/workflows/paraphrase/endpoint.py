@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from pydantic import BaseModel
 from twinset.core.errors import DataError, ParameterError
 from twinset.core.extras import optional
 from twinset.core.parameters import Ge, Gt, check_parameters
+from twinset.core.untrusted import parse_json
 
 _MAX_BYTES = 4_000_000  # of an answer; 50 wordings take less than 100 kB
 _FIRST_WAIT = 0.5  # seconds before the second try; doubled each time
@@ -129,7 +129,7 @@ class Endpoint:
         if status != 200:
             raise self._refused(status)
         try:
-            choice = _Completion.model_validate(json.loads(data)).choices[0]
+            choice = _Completion.model_validate(parse_json(data)).choices[0]
         except (ValueError, IndexError, RecursionError):
             content = "a page of HTML" if data.lstrip()[:1] == b"<" else "something else"
             raise _Fault(f"the server answers with {content} instead of a completion") from None

@@ -15,6 +15,7 @@ from typing import Any
 
 from twinset.core.contracts import Progress, silent
 from twinset.core.errors import DataError, ParameterError, UnknownNameError
+from twinset.core.untrusted import parse_json
 from twinset.io.files import write_text
 from twinset.workflows.paraphrase.endpoint import Endpoint, NoAnswer
 from twinset.workflows.paraphrase.sheet import Item, Sheet, Variant, Wording, normalize_wording
@@ -104,7 +105,7 @@ class Cache:
     def find(self, digest: str) -> str | None:
         """Return the answer to a request; None when there is none, or its file is damaged."""
         try:
-            match json.loads(self._place(digest).read_bytes()):
+            match parse_json(self._place(digest).read_bytes()):
                 case {"request": request, "answer": str(answer)} if request == digest:
                     return answer
         except (OSError, ValueError):

@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from twinset.core.errors import DataError, RecipeError
+from twinset.core.untrusted import compose_yaml
 from twinset.recipe import read_yaml, shipped_file, spell_path
 
 MEANINGFUL = "{}[]<>|\\"
@@ -217,7 +218,7 @@ def parse_sheet(text: str, name: str) -> Sheet:
         raise RecipeError(
             f"{name}:{faults[0].line or 1}: {where + ': ' if where else ''}{faults[0].text}"
         )
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    root = compose_yaml(text, loader=yaml.SafeLoader)
     found = list(_items(root, text, name))
     if not found and (grammar := _grammar(_pairs(root))):
         raise RecipeError(

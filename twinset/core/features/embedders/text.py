@@ -14,6 +14,7 @@ import pyarrow as pa
 from twinset.core.extras import optional
 from twinset.core.features.embedders.embedding import Embedding, Matrix
 from twinset.core.features.torch_device import one_thread, require_torch
+from twinset.core.untrusted import parse_json
 
 WORDS = "words"
 """Name of the default embedder of texts."""
@@ -176,7 +177,7 @@ def _encoder(
 ) -> Callable[[Sequence[str]], list[list[int]]]:
     """Return a function from texts to numbers of tokens, with or without the begin and end tokens."""
     tokenizers = optional("tokenizers", extra=extra)
-    settings = json.loads(tokenizer)
+    settings = parse_json(tokenizer)
     # No text is filled up to the length of another one.
     settings["padding"] = None
     settings["truncation"] = (
@@ -189,7 +190,7 @@ def _encoder(
 def _tensors(weights: bytes) -> dict[str, npt.NDArray[Any]]:
     """Return the tensors of a safetensors file, whose JSON header says where each one lies."""
     size = int.from_bytes(weights[:8], "little")
-    head = json.loads(weights[8 : 8 + size])
+    head = parse_json(weights[8 : 8 + size])
     found = {}
     for name, entry in head.items():
         if name != "__metadata__":
