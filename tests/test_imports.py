@@ -31,7 +31,7 @@ CORE_LAYERS = (
     {"rules", "features"},
     {"data", "findings", "parameters"},
     {"image", "text", "stats"},
-    {"extras"},
+    {"extras", "limits"},
     {"errors", "seeding", "version"},
 )
 MAX_LOOSE_MODULES = 4  # __init__, __main__, registry and one to spare

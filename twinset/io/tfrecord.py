@@ -41,8 +41,8 @@ import pyarrow as pa
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import BLOB, OBJECT, RESERVED, SPAN, Field, Schema
 from twinset.core.errors import DataError, FormatLossWarning, SchemaError
+from twinset.core.image.codec import read_image_header
 from twinset.io.files import image_ending
-from twinset.io.image_header import read_image_header
 from twinset.io.text_tables import cell_texts, plain
 from twinset.io.writer import RoundTripLosses, Target, Writer
 

@@ -16,13 +16,14 @@ import pyarrow as pa
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import BLOB, OBJECT, RESERVED, Field, Label, Schema, Taxonomy
 from twinset.core.errors import DataError, SchemaError
-from twinset.core.image.codec import decode_ids, encode_lossless
+from twinset.core.image.codec import decode_ids, encode_lossless, read_image_header
+from twinset.core.image.header import ImageHeader
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.image.polygons import paint_rings
 from twinset.io.faults import Faults, OnFault
 from twinset.io.files import image_ending, inside
 from twinset.io.formats import Format
-from twinset.io.image_header import ImageHeader, check_image, read_image_header
+from twinset.io.image_header import check_image, check_image_header
 from twinset.io.writer import Target, Writer
 
 Ids = npt.NDArray[Any]
@@ -76,6 +77,7 @@ class Sample:
 
     def read_map(self, data: bytes) -> Ids:
         """Return the id map in a file; raise DataError if it is of another size than the image."""
+        check_image_header(data)
         ids = decode_ids(data)
         if ids.shape != self.shape:
             size = f"{ids.shape[1]} x {ids.shape[0]}, its image {self.shape[1]} x {self.shape[0]}"
