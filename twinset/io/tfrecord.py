@@ -44,6 +44,7 @@ from twinset.core.errors import DataError, FormatLossWarning, SchemaError
 from twinset.core.image.codec import read_image_header
 from twinset.io.files import image_ending
 from twinset.io.text_tables import cell_texts, plain
+from twinset.io.unpacking import check_expansion
 from twinset.io.writer import RoundTripLosses, Target, Writer
 
 _CASTAGNOLI = 0x82F63B78  # the polynomial of CRC-32C, bits reversed
@@ -140,6 +141,7 @@ def _open_unpacked(path: Path) -> BinaryIO:
         return stream
     is_zlib = head[:1] == b"\x78" and int.from_bytes(head[:2], "big") % 31 == 0  # RFC 1950
     if head[:2] == b"\x1f\x8b" or is_zlib:
+        check_expansion(path)
         with stream:
             packed = stream.read()
         return io.BytesIO(zlib.decompress(packed) if is_zlib else gzip.decompress(packed))
@@ -422,7 +424,7 @@ class _ColumnBuilder:
         has_json = False
         for key in self.names:
             column, _, part = key.rpartition("/")
-            if part == "json" and boxed:
+            if part == "json" and (boxed or (images and column == "objects")):
                 self._add(column, column, (part,), _json_objects, pa.list_(OBJECT))
                 has_json = True
             elif part == "start" and {f"{column}/end", f"{column}/label"} <= self.names.keys():
@@ -521,7 +523,13 @@ def _blob(parts: _Features) -> dict[str, Any]:
 
 
 def _json_objects(parts: _Features) -> Any:
-    return json.loads(parts["json"][0])
+    try:
+        objects = json.loads(parts["json"][0])
+    except RecursionError:
+        raise DataError("JSON that is nested too deep") from None
+    if not isinstance(objects, list):
+        raise TypeError(type(objects).__name__)
+    return objects
 
 
 def _spans(parts: _Features) -> list[dict[str, Any]]:
