@@ -31,7 +31,7 @@ CORE_LAYERS = (
     {"rules", "features"},
     {"data", "findings"},
     {"image", "text", "stats"},
-    {"extras", "parameters"},
+    {"extras", "limits", "parameters"},
     {"errors", "seeding", "untrusted", "version"},
     {"quoting"},
 )

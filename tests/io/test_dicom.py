@@ -1,7 +1,9 @@
 """DICOM files are read as images: the modality's values, and nothing of the person."""
 
 import io
+import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from twinset.core.errors import DataError
 from twinset.core.image.codec import decode_pixels
+from twinset.core.limits import images_up_to
 from twinset.core.seeding import rng_for
 from twinset.io import read_dataset
 from twinset.io.dicom import image_of_dicom
@@ -105,3 +108,32 @@ def test_a_number_of_frames_that_is_none_is_not_quoted() -> None:
     with pytest.raises(DataError, match="cannot be read as an image") as caught:
         image_of_dicom(data)
     assert "xy" not in str(caught.value)
+
+
+def test_claims_of_a_header_are_refused_before_decoding() -> None:
+    for rows, columns in ((65_535, 65_535), (0, 4)):
+        with pytest.raises(DataError, match="size of an image"):
+            image_of_dicom(dicom(RAMP.astype(np.uint8), Rows=rows, Columns=columns))
+
+
+def test_a_packed_file_that_expands_too_far_is_refused() -> None:
+    plain = dicom(RAMP.astype(np.uint8))
+    syntax = pydicom.uid.ExplicitVRLittleEndian.encode()
+    deflated = pydicom.uid.DeflatedExplicitVRLittleEndian.encode()
+    at = plain.index(syntax)
+    size = len(deflated) + len(deflated) % 2
+    head = bytearray(plain[:at] + deflated.ljust(size, b"\0"))
+    head[at - 2 : at] = size.to_bytes(2, "little")
+    grown = size - len(syntax) - len(syntax) % 2
+    rest = plain[at + len(syntax) + len(syntax) % 2 :]
+    (length,) = struct.unpack_from("<I", head, 140)
+    struct.pack_into("<I", head, 140, length + grown)
+    meta_end = 144 + length + grown - len(head)
+    pack = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    start = bytes(head) + rest[:meta_end]
+    small = pack.copy()
+    whole = start + small.compress(rest[meta_end:]) + small.flush()
+    np.testing.assert_array_equal(decode_pixels(image_of_dicom(whole)), RAMP)
+    body = pack.compress(rest[meta_end:]) + pack.compress(bytes(2_000_000)) + pack.flush()
+    with images_up_to(1_000_000), pytest.raises(DataError, match="its packed content is too large"):
+        image_of_dicom(start + body)

@@ -173,3 +173,29 @@ def test_brackets_in_the_texts_of_json_lines_are_no_nesting(tmp_path: Path) -> N
     rows = [{"a": "[" * 500 + r"\"" + "{" * 500, "b": [1]}, {"a": "]", "b": []}] * 50
     (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert read_table(tmp_path / "t.jsonl").to_pylist() == rows
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (pa.timestamp("s"), -(2**53)),
+        (pa.timestamp("ms", tz="UTC"), 2**60),
+        (pa.timestamp("us"), 2**62),
+        (pa.date32(), 2_932_897),
+        (pa.date32(), -719_163),
+    ],
+)
+def test_times_that_no_calendar_has_are_refused(tmp_path, kind, value):
+    whole = pa.int32() if pa.types.is_date32(kind) else pa.int64()
+    times = pa.array([value, 0, None], whole).cast(kind)
+    pq.write_table(pa.table({"a": [1, 2, 3], "odd": times}), tmp_path / "a.parquet")
+    with pytest.raises(
+        DataError, match=r"the column 'odd' of .* the years 1 to 9999; check the unit"
+    ):
+        read_dataset(tmp_path / "a.parquet")
+
+
+def test_the_first_and_the_last_day_are_read(tmp_path):
+    days = pa.array([-719_162, 2_932_896, None], pa.int32()).cast(pa.date32())
+    pq.write_table(pa.table({"a": [1, 2, 3], "day": days}), tmp_path / "a.parquet")
+    assert read_dataset(tmp_path / "a.parquet").schema["day"].kind == "datetime"

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from twinset.cli.options import Count, Real
 from twinset.cli.terminal import print_json, print_lines
+from twinset.core.limits import MAX_IMAGE_BYTES, images_up_to
 from twinset.io.formats import writable_formats
 
 _LAYOUTS = ", ".join(name for name, entry in writable_formats().items() if entry.for_tiles)
@@ -32,6 +33,7 @@ def tiles(
             help=f"One of {_LAYOUTS}; coco, webdataset and parquet keep the places of the tiles.",
         ),
     ] = "coco",
+    max_image_bytes: Count = MAX_IMAGE_BYTES,
     json: bool = False,
 ) -> None:
     """Cut large images into tiles with their labels, or join tiles.
@@ -60,6 +62,8 @@ def tiles(
         joined, and a COCO file of the whole images is written, with a score for each object.
     layout : str
         Format of the tiles or images.
+    max_image_bytes : int
+        Images of more bytes, once decoded, are refused; about three times as much memory is needed.
     json : bool
         Print the result as JSON.
     """
@@ -85,7 +89,8 @@ def tiles(
         min_visible_fraction=min_visible_fraction,
         keep_empty=not drop_empty,
     )
-    made = tile_files(source, to, layout, tiling=None if join else tiling)
+    with images_up_to(max_image_bytes):
+        made = tile_files(source, to, layout, tiling=None if join else tiling)
     if json:
         print_json({"folder": to, "read": made.n_read, "written": made.n_written})
         return

@@ -27,6 +27,7 @@ from twinset.core.untrusted import parse_json
 from twinset.io.files import replacing, replacing_folder
 from twinset.io.formats import Format, all_formats, find_format, writable_format
 from twinset.io.paths import cannot_read, check_source
+from twinset.io.reading.dates import check_years
 from twinset.io.reading.options import ReadOptions, with_kinds
 
 if TYPE_CHECKING:
@@ -333,6 +334,7 @@ def _read_table(
             got=f"a header of {len(names)} columns" if names else "",
             todo="give a file with at least one row",
         )
+    check_years(table, path)
     for position, name in enumerate(names):
         if pa.types.is_time(table.schema.field(position).type):
             text = pc.cast(table.column(position), pa.string())

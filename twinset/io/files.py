@@ -12,6 +12,7 @@ from typing import Any
 
 from twinset.core.errors import DataError, RecipeError
 from twinset.core.image.tiff import MAGIC as TIFF_MAGIC
+from twinset.core.limits import check_file_size
 from twinset.core.untrusted import parse_json
 from twinset.io.drafts import make_private, new_draft, put_folder
 from twinset.io.paths import (
@@ -59,6 +60,12 @@ def inside(base: Path, relative: str) -> Path:
             "a path leads out of its folder", got=repr(relative), allowed=f"paths inside '{base}'"
         )
     return found
+
+
+def read_whole(file: Path, noun: str = "the image file") -> bytes:
+    """Return the content of a file that fits memory; raise DataError for a larger one, unread."""
+    check_file_size(file.stat().st_size, noun)
+    return file.read_bytes()
 
 
 def sha256_of(path: Path) -> str:

@@ -17,7 +17,7 @@ from twinset.core.image.codec import encode_lossless
 from twinset.core.image.tiff import MAGIC as TIFF_MAGIC
 from twinset.core.image.tiff import plane_names, read_planes
 from twinset.io.dicom import image_of_dicom, is_dicom
-from twinset.io.files import inside
+from twinset.io.files import inside, read_whole
 from twinset.io.image_header import check_image
 from twinset.io.text_tables import read_csv
 
@@ -199,7 +199,7 @@ def _read_file_images(
 
 def _read_file(folder: Path, path: Path) -> bytes:
     """Return the content of an image file; of DICOM the pixels alone."""
-    data = inside(folder, path.as_posix()).read_bytes()
+    data = read_whole(inside(folder, path.as_posix()))
     ending = path.suffix.lower()
     if ending in _DICOM and is_dicom(data):
         return image_of_dicom(data)
@@ -291,8 +291,8 @@ def load_side_files(column: pa.ChunkedArray, folder: Path, name: str) -> pa.Chun
         file = inside(folder, relative)
         if not file.is_file():
             raise DataError(f"the file that column '{name}' names in row {row} is missing")
-        data = file.read_bytes()
         try:
+            data = read_whole(file)
             check_image(data)
         except DataError as error:
             raise _name_file(error, relative, folder) from error

@@ -37,6 +37,7 @@ from twinset.io.reading.layout import (
 )
 from twinset.io.reading.notation import interpret
 from twinset.io.reading.options import ReadOptions
+from twinset.io.unpacking import check_expansion
 from twinset.io.writer import Target, Writer
 
 _BLOCK = (
@@ -377,6 +378,8 @@ def read_jsonl(path: Path, text_columns: Sequence[str] = ()) -> pa.Table:
     A key that a row does not have is a missing value.
     """
     options = arrow_json.ReadOptions(block_size=_BLOCK)
+    if path.suffix == ".gz":
+        check_expansion(path)
     with pa.input_stream(str(path), compression=_compression(path)) as stream:
         refuse_other_files(path, stream.read(_HEADER_BYTES), "jsonl")
     _check_lines(path)

@@ -41,10 +41,11 @@ import pyarrow as pa
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import BLOB, OBJECT, RESERVED, SPAN, Field, Schema
 from twinset.core.errors import DataError, FormatLossWarning, SchemaError
+from twinset.core.image.codec import read_image_header
 from twinset.core.untrusted import parse_json
 from twinset.io.files import image_ending
-from twinset.io.image_header import read_image_header
 from twinset.io.text_tables import cell_texts, plain
+from twinset.io.unpacking import check_expansion
 from twinset.io.writer import RoundTripLosses, Target, Writer
 
 _CASTAGNOLI = 0x82F63B78  # the polynomial of CRC-32C, bits reversed
@@ -141,6 +142,7 @@ def _open_unpacked(path: Path) -> BinaryIO:
         return stream
     is_zlib = head[:1] == b"\x78" and int.from_bytes(head[:2], "big") % 31 == 0  # RFC 1950
     if head[:2] == b"\x1f\x8b" or is_zlib:
+        check_expansion(path)
         with stream:
             packed = stream.read()
         return io.BytesIO(zlib.decompress(packed) if is_zlib else gzip.decompress(packed))

@@ -27,7 +27,7 @@ def test_colours_are_rgb_in_the_file_too():
 
 @pytest.mark.parametrize("data", [b"", b"not an image", encode_png(np.ones((4, 4), np.uint8))[:20]])
 def test_damaged_bytes_are_refused(data):
-    with pytest.raises(DataError, match="cannot be decoded"):
+    with pytest.raises(DataError, match=r"cannot be decoded|breaks off"):
         decode_pixels(data)
 
 

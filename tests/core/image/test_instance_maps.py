@@ -111,3 +111,18 @@ def test_what_is_hardly_seen_is_dropped_from_map_and_labels():
     assert (TWO_OBJECTS == 1).any()
     with pytest.raises(ParameterError, match="0 to 1"):
         drop_hidden(TWO_OBJECTS, labels, 1.5)
+
+
+def test_many_ids_of_a_wide_image_have_the_boxes_of_few(monkeypatch):
+    ids = np.random.default_rng(0).integers(0, 50, (40, 60)).astype(np.uint16)
+    usual = extents_of(ids)
+    monkeypatch.setattr("twinset.core.image.instance_maps._TABLE_CELLS", 10)
+    for mine, theirs in zip(extents_of(ids), usual):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_noise_is_no_id_map():
+    noise = np.arange(300 * 300, dtype=np.uint32).reshape(300, 300)
+    with pytest.raises(DataError, match=r"too many objects; got 89,999 numbers; .* up to 65,535"):
+        extents_of(noise)
+    assert len(extents_of(noise % 65_536)[0]) == 65_535

@@ -105,7 +105,7 @@ COCO_FAULTS = [
     (coco(BOX | {"segmentation": [[200, 300, 1200, 300, 1200, 1100]]}), OUTSIDE),
     (coco(BOX | {"segmentation": [[2, 3, 9, 3, 9, 9], [-9, -9, -1, -9, -1, -1]]}), OUTSIDE),
     (coco(BOX | {"segmentation": [[2, 30, 9, 30, 9, 90]]}), OUTSIDE),
-    (coco(BOX, name="n" * 300), "no such image"),
+    (coco(BOX, name="n" * 300), "a name of 300 bytes"),
     (coco(BOX, info="?").replace('"?"', "[" * DEEP + "]" * DEEP), "'a.json' is no JSON; got .*deep"),
     (coco(BOX)[:-1] + ', "images": []}', "the key 'images' stands twice"),
     (coco(BOX).replace("[2, 3", "[1" + "0" * 5_000 + ", 3"), "a number of too many digits"),

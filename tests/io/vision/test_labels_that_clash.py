@@ -12,8 +12,8 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import BLOB, OBJECT, Field, Label, Schema, Taxonomy
 from twinset.core.errors import DataError
 from twinset.core.image.codec import decode_ids, encode_lossless
+from twinset.core.image.header import ImageHeader
 from twinset.io import read_dataset, write_dataset
-from twinset.io.image_header import ImageHeader
 from twinset.io.vision.samples import Sample
 
 cv2 = pytest.importorskip("cv2")

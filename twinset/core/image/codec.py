@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow as pa
 
 from twinset.core.errors import DataError
 from twinset.core.extras import optional
+from twinset.core.image.header import PNG, ImageHeader, read_header
 from twinset.core.image.tiff import MAGIC, decode_tiff, encode_tiff
 
 Pixels = npt.NDArray[Any]
@@ -21,7 +23,6 @@ FORMS = ("uint8", "uint16", "float32")
 """Depths of images; id maps may also be of uint32 and int32."""
 
 _PNG_COMPRESSION = 1  # fixed, so that equal pixels are equal bytes; higher costs time, saves little
-_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _PALETTE = 3  # PNG's colour type of images whose pixels are numbers of colours
 _OPENCV_CHANNELS = (1, 3, 4)  # the numbers that OpenCV writes
 
@@ -35,29 +36,40 @@ def decode_pixels(data: bytes) -> Pixels:
     Raises
     ------
     DataError
-        The bytes are no image that can be read.
+        The bytes are no image that can be read, or claim more pixels than `twinset.core.limits` allows.
     MissingExtraError
         OpenCV is not installed.
     """
-    if data[:4] in MAGIC and (decoded := decode_tiff(data)) is not None:
+    is_tiff = data[:4] in MAGIC
+    if is_tiff and (decoded := decode_tiff(data)) is not None:
         return decoded
-    cv2 = open_cv()
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
-    except cv2.error as error:  # so OpenCV says that an image is larger than it decodes
-        raise DataError(
-            "an image cannot be decoded",
-            got=f"{len(data)} bytes that say to be more pixels than fit",
-            allowed="1 to 1,073,741,824 pixels",
-            todo="cut it into tiles",
-        ) from error
+    cv2, pixels = open_cv(), None
+    # Other formats are not tried: nothing would bound their size.
+    if is_tiff or read_header(data) is not None:
+        with suppress(cv2.error):  # more pixels than OpenCV decodes
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise DataError(
             "an image cannot be decoded",
             got=f"{len(data)} bytes of an unknown or damaged format",
             allowed="PNG, JPEG, TIFF, BMP or WebP",
         )
-    return _swap_red_and_blue(np.asarray(pixels), cv2)
+    return _swap_red_and_blue(np.asarray(pixels), cv2, in_place=True)
+
+
+def read_image_header(data: bytes) -> ImageHeader:
+    """Return the facts of an encoded image without decoding its pixels, where the format allows.
+
+    Examples
+    --------
+    >>> read_image_header(encode_jpeg(np.zeros((20, 30, 3), np.uint8)))
+    ImageHeader(height=20, width=30, orientation=1)
+    """
+    header = read_header(data)
+    if header is not None:
+        return header
+    height, width = decode_pixels(data).shape[:2]
+    return ImageHeader(height, width, 1)
 
 
 def decode_ids(data: bytes) -> Pixels:
@@ -134,7 +146,7 @@ def encode_jpeg(
 
 def _palette_bits(data: bytes) -> int:
     """Return the bits a pixel of a PNG with a palette; 0 for any other file."""
-    if data[:8] != _PNG_MAGIC or len(data) < 33 or data[25] != _PALETTE:
+    if data[:8] != PNG or len(data) < 33 or data[25] != _PALETTE:
         return 0
     return data[24]
 
@@ -151,12 +163,12 @@ def _as_grey(data: bytes) -> bytes:
     return b"".join(kept)
 
 
-def _swap_red_and_blue(pixels: Pixels, cv2: Any) -> Pixels:
+def _swap_red_and_blue(pixels: Pixels, cv2: Any, *, in_place: bool = False) -> Pixels:
     """OpenCV keeps colours as BGR(A); everything else here means RGB(A)."""
     if pixels.ndim == 2 or pixels.shape[2] < 3:
         return pixels
     swap = cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
-    return np.asarray(cv2.cvtColor(pixels, swap))
+    return np.asarray(cv2.cvtColor(pixels, swap, dst=pixels if in_place else None))
 
 
 def open_cv() -> Any:

@@ -12,6 +12,10 @@ from twinset.core.errors import DataError, ParameterError
 
 IdMap = npt.NDArray[np.integer[Any]]
 
+# Their numbers fit the 16 bits of an id map; noise that is taken for one has millions.
+MAX_OBJECTS = 65_535
+_TABLE_CELLS = 1 << 27  # of one byte: a table of objects and rows that takes less than most images
+
 
 class _Always(TypedDict):
     id: int
@@ -80,8 +84,15 @@ def extents_of(ids: IdMap) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64], npt
     flat = np.flatnonzero(ids != 0)  # four times as quick as of the numbers themselves
     owners = ids.ravel()[flat]
     most = int(owners.max(initial=0))
-    if most > 4 * ids.size:  # ids far beyond the pixels: too wide for a table
+    if most > MAX_OBJECTS:  # too wide for a table
         kept, small = np.unique(owners, return_inverse=True)
+        if len(kept) > MAX_OBJECTS:
+            raise DataError(
+                "an id map holds too many objects",
+                got=f"{len(kept):,} numbers",
+                allowed=f"up to {MAX_OBJECTS:,}",
+                todo="check that it is an id map, not an image",
+            )
         again = np.zeros(ids.shape, np.int64)
         again.ravel()[flat] = small + 1
         found, boxes, areas = extents_of(again)
@@ -91,6 +102,12 @@ def extents_of(ids: IdMap) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64], npt
     # Rows and columns in which each id stands: the first and the last of them are its box.
     edges = []
     for length, position in zip(ids.shape, np.divmod(flat, ids.shape[1])):
+        if (most + 1) * length > _TABLE_CELLS:
+            first, last = np.full(most + 1, length), np.zeros(most + 1, np.int64)
+            np.minimum.at(first, owners, position)
+            np.maximum.at(last, owners, position + 1)
+            edges += [first[seen], last[seen]]
+            continue
         stands = np.zeros((most + 1, length), bool)
         stands[owners, position] = True
         stands = stands[seen]

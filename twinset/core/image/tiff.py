@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import logging
+import math
 import struct
 from collections.abc import Iterator
 from functools import cache
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from twinset.core.errors import DataError
 from twinset.core.extras import optional
+from twinset.core.limits import MAX_IMAGES_IN_A_FILE, check_image_size
 
 Pixels = npt.NDArray[Any]
 
@@ -22,13 +24,20 @@ MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """First bytes of TIFF files; the last two are those of BigTIFF."""
 
 _LEVEL = 1  # zlib level: fixed, so that equal pixels give equal bytes; higher ones cost time, save little
-_MAX_PIXELS = 1 << 30  # as many as OpenCV decodes
 _AXIS_NAMES = {"Z": "z", "T": "time", "C": "channel"}  # axis of tifffile -> its name in plane names
 _COLOURS_TAG = 262  # PhotometricInterpretation
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = range(4)  # its values that are read here
 _INKS = 5  # its value for CMYK
 _JPEG_COMPRESSIONS = (6, 7)  # their colours are RGB once decoded
-_DAMAGE = (ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, struct.error)
+_DAMAGE = (
+    AttributeError,
+    ValueError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    struct.error,
+)
 
 
 def encode_tiff(
@@ -96,6 +105,7 @@ def plane_names(
     tifffile = _tifffile()
     try:
         with tifffile.TiffFile(file) as tiff:
+            _check_directories(tiff)
             return [name for _, names in _series(tiff) for name in names]
     except (*_DAMAGE, tifffile.TiffFileError) as error:  # an Exception of its own before 2025
         raise _damaged() from error
@@ -111,7 +121,7 @@ def read_planes(data: bytes) -> Iterator[tuple[str, Pixels | None]]:
     tifffile = _tifffile()
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-            _check_directories(tiff.tiff, data)
+            _check_directories(tiff)
             for series, names in _series(tiff):
                 _check_strips(series, len(data))
                 yield from zip(names, _read_series(series, len(names)))
@@ -126,6 +136,7 @@ def _series(tiff: Any) -> list[tuple[Any, list[str]]]:
     named = []
     for k, series in enumerate(found, start=1):
         stack, _ = _split_axes(series.axes)
+        _check_series(series, stack)
         prefix = [f"image={k}"] if len(found) > 1 else []
         sizes = [range(1, series.shape[axis] + 1) for axis in stack]
         axes = [_AXIS_NAMES.get(series.axes[axis], "page") for axis in stack]
@@ -154,13 +165,6 @@ def _read_series(series: Any, n_planes: int) -> Iterator[Pixels | None]:
         return
     stack, channels = _split_axes(series.axes)
     y, x = series.axes.index("Y"), series.axes.index("X")
-    if series.shape[y] * series.shape[x] > _MAX_PIXELS:
-        raise DataError(
-            "the size of an image cannot be used",
-            got=f"{series.shape[x]:,} x {series.shape[y]:,} pixels",
-            allowed=f"1 to {_MAX_PIXELS:,} pixels",
-            todo="cut it into tiles",
-        )
     pixels = series.asarray().transpose([*stack, y, x, *channels])
     shape = pixels.shape[len(stack) :]
     pages = [page] * n_planes
@@ -187,17 +191,44 @@ def _as_shown(plane: Pixels, page: Any, colours: int) -> Pixels:
     return plane
 
 
-def _check_directories(layout: Any, data: bytes) -> None:
+def _check_directories(tiff: Any) -> None:
     """Raise an error where the chain of directories, one a page, leads out of the file or back."""
+    layout, file = tiff.tiff, tiff.filehandle
+
+    def number(form: str, size: int, at: int) -> int:
+        file.seek(at)
+        return int(struct.unpack(form, file.read(size))[0])
+
     seen = set()
-    (at,) = struct.unpack_from(layout.offsetformat, data, layout.offsetsize)
+    at = number(layout.offsetformat, layout.offsetsize, layout.offsetsize)
     while at:
         if at in seen:
             raise _damaged()
         seen.add(at)
-        (count,) = struct.unpack_from(layout.tagnoformat, data, at)
+        if len(seen) > MAX_IMAGES_IN_A_FILE:
+            raise DataError(
+                "a TIFF file holds too many images",
+                got=f"more than {MAX_IMAGES_IN_A_FILE:,}",
+                allowed=f"up to {MAX_IMAGES_IN_A_FILE:,}",
+                todo="save its images as several files",
+            )
+        count = number(layout.tagnoformat, layout.tagnosize, at)
         after = at + layout.tagnosize + count * layout.tagsize
-        (at,) = struct.unpack_from(layout.offsetformat, data, after)
+        at = number(layout.offsetformat, layout.offsetsize, after)
+
+
+def _check_series(series: Any, stack: list[int]) -> None:
+    """Raise DataError for more pixels than are decoded; what a file claims is not believed."""
+    n_images = math.prod(series.shape[axis] for axis in stack)
+    y, x = series.axes.index("Y"), series.axes.index("X")
+    rest = math.prod(series.shape) // max(n_images * series.shape[y] * series.shape[x], 1)
+    shape = (series.shape[y], series.shape[x], rest)
+    page = series.keyframe
+    # A palette is turned into colours; a tile may be larger than the image.
+    itemsize = series.dtype.itemsize * (3 if page.photometric == _PALETTE else 1)
+    check_image_size(shape, itemsize, n_images)
+    if page.is_tiled:
+        check_image_size((page.tilelength, page.tilewidth, page.samplesperpixel), itemsize)
 
 
 def _check_strips(series: Any, n_bytes: int) -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.data.reading import Reason, Remark
+from twinset.core.errors import DataError
 
+_SECONDS_A_DAY = 86_400  # as Arrow counts time, without leap seconds
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # of each unit of Arrow
+_FIRST_DAY, _END_DAY = -719_162, 2_932_897  # 1 January of the years 1 and 10000, from 1970
 _MIN_SHARE = 0.8  # of sampled cells that look like dates
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _TIME = r"(?:[ T,]+(?P<H>[0-9]{1,2}):(?P<M>[0-9]{2})(?::(?P<S>[0-9]{2}))? ?(?P<p>[AaPp][Mm])?)?"
@@ -151,3 +156,25 @@ def _seconds(
     noon = pc.if_else(pc.equal(half, ""), hour, pc.if_else(pc.equal(hour, 12), 0, hour))
     hour = pc.if_else(pc.equal(half, "pm"), pc.add(noon, 12), noon)
     return pc.add(pc.add(pc.multiply(hour, 3600), pc.multiply(minute, 60)), second)
+
+
+def check_years(table: pa.Table, path: Path) -> None:
+    """Raise DataError for dates and times of a file beyond the years that can be written as text."""
+    for name, column in zip(table.column_names, table.columns):
+        if pa.types.is_timestamp(column.type):
+            a_day = _SECONDS_A_DAY * _PER_SECOND[column.type.unit]
+        elif pa.types.is_date(column.type):
+            a_day = 1 if pa.types.is_date32(column.type) else _SECONDS_A_DAY * _PER_SECOND["ms"]
+        else:
+            continue
+        whole = pa.int32() if pa.types.is_date32(column.type) else pa.int64()
+        ends = pc.min_max(pc.cast(column, whole)).as_py()
+        if ends["min"] is None:
+            continue
+        if ends["min"] < _FIRST_DAY * a_day or ends["max"] >= _END_DAY * a_day:
+            raise DataError(
+                f"the column '{name}' of '{path}' holds times that no calendar has",
+                got=f"values of the type {column.type} beyond the years 1 to 9999",
+                allowed="the years 1 to 9999",
+                todo="check the unit that the file states for them, or set them missing",
+            )

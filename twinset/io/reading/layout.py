@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from twinset.core.data.reading import Reason, Remark
 from twinset.core.errors import DataError
 from twinset.io.reading.options import ReadOptions
+from twinset.io.unpacking import check_expansion
 
 _HEAD_BYTES = 1 << 20  # a header longer than this is no table of columns
 _SNIFFED_BYTES = 1 << 16  # enough for a hundred rows of most tables, read in a millisecond
@@ -37,6 +38,8 @@ _BLANKS = ("  ", " ")  # several, or one
 _RARE_DELIMITERS = ("^", "~", ":", "\x1f", "\x01", *_BLANKS)
 _FILES = {  # first bytes -> what they begin
     b"%PDF": "a PDF document",
+    b"%!PS": "a PostScript document",
+    b"version https://git-lfs": "a pointer of Git LFS in place of the file",
     b"PK\x03\x04": "a ZIP archive or an Excel workbook",
     b"PK\x05\x06": "a ZIP archive or an Excel workbook",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook or Word document",
@@ -93,6 +96,7 @@ class RawText:
     def from_file(cls, path: Path) -> RawText:
         """Return the bytes of a file; a plain file is mapped, not read."""
         if path.suffix == ".gz":
+            check_expansion(path)
             with pa.input_stream(str(path), compression="gzip") as stream:
                 return cls(path, pa.py_buffer(stream.read()))
         with pa.memory_map(str(path)) as file:
@@ -213,6 +217,7 @@ def refuse_other_files(path: Path, head: bytes, form: str) -> None:
         kind = "bytes that are no text"
     if kind:
         todo = {
+            "a pointer of Git LFS in place of the file": "fetch the file: git lfs pull",
             "a gzip archive": f"name it '{path.name}.gz'",
             "JSON": "write CSV, or one JSON object a line in a .jsonl file",
             "an HTML or XML page": "fetch the file again: pages of errors and logins are saved so",

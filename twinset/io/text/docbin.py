@@ -14,6 +14,7 @@ from twinset.io.faults import Faults
 from twinset.io.text.rows import RoundTrip, Row, TextColumns, TextRows, TextWriter, check_label
 from twinset.io.text.spans import LABEL, span_at
 from twinset.io.text.tokens import Place, Run, fit_spans, gaps_of, spans_of, tokens_of
+from twinset.io.unpacking import check_expansion
 
 _GROUP = "sc"  # the group that spaCy's own categoriser of spans reads
 _CELLS = "twinset"
@@ -24,6 +25,7 @@ def read_spacy(file: Path, faults: Faults) -> TextRows:
     spacy = _spacy()
     rows, label = list[Row](), ""
     try:
+        check_expansion(file)
         docs = spacy.tokens.DocBin().from_bytes(file.read_bytes())
         for doc in docs.get_docs(spacy.vocab.Vocab()):
             row, name = _row(doc)

@@ -14,7 +14,7 @@ import numpy as np
 
 from twinset.core.data.schema import Label
 from twinset.core.errors import DataError
-from twinset.core.image.instance_maps import ObjectLabel
+from twinset.core.image.instance_maps import MAX_OBJECTS, ObjectLabel
 from twinset.core.image.keypoints import Keypoint
 from twinset.core.image.polygons import paint_rings, signed_area, trace_polygons
 from twinset.core.untrusted import parse_json
@@ -30,7 +30,6 @@ from twinset.io.vision.rle import (
     run_lengths,
 )
 from twinset.io.vision.samples import (
-    MAX_IDS,
     Ids,
     ImageRow,
     LayoutWriter,
@@ -235,11 +234,11 @@ def _object_number(attributes: Mapping[str, Any], taken: Collection[int]) -> int
     number = attributes.get("instance_id")
     if number is None:
         return next(free for free in itertools.count(len(taken) + 1) if free not in taken)
-    if type(number) is not int or not 1 <= number <= MAX_IDS or number in taken:
+    if type(number) is not int or not 1 <= number <= MAX_OBJECTS or number in taken:
         raise DataError(
             "its instance_id cannot be used",
             got=f"{number!r:.20}",
-            allowed=f"1 to {MAX_IDS:,}, each once an image",
+            allowed=f"1 to {MAX_OBJECTS:,}, each once an image",
         )
     return number
 
@@ -330,7 +329,7 @@ class CocoWriter(LayoutWriter):
         for item in image.objects:
             self._n_annotations += 1
             annotation = self._annotation(item, ids, image.number + 1)
-            if is_own and 1 <= item["id"] <= MAX_IDS:
+            if is_own and 1 <= item["id"] <= MAX_OBJECTS:
                 annotation.setdefault("attributes", {})["instance_id"] = item["id"]
             self._add_line("annotations", annotation)
 

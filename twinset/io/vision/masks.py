@@ -13,6 +13,7 @@ from twinset.core.data.schema import Label
 from twinset.core.errors import DataError
 from twinset.core.image.instance_maps import objects_from_ids
 from twinset.io.faults import Faults
+from twinset.io.files import read_whole
 from twinset.io.vision.samples import IMAGE_ENDINGS, ImageRow, LayoutWriter, Samples, read_image
 from twinset.io.writer import Target
 
@@ -40,7 +41,7 @@ def read_masks(folder: Path, faults: Faults) -> Samples:
         file = next((f for e in _MAPS if (f := maps / f"{image.stem}{e}").is_file()), None)
         if file is not None:
             with faults.caught(f"{maps.name}/{file.name}"):
-                ids = sample.read_map(file.read_bytes())
+                ids = sample.read_map(read_whole(file))
                 if categories is None:
                     known = dict.fromkeys(set(ids.ravel().tolist()) - {0}, _ONLY_CLASS)
                 else:

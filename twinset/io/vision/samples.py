@@ -17,19 +17,19 @@ import pyarrow as pa
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import BLOB, OBJECT, RESERVED, Field, Label, Schema, Taxonomy
 from twinset.core.errors import DataError, SchemaError
-from twinset.core.image.codec import decode_ids, encode_lossless
-from twinset.core.image.instance_maps import ObjectLabel
+from twinset.core.image.codec import decode_ids, encode_lossless, read_image_header
+from twinset.core.image.header import ImageHeader
+from twinset.core.image.instance_maps import MAX_OBJECTS, ObjectLabel
 from twinset.core.image.polygons import paint_rings
 from twinset.io.faults import Faults, OnFault
-from twinset.io.files import image_ending, inside
+from twinset.io.files import image_ending, inside, read_whole
 from twinset.io.formats import Format
-from twinset.io.image_header import ImageHeader, check_image, read_image_header
+from twinset.io.image_header import check_image, check_image_header
 from twinset.io.writer import Target, Writer
 
 Ids = npt.NDArray[Any]
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
-MAX_IDS = 65_535  # objects of one image: their numbers fit the 16 bits of an id map
 
 _SLACK = 0.01  # pixels by which rounding may take a box out of its image
 
@@ -77,6 +77,7 @@ class Sample:
 
     def read_map(self, data: bytes) -> Ids:
         """Return the id map in a file; raise DataError if it is of another size than the image."""
+        check_image_header(data)
         ids = decode_ids(data)
         if ids.shape != self.shape:
             size = f"{ids.shape[1]} x {ids.shape[0]}, its image {self.shape[1]} x {self.shape[0]}"
@@ -118,7 +119,7 @@ def read_image(folder: Path, relative: str, faults: Faults) -> Sample | None:
         file = inside(folder, relative)
         if not isfile(file):  # also of a name that is too long
             raise DataError("there is no such image file")
-        data = file.read_bytes()
+        data = read_whole(file)
         return Sample(relative, data, check_image(data))
     return None
 
@@ -141,7 +142,7 @@ def _is_usual(label: ObjectLabel) -> bool:
         not label["keypoints"]
         and unusual == (None, None, None)
         and type(label["id"]) is int
-        and 0 <= label["id"] <= MAX_IDS
+        and 0 <= label["id"] <= MAX_OBJECTS
         and type(label["category"]) is str
         and type(label["truncated"]) is bool
         and type(label["area"]) is float

@@ -16,6 +16,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Label, Schema
 from twinset.core.errors import DataError
 from twinset.core.image.instance_maps import ObjectLabel
+from twinset.core.limits import MAX_FILES_IN_A_SAMPLE, check_file_size
 from twinset.core.parameters import Ge, check_parameters
 from twinset.core.untrusted import parse_json
 from twinset.io.drafts import sweep_drafts
@@ -39,6 +40,7 @@ JOURNAL = ".journal"
 """Folder beside the shards of a `ShardFolder`; it lists the finished ones."""
 
 _IDS = "ids"
+_SHOWN_NAME = 100  # characters of a name in an error: a tar file may hold names of megabytes
 _HEAD = "set.json"
 
 
@@ -61,7 +63,7 @@ def read_webdataset(folder: Path, faults: Faults) -> Samples:
     labels = _labels(folder, faults)
     names: set[str] = set()
     for shard in sorted(folder.glob("*.tar")):
-        for key, members in _groups(shard):
+        for key, members in _groups(shard, faults):
             sample = _sample(key, members, faults, shard.name)
             if sample is not None:
                 names |= {item["category"] for item in sample.objects}
@@ -78,27 +80,61 @@ def _labels(folder: Path, faults: Faults) -> list[Label]:
     return []
 
 
-def _groups(shard: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
+def _groups(shard: Path, faults: Faults) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Yield the members of each sample: ending -> bytes. Members of a sample are adjacent."""
     try:
         with tarfile.open(shard, "r:") as tar:
             key, members = "", dict[str, bytes]()
-            for member in tar:
+            while (member := tar.next()) is not None:
+                tar.members = []  # type: ignore[attr-defined]  # it keeps all of them else
+                if member.isdir():
+                    continue
+                data = None
+                with faults.caught(f"{shard.name}, {member.name[:_SHOWN_NAME]!r}"):
+                    data = _content(tar, member)
+                if data is None:
+                    continue
                 place, slash, base = member.name.removeprefix("./").rpartition("/")
                 stem, _, ending = base.partition(".")
                 stem = place + slash + stem
-                stream = tar.extractfile(member) if member.isfile() else None
-                if stream is None:
-                    continue
                 if stem != key and members:
                     yield key, members
                     members = {}
                 key = stem
-                members[ending.lower()] = stream.read()
+                if ending.lower() in members or len(members) == MAX_FILES_IN_A_SAMPLE:
+                    raise tarfile.ReadError("one sample has two files of one name, or too many")
+                members[ending.lower()] = data
             if members:
                 yield key, members
-    except tarfile.TarError as error:
-        raise DataError(f"the shard '{shard.name}' is damaged", got=str(error)) from error
+            tar.fileobj.seek(tar.offset)
+            if tar.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+                raise tarfile.ReadError("it breaks off, or holds what is no member")
+    except (tarfile.TarError, ValueError, OverflowError, OSError) as error:
+        raise DataError(
+            f"the shard '{shard.name}' is damaged",
+            got=str(error),
+            allowed=f"a whole tar file, of each sample up to {MAX_FILES_IN_A_SAMPLE} files",
+            todo="write or fetch it again",
+        ) from error
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    """Return the content of a member that is a plain file inside the archive."""
+    parts = member.name.split("/")
+    if ".." in parts or not parts[0]:
+        raise DataError("its name leads out of the archive", allowed="names below the archive")
+    stream = tar.extractfile(member) if member.isfile() and not member.issparse() else None
+    if stream is None:
+        raise DataError(
+            "it is no plain file",
+            got="a link" if member.issym() or member.islnk() else "a device or a file with holes",
+            allowed="files and folders",
+            todo="pack the files themselves",
+        )
+    if member.size < 0:
+        raise tarfile.ReadError("a member of negative size")
+    check_file_size(member.size, "it")
+    return stream.read()
 
 
 def _sample(key: str, members: dict[str, bytes], faults: Faults, shard: str) -> Sample | None:

@@ -15,6 +15,7 @@ from twinset.core.errors import DataError
 from twinset.core.image.codec import encode_lossless
 from twinset.core.untrusted import MAX_DEPTH
 from twinset.io.faults import Faults
+from twinset.io.files import read_whole
 from twinset.io.vision.samples import (
     IMAGE_ENDINGS,
     Ids,
@@ -69,7 +70,7 @@ def read_voc(folder: Path, faults: Faults) -> Samples:
         file = folder / "SegmentationObject" / f"{file.stem}.png"
         if file.is_file():
             with faults.caught(f"SegmentationObject/{file.name}"):
-                sample.keep_map(_ids(sample, kept, file.read_bytes()))
+                sample.keep_map(_ids(sample, kept, read_whole(file)))
         yield sample
     return [Label(name) for name in sorted(names)]
 
