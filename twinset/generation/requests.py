@@ -10,6 +10,7 @@ import numpy as np
 from twinset.core.contracts import TakesAssets
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.persons import shared_levels, spell_levels
+from twinset.core.data.reading import MIN_SHOWN_ROWS
 from twinset.core.data.where import Where
 from twinset.core.errors import DataError, RecipeError, did_you_mean
 from twinset.generation.coverage_plan import CoveragePlan, plan_scenes
