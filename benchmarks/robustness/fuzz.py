@@ -24,6 +24,7 @@ import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +38,8 @@ from twinset.core.errors import TwinsetError
 from twinset.ingest.input_table import inspect_table
 from twinset.recipe import load_recipe
 
-BATCH = 500  # inputs of one process, some 8 seconds: its start takes 2
-ADDRESS_SPACE = 2 << 30  # bytes
+BATCH = 1000  # inputs of one process, some 20 seconds: its start takes 4
+MEMORY = 2 << 30  # bytes
 SECONDS = 60  # for one input
 LARGEST = 1 << 18  # bytes: larger files test limits, and take the time of many
 # Pieces that mean something to a parser: marks of text formats, and numbers at the ends of binary ones.
@@ -64,7 +65,7 @@ def families() -> dict[str, list[Trial]]:
 
 
 def changed(data: bytes, rng: np.random.Generator) -> bytes:
-    """Return bytes with a few pieces flipped, cut, repeated, drawn anew, or replaced by a sign."""
+    """Return bytes with a few pieces flipped, cut, repeated, randomised, or replaced by a sign."""
     for _ in range(rng.geometric(0.3)):
         at = int(rng.integers(len(data) + 1))
         piece = data[at : at + int(rng.choice([1, 1, 4, 64, 4096]))]
@@ -118,7 +119,13 @@ def make_input(seed: int, number: int, folder: Path) -> Callable[[], object]:
 
 def read_batch(seed: int, first: int, count: int) -> None:
     """Read inputs in this process; print the number of each before it is read, and each finding."""
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+    families()
+    for library in ("cv2", "spacy", "tifffile"):
+        with suppress(ImportError):
+            import_module(library)
+    # What the libraries map does not count: it is more than 2 GB with some of them.
+    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (mapped + MEMORY, mapped + MEMORY))
     warnings.simplefilter("ignore")
     for number in range(first, first + count):
         with tempfile.TemporaryDirectory(prefix="fuzz-", ignore_cleanup_errors=True) as folder:
