@@ -9,7 +9,7 @@ export OPENBLAS_NUM_THREADS := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := all
-.PHONY: all bench-tabular demo test test-fast test-lowest test-newest test-extras lint types format clean
+.PHONY: all bench-tabular demo fuzz test test-fast test-lowest test-newest test-extras lint types format clean
 
 all: lint types test
 
@@ -47,6 +47,10 @@ test-fast: $(VENV)/dev.stamp
 # In environments of their own below .environments: what is absent here is said, and is no failure.
 test-lowest test-newest test-extras: $(VENV)/dev.stamp
 	$(BIN)/python tests/environments.py $(@:test-%=%)
+
+# FUZZ_SEED=2 tries other inputs; what is found lies in out/fuzz, each with the command that reads it again.
+fuzz: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks.robustness.fuzz --seconds 300 --seed $(or $(FUZZ_SEED),1)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmarks.robustness import leakage
+from benchmarks.robustness import fuzz, leakage
 from benchmarks.robustness.files import BUILDERS, TABLE, build, masked_crc
 from benchmarks.robustness.hostile import HERE, Trial, classify, read_trials
 from benchmarks.robustness.sandbox import Outcome, Sandbox
@@ -90,3 +91,31 @@ def test_marked_values_are_found_wherever_they_lie(tmp_path: Path) -> None:
         (sandbox.work / name).write_bytes(build(spec))
     hits = [re.sub(".* in work/", "", hit) for hit in leakage.search(sandbox, {}, salary, [])]
     assert hits == ["a.zip", "b.txt"]
+
+
+def test_changed_files_get_right_checksums() -> None:
+    png = build({"raw_png": {"size": [5, 7]}})
+    broken = png[:20] + b"\x01" + png[21:29] + b"0000" + png[33:]
+    assert fuzz.sealed("a.png", png) == png
+    assert fuzz.sealed("a.png", broken)[29:33] == zlib.crc32(broken[12:29]).to_bytes(4, "big")
+    records = build({"tfrecord": {"n": 3, "records": [{"features": {"a": 1}}]}})
+    assert fuzz.sealed("a.tfrecord", records) == records
+    assert fuzz.sealed("a.tfrecord", b"\xff" * 40)[:8] == b"\xff" * 8
+
+
+def test_fuzzing_reports_what_is_no_error_of_twinset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fuzz.resource, "setrlimit", lambda *_: None)
+    monkeypatch.setattr(fuzz.faulthandler, "dump_traceback_later", lambda *_, **__: None)
+    monkeypatch.setattr(fuzz, "inspect_table", lambda _: 1 / 0)
+    fuzz.read_batch(1, 0, 12)
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split()[0] for line in lines} == {str(number) for number in range(12)}
+    (number, *_), *_ = [line.split() for line in lines if "ZeroDivisionError" in line]
+    contents = []
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        folder.mkdir()
+        fuzz.make_input(1, int(number), folder)
+        contents.append([f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()])
+    assert contents[0] == contents[1] != []

@@ -1,4 +1,5 @@
 import gzip
+import io
 import json
 import subprocess
 import sys
@@ -49,6 +50,14 @@ def test_one_table_from_every_format(tmp_path: Path) -> None:
         assert read_dataset(folder / name).card.name == "t"
 
 
+def latin_name() -> bytes:
+    """Return a Parquet file whose column has a name that is no UTF-8."""
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"zebra": [1, 2]}), sink)
+    return sink.getvalue().replace(b"zebra", b"z\xbdbra")
+
+
+LATIN_NAME = latin_name()
 FAULTS = {
     "empty.csv": (b"", "is empty"),
     "blank.csv": (b"\n\n", "is empty"),
@@ -62,6 +71,8 @@ FAULTS = {
     "torn.csv.gz": (gzip.compress(CSV.encode() * 99)[:40], "is damaged"),
     "no.csv.gz": (CSV.encode(), "is damaged"),
     "torn.parquet": (b"PAR1 and then nothing", "is damaged or is not what its ending says"),
+    "name.parquet": (LATIN_NAME, "is damaged or is not what its ending says"),
+    "name.feather": (LATIN_NAME, "is damaged"),
     "csv.parquet": (CSV.encode(), "is damaged or is not what its ending says"),
     "csv.feather": (CSV.encode(), "is damaged"),
     "array.jsonl": (b'[{"a": 1}]\n', "line 1 cannot be read as JSON Lines.*one JSON object a line"),

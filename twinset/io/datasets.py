@@ -310,7 +310,7 @@ def _read_table(
         table = entry.code("read")(path, text_columns, *more)
     except PermissionError as error:
         raise cannot_read(path, error) from error
-    except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
+    except (pa.ArrowException, OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(
             f"the file '{path}' is damaged or is not what its ending says",
             allowed=f"a whole {entry.name} file",

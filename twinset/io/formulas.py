@@ -12,7 +12,7 @@ ESCAPED = "in CSV, an apostrophe stands before each text that a spreadsheet woul
 """Note on the card of a set whose CSV file has escaped formulas; it is read back by this note."""
 
 # The characters that OWASP names (CSV injection), also in their wide and small forms, and behind blanks
-# and quotes, which spreadsheets may drop. Behind apostrophes too: so an escape can be told from the text.
+# and quotes, which spreadsheets may drop. Behind apostrophes too: then the reader knows which to remove.
 _FORMULA = (
     r"""^[\s\v\p{Z}\p{Cf}"'`\x{2018}-\x{201F}\x{FF02}\x{FF07}]*"""
     r"[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}\x{FE66}\x{FE62}\x{FE63}\x{FE6B}]"
