@@ -2,10 +2,12 @@
 
 python -m benchmarks.robustness.interruptions            # 150 interruptions and 50 pairs, minutes
 python -m benchmarks.robustness.interruptions --trials 4 --pairs 3
+python -m benchmarks.robustness.interruptions --page benchmarks/robustness/RESULTS.md
 
-Each trial begins a run of a small recipe in a fresh folder, interrupts it, and runs it again without a
-disturbance. The delivery, the references and digests of the registered sets and the names of all files
-are compared with those of a run that nothing disturbed. Runs are forked from a process that has loaded
+Each trial begins a command in a fresh folder, interrupts it, and starts it again without a disturbance: a
+run of a small recipe, one that replaces the delivery of an earlier run, or `twinset deliver`. The
+delivery, the references and digests of the registered sets and the names of all files are compared with
+those of a course that nothing disturbed. Runs are forked from a process that has loaded
 the libraries, so that a run takes a fraction of a second. POSIX systems only.
 """
 
@@ -25,12 +27,12 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.markdown import table
+from benchmarks.markdown import table, write_page
 
 RECIPE = """
 name: small
@@ -44,6 +46,18 @@ evaluate:
   metrics: [gap.marginals]
 deliver: {to: out, formats: [csv, parquet]}
 """
+RUN = ("run", "small.yaml")
+OTHER = (*RUN, "--set", "seed=12")
+# The last command of a course is interrupted; those before it are not.
+COURSES = (
+    (RUN,),
+    (OTHER, RUN),
+    (
+        ("register", "people.csv", "--licence", "CC0-1.0"),
+        ("deliver", "people-real", "out", "--real"),
+    ),
+)
+PAIR_ROWS = "generate.0.rows=20000"  # deliveries that take long enough for two of them to meet
 NOBODY = 65534  # the user without rights: permissions do not bind the administrator
 TOO_LONG = 120  # seconds after which a run counts as hung
 FUTURE = 10 * 365 * 86_400  # seconds: files ten years ahead of a clock that was set back
@@ -87,9 +101,9 @@ def log_of(folder: Path) -> Path:
 
 
 def start(
-    folder: Path, words: Iterable[str] = (), prepare: Callable[[], object] = lambda: None
+    folder: Path, words: Iterable[str] = RUN, prepare: Callable[[], object] = lambda: None
 ) -> int:
-    """Fork a process that runs the recipe in `folder`; return its number."""
+    """Fork a process that runs a command in `folder`; return its number."""
     child = os.fork()
     if child:
         return child
@@ -99,7 +113,7 @@ def start(
         log = os.open(log_of(folder), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        sys.argv = ["twinset", "run", "small.yaml", *words]
+        sys.argv = ["twinset", *words]
         prepare()
         from twinset.cli import main
 
@@ -199,6 +213,7 @@ class Trials:
     def __init__(self, seed: int, seconds: float) -> None:
         self.rng = random.Random(seed)
         self.seconds = seconds  # on the processor, of an undisturbed run
+        self.course = COURSES[0]
 
     def _moment(self) -> float:
         return self.rng.uniform(0, self.seconds)
@@ -211,7 +226,7 @@ class Trials:
             signal.setitimer(signal.ITIMER_PROF, moment)
 
         moment = max(self._moment(), 0.001)
-        return end(start(folder, prepare=prepare))
+        return end(start(folder, self.course[-1], prepare))
 
     def sigkill(self, folder: Path) -> int:
         """SIGKILL at a random moment."""
@@ -219,7 +234,9 @@ class Trials:
 
     def file_event(self, folder: Path) -> int:
         """SIGKILL before a random rename, flush, removal or statement of the database."""
-        return end(start(folder, prepare=dying_at(self.rng.randint(1, 2 * MAX_EVENTS))))
+        # An odd number counts the statements of the database too, which are as many again.
+        number = self.rng.randint(1, 2 * MAX_EVENTS if self.course == COURSES[0] else MAX_EVENTS)
+        return end(start(folder, self.course[-1], dying_at(number)))
 
     def sigterm(self, folder: Path) -> int:
         """SIGTERM at a random moment."""
@@ -301,11 +318,18 @@ SHARES = {
 }  # fmt: skip
 
 
-def interrupt(trials: Trials, kind: str, folder: Path, undisturbed: State) -> Outcome:
+KILLS = {"sigkill", "file_event", "sigterm", "sigint", "sighup", "deleted_log", "clock_back"}
+
+
+def interrupt(trials: Trials, kind: str, folder: Path, wholes: Sequence[State]) -> Outcome:
     """Return the outcome of one interruption and the start after it."""
+    number = trials.rng.randrange(len(COURSES)) if kind in KILLS else 0
+    trials.course, undisturbed = COURSES[number], wholes[number]
     write_inputs(folder)
+    for words in trials.course[:-1]:
+        end(start(folder, words))
     code = getattr(trials, kind)(folder)
-    again = end(start(folder))
+    again = end(start(folder, trials.course[-1]))
     log = log_of(folder).read_text(errors="replace")
     found = state_of(folder)
     is_same = again == 0 and all(found[key] == undisturbed[key] for key in ("delivery", "sets"))
@@ -330,7 +354,7 @@ def pair(rng: random.Random, folder: Path, wholes: Mapping[str, State]) -> Outco
     children = []
     for number, seed in enumerate(seeds):
         root = ".twinset" if is_one or not number else ".twinset-2"
-        children.append(start(folder, ["--set", f"seed={seed}", "--root", root]))
+        children.append(start(folder, _one_of_pair(seed, root)))
         if not number:
             time.sleep(rng.uniform(0, 1) ** 2)  # half of them within a quarter of a second
     codes = [end(child) for child in children]
@@ -347,18 +371,27 @@ def pair(rng: random.Random, folder: Path, wholes: Mapping[str, State]) -> Outco
     return Outcome(kind, is_same, len(stray), 2 in codes, detail)
 
 
+def _one_of_pair(seed: str, root: str) -> tuple[str, ...]:
+    return (*RUN, "--set", f"seed={seed}", "--set", PAIR_ROWS, "--root", root)
+
+
 def measure(n_trials: int, n_pairs: int, seed: int, base: Path) -> dict[str, list[Outcome]]:
     """Return the outcomes of all interruptions and pairs."""
     os.environ["OMP_NUM_THREADS"] = "1"
     load_libraries()
-    wholes = {}
-    for number in ("11", "12"):
-        write_inputs(base / number)
+    spent = [0.0]
+
+    def undisturbed(name: str, *course: Sequence[str]) -> State:
+        write_inputs(base / name)
         before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-        assert end(start(base / number, ["--set", f"seed={number}"])) == 0
-        seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
-        wholes[number] = state_of(base / number)
-    trials, total = Trials(seed, seconds), sum(SHARES.values())
+        for words in course:
+            assert end(start(base / name, words)) == 0, log_of(base / name).read_text()
+        spent.append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before)
+        return state_of(base / name)
+
+    wholes = [undisturbed(f"course-{i}", *course) for i, course in enumerate(COURSES)]
+    of_seed = {s: undisturbed(s, _one_of_pair(s, ".twinset")) for s in ("11", "12") if n_pairs}
+    trials, total = Trials(seed, spent[1]), sum(SHARES.values())
     ends = [
         round(n_trials * sum(list(SHARES.values())[: k + 1]) / total) for k in range(len(SHARES))
     ]
@@ -366,17 +399,16 @@ def measure(n_trials: int, n_pairs: int, seed: int, base: Path) -> dict[str, lis
     rng = random.Random(seed)
     return {
         "interruptions": [
-            interrupt(trials, kind, base / f"trial-{i}", wholes["11"])
-            for i, kind in enumerate(kinds)
+            interrupt(trials, kind, base / f"trial-{i}", wholes) for i, kind in enumerate(kinds)
         ],
-        "pairs": [pair(rng, base / f"pair-{i}", wholes) for i in range(n_pairs)],
+        "pairs": [pair(rng, base / f"pair-{i}", of_seed) for i in range(n_pairs)],
     }
 
 
-def page(found: Mapping[str, list[Outcome]]) -> str:
+def tables(found: Mapping[str, list[Outcome]]) -> dict[str, str]:
     """Return the tables of the results page."""
     head = ["trial", "trials", "interrupted", "same bytes", "with stray files"]
-    parts = []
+    parts = {}
     for name, outcomes in found.items():
         kinds = dict.fromkeys(outcome.kind for outcome in outcomes)
         groups = {kind: [o for o in outcomes if o.kind == kind] for kind in kinds} | {
@@ -390,17 +422,17 @@ def page(found: Mapping[str, list[Outcome]]) -> str:
                 [o.n_stray for o in group],
             )]  # fmt: skip
             rows.append([text if hasattr(Trials, kind) else kind, len(group), *counts])
-        parts.append(f"## {name.capitalize()}\n\n{table(head, rows)}\n")
-    return "\n".join(parts)
+        parts[name] = table(head, rows)
+    return parts
 
 
 def main() -> None:
-    """Run the trials, print their tables and every failure; `--out` writes the results page."""
+    """Run the trials, print their tables and every failure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=150)
     parser.add_argument("--pairs", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--page", type=Path, help="Markdown page whose tables are written again")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)  # the user without rights must enter it
@@ -408,17 +440,12 @@ def main() -> None:
     failures = [o for group in found.values() for o in group if o.detail]
     for outcome in failures:
         print(json.dumps({"kind": outcome.kind, "detail": outcome.detail}))
-    text = page(found)
-    print(text)
-    if options.out is not None:
-        options.out.write_text(f"# Interrupted and concurrent runs\n\n{_INTRODUCTION}\n{text}")
+    blocks = tables({name: outcomes for name, outcomes in found.items() if outcomes})
+    print("\n\n".join(blocks.values()))
+    if options.page is not None:
+        write_page(options.page, blocks)
     sys.exit(bool(failures))
 
-
-_INTRODUCTION = """Written by `python -m benchmarks.robustness.interruptions --out FILE`; its text says
-what is done. After each interruption the recipe is run once more, and its delivery, its registered sets
-and the names of all files are compared with those of a run that nothing disturbed.
-"""
 
 if __name__ == "__main__":
     main()

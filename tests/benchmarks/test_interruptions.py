@@ -1,4 +1,4 @@
-"""A sample of the interrupted and concurrent runs of benchmarks/robustness/INTERRUPTIONS.md."""
+"""A sample of the interrupted and concurrent runs of benchmarks/robustness/RESULTS.md."""
 
 import subprocess
 import sys
