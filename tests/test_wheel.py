@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 MAPPED = ("generators", "augment", "evaluation", "configs")
 PARTS = ("pyproject.toml", "README.md", "LICENSE", "twinset", *MAPPED)
-DATA = (".py", ".yaml", ".typed")
+DATA = (".py", ".yaml", ".typed", ".txt")
 
 pytestmark = pytest.mark.slow
 

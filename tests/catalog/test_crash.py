@@ -60,7 +60,7 @@ MOMENTS = [
     *(("fsync", n) for n in (1, 3, 5, 7, 9)),
     *(("replace", n) for n in (1, 2, 3)),
     *(("commit", n) for n in (1, 2, 4)),
-    *(("statement", n) for n in (8, 32, 50)),
+    *(("statement", n) for n in (8, 32, 56)),
 ]
 # The last moments: the version stands in the journal, and is listed from there.
 RECORDED = [("fsync", 9), ("commit", 4)]
@@ -94,7 +94,7 @@ def test_a_killed_registration_is_whole_or_not_listed_and_can_be_repeated(
 
 @pytest.mark.slow
 def test_the_moments_cover_a_registration_to_its_end(tmp_path: Path) -> None:
-    for what, last in (("fsync", 9), ("replace", 3), ("commit", 4), ("statement", 54)):
+    for what, last in (("fsync", 9), ("replace", 3), ("commit", 4), ("statement", 60)):
         assert run_child(tmp_path / what, what, last + 1) == 0
         assert [v.ref for v in Catalog(tmp_path / what).sets()] == ["s@1"]
 

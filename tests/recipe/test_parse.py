@@ -154,11 +154,11 @@ WHAT_IS_NO_RECIPE_IS_REFUSED_IN_ONE_CLEAR_SENTENCE_CASES = [
     ("a: " + "[" * 40 + "]" * 40, "nested too deep"),
     ("a: " + "[" * 100_000, "nested too deep"),
     ("a: &a 1\nb: [" + "*a, " * 30 + "]", "too many aliases"),
-    ("a: &a [*a]", "expand to too many values"),
+    ("a: &a [*a]", "an alias stands inside the value"),
     ("a: &a [" + "1," * 20_000 + "]\nb: [*a, *a, *a]", "expand to too many values"),
-    ("a: &a [*a, *a, *a, *a]", "expand to too many values"),
+    ("a: &a [*a, *a, *a, *a]", "an alias stands inside the value"),
     ("a" * 1_100_000, "too large"),
-    ("a: " + "9" * 5000, "cannot be read as int"),
+    ("a: " + "9" * 5000, "the number is too large"),
 ]
 
 

@@ -208,5 +208,5 @@ def test_a_mistake_in_another_process_is_reported_in_its_own_words(
     (tmp_path / "s/shard-000001.tar").mkdir(parents=True)
     (tmp_path / "s/.journal").mkdir()
     (tmp_path / "s/.journal/set.json").write_text("{}")
-    with pytest.raises(DataError, match=r"cannot write '.*shard-000001\.tar'; got .*directory"):
+    with pytest.raises(DataError, match=r"shard-000001\.tar' is a folder"):
         make_shards(recipe, tmp_path / "s", rows_a_shard=32, workers=2)

@@ -22,9 +22,7 @@ MAX_ALIASES = 20  # each may double the values: files written by people have non
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SHOWN = 40  # characters of a key in an error: enough to find it, never a page
-_DEEPER = np.zeros(256, np.int8)
-_DEEPER[list(b"[{")] = 1
-_DEEPER[list(b"]}")] = -1
+_DEEPER = np.array([(code in b"[{") - (code in b"]}") for code in range(256)], np.int8)
 _NO_OPENING = bytes(set(range(256)) - set(b"[{\n"))
 _NO_BRACKETS = bytes(set(range(256)) - set(b'[]{}"\n'))
 _NO_BRACKETS_OR_LINES = _NO_BRACKETS + b"\n"
@@ -74,7 +72,9 @@ def parse_json(data: bytes | str) -> Any:
     except UnicodeError:
         raise ValueError("it is not encoded in UTF-8") from None
     except ValueError as error:
-        if isinstance(error, json.JSONDecodeError | _TwiceError):
+        if isinstance(error, _TwiceError):
+            raise ValueError(str(error)) from None
+        if isinstance(error, json.JSONDecodeError):
             raise
         raise ValueError("it holds a number of too many digits") from None
     raise ValueError(f"line {line + 1}: values are nested too deep; allowed: {MAX_DEPTH} levels")

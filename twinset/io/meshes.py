@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow as pa
 from twinset.core.errors import DataError
 from twinset.core.extras import optional
 from twinset.core.limits import MAX_TRIANGLES
+from twinset.core.untrusted import parse_json
 from twinset.io.files import inside, read_whole
 from twinset.io.formats import all_formats
 from twinset.io.images import holds_images
@@ -58,7 +58,7 @@ def mesh_files(folder: Path) -> list[Path]:
 def _check_glb(data: bytes) -> None:
     """Raise DataError for a file that claims too many corners: its nodes may repeat a mesh at will."""
     (size,) = struct.unpack_from("<I", data, 12)
-    scene = json.loads(data[20 : 20 + size])
+    scene = parse_json(data[20 : 20 + size])
     counts = [int(one["count"]) for one in scene.get("accessors", ())]
     corners = [
         sum(
