@@ -49,7 +49,7 @@ deliver: {to: out, formats: [csv, parquet]}
 RUN = ("run", "small.yaml")
 OTHER = (*RUN, "--set", "seed=12")
 # The last command of a course is interrupted; those before it are not.
-COURSES = (
+COURSES: tuple[tuple[tuple[str, ...], ...], ...] = (
     (RUN,),
     (OTHER, RUN),
     (
