@@ -165,8 +165,9 @@ def check_missing(
 def decode(data: bytes) -> np.ndarray[Any, Any] | None:
     """Return the pixels of an image; those of TIFF files by another reader than OpenCV's."""
     if data[:2] in (b"II", b"MM"):
-        pixels: np.ndarray[Any, Any] = tifffile.imread(io.BytesIO(data))
-        return pixels
+        with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+            pixels: np.ndarray[Any, Any] = tiff.asarray()
+            return np.moveaxis(pixels, 0, -1) if tiff.series[0].axes == "SYX" else pixels
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
 
 

@@ -83,7 +83,7 @@ FAULTS = {
     "latin_key.jsonl": ('{"é": 1}\n'.encode("latin-1"), "not encoded in UTF-8"),
     "twice.jsonl": (b'{"a": 1, "a": 2}\n', "key 'a' stands twice"),
     "latin.jsonl": ('{"a": "é"}\n'.encode("latin-1"), "not encoded in UTF-8"),
-    "blank.jsonl": (b"\n", "is empty|no rows"),
+    "blank.jsonl": (b"\n", "is empty|no rows|no columns"),
     "table.xlsx": (b"PK", "format of .* is not known by its ending; got .xlsx; allowed: .csv"),
 }
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.persons import spell_levels
-from twinset.core.data.reading import Remark, TableReading
+from twinset.core.data.reading import Reason, Remark, TableReading
 from twinset.core.data.schema import RESERVED, SPAN, TABULAR_KINDS, Role, Schema
 from twinset.core.errors import DataError, ParameterError, SchemaError
 from twinset.core.seeding import rng_for
@@ -98,6 +98,9 @@ def inspect_table(source: object, read: ReadChoice = None) -> InspectedTable:
     """
     remarks: list[Remark] = []
     table = open_table(source, read=read, remarks=remarks)
+    lineage = [name for name in RESERVED[1:] if name in table.records.column_names]
+    if lineage:
+        remarks.append(Remark(reason=Reason.LINEAGE_NAMES, sign=", ".join(lineage)))
     return InspectedTable(table, read_columns(table, remarks))
 
 

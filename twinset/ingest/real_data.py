@@ -14,6 +14,7 @@ from twinset.core.data.window_features import with_aggregate
 from twinset.core.errors import CatalogError, SchemaError
 from twinset.core.rules.violations import broken_by_real_rows, violations
 from twinset.core.seeding import rng_for
+from twinset.io.datasets import check_readable
 from twinset.io.files import file_digest
 from twinset.measurement.comparison import part_of, split_rows
 from twinset.recipe import Recipe
@@ -49,6 +50,7 @@ def find_source(recipe: Recipe, catalog: Catalog | None) -> str:
                 f"the set '{source.set_}' is not registered", todo="see: twinset sets"
             )
         return catalog.find(source.set_).digest
+    check_readable(recipe.source_path())
     return file_digest(recipe.source_path())
 
 

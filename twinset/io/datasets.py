@@ -134,6 +134,15 @@ def read_dataset(
     return found
 
 
+def check_readable(path: Path) -> None:
+    """Raise DataError where nothing can be read, before any file is read whole."""
+    entry, place = _find(path)
+    if entry.name == "images":
+        from twinset.io.images import list_files
+
+        list_files(place)
+
+
 def stream_dataset(path: Path, *, on_fault: OnFault = "stop") -> Iterator[Dataset]:
     """Yield the rows of `read_dataset` in chunks of one schema.
 
@@ -308,6 +317,9 @@ def _read_table(
     try:
         more = (options, remarks) if entry.name == "csv" else ()
         table = entry.code("read")(path, text_columns, *more)
+        names = table.column_names
+        for kind in table.schema.types:
+            _check_names(kind)
     except PermissionError as error:
         raise cannot_read(path, error) from error
     except (pa.ArrowException, OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
@@ -316,7 +328,8 @@ def _read_table(
             allowed=f"a whole {entry.name} file",
             todo="write or fetch the file again",
         ) from error
-    names = table.column_names
+    if not names:
+        raise DataError(f"'{path}' has no columns", todo="give a table with at least one")
     repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated:
         raise DataError(
@@ -340,6 +353,13 @@ def _read_table(
             text = pc.cast(table.column(position), pa.string())
             table = table.set_column(position, name, text)
     return table
+
+
+def _check_names(kind: pa.DataType) -> None:
+    """Raise UnicodeDecodeError where the name of a nested field is not UTF-8."""
+    for place in range(kind.num_fields):
+        _ = kind.field(place).name
+        _check_names(kind.field(place).type)
 
 
 def _with_parents(table: pa.Table) -> pa.Table:

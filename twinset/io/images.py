@@ -32,10 +32,31 @@ _TIFF = (".tif", ".tiff")
 _DICOM = (".dcm", ".dicom")
 IMAGE_ENDINGS = (*_MAGIC, *_DICOM)
 _OTHER_IMAGES = frozenset(
-    (
-        *(".apng", ".avif", ".bmp", ".exr", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jxl"),
-        *(".pbm", ".pgm", ".pnm", ".ppm", ".psd", ".tga", ".webp"),
-    )
+    [
+        ".apng",
+        ".avif",
+        ".bmp",
+        ".cr2",
+        ".dng",
+        ".eps",
+        ".exr",
+        ".gif",
+        ".heic",
+        ".heif",
+        ".ico",
+        ".jfif",
+        ".jp2",
+        ".jxl",
+        ".nef",
+        ".pbm",
+        ".pgm",
+        ".pnm",
+        ".ppm",
+        ".psd",
+        ".svg",
+        ".tga",
+        ".webp",
+    ]
 )
 _MAX_NAMED = 5  # files in one error: enough to recognise a folder or a program that wrote them
 _LABELS = "labels.csv"
@@ -97,8 +118,8 @@ def holds_images(folder: Path) -> bool:
     return any(_is_image(path, folder) for path in folder.rglob("*"))
 
 
-def _list_images(folder: Path) -> tuple[list[_ImageFile], dict[str, pa.ChunkedArray]]:
-    """Return the images of a folder, and the columns of labels."""
+def list_files(folder: Path) -> list[Path]:
+    """Return the image files of a folder, relative to it and sorted; raise DataError without any."""
     paths = sorted(
         (p.relative_to(folder) for p in folder.rglob("*") if _is_image(p, folder)),
         key=lambda p: p.as_posix(),
@@ -110,6 +131,12 @@ def _list_images(folder: Path) -> tuple[list[_ImageFile], dict[str, pa.ChunkedAr
             "STL, OBJ, PLY, OFF and GLB files",
             todo="give the folder that holds the files, or a data file",
         )
+    return paths
+
+
+def _list_images(folder: Path) -> tuple[list[_ImageFile], dict[str, pa.ChunkedArray]]:
+    """Return the images of a folder, and the columns of labels."""
+    paths = list_files(folder)
     _refuse_other_images(folder, len(paths))
     images = [image for path in paths for image in _images_in_file(folder, path)]
     columns: dict[str, pa.ChunkedArray] = {}

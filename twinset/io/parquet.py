@@ -27,15 +27,29 @@ GROUP_ROWS_OF_IMAGES = 256  # 65,536 images of 100 KB would be 6 GB
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE": 8}
 _LENGTH_BYTES = 4  # of the position where a text ends
 _CHECKED_BYTES = 1 << 26  # texts that are in memory together while their size is found
+_PROBED_BYTES = 1 << 22  # of a file: its first rows are read in a few milliseconds
 _PAGE_HEAD = 8  # bytes that hold kind and size of a page
 
 
 def read_parquet(path: Path, text_columns: Sequence[str] = ()) -> pa.Table:
     """Return the table in a Parquet file, without the index columns that pandas adds."""
     with pq.ParquetFile(path) as file:
+        _check_footer(file, path)
         _check_claims(file, path)
         table = file.read()
     return _without_index(table)
+
+
+def _check_footer(file: pq.ParquetFile, path: Path) -> None:
+    """Raise a pyarrow error where statistics of columns are damaged: to ask for them ends the process.
+
+    The first row of each group is read, as that has them checked. Of a large file this takes too long.
+    """
+    groups = [file.metadata.row_group(k) for k in range(file.metadata.num_row_groups)]
+    claimed = sum(group.total_byte_size for group in groups)
+    if path.stat().st_size <= _PROBED_BYTES and claimed <= MAX_TABLE_BYTES:
+        for number in range(len(groups)):
+            next(file.iter_batches(1, row_groups=[number]), None)
 
 
 def _check_claims(file: pq.ParquetFile, path: Path) -> None:

@@ -42,6 +42,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import BLOB, OBJECT, RESERVED, SPAN, Field, Schema
 from twinset.core.errors import DataError, FormatLossWarning, SchemaError
 from twinset.core.image.codec import read_image_header
+from twinset.core.image.instance_maps import check_box
 from twinset.core.untrusted import parse_json
 from twinset.io.files import image_ending
 from twinset.io.text_tables import cell_texts, plain
@@ -520,6 +521,13 @@ class _ColumnBuilder:
 def _blob(parts: _Features) -> dict[str, Any]:
     (data,) = parts["encoded"]
     path = parts.get("filename")
+    stated = [int(one) for side in ("height", "width") for one in parts.get(side, ())]
+    if len(stated) == 2:
+        header = read_image_header(bytes(data))
+        if stated != [header.height, header.width]:
+            raise DataError(
+                f"it says {stated[1]} x {stated[0]}, but its image is {header.width} x {header.height}"
+            )
     return {"bytes": data, "path": path[0].decode() if path else None}
 
 
@@ -551,6 +559,8 @@ def _objects(parts: _Features) -> list[dict[str, Any]]:
     header = read_image_header(bytes(parts["encoded"][0]))
     boxes = np.column_stack([np.asarray(parts[f"object/bbox/{s}"], np.float64) for s in _EDGES])
     boxes *= [header.width, header.height, header.width, header.height]
+    for box in boxes:
+        check_box(box, (header.height, header.width))
     numbers: Any = parts.get("object/class/label", ())
     names: Any = parts.get("object/class/text", [str(one).encode() for one in numbers])
     areas: Any = parts.get("object/area", (boxes[:, 2:] - boxes[:, :2]).prod(axis=1))

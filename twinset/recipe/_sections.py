@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from twinset.core.data import schema as columns
 from twinset.core.data.rule import RULE_KINDS, rules_from_json
+from twinset.core.data.taxonomy import first_repeated
 from twinset.core.data.where import Where
 from twinset.core.data.window_features import Aggregate
 from twinset.core.errors import TwinsetError
@@ -152,7 +153,7 @@ class Deliver(Section):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if len(set(self.formats)) != len(self.formats):
-            raise fault("a format is named twice")
+            raise fault(f"the format '{first_repeated(self.formats)}' is named twice")
         return self
 
 

@@ -34,6 +34,10 @@ _SENTENCES: Mapping[Reason, tuple[str, str]] = {
         "empty lines are no rows",
         'write "" for a missing value in a file of one column',
     ),
+    Reason.LINEAGE_NAMES: (
+        "{mark}: no columns of the data, as twinset keeps the lineage of rows under these names",
+        "rename them in the file",
+    ),
     Reason.TOTALS_ROW: (
         "row {row}, the last one, holds the sums of the numbers above it; it is read as a row",
         "remove the row from the source",
@@ -237,7 +241,7 @@ def _percent(share: float) -> str:
 def _filled(text: str, remark: Remark) -> str:
     """Return a sentence with the facts of a remark."""
     mark, _, role = remark.sign.partition(" ") if remark.sign.strip() else (remark.sign, "", "")
-    if remark.reason is Reason.DATE_NOTATION:
+    if remark.reason in (Reason.DATE_NOTATION, Reason.LINEAGE_NAMES):
         mark = remark.sign
     elif remark.reason in (Reason.TIME_NUMBERS, Reason.REQUESTED):
         role = remark.sign

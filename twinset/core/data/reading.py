@@ -22,6 +22,7 @@ class Reason(StrEnum):
     COMMENT_NAME = "comment_name"
     EMPTY_LINES = "empty_lines"
     TOTALS_ROW = "totals_row"
+    LINEAGE_NAMES = "lineage_names"
     # Of a column that was read as something else than its cells show at first sight
     DECIMAL_COMMA = "decimal_comma"
     GROUPS = "groups"

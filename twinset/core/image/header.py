@@ -16,6 +16,7 @@ JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers of a frame he
 _END_OF_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _MAY_FOLLOW_SCAN = {0xC4, *range(0xD9, 0xF0), 0xFE}  # DHT, EOI, SOS, tables, texts
 _SCAN, _LAST = 0xDA, 0xD9  # JPEG's markers of a scan and of the end
+_FIRST_MARKER = 0xC0  # of JPEG's parts; those below are reserved
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}  # JPEG's markers without a length
 _ORIENTATION = 0x0112  # tag of EXIF
 # Colour type of PNG -> channels that are decoded, and the depths in bits that it may have.
@@ -68,10 +69,12 @@ def _png_header(data: bytes) -> ImageHeader:
         raise DataError(
             "the header of a PNG is damaged", got=f"colour type {colours}, {depth} bits"
         )
-    if colours == 3 and b"PLTE" not in {part for part, _, _ in png_parts(data)}:
+    places = {part: (at, size) for part, at, size in png_parts(data)}
+    if colours == 3 and b"PLTE" not in places:
         raise DataError("a PNG with a palette lacks the palette")
     check_image_size((height, width, channels), 2 if depth == 16 else 1)
-    return ImageHeader(height, width, 1)
+    at, size = places.get(b"eXIf", (0, 0))
+    return ImageHeader(height, width, _orientation(data[at + 8 : at + 8 + size]))
 
 
 def _bmp_header(data: bytes) -> ImageHeader:
@@ -116,6 +119,8 @@ def jpeg_parts(data: bytes) -> Iterator[tuple[int, int, int]]:
         if marker == 0xFF or marker in _STANDALONE:
             at += 1 if marker == 0xFF else 2
             continue
+        if marker < _FIRST_MARKER:
+            break
         (size,) = struct.unpack_from(">H", data, at + 2)
         yield marker, at, size
         at += 2 + size

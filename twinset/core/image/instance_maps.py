@@ -14,6 +14,7 @@ IdMap = npt.NDArray[np.integer[Any]]
 
 # Their numbers fit the 16 bits of an id map; noise that is taken for one has millions.
 MAX_OBJECTS = 65_535
+_SLACK = 0.01  # pixels by which rounding may take a box out of its image
 _TABLE_CELLS = 1 << 27  # of one byte: a table of objects and rows that takes less than most images
 
 
@@ -38,6 +39,24 @@ class ObjectLabel(_Always, total=False):
     amodal_box: list[float] | None
     polygons: list[list[float]] | None
     flags: list[str] | None
+
+
+def check_box(
+    box: Sequence[float],  # x0, y0, x1, y1 in pixels
+    shape: tuple[int, int],  # height and width of its image
+) -> tuple[float, float, float, float]:
+    """Return the edges of a box; raise DataError unless it holds pixels, all of them in its image."""
+    x0, y0, x1, y1 = (float(edge) for edge in box)
+    shown, (height, width) = f"[{x0:g}, {y0:g}, {x1:g}, {y1:g})", shape
+    if not np.isfinite([x0, y0, x1, y1]).all():
+        raise DataError(f"the box {shown} is no box of numbers")
+    if x1 <= x0 or y1 <= y0:
+        raise DataError(
+            f"the box {shown} holds nothing: its right or lower edge is not beyond the other one"
+        )
+    if x0 < -_SLACK or y0 < -_SLACK or x1 > width + _SLACK or y1 > height + _SLACK:
+        raise DataError(f"the box {shown} leaves its image of {width} x {height}")
+    return x0, y0, x1, y1
 
 
 def objects_from_ids(

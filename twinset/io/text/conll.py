@@ -152,7 +152,7 @@ def _read(path: Path, faults: Faults, *, is_conllu: bool) -> TextRows:
 
 
 def _sentences(text: str, name: str, faults: Faults, is_conllu: bool) -> Iterator[_Sentence]:
-    sentence = _Sentence()
+    sentence, n_columns = _Sentence(), 0
     for number, line in enumerate([*text.split("\n"), ""], start=1):
         line = line.removesuffix("\r")
         if not line.strip():
@@ -168,14 +168,14 @@ def _sentences(text: str, name: str, faults: Faults, is_conllu: bool) -> Iterato
             sentence.add_comment(comment[1], unescaped(comment[2]))
         elif not (is_conllu and line.startswith("#")):
             try:
-                _add_line(sentence, line, number, is_conllu)
+                n_columns = _add_line(sentence, line, number, is_conllu, n_columns)
             except DataError as error:
                 sentence.is_damaged = True
                 faults.add(f"{name}, line {number}", str(error))
 
 
-def _add_line(sentence: _Sentence, line: str, number: int, is_conllu: bool) -> None:
-    """Append the token of a line."""
+def _add_line(sentence: _Sentence, line: str, number: int, is_conllu: bool, n_columns: int) -> int:
+    """Append the token of a line; return its number of columns, that of all lines (0: the first)."""
     columns = line.split("\t") if "\t" in line else line.split()
     if is_conllu:
         if len(columns) != 10:
@@ -183,12 +183,19 @@ def _add_line(sentence: _Sentence, line: str, number: int, is_conllu: bool) -> N
         if columns[0].isdecimal():  # neither a range of words (1-2) nor an empty node (1.1)
             found = _ENTITY.search(columns[9])
             tag = unescaped(found[1]) if found else "O"
+            if not columns[1]:
+                raise DataError("it has no token")
             sentence.add_token(columns[1], tag, columns[9], number)
-        return
+        return len(columns)
     if len(columns) < 2 or not columns[0] or not columns[-1]:
         raise DataError("it has one column", allowed="a token, and a tag behind it")
+    if len(columns) != (n_columns or len(columns)):
+        raise DataError(
+            f"it has {len(columns)} columns", allowed=f"{n_columns}, as lines before it"
+        )
     misc = next((column for column in columns[1:-1] if _SPACING.match(column)), "")
     sentence.add_token(columns[0], columns[-1], misc, number)
+    return len(columns)
 
 
 class ConllWriter(TextWriter):

@@ -79,6 +79,8 @@ def _add_result(item: Any, row: Row, choices: dict[str, None]) -> None:
         start, end, labels = value.get("start"), value.get("end"), value.get("labels")
         if not isinstance(start, int) or not isinstance(end, int) or not isinstance(labels, list):
             raise DataError("a span has no 'start', 'end' and 'labels'")
+        if not labels:
+            raise DataError("a span has no label")
         span = f"the span [{start}, {end})"
         if not 0 <= start < end <= len(row.text):
             raise DataError(f"{span} leaves its text of {len(row.text)} characters")

@@ -59,6 +59,9 @@ def read_coco(file: Path, faults: Faults) -> Samples:
     labels = _labels(content["categories"], file.name, faults)
     folder = _image_folder(file, content["images"])
     images = _of_one_id(content["images"], f"{file.name}, images", faults)
+    for name, number in Counter(image["file_name"] for image in images.values()).items():
+        if number > 1:
+            faults.add(f"{file.name}, images", f"{number} of them have the file_name '{name}'")
     owned = _owned(content["annotations"], images, f"{file.name}, annotations", faults)
     for image in images.values():
         sample = read_image(folder, image["file_name"], faults)
@@ -167,6 +170,9 @@ def _of_one_id(
 
 def _labels(categories: Sequence[dict[str, Any]], name: str, faults: Faults) -> dict[Any, Label]:
     labels = {}
+    for text, times in Counter(str(one["name"]) for one in categories).items():
+        if times > 1:
+            faults.add(f"{name}, categories", f"{times} of them have the name '{text}'")
     for number, category in _of_one_id(categories, f"{name}, categories", faults).items():
         with faults.caught(f"{name}, category {number}"):
             # COCO counts the ends of a skeleton's lines from 1.

@@ -32,6 +32,10 @@ def read_masks(folder: Path, faults: Faults) -> Samples:
     maps = next(folder / name for name in _FOLDERS if _has_maps(folder / name))
     categories = _categories(folder)
     names: set[str] = set()
+    stems = {p.stem for p in (folder / "images").iterdir() if p.suffix.lower() in IMAGE_ENDINGS}
+    for own in sorted(p for p in maps.iterdir() if p.suffix.lower() in _MAPS):
+        if own.stem not in stems:
+            faults.add(f"{maps.name}/{own.name}", "there is no image of its name in images/")
     for image in sorted((folder / "images").iterdir(), key=lambda p: p.name):
         if image.suffix.lower() not in IMAGE_ENDINGS:
             continue

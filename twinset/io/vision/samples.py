@@ -19,7 +19,7 @@ from twinset.core.data.schema import BLOB, OBJECT, RESERVED, Field, Label, Schem
 from twinset.core.errors import DataError, SchemaError
 from twinset.core.image.codec import decode_ids, encode_lossless, read_image_header
 from twinset.core.image.header import ImageHeader
-from twinset.core.image.instance_maps import MAX_OBJECTS, ObjectLabel
+from twinset.core.image.instance_maps import MAX_OBJECTS, ObjectLabel, check_box
 from twinset.core.image.polygons import paint_rings
 from twinset.io.faults import Faults, OnFault
 from twinset.io.files import image_ending, inside, read_whole
@@ -30,8 +30,6 @@ from twinset.io.writer import Target, Writer
 Ids = npt.NDArray[Any]
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
-
-_SLACK = 0.01  # pixels by which rounding may take a box out of its image
 
 
 @dataclass(frozen=True)
@@ -88,16 +86,9 @@ class Sample:
         self, number: int, category: str, box: Sequence[float], area: float | None = None
     ) -> ObjectLabel:
         """Return the label of an object without an id map: nothing is known of its hidden part."""
-        x0, y0, x1, y1 = (float(edge) for edge in box)
-        shown, (height, width) = f"[{x0:g}, {y0:g}, {x1:g}, {y1:g})", self.shape
-        if not np.isfinite([x0, y0, x1, y1]).all():
-            raise DataError(f"the box {shown} is no box of numbers")
-        if x1 <= x0 or y1 <= y0:
-            raise DataError(
-                f"the box {shown} holds nothing: its right or lower edge is not beyond the other one"
-            )
-        if x0 < -_SLACK or y0 < -_SLACK or x1 > width + _SLACK or y1 > height + _SLACK:
-            raise DataError(f"the box {shown} leaves its image of {width} x {height}")
+        x0, y0, x1, y1 = check_box(box, self.shape)
+        if not category.strip():
+            raise DataError("an object has no class name")
         return ObjectLabel(
             id=number,
             category=category,

@@ -33,6 +33,7 @@ _MAX_OBJECTS = _VOID - 1  # of one image: their numbers fit 8 bits beside 0 and 
 _ROOT = "annotation"
 _SHOWN = 40  # characters of a name in an error
 _FLAGS = ("difficult", "occluded")
+_YES_NO = {"": False, "0": False, "no": False, "false": False, "1": True, "yes": True, "true": True}
 
 
 def _text(node: Element, name: str, default: str | None = None) -> str:
@@ -146,11 +147,18 @@ def _add(sample: Sample, node: Element, faults: Faults, place: str) -> int:
         if x0 == x1 and y0 == y1:
             raise DataError(f"the box of a {name} is one point, ({x0:g}, {y0:g})")
         item = sample.new_object(len(sample.objects) + 1, name, (x0 - 1, y0 - 1, x1, y1))
-        item["truncated"] = _text(node, "truncated", "0") not in ("0", "")
-        item["flags"] = [flag for flag in _FLAGS if _text(node, flag, "0") not in ("0", "")] or None
+        item["truncated"] = _is_set(node, "truncated")
+        item["flags"] = [flag for flag in _FLAGS if _is_set(node, flag)] or None
         sample.objects.append(item)
         return item["id"]
     return 0
+
+
+def _is_set(node: Element, flag: str) -> bool:
+    text = _text(node, flag, "0").strip().lower()
+    if text not in _YES_NO:
+        raise DataError(f"<{flag}> is neither yes nor no", allowed=", ".join(filter(None, _YES_NO)))
+    return _YES_NO[text]
 
 
 def _ids(sample: Sample, kept: list[int], data: bytes) -> Ids:

@@ -32,6 +32,7 @@ from twinset.io.vision.samples import (
 
 _MAX_POINTS = 10_000  # of one object: models of faces have about 500
 _Lines = tuple[tuple[int, int], ...]
+_NO_LABELS = ("classes.txt",)  # LabelImg's names of classes, beside the labels
 _VISIBLE = (0, 1, 2)  # not labelled, hidden, seen
 
 
@@ -62,8 +63,15 @@ def read_yolo(folder: Path, faults: Faults) -> Samples:
     """
     names = _names(folder)
     images = folder / "images"
-    files = (p for p in images.rglob("*") if p.suffix.lower() in IMAGE_ENDINGS and p.is_file())
-    for file in sorted(files, key=lambda p: p.as_posix()):
+    found = (p for p in images.rglob("*") if p.suffix.lower() in IMAGE_ENDINGS and p.is_file())
+    files = sorted(found, key=lambda p: p.as_posix())
+    stems = {file.relative_to(images).with_suffix("") for file in files}
+    for lines in sorted((folder / "labels").rglob("*.txt")):
+        if lines.relative_to(folder / "labels").with_suffix("") not in stems:
+            place = lines.relative_to(folder).as_posix()
+            if lines.name not in _NO_LABELS:
+                faults.add(place, "there is no image of its name in images/")
+    for file in files:
         sample = read_image(folder, file.relative_to(folder).as_posix(), faults)
         if sample is None:
             continue
