@@ -50,7 +50,7 @@ test-lowest test-newest test-extras: $(VENV)/dev.stamp
 
 # FUZZ_SEED=2 tries other inputs; what is found lies in out/fuzz, each with the command that reads it again.
 fuzz: $(VENV)/dev.stamp
-	$(BIN)/python -m benchmarks.robustness.fuzz --seconds 300 --seed $(or $(FUZZ_SEED),1)
+	$(BIN)/python -m benchmarks.robustness.fuzz --seconds 300 --count 10000 --seed $(or $(FUZZ_SEED),1)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .

@@ -114,6 +114,9 @@ def start(
         os.dup2(log, 1)
         os.dup2(log, 2)
         sys.argv = ["twinset", *words]
+        # A process in the background of a shell inherits that these are ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         prepare()
         from twinset.cli import main
 

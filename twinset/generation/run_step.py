@@ -127,7 +127,13 @@ def _fit(
         path=("generate", part.name),
         where=where,
         known=part.known,
-        named=[*requests, label_of_interest(recipe.brief.target, recipe.brief.positive)],
+        named=[
+            *requests,
+            label_of_interest(recipe.brief.target, recipe.brief.positive),
+            Where({str(recipe.brief.target): list(recipe.brief.want)})
+            if recipe.brief.want
+            else None,
+        ],
         value_protection=step.value_protection,
         progress=progress,
     )

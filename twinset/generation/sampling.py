@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -21,12 +22,13 @@ from twinset.core.contracts import (
     silent,
 )
 from twinset.core.data.dataset import Dataset
+from twinset.core.data.persons import with_shared_labels
 from twinset.core.data.placeholders import FreshColumns
 from twinset.core.data.rule import Rule
 from twinset.core.data.schema import SPAN_FACTS, TABULAR_KINDS, Schema
 from twinset.core.data.value_protection import named_values
 from twinset.core.data.where import Where
-from twinset.core.errors import DataError, RecipeError, SchemaError
+from twinset.core.errors import DataError, FewRowsWarning, RecipeError, SchemaError
 from twinset.core.rules.enforce import EnforcedRows, Redraw, RuleEnforcer, RuleTally
 from twinset.core.rules.protected_rows import protect_rows
 from twinset.core.rules.unique_keys import KeyLedger
@@ -252,6 +254,8 @@ def fit_source(
         return RowSource(
             fitted, fitted.schema, None, type(generator).chunk_rows, seed, path, enforcer
         )
+    if value_protection and "text" in type(generator).kinds:
+        real = _without_lone_labels(real, named_values([where, *named]))
     meant_rows = _mask(real, where)
     if not meant_rows.any():
         raise DataError(
@@ -289,6 +293,32 @@ def is_protectable(generator: Generator) -> bool:
     Labels of texts and images describe these, and stay with them.
     """
     return type(generator).needs_real and type(generator).kinds <= TABULAR_KINDS
+
+
+def _without_lone_labels(real: Dataset, named: Mapping[str, frozenset[object]]) -> Dataset:
+    """Return the texts without those whose label one text alone has: it may name a person."""
+    shared = with_shared_labels(real, named)
+    if shared.all():
+        return real
+    if not shared.any():
+        raise DataError(
+            "each text has a label of its own, and such labels are not learnt from",
+            todo="name the labels in brief.want, or set value_protection: false",
+        )
+    warnings.warn(
+        f"{int((~shared).sum()):,} of {len(real):,} texts have a label that no other text has, and are not "
+        "learnt from; name the label in brief.want or set value_protection: false",
+        FewRowsWarning,
+        stacklevel=3,
+    )
+    kept, schema = real.filter(shared), real.schema
+    for field in schema.of_kind("category"):
+        if field.levels is not None:
+            codes, levels = kept.codes(field.name)
+            there = set(np.unique(codes).tolist())
+            left = tuple(level for code, level in enumerate(levels) if code in there)
+            schema = schema.with_field(replace(field, levels=left))
+    return kept.with_schema(schema)
 
 
 def _mask(real: Dataset, where: Where | None) -> Mask:

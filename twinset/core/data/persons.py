@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 import numpy as np
 import numpy.typing as npt
 
@@ -70,6 +72,30 @@ def shared_levels(dataset: Dataset, name: str) -> tuple[str, ...]:
     holders = count_holders(codes[there].astype(np.int64), persons[there], len(levels))
     enough = min_holders(int(persons.max(initial=-1)) + 1)
     return tuple(level for level, n in zip(levels, holders, strict=True) if n >= enough)
+
+
+def with_shared_labels(
+    dataset: Dataset,
+    named: Mapping[str, Collection[object]],  # column -> labels that count as shared
+) -> npt.NDArray[np.bool_]:
+    """Return which rows have no label that one person alone holds, shape (n,).
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> rows = Dataset.from_arrow(pa.table({"label": ["yes"] * 9 + ["no"] * 9 + ["alone"]}))
+    >>> with_shared_labels(rows, {}).sum()
+    np.int64(18)
+    """
+    shared, persons = np.ones(len(dataset), dtype=bool), person_codes(dataset)
+    for field in dataset.schema.of_kind("category"):
+        codes, levels = dataset.codes(field.name)
+        there = codes >= 0
+        holders = count_holders(codes[there].astype(np.int64), persons[there], len(levels))
+        spelled = {str(one) for one in named.get(field.name, ())}
+        is_shared = (holders > 1) | [level in spelled for level in levels]
+        shared[there] &= is_shared[codes[there]]
+    return shared
 
 
 def spell_levels(dataset: Dataset, name: str) -> str:
