@@ -49,25 +49,6 @@ class BaselineKind(StrEnum):
     BEST_POSSIBLE = "best possible"
 
 
-class NoteKind(StrEnum):
-    """Subject of a note, for code that acts on it."""
-
-    GENERAL = "general"
-    ALLOWED_LEAK = "allowed leak"
-
-
-class Note(str):
-    """A remark for the reader of a report: one or more sentences, with their subject."""
-
-    kind: NoteKind
-
-    def __new__(cls, text: str, kind: NoteKind = NoteKind.GENERAL) -> Note:
-        """Return the text with its kind."""
-        note = super().__new__(cls, text)
-        note.kind = kind
-        return note
-
-
 class Finding:
     """Base of all findings: a subclass is a frozen dataclass of numbers, names and enums.
 
@@ -118,7 +99,7 @@ class HasFindings:
 
 @dataclass(frozen=True)
 class NotMeasured(Finding):
-    """Reason why a metric has no value."""
+    """Reason why a metric has no value, or why its value is withheld."""
 
     reason: str
 
@@ -140,7 +121,8 @@ class ComparisonBasis(Finding):
     reference: ReferenceRows | None = None
     n_rows: Mapping[str, int] = field(default_factory=dict)  # Set -> number of rows compared
     excluded: Mapping[str, str] = field(default_factory=dict)  # Column -> why it was not compared
-    train_value: float | None = None  # Of real train rows, where the holdout is later than they are
+    train_value: float | None = None  # Of train rows, where they differ from the holdout
+    is_later: bool = False  # Whether the reference is later than all train rows
     real_value: float | None = None  # Of the real rows, for a metric that compares with no real row
     # Column -> embedder -> its facts
     embedders: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
