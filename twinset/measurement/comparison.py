@@ -203,17 +203,22 @@ class MetricColumns:
     ) -> MetricColumns:
         """Return the columns of the metric's kinds that all sets have.
 
-        Ids are excluded; so are texts in tables, which are placeholders, unless the table has spans or no
-        other features. Except for privacy, a time is excluded where the holdout is later than train: no
-        generator can know that time. A column that `where` fixes to one value is excluded as well.
+        Except for integrity, ids are excluded; so are texts in tables, which are placeholders, unless the
+        table has spans or no other features. Except for privacy, a time is excluded where the holdout is
+        later than train: no generator can know that time. A column that `where` fixes to one value is
+        excluded as well.
         """
+        # Keys and texts are no values to model, but they are valid or not.
+        is_integrity = metric.family == "integrity"
         own = [
             f
             for f in sets.reference.schema.fields
-            if not f.column_kind.is_key and f.role not in ("identifier", "split")
+            if is_integrity or (not f.column_kind.is_key and f.role not in ("identifier", "split"))
         ]
-        about_text = any(f.kind == "spans" for f in own) or not any(
-            f.is_tabular and f.name != target for f in own
+        about_text = (
+            is_integrity
+            or any(f.kind == "spans" for f in own)
+            or not any(f.is_tabular and f.name != target for f in own)
         )
         pinned = {} if where is None or metric.family == "utility" else where.conditions
         names, excluded = [], {}
@@ -253,6 +258,25 @@ def compare_halves(
     rows = ReferenceRows.HALF_OF_TRAIN if holdout is None else ReferenceRows.HALF_OF_HOLDOUT
     later = holdout is not None and _is_later(holdout, train)
     return ComparisonSets(train, synthetic, halves[0], halves[1], rows, later)
+
+
+def compare_every_row(
+    train: Dataset, synthetic: Dataset, holdout: Dataset | None, target: str | None, seed: int
+) -> ComparisonSets | None:
+    """Return the sets of integrity, no row of which is excluded; None where train has one row.
+
+    Faults are what train rules out and the holdout, as unseen rows, confirms. Without a holdout, halves of
+    train take both places.
+    """
+    if holdout is not None:
+        later = _is_later(holdout, train)
+        whole = ReferenceRows.WHOLE_HOLDOUT
+        return ComparisonSets(train, synthetic, holdout, holdout, whole, later)
+    halves = _halves(train, target, rng_for(seed, "measure", "halves"))
+    if halves is None:
+        return None
+    rows = ReferenceRows.HALF_OF_TRAIN
+    return ComparisonSets(halves[0], synthetic, halves[1], halves[1], rows)
 
 
 def match_sizes(sets: ComparisonSets, seed: int) -> ComparisonSets:
