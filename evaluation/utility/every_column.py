@@ -105,13 +105,15 @@ class EveryColumn(UtilityMetric):
         values, drawn = found.explained(groups)
         by_real, _ = real.explained(groups)
         usable = by_real >= _MIN_EXPLAINED
+        if not usable.any():
+            raise NotMeasurable("models of real rows predict no column from the others either")
         ratios = values[usable] / by_real[usable]
         facts = {
             "explained": {
                 real.names[i]: {"synthetic": float(values[i]), "real": float(by_real[i])}
                 for i in np.argsort(values - by_real, kind="stable")  # worst first
             },
-            "global_utility": float(np.mean(ratios)) if usable.any() else None,
+            "global_utility": float(np.mean(ratios)),
             "max_rows": self.max_rows,
         }
         limit = (ColumnLimit(len(names), n_columns),) if n_columns > len(names) else ()

@@ -21,7 +21,8 @@ class Effect(StrEnum):
     """Effect of training on synthetic rows, compared with real rows alone."""
 
     HELPS = "helps"
-    HURTS = "hurts"
+    HURTS = "hurts"  # By more than the margin
+    WORSE = "worse"  # Not certainly by more than the margin
     NOT_SHOWN = "no evidence"
 
 
@@ -506,6 +507,7 @@ class TrainedModel:
     scores: tuple[ModelScore, ...]  # One score for each measure
     n_rows: int | None = None  # Rows of the set
     effect: Effect | None = None  # Effect on the first measure, compared with real rows alone
+    beats_chance: bool | None = None  # Whether it predicts better than a guess; None if not tested
 
 
 @dataclass(frozen=True)
@@ -522,6 +524,11 @@ class ModelComparison(Finding):
     def trained_on(self, data: TrainingData) -> TrainedModel | None:
         """Return the model that was trained on a set, None where there is none."""
         return next((model for model in self.models if model.data == data), None)
+
+    @property
+    def is_chance(self) -> bool:
+        """Whether all models were tested against guessing, and none is better."""
+        return all(model.beats_chance is False for model in self.models)
 
     def score(self, measure: str, data: TrainingData) -> ModelScore:
         """Return a measure of one model; KeyError where there is no such model."""

@@ -272,7 +272,7 @@ def compare_every_row(
         later = _is_later(holdout, train)
         whole = ReferenceRows.WHOLE_HOLDOUT
         return ComparisonSets(train, synthetic, holdout, holdout, whole, later)
-    halves = _halves(train, target, rng_for(seed, "measure", "halves"))
+    halves = _halves(train, rng_for(seed, "measure", "halves"))
     if halves is None:
         return None
     rows = ReferenceRows.HALF_OF_TRAIN

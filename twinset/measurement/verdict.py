@@ -16,6 +16,7 @@ from twinset.core.findings import (
     DecidingRows,
     DifferentComponents,
     Finding,
+    ModelComparison,
     NotMeasured,
     Verdict,
 )
@@ -216,10 +217,12 @@ def compute_verdict(
         findings.append(replace(different, decides=verdict != Verdict.DIFFERENT))
         verdict = Verdict.DIFFERENT
     elif is_absurd:
-        findings.append(
-            NotMeasured(f"chance alone moves the number by {reach / metric.margin:,.0f} margins")
-        )
+        moved = f"{reach / metric.margin:,.0f}"
+        findings.append(NotMeasured(f"chance alone moves the number by {moved} margins"))
         estimate, verdict = Estimate(), Verdict.INCONCLUSIVE
+    elif verdict == Verdict.EQUIVALENT and _is_chance(measured):
+        findings.append(NotMeasured("no model predicts the target, not even one of real rows"))
+        verdict = Verdict.INCONCLUSIVE
     return _score(
         name,
         metric,
@@ -228,6 +231,12 @@ def compute_verdict(
         findings=(*findings, rows, basis or ComparisonBasis()),
         facts=measured.facts,
     )
+
+
+def _is_chance(measured: Measurement) -> bool:
+    """Return whether all models of a measurement predict no better than a guess."""
+    models = measured.finding(ModelComparison)
+    return models is not None and models.is_chance
 
 
 def estimate_required_rows(

@@ -412,6 +412,7 @@ def _(found: f.ModelComparison) -> str:
     text = {
         f.Effect.HELPS: "adding the synthetic {} helps",
         f.Effect.HURTS: "adding the synthetic {} hurts",
+        f.Effect.WORSE: "adding the synthetic {} makes the model worse, not certainly by more than the margin",
         f.Effect.NOT_SHOWN: "there is no evidence that adding the synthetic {} helps or hurts",
     }[mixed.effect].format(found.subject)
     low, high = score.interval or (math.nan, math.nan)
@@ -428,7 +429,7 @@ def _(found: f.ExchangeRate) -> str:
     ones = f"real {rows}" if rows else "real ones"
     task = f"for this task (predicting '{found.target}' by {found.model})"
     amount = _rounded_rate(abs(rate), half)
-    if found.effect == f.Effect.HURTS:
+    if found.effect in (f.Effect.HURTS, f.Effect.WORSE):
         return (
             f"1,000 of these synthetic rows harm as much as taking away {amount} {ones} would {task}: "
             "add none"
