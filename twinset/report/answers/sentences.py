@@ -20,6 +20,7 @@ from twinset.report.answers.phrases import (
     count,
     degradation_interval,
     joined,
+    percent,
     short,
 )
 
@@ -479,6 +480,46 @@ def _(found: f.OnePersonCounts) -> str:
     return (
         f"of {found.n_values:,} values that one training person alone has, {found.n_kept:,} occur in the "
         f"synthetic rows; in as many real ones that the generator never saw, about {found.n_expected:,} do"
+    )
+
+
+@describe.register
+def _(found: f.UntestedColumns) -> str:
+    parts = (
+        ("identifiers", found.identifiers),
+        ("free texts", found.texts),
+        ("columns that others may know of a person", found.quasi_identifiers),
+    )
+    names = "; ".join(f"{noun} ({joined(names)})" for noun, names in parts if names)
+    return f"not tested: {names}" if names else ""
+
+
+@describe.register
+def _(found: f.DisguisedRows) -> str:
+    if not found.n_people:
+        return (
+            "synthetic rows match no more training people in all but a few columns, or nearly, than "
+            "people whom the generator never saw"
+        )
+    low, high = found.interval or (found.share, found.share)
+    where = f", all of them with {found.group}" if found.group else ""
+    return (
+        f"about {percent(found.share)} ({percent(low)} to {percent(high)}) of the synthetic rows are "
+        f"training rows in disguise, those of about {count(found.n_people, 'person')}{where}: they match "
+        f"{found.n_matched:,} of {found.n_train:,} training people and {found.n_unseen_matched:,} of "
+        f"{found.n_unseen:,} whom the generator never saw"
+    )
+
+
+@describe.register
+def _(found: f.Fingerprints) -> str:
+    if not found.n_people:
+        return ""
+    block = joined([f"'{name}'" for name in found.columns]) if found.columns else "a few columns"
+    return (
+        f"{block} of the synthetic rows are those of one training person alone for about "
+        f"{count(found.n_people, 'person')} beyond chance ({found.n_matched:,} of {found.n_train:,}; of "
+        f"people whom the generator never saw, {found.n_unseen_matched:,} of {found.n_unseen:,})"
     )
 
 
