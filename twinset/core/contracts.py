@@ -344,6 +344,10 @@ class Metric(ABC):
         Whether it takes a while and a quick look leaves it out.
     on_request : bool
         Whether it runs only where it is requested, because it takes far longer than all others.
+    whole_holdout : bool
+        Whether it compares with all of the holdout; only with a known baseline, which needs no half.
+    reads_identifiers : bool
+        Whether identifiers, and free texts of tables, are among its columns.
     needs_same_time : bool
         Whether it takes train and holdout for draws from one distribution, which a later holdout is not.
     """
@@ -363,6 +367,8 @@ class Metric(ABC):
     needs_real: ClassVar[bool] = True
     is_thorough: ClassVar[bool] = False
     on_request: ClassVar[bool] = False
+    whole_holdout: ClassVar[bool] = False
+    reads_identifiers: ClassVar[bool] = False
     needs_same_time: ClassVar[bool] = False
     extra: ClassVar[str | None] = None
     margin: float

@@ -189,6 +189,11 @@ class ComparisonSets:
     # Positions of the candidate's rows in the set that was given; None for all of it, shape (n,)
     places: npt.NDArray[np.int64] | None = None
 
+    def with_whole_reference(self) -> ComparisonSets:
+        """Return the sets with both halves of the holdout as reference, for a known baseline."""
+        whole = Dataset.concat([self.baseline, self.reference])
+        return replace(self, reference=whole, reference_rows=ReferenceRows.WHOLE_HOLDOUT)
+
 
 @dataclass(frozen=True)
 class MetricColumns:
@@ -203,17 +208,19 @@ class MetricColumns:
     ) -> MetricColumns:
         """Return the columns of the metric's kinds that all sets have.
 
-        Except for integrity, ids are excluded; so are texts in tables, which are placeholders, unless the
-        table has spans or no other features. Except for privacy, a time is excluded where the holdout is
-        later than train: no generator can know that time. A column that `where` fixes to one value is
-        excluded as well.
+        Except for integrity and metrics that read identifiers, ids are excluded; so are texts in tables,
+        which are placeholders, unless the table has spans or no other features. Except for privacy, a time
+        is excluded where the holdout is later than train: no generator can know that time. A column that
+        `where` fixes to one value is excluded as well.
         """
         # Keys and texts are no values to model, but they are valid or not.
         is_integrity = metric.family == "integrity"
         own = [
             f
             for f in sets.reference.schema.fields
-            if is_integrity or (not f.column_kind.is_key and f.role not in ("identifier", "split"))
+            if is_integrity
+            or (f.role != "split" and metric.reads_identifiers)
+            or (not f.column_kind.is_key and f.role not in ("identifier", "split"))
         ]
         about_text = (
             is_integrity
@@ -226,7 +233,7 @@ class MetricColumns:
             if found.kind not in metric.kinds:
                 continue
             reason = _mismatch(found, sets)
-            if found.column_kind.is_free_text and not about_text:
+            if found.column_kind.is_free_text and not (about_text or metric.reads_identifiers):
                 reason = "texts in tables are placeholders"
             elif found.role == "time" and sets.later and metric.family != "privacy":
                 reason = "the holdout is later than the train set"

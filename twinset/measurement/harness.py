@@ -157,6 +157,8 @@ class MetricHarness:
                 "split to measure it"
             )
         # A share of leaked rows takes every row; distances between samples depend on their size.
+        if metric.whole_holdout and self.sets.holdout is not None:
+            return self.halves.with_whole_reference()
         is_privacy = metric.family == "privacy"
         return self.halves if is_privacy else match_sizes(self.halves, self.request.seed)
 
