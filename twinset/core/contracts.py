@@ -344,6 +344,9 @@ class Metric(ABC):
         Whether it takes a while and a quick look leaves it out.
     on_request : bool
         Whether it runs only where it is requested, because it takes far longer than all others.
+    uses_all_rows : bool
+        Whether it compares all synthetic rows with all real ones, `train` and `reference` together, as
+        one that needs no sets of equal size.
     needs_same_time : bool
         Whether it takes train and holdout for draws from one distribution, which a later holdout is not.
     """
@@ -363,6 +366,7 @@ class Metric(ABC):
     needs_real: ClassVar[bool] = True
     is_thorough: ClassVar[bool] = False
     on_request: ClassVar[bool] = False
+    uses_all_rows: ClassVar[bool] = False
     needs_same_time: ClassVar[bool] = False
     extra: ClassVar[str | None] = None
     margin: float

@@ -10,6 +10,7 @@ from enum import StrEnum
 from functools import singledispatch
 from typing import Any
 
+from twinset.core import differences as d
 from twinset.core import findings as f
 from twinset.core.contracts import Score
 from twinset.core.features.slice_search import MIN_REPORTED
@@ -351,6 +352,83 @@ def _(found: f.DifferingComponents) -> str:
     verb = "differs" if len(found.names) == 1 else "differ"
     of_all = f"{len(found.names)} of {count(found.n_tested, found.kind)}"
     return f"{of_all} {verb} beyond chance: {joined(found.names, _MAX_NAMES)}"
+
+
+@describe.register
+def _(found: d.SliceDifferences) -> str:
+    searched = (
+        f"{count(found.n_columns, 'column')} in all rows and {count(found.n_slices, 'slice')}"
+    )
+    if not found.differences:
+        return f"no difference beyond chance: {searched}"
+    named = "; ".join(map(difference_sentence, found.differences[:_MAX_NAMES]))
+    more = len(found.differences) - _MAX_NAMES
+    return f"{named}; and {more} more" if more > 0 else named
+
+
+@describe.register
+def _(found: d.DetectableDifferences) -> str:
+    return (
+        f"a shift of a column by {found.all_rows:.2f} standard deviations would have been found in all "
+        f"rows, by {found.fifth:.2f} in a slice of a fifth of them and by {found.twentieth:.2f} in one of "
+        f"a twentieth; a change of a correlation by {found.correlation:.2f}; a standard deviation "
+        f"{100 * (found.spread - 1):.0f} % larger or smaller"
+    )
+
+
+def difference_sentence(found: d.SliceDifference) -> str:
+    """Return a difference as a clause with its place and its size."""
+    place = f" for {found.slice}" if found.slice else ""
+    more = found.effect > 0
+    column = joined(found.columns, 2) if found.columns else "whole rows"
+    subject = {
+        d.DifferenceKind.LOCATION: f"{column} is {'higher' if more else 'lower'}",
+        d.DifferenceKind.RESIDUAL: f"{column} is {'higher' if more else 'lower'} than the other "
+        "columns predict",
+        d.DifferenceKind.SPREAD: f"{column} varies {'more' if more else 'less'}",
+        d.DifferenceKind.TAIL: f"the {found.detail} of {column} occur {_often(more)}",
+        d.DifferenceKind.SHAPE: f"the distribution of {column} has another shape",
+        d.DifferenceKind.ROUNDNESS: f"multiples of {found.detail} occur {_often(more)} in {column}",
+        d.DifferenceKind.REPEATS: f"equal values of {column} occur {_often(more)}",
+        d.DifferenceKind.SHARE: f"{column} = {found.detail} occurs {_often(more)}",
+        d.DifferenceKind.MISSING: f"{column} is missing {_often(more)}",
+        d.DifferenceKind.DEPENDENCE: f"{column} depend otherwise on each other",
+        d.DifferenceKind.NOISE: f"{column} {'is' if found.columns else 'are'} "
+        f"{'farther from' if more else 'closer to'} what the other columns predict",
+        d.DifferenceKind.DENSITY: "synthetic rows lie "
+        f"{'closer to real ones' if found.detail and more else 'at other distances from each other'} "
+        "than real rows do",
+    }[found.kind]
+    return f"{subject}{place}{_difference_size(found)}"
+
+
+def _often(more: bool) -> str:
+    return "more often" if more else "less often"
+
+
+def _difference_size(found: d.SliceDifference) -> str:
+    """Return the size of a difference in the unit of the reader, in parentheses."""
+    low, high = found.interval
+    size = f"by {abs(found.effect):.2f} standard deviations ({low:+.2f} to {high:+.2f})"
+    synthetic, real = found.synthetic, found.real
+    if found.kind in _SHARE_KINDS:
+        if synthetic is None:
+            return f" ({size})"
+        return f" ({100 * synthetic:.1f} % instead of {_share_or_few(real)})"
+    if synthetic is None or real is None:
+        return f" ({size})"
+    if found.kind == d.DifferenceKind.LOCATION and real and synthetic / real > 0:
+        change = 100 * (synthetic / real - 1)
+        return f" ({change:+.1f} %, mean {short(synthetic)} instead of {short(real)}; {size})"
+    return f" ({short(synthetic)} instead of {short(real)}; {size})"
+
+
+_SHARE_KINDS = (
+    d.DifferenceKind.SHARE,
+    d.DifferenceKind.MISSING,
+    d.DifferenceKind.TAIL,
+    d.DifferenceKind.ROUNDNESS,
+)
 
 
 @describe.register
