@@ -348,6 +348,9 @@ class Metric(ABC):
         Whether it compares with all of the holdout; only with a known baseline, which needs no half.
     reads_identifiers : bool
         Whether identifiers, and free texts of tables, are among its columns.
+    uses_all_rows : bool
+        Whether it compares all synthetic rows with all real ones, `train` and `reference` together, as
+        one that needs no sets of equal size.
     needs_same_time : bool
         Whether it takes train and holdout for draws from one distribution, which a later holdout is not.
     """
@@ -369,6 +372,7 @@ class Metric(ABC):
     on_request: ClassVar[bool] = False
     whole_holdout: ClassVar[bool] = False
     reads_identifiers: ClassVar[bool] = False
+    uses_all_rows: ClassVar[bool] = False
     needs_same_time: ClassVar[bool] = False
     extra: ClassVar[str | None] = None
     margin: float

@@ -23,6 +23,8 @@ class ReferenceRows(StrEnum):
     HALF_OF_HOLDOUT = "half of the holdout"
     HALF_OF_TRAIN = "half of the train rows (no holdout)"
     WHOLE_HOLDOUT = "the whole holdout"
+    ALL_REAL = "all real rows, train and holdout together"
+    ALL_TRAIN = "all train rows"
 
 
 class BaselineKind(StrEnum):
@@ -301,8 +303,7 @@ class DetectableRegion(Finding):
     # Share of that region among the real rows, and the margin
     share: float
     margin: float
-    # Rows of each set that would show a region as small as the margin
-    n_rows_needed: int | None = None
+    n_rows_needed: int | None = None  # Rows of each set that would show one as small as the margin
 
 
 @dataclass(frozen=True)
@@ -510,7 +511,6 @@ class CanaryCounts(Finding):
     # Those that came back; and of as many that were not planted, those that occur all the same
     n_recovered: int = 0
     n_control_recovered: int = 0
-    # Probability that a planted canary lies nearer to synthetic rows than another one
-    auc: float | None = None
+    auc: float | None = None  # Probability that a planted canary lies nearer than another one
     interval: tuple[float, float] | None = None  # Its 95 % interval
     reason: str = ""  # Why none was planted

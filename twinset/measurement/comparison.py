@@ -286,6 +286,19 @@ def compare_every_row(
     return ComparisonSets(halves[0], synthetic, halves[1], halves[1], rows)
 
 
+def compare_all_rows(halves: ComparisonSets, holdout: Dataset | None) -> ComparisonSets:
+    """Return the sets of a metric that compares all synthetic rows with all real ones.
+
+    Train and holdout are one sample of real rows, the second of them the reference. A holdout that is later
+    differs by drift, which is no fault of the generator: train stands alone, and the reference is empty.
+    """
+    if holdout is None or halves.later:
+        rows, reference = ReferenceRows.ALL_TRAIN, halves.train.slice(0, 0)
+    else:
+        rows, reference = ReferenceRows.ALL_REAL, holdout
+    return replace(halves, baseline=halves.train, reference=reference, reference_rows=rows)
+
+
 def match_sizes(sets: ComparisonSets, seed: int) -> ComparisonSets:
     """Return the sets with equally many rows of candidate and baseline."""
     n = min(len(sets.synthetic), len(sets.baseline))

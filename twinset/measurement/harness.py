@@ -42,6 +42,7 @@ from twinset.measurement.comparison import (
     ComparisonSets,
     MetricColumns,
     ResultCache,
+    compare_all_rows,
     compare_every_row,
     compare_halves,
     match_sizes,
@@ -156,6 +157,9 @@ class MetricHarness:
                 "the holdout is later than the train set, so that a leak looks like drift; use a random "
                 "split to measure it"
             )
+        if metric.uses_all_rows:
+            holdout, where = self.sets.holdout, self.request.where
+            return compare_all_rows(self.halves, None if holdout is None else holdout.where(where))
         # A share of leaked rows takes every row; distances between samples depend on their size.
         if metric.whole_holdout and self.sets.holdout is not None:
             return self.halves.with_whole_reference()
@@ -205,6 +209,8 @@ class MetricHarness:
         real = cache.get(("real", *key), compute_on_real)
         rows = {"synthetic": synthetic, "baseline": baseline, "reference": reference}
         n_rows = {name: len(part) for name, part in rows.items()}
+        if metric.uses_all_rows:
+            n_rows["reference"] += len(train)
         embedders = {n: self.sets.facts[n] for n in columns.names if n in self.sets.facts}
         basis = ComparisonBasis(
             baseline=BaselineKind.TRAINED_ON_REAL

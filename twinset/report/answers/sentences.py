@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -10,6 +9,7 @@ from enum import StrEnum
 from functools import singledispatch
 from typing import Any
 
+from twinset.core import differences as d
 from twinset.core import findings as f
 from twinset.core import model_findings as m
 from twinset.core.contracts import Score
@@ -359,6 +359,83 @@ def _(found: f.DifferingComponents) -> str:
 
 
 @describe.register
+def _(found: d.SliceDifferences) -> str:
+    searched = (
+        f"{count(found.n_columns, 'column')} in all rows and {count(found.n_slices, 'slice')}"
+    )
+    if not found.differences:
+        return f"no difference beyond chance: {searched}"
+    named = "; ".join(map(difference_sentence, found.differences[:_MAX_NAMES]))
+    more = len(found.differences) - _MAX_NAMES
+    return f"{named}; and {more} more" if more > 0 else named
+
+
+@describe.register
+def _(found: d.DetectableDifferences) -> str:
+    return (
+        f"a shift of a column by {found.all_rows:.2f} standard deviations would have been found in all "
+        f"rows, by {found.fifth:.2f} in a slice of a fifth of them and by {found.twentieth:.2f} in one of "
+        f"a twentieth; a change of a correlation by {found.correlation:.2f}; a standard deviation "
+        f"{100 * (found.spread - 1):.0f} % larger or smaller"
+    )
+
+
+def difference_sentence(found: d.SliceDifference) -> str:
+    """Return a difference as a clause with its place and its size."""
+    place = f" for {found.slice}" if found.slice else ""
+    more = found.effect > 0
+    column = joined(found.columns, 2) if found.columns else "whole rows"
+    subject = {
+        d.DifferenceKind.LOCATION: f"{column} is {'higher' if more else 'lower'}",
+        d.DifferenceKind.RESIDUAL: f"{column} is {'higher' if more else 'lower'} than the other "
+        "columns predict",
+        d.DifferenceKind.SPREAD: f"{column} varies {'more' if more else 'less'}",
+        d.DifferenceKind.TAIL: f"the {found.detail} of {column} occur {_often(more)}",
+        d.DifferenceKind.SHAPE: f"the distribution of {column} has another shape",
+        d.DifferenceKind.ROUNDNESS: f"multiples of {found.detail} occur {_often(more)} in {column}",
+        d.DifferenceKind.REPEATS: f"equal values of {column} occur {_often(more)}",
+        d.DifferenceKind.SHARE: f"{column} = {found.detail} occurs {_often(more)}",
+        d.DifferenceKind.MISSING: f"{column} is missing {_often(more)}",
+        d.DifferenceKind.DEPENDENCE: f"{column} depend otherwise on each other",
+        d.DifferenceKind.NOISE: f"{column} {'is' if found.columns else 'are'} "
+        f"{'farther from' if more else 'closer to'} what the other columns predict",
+        d.DifferenceKind.DENSITY: "synthetic rows lie "
+        f"{'closer to real ones' if found.detail and more else 'at other distances from each other'} "
+        "than real rows do",
+    }[found.kind]
+    return f"{subject}{place}{_difference_size(found)}"
+
+
+def _often(more: bool) -> str:
+    return "more often" if more else "less often"
+
+
+def _difference_size(found: d.SliceDifference) -> str:
+    """Return the size of a difference in the unit of the reader, in parentheses."""
+    low, high = found.interval
+    size = f"by {abs(found.effect):.2f} standard deviations ({low:+.2f} to {high:+.2f})"
+    synthetic, real = found.synthetic, found.real
+    if found.kind in _SHARE_KINDS:
+        if synthetic is None:
+            return f" ({size})"
+        return f" ({100 * synthetic:.1f} % instead of {_share_or_few(real)})"
+    if synthetic is None or real is None:
+        return f" ({size})"
+    if found.kind == d.DifferenceKind.LOCATION and real and synthetic / real > 0:
+        change = 100 * (synthetic / real - 1)
+        return f" ({change:+.1f} %, mean {short(synthetic)} instead of {short(real)}; {size})"
+    return f" ({short(synthetic)} instead of {short(real)}; {size})"
+
+
+_SHARE_KINDS = (
+    d.DifferenceKind.SHARE,
+    d.DifferenceKind.MISSING,
+    d.DifferenceKind.TAIL,
+    d.DifferenceKind.ROUNDNESS,
+)
+
+
+@describe.register
 def _(found: f.MissingCellPattern) -> str:
     if not found.n_missing:
         return "no cell is missing in either set"
@@ -402,71 +479,6 @@ def _(found: f.BrokenRules) -> str:
     return (
         f"{len(rules)} of {found.n_rules} rules {verb} broken more often than by real rows: {named}"
     )
-
-
-@describe.register
-def _(found: m.ModelComparison) -> str:
-    mixed, real = (found.trained_on(m.TrainingData(key)) for key in ("mixed", "real"))
-    # Beside a model of synthetic rows alone, the table of models says the same.
-    if found.decides is not None or mixed is None or real is None or mixed.effect is None:
-        return ""
-    score = mixed.scores[0]
-    text = {
-        m.Effect.HELPS: "adding the synthetic {} helps",
-        m.Effect.HURTS: "adding the synthetic {} hurts",
-        m.Effect.WORSE: "adding the synthetic {} does harm, but not certainly beyond the margin",
-        m.Effect.NOT_SHOWN: "there is no evidence that adding the synthetic {} helps or hurts",
-    }[mixed.effect].format(found.subject)
-    low, high = score.interval or (math.nan, math.nan)
-    return (
-        f"{text}: {found.measures[0]} {real.scores[0].value:.3f} by real {found.subject} alone, "
-        f"{score.value:.3f} with them ({score.difference:+.3f}, {low:+.3f} to {high:+.3f})"
-    )
-
-
-@describe.register
-def _(found: m.ExchangeRate) -> str:
-    rate, half = found.rate, found.half_width
-    rows = f"rows with {found.target} = {' or '.join(found.classes)}" if found.classes else ""
-    ones = f"real {rows}" if rows else "real ones"
-    task = f"for this task (predicting '{found.target}' by {found.model})"
-    amount = _rounded_rate(abs(rate), half)
-    if found.effect in (m.Effect.HURTS, m.Effect.WORSE):
-        return (
-            f"1,000 of these synthetic rows harm as much as taking away {amount} {ones} would {task}: "
-            "add none"
-        )
-    if found.effect == m.Effect.HELPS:
-        return f"1,000 of these synthetic rows are worth {amount} more {ones} {task}"
-    # Whether adding helps is answered by the models of the verdict; here stands the rate alone.
-    ends = rate - half, rate + half
-    fewer = ", less than as many real ones are" if ends[1] < 1000 else ""
-    if max(map(abs, ends)) >= 1000:
-        return (
-            f"the worth of 1,000 of these synthetic rows {task} is uncertain by more than 1,000 {ones}"
-            f"{fewer}; more holdout rows would show it"
-        )
-    low, high = (f"{_rounded(abs(e), half)} {'fewer' if e < 0 else 'more'}" for e in ends)
-    return f"1,000 of these synthetic rows are worth between {low} and {high} {ones} {task}{fewer}"
-
-
-@describe.register
-def _(found: m.AddedRows) -> str:
-    said = []
-    if found.best:
-        said.append(f"of the numbers tried, adding {found.best:,} of them is best")
-    if found.n_alone is not None and found.like_real is not None:
-        words = {"least": "fewer than", "most": "more than"}.get(found.limit, "about")
-        like = _rounded(found.like_real, 0.1 * found.like_real)
-        said.append(
-            f"training on {found.n_alone:,} of them alone is like having {words} {like} real rows"
-        )
-    if found.n_train is not None:
-        said.append(
-            f"only {found.n_train:,} of the train rows are used, so what the synthetic rows know of the "
-            "others is credited to them"
-        )
-    return ". ".join([*said[:1], *map(capitalize, said[1:])])
 
 
 @describe.register
@@ -528,28 +540,9 @@ def _(found: f.Fingerprints) -> str:
     )
 
 
-@describe.register
-def _(found: m.ModelChoice) -> str:
-    text = f"by the synthetic rows one would choose {found.by_synthetic}"
-    return text if found.by_synthetic == found.by_real else f"{text} rather than {found.by_real}"
-
-
 def with_one_person_counts(text: str, scores: Sequence[Score]) -> str:
     """Return an answer followed by the counts of values of single persons, where they are known."""
     found = next((one for s in scores if (one := s.finding(f.OnePersonCounts)) is not None), None)
     if found is None or describe(found) in text:
         return text
     return f"{text} {capitalize(describe(found))}."
-
-
-def _rounded_rate(value: float, half: float) -> str:
-    """Return a rate and its half width; one at the end of the learning curve has none."""
-    if half < 0.005 * value:
-        return f"at least {_rounded(value, 0.1 * value)}"
-    return f"{_rounded(value, half)} ± {_rounded(half, half)}"
-
-
-def _rounded(value: float, error: float) -> str:
-    """Return a number with as many digits as its error allows: two digits of the error."""
-    digit = 10 ** max(0, math.floor(math.log10(error)) - 1) if error > 0 else 1
-    return f"{round(value / digit) * digit:,.0f}"
