@@ -31,7 +31,7 @@ Positions = npt.NDArray[np.int64]
 RefitRows = Callable[[Positions, Positions, int, np.random.Generator], Dataset]
 """Called as ``refit(train positions, reference positions, n, rng)``: fits to these real rows."""
 
-MetricFamily = Literal["gap", "coverage", "utility", "privacy"]
+MetricFamily = Literal["integrity", "gap", "coverage", "utility", "privacy"]
 
 
 def silent(step: str, done: int, total: int) -> None:
@@ -315,7 +315,7 @@ class Metric(ABC):
 
     Class attributes
     ----------------
-    family : {"gap", "coverage", "utility", "privacy"}
+    family : {"integrity", "gap", "coverage", "utility", "privacy"}
         Which question it answers; its place on the page.
     title : str
         Its name for the reader; by default the last part of its path.
@@ -344,6 +344,13 @@ class Metric(ABC):
         Whether it takes a while and a quick look leaves it out.
     on_request : bool
         Whether it runs only where it is requested, because it takes far longer than all others.
+    whole_holdout : bool
+        Whether it compares with all of the holdout; only with a known baseline, which needs no half.
+    reads_identifiers : bool
+        Whether identifiers, and free texts of tables, are among its columns.
+    uses_all_rows : bool
+        Whether it compares all synthetic rows with all real ones, `train` and `reference` together, as
+        one that needs no sets of equal size.
     needs_same_time : bool
         Whether it takes train and holdout for draws from one distribution, which a later holdout is not.
     """
@@ -363,6 +370,9 @@ class Metric(ABC):
     needs_real: ClassVar[bool] = True
     is_thorough: ClassVar[bool] = False
     on_request: ClassVar[bool] = False
+    whole_holdout: ClassVar[bool] = False
+    reads_identifiers: ClassVar[bool] = False
+    uses_all_rows: ClassVar[bool] = False
     needs_same_time: ClassVar[bool] = False
     extra: ClassVar[str | None] = None
     margin: float
@@ -393,7 +403,8 @@ class Estimate:
     interval : tuple of float or None
         95 % interval of `value - baseline`.
     detectable : float or None
-        Smallest difference that this comparison could have shown (80 % power).
+        Smallest degradation that this comparison would have called different, in four cases of five: the
+        margin, and as much again as chance may hide.
     """
 
     value: float | None = None
@@ -454,7 +465,7 @@ class Score(HasFindings):
 
     @property
     def detectable(self) -> float | None:
-        """Smallest difference that this comparison could have shown."""
+        """Smallest degradation that this comparison would have called different."""
         return self.estimate.detectable
 
     @property

@@ -29,25 +29,38 @@ from twinset.core.data.value_protection import named_values
 from twinset.core.data.where import Where
 from twinset.core.errors import MissingExtraError
 from twinset.core.features.embedders import Embedder
-from twinset.core.findings import BaselineKind, ComparisonBasis, DecidingRows, ReferenceRows
+from twinset.core.findings import (
+    BaselineKind,
+    ComparisonBasis,
+    DecidingRows,
+    ReferenceRows,
+    Verdict,
+)
 from twinset.core.seeding import rng_for
 from twinset.measurement.canaries import measure_canaries
 from twinset.measurement.comparison import (
     ComparisonSets,
     MetricColumns,
     ResultCache,
+    compare_all_rows,
+    compare_every_row,
     compare_halves,
     match_sizes,
     shuffle_columns,
 )
 from twinset.measurement.embedders import EmbeddedSets, embed_sets
 from twinset.measurement.rare_levels import StandIns
-from twinset.measurement.verdict import Reference, compute_verdict, not_measurable
+from twinset.measurement.verdict import (
+    Reference,
+    compute_verdict,
+    not_measurable,
+    subtract_drift,
+)
 
 # real rows up to which metrics share results: more would fill the memory
 _MAX_CACHED_ROWS = 200_000
 
-FAMILIES: tuple[MetricFamily, ...] = ("gap", "coverage", "utility", "privacy")
+FAMILIES: tuple[MetricFamily, ...] = ("integrity", "gap", "coverage", "utility", "privacy")
 """Order of the results."""
 
 
@@ -72,11 +85,10 @@ class MeasureRequest:
 
 @dataclass(frozen=True)
 class _RealResult:
-    """A metric on real rows: baseline, floor, and train rows beside a later holdout."""
+    """A metric on real rows: baseline and floor."""
 
     baseline: Measurement
     floor: float | None
-    drift: float | None
 
 
 @dataclass(frozen=True)
@@ -88,16 +100,19 @@ class MetricHarness:
     # halves, models: sets of gap, coverage and privacy, under the condition; sets of utility
     halves: ComparisonSets | None = None
     models: ComparisonSets | None = None
+    every_row: ComparisonSets | None = None  # Sets of integrity: all rows, under the condition
 
     @classmethod
-    def from_sets(cls, sets: EmbeddedSets, request: MeasureRequest) -> MetricHarness:
-        """Return the harness with the comparison sets of each family."""
+    def from_sets(
+        cls, sets: EmbeddedSets, request: MeasureRequest, every_row: ComparisonSets | None = None
+    ) -> MetricHarness:
+        """Return the harness with the sets of each family; `every_row` are those of integrity."""
         train, holdout, where = sets.train, sets.holdout, request.where
         synthetic = sets.synthetic.where(where)
         if train is None:
-            return cls(sets, request)
+            return cls(sets, request, every_row=every_row)
         held = None if holdout is None else holdout.where(where)
-        halves = compare_halves(train.where(where), synthetic, held, request.target, request.seed)
+        halves = compare_halves(train.where(where), synthetic, held, request.seed)
         if halves is not None and where is not None:
             halves = replace(halves, places=np.flatnonzero(sets.synthetic.mask(where)))
         models = None
@@ -105,7 +120,7 @@ class MetricHarness:
             later = halves is not None and halves.later
             whole = ReferenceRows.WHOLE_HOLDOUT
             models = ComparisonSets(train, sets.synthetic, train, holdout, whole, later)
-        return cls(sets, request, halves, models)
+        return cls(sets, request, halves, models, every_row)
 
     def score(self, name: str, metric: Metric) -> Score:
         """Return the score of one metric."""
@@ -131,6 +146,8 @@ class MetricHarness:
         if metric.family == "utility":
             assert self.models is not None
             return self.models
+        if metric.family == "integrity" and self.every_row is not None:
+            return self.every_row
         if self.halves is None:
             raise NotMeasurable("too few real rows to split into halves")
         if not len(self.halves.synthetic) or not len(self.halves.train):
@@ -140,7 +157,12 @@ class MetricHarness:
                 "the holdout is later than the train set, so that a leak looks like drift; use a random "
                 "split to measure it"
             )
+        if metric.uses_all_rows:
+            holdout, where = self.sets.holdout, self.request.where
+            return compare_all_rows(self.halves, None if holdout is None else holdout.where(where))
         # A share of leaked rows takes every row; distances between samples depend on their size.
+        if metric.whole_holdout and self.sets.holdout is not None:
+            return self.halves.with_whole_reference()
         is_privacy = metric.family == "privacy"
         return self.halves if is_privacy else match_sizes(self.halves, self.request.seed)
 
@@ -174,18 +196,21 @@ class MetricHarness:
         def compute_on_real() -> _RealResult:
             known = metric.known_baseline
             base = compute(baseline) if known is None else Measurement(known)
-            floor = drift = None
+            floor = None
             if metric.has_floor and len(columns.names) > 1:
                 shuffled = shuffle_columns(baseline, rng_for(request.seed, "measure", "floor"))
                 floor = float(compute(shuffled, value_only=True).value)
-            if sets.later and metric.family in ("gap", "coverage"):
-                rng = rng_for(request.seed, "measure", "rows", "train")
-                drift = float(compute(train.at_most(len(baseline), rng), True).value)
-            return _RealResult(base, floor, drift)
+            return _RealResult(base, floor)
+
+        def compute_on_train() -> Measurement:
+            rng = rng_for(request.seed, "measure", "rows", "train")
+            return compute(train.at_most(len(baseline), rng))
 
         real = cache.get(("real", *key), compute_on_real)
         rows = {"synthetic": synthetic, "baseline": baseline, "reference": reference}
         n_rows = {name: len(part) for name, part in rows.items()}
+        if metric.uses_all_rows:
+            n_rows["reference"] += len(train)
         embedders = {n: self.sets.facts[n] for n in columns.names if n in self.sets.facts}
         basis = ComparisonBasis(
             baseline=BaselineKind.TRAINED_ON_REAL
@@ -194,13 +219,24 @@ class MetricHarness:
             reference=sets.reference_rows,
             n_rows=n_rows,
             excluded=columns.excluded,
-            train_value=real.drift,
+            is_later=sets.later,
             embedders=embedders,
             unused_embedders=self.sets.excluded if embedders else (),
         )
         n = len(reference) if is_utility else min(n_rows.values())
         against = Reference(real.baseline, real.floor, DecidingRows(n, "rows of each set"))
-        return compute_verdict(name, metric, compute(synthetic), against, basis)
+        measured = compute(synthetic)
+        score = compute_verdict(name, metric, measured, against, basis)
+        if score.verdict not in (Verdict.DIFFERENT, Verdict.INCONCLUSIVE) or not _may_drift(
+            metric, sets, len(baseline)
+        ):
+            return score
+        of_train = cache.get(("train", *key), compute_on_train)
+        drifted = subtract_drift(metric, real.baseline, of_train, n)
+        if drifted is real.baseline:
+            return score
+        basis = replace(basis, train_value=float(of_train.value))
+        return compute_verdict(name, metric, measured, replace(against, baseline=drifted), basis)
 
     def _undecided_population(self) -> dict[str, Mapping[str, float]]:
         """Return the declared shares of columns that the condition does not select by."""
@@ -253,6 +289,12 @@ class MetricHarness:
         return compute_verdict(name, metric, compute(synthetic), against, basis)
 
 
+def _may_drift(metric: Metric, sets: ComparisonSets, n: int) -> bool:
+    """Return whether train rows can show how far the holdout differs from them: `n` are needed."""
+    has_holdout = sets.reference_rows == ReferenceRows.HALF_OF_HOLDOUT
+    return metric.family in ("gap", "coverage") and has_holdout and len(sets.train) >= n
+
+
 def measure(
     *,
     train: Dataset | None,
@@ -262,14 +304,15 @@ def measure(
     request: MeasureRequest | None = None,
     **settings: Any,
 ) -> list[Score]:
-    """Return the score of every metric, by family in the order gap, coverage, utility, privacy.
+    """Return the score of every metric, by family: integrity, gap, coverage, utility, privacy.
 
-    The holdout is split once into halves A and B. Gap, coverage and privacy compare the synthetic rows with
-    B, and A with B for the baseline, in equal numbers, all filtered by `where`; privacy uses every
-    synthetic row. Utility trains on the synthetic rows, on the whole train set for the baseline, and
-    tests on the whole holdout. Levels of fewer than 11 real rows that the request does not name have
-    stand-ins in the results (`rare_levels`). Without a holdout, gap and coverage use halves of train,
-    and privacy and utility are not measurable.
+    Integrity looks at every synthetic row, beside the whole holdout. For the others the holdout is split
+    once into halves A and B. Gap, coverage and privacy compare the synthetic rows with B, and A with B for
+    the baseline, in equal numbers, all filtered by `where`; privacy uses every synthetic row. Utility
+    trains on the synthetic rows, on the whole train set for the baseline, and tests on the whole holdout.
+    Levels of fewer than 11 real rows that the request does not name have stand-ins in the results
+    (`rare_levels`), except in those of integrity. Without a holdout, integrity, gap and coverage use halves
+    of train, and privacy and utility are not measurable.
 
     Parameters
     ----------
@@ -310,6 +353,7 @@ def measure(
             chosen = None if asked.embedders is None else tuple(asked.embedders)
             facts = (str(asked.where), asked.target, asked.positive, repr(asked.population))
             asked.cache.depend_on(*real, *facts, chosen, asked.seed)
+        every_row = _integrity_sets(train, synthetic, holdout, asked)
         if train is not None:
             hidden = StandIns.from_real(train, holdout, _named_levels(asked))
             train, synthetic = hidden.hide(train), hidden.hide(synthetic)
@@ -320,9 +364,26 @@ def measure(
                 train, synthetic, holdout, asked.embedders,
                 target=asked.target, seed=asked.seed, progress=asked.progress, cache=asked.cache,
             )  # fmt: skip
-        harness = MetricHarness.from_sets(sets, asked)
+        harness = MetricHarness.from_sets(sets, asked, every_row)
         asked.progress("measure", 0, len(ordered))
         return _score_all(harness.score, ordered, asked.workers, asked.progress)
+
+
+def _integrity_sets(
+    train: Dataset | None, synthetic: Dataset, holdout: Dataset | None, request: MeasureRequest
+) -> ComparisonSets | None:
+    """Return the sets of integrity, with levels as they are spelt; None where a set has no rows."""
+    where = request.where
+    if train is None:
+        return None
+    parts = (train.where(where), synthetic.where(where))
+    held = None if holdout is None else holdout.where(where)
+    if not all(map(len, parts)) or (held is not None and not len(held)):
+        return None
+    sets = compare_every_row(*parts, held, request.target, request.seed)
+    if sets is None or where is None:
+        return sets
+    return replace(sets, places=np.flatnonzero(synthetic.mask(where)))
 
 
 def _named_levels(request: MeasureRequest) -> dict[str, frozenset[object]]:
