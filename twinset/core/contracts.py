@@ -31,7 +31,7 @@ Positions = npt.NDArray[np.int64]
 RefitRows = Callable[[Positions, Positions, int, np.random.Generator], Dataset]
 """Called as ``refit(train positions, reference positions, n, rng)``: fits to these real rows."""
 
-MetricFamily = Literal["gap", "coverage", "utility", "privacy"]
+MetricFamily = Literal["integrity", "gap", "coverage", "utility", "privacy"]
 
 
 def silent(step: str, done: int, total: int) -> None:
@@ -315,7 +315,7 @@ class Metric(ABC):
 
     Class attributes
     ----------------
-    family : {"gap", "coverage", "utility", "privacy"}
+    family : {"integrity", "gap", "coverage", "utility", "privacy"}
         Which question it answers; its place on the page.
     title : str
         Its name for the reader; by default the last part of its path.

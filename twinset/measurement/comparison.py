@@ -209,18 +209,29 @@ class MetricColumns:
         """Return the columns of the metric's kinds that all sets have.
 
         Ids are excluded, and texts in tables, which are placeholders, unless the table has spans or no
-        other features; a metric that reads identifiers has both. Except for privacy, a time is excluded
-        where the holdout is later than train: no generator can know that time. A column that `where` fixes
-        to one value is excluded as well.
+        other features; integrity and a metric that reads identifiers have both. Except for privacy, a time
+        is excluded where the holdout is later than train: no generator can know that time. A column that
+        `where` fixes to one value is excluded as well.
         """
+        # Keys and texts are no values to model, but they are valid or not.
+        is_integrity = metric.family == "integrity"
         own = [
             f
             for f in sets.reference.schema.fields
-            if f.role != "split"
-            and (metric.reads_identifiers or (not f.column_kind.is_key and f.role != "identifier"))
+            if is_integrity
+            or (
+                f.role != "split"
+                and (
+                    metric.reads_identifiers
+                    or (not f.column_kind.is_key and f.role != "identifier")
+                )
+            )
         ]
-        about_text = any(f.kind == "spans" for f in own) or not any(
-            f.is_tabular and f.name != target for f in own
+        about_text = (
+            is_integrity
+            or metric.reads_identifiers
+            or any(f.kind == "spans" for f in own)
+            or not any(f.is_tabular and f.name != target for f in own)
         )
         pinned = {} if where is None or metric.family == "utility" else where.conditions
         names, excluded = [], {}
@@ -228,7 +239,7 @@ class MetricColumns:
             if found.kind not in metric.kinds:
                 continue
             reason = _mismatch(found, sets)
-            if found.column_kind.is_free_text and not (about_text or metric.reads_identifiers):
+            if found.column_kind.is_free_text and not about_text:
                 reason = "texts in tables are placeholders"
             elif found.role == "time" and sets.later and metric.family != "privacy":
                 reason = "the holdout is later than the train set"
@@ -258,6 +269,25 @@ def compare_halves(
     rows = ReferenceRows.HALF_OF_TRAIN if holdout is None else ReferenceRows.HALF_OF_HOLDOUT
     later = holdout is not None and _is_later(holdout, train)
     return ComparisonSets(train, synthetic, halves[0], halves[1], rows, later)
+
+
+def compare_every_row(
+    train: Dataset, synthetic: Dataset, holdout: Dataset | None, target: str | None, seed: int
+) -> ComparisonSets | None:
+    """Return the sets of integrity, no row of which is excluded; None where train has one row.
+
+    Faults are what train rules out and the holdout, as unseen rows, confirms. Without a holdout, halves of
+    train take both places.
+    """
+    if holdout is not None:
+        later = _is_later(holdout, train)
+        whole = ReferenceRows.WHOLE_HOLDOUT
+        return ComparisonSets(train, synthetic, holdout, holdout, whole, later)
+    halves = _halves(train, target, rng_for(seed, "measure", "halves"))
+    if halves is None:
+        return None
+    rows = ReferenceRows.HALF_OF_TRAIN
+    return ComparisonSets(halves[0], synthetic, halves[1], halves[1], rows)
 
 
 def match_sizes(sets: ComparisonSets, seed: int) -> ComparisonSets:

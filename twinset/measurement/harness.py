@@ -36,6 +36,7 @@ from twinset.measurement.comparison import (
     ComparisonSets,
     MetricColumns,
     ResultCache,
+    compare_every_row,
     compare_halves,
     match_sizes,
     shuffle_columns,
@@ -47,7 +48,7 @@ from twinset.measurement.verdict import Reference, compute_verdict, not_measurab
 # real rows up to which metrics share results: more would fill the memory
 _MAX_CACHED_ROWS = 200_000
 
-FAMILIES: tuple[MetricFamily, ...] = ("gap", "coverage", "utility", "privacy")
+FAMILIES: tuple[MetricFamily, ...] = ("integrity", "gap", "coverage", "utility", "privacy")
 """Order of the results."""
 
 
@@ -88,14 +89,17 @@ class MetricHarness:
     # halves, models: sets of gap, coverage and privacy, under the condition; sets of utility
     halves: ComparisonSets | None = None
     models: ComparisonSets | None = None
+    every_row: ComparisonSets | None = None  # Sets of integrity: all rows, under the condition
 
     @classmethod
-    def from_sets(cls, sets: EmbeddedSets, request: MeasureRequest) -> MetricHarness:
-        """Return the harness with the comparison sets of each family."""
+    def from_sets(
+        cls, sets: EmbeddedSets, request: MeasureRequest, every_row: ComparisonSets | None = None
+    ) -> MetricHarness:
+        """Return the harness with the sets of each family; `every_row` are those of integrity."""
         train, holdout, where = sets.train, sets.holdout, request.where
         synthetic = sets.synthetic.where(where)
         if train is None:
-            return cls(sets, request)
+            return cls(sets, request, every_row=every_row)
         held = None if holdout is None else holdout.where(where)
         halves = compare_halves(train.where(where), synthetic, held, request.target, request.seed)
         if halves is not None and where is not None:
@@ -105,7 +109,7 @@ class MetricHarness:
             later = halves is not None and halves.later
             whole = ReferenceRows.WHOLE_HOLDOUT
             models = ComparisonSets(train, sets.synthetic, train, holdout, whole, later)
-        return cls(sets, request, halves, models)
+        return cls(sets, request, halves, models, every_row)
 
     def score(self, name: str, metric: Metric) -> Score:
         """Return the score of one metric."""
@@ -131,6 +135,8 @@ class MetricHarness:
         if metric.family == "utility":
             assert self.models is not None
             return self.models
+        if metric.family == "integrity" and self.every_row is not None:
+            return self.every_row
         if self.halves is None:
             raise NotMeasurable("too few real rows to split into halves")
         if not len(self.halves.synthetic) or not len(self.halves.train):
@@ -264,14 +270,15 @@ def measure(
     request: MeasureRequest | None = None,
     **settings: Any,
 ) -> list[Score]:
-    """Return the score of every metric, by family in the order gap, coverage, utility, privacy.
+    """Return the score of every metric, by family: integrity, gap, coverage, utility, privacy.
 
-    The holdout is split once into halves A and B. Gap, coverage and privacy compare the synthetic rows with
-    B, and A with B for the baseline, in equal numbers, all filtered by `where`; privacy uses every
-    synthetic row. Utility trains on the synthetic rows, on the whole train set for the baseline, and
-    tests on the whole holdout. Levels of fewer than 11 real rows that the request does not name have
-    stand-ins in the results (`rare_levels`). Without a holdout, gap and coverage use halves of train,
-    and privacy and utility are not measurable.
+    Integrity looks at every synthetic row, beside the whole holdout. For the others the holdout is split
+    once into halves A and B. Gap, coverage and privacy compare the synthetic rows with B, and A with B for
+    the baseline, in equal numbers, all filtered by `where`; privacy uses every synthetic row. Utility
+    trains on the synthetic rows, on the whole train set for the baseline, and tests on the whole holdout.
+    Levels of fewer than 11 real rows that the request does not name have stand-ins in the results
+    (`rare_levels`), except in those of integrity. Without a holdout, integrity, gap and coverage use halves
+    of train, and privacy and utility are not measurable.
 
     Parameters
     ----------
@@ -312,6 +319,7 @@ def measure(
             chosen = None if asked.embedders is None else tuple(asked.embedders)
             facts = (str(asked.where), asked.target, asked.positive, repr(asked.population))
             asked.cache.depend_on(*real, *facts, chosen, asked.seed)
+        every_row = _integrity_sets(train, synthetic, holdout, asked)
         if train is not None:
             hidden = StandIns.from_real(train, holdout, _named_levels(asked))
             train, synthetic = hidden.hide(train), hidden.hide(synthetic)
@@ -322,9 +330,26 @@ def measure(
                 train, synthetic, holdout, asked.embedders,
                 target=asked.target, seed=asked.seed, progress=asked.progress, cache=asked.cache,
             )  # fmt: skip
-        harness = MetricHarness.from_sets(sets, asked)
+        harness = MetricHarness.from_sets(sets, asked, every_row)
         asked.progress("measure", 0, len(ordered))
         return _score_all(harness.score, ordered, asked.workers, asked.progress)
+
+
+def _integrity_sets(
+    train: Dataset | None, synthetic: Dataset, holdout: Dataset | None, request: MeasureRequest
+) -> ComparisonSets | None:
+    """Return the sets of integrity, with levels as they are spelt; None where a set has no rows."""
+    where = request.where
+    if train is None:
+        return None
+    parts = (train.where(where), synthetic.where(where))
+    held = None if holdout is None else holdout.where(where)
+    if not all(map(len, parts)) or (held is not None and not len(held)):
+        return None
+    sets = compare_every_row(*parts, held, request.target, request.seed)
+    if sets is None or where is None:
+        return sets
+    return replace(sets, places=np.flatnonzero(synthetic.mask(where)))
 
 
 def _named_levels(request: MeasureRequest) -> dict[str, frozenset[object]]:

@@ -15,6 +15,7 @@ from twinset.report.answers.phrases import (
     MARKS,
     NOTHING,
     QUESTIONS,
+    FamilyQuestion,
     Mark,
     capitalize,
     degradation_interval,
@@ -217,10 +218,16 @@ class CandidateReport:
             for name, own in self.scores.items()
         }
 
+    @property
+    def questions(self) -> Mapping[str, FamilyQuestion]:
+        """The questions that the reports of all candidates answer."""
+        asked = [set(own) for own in self.verdicts.values()]
+        return {f: question for f, question in QUESTIONS.items() if all(f in own for own in asked)}
+
     @cached_property
     def answers(self) -> tuple[Answer, ...]:
-        """One sentence for each of the four questions."""
-        return tuple(self._answer(family) for family in QUESTIONS)
+        """One sentence for each question."""
+        return tuple(self._answer(family) for family in self.questions)
 
     def _answer(self, family: str) -> Answer:
         question = QUESTIONS[family]
@@ -304,14 +311,14 @@ class CandidateReport:
         return sum(is_ahead(a, b) for a, b in both) - sum(is_ahead(b, a) for a, b in both)
 
     def _leads(self, x: str, y: str) -> bool:
-        stands = [self._compare(x, y, family) for family in QUESTIONS]
+        stands = [self._compare(x, y, family) for family in self.questions]
         return min(stands) >= 0 and max(stands) > 0
 
     def _ahead(self, name: str, left: Sequence[str]) -> list[str]:
         """Return the subjects in which a candidate is ahead of another one."""
         return [
             question.subject
-            for family, question in QUESTIONS.items()
+            for family, question in self.questions.items()
             if any(self._compare(name, y, family) > 0 for y in left if y != name)
         ]
 
@@ -398,10 +405,10 @@ def _caveats(sentences: Mapping[str, VerdictLine]) -> list[str]:
     clauses = [
         f"it {question.predicate(Mark.BAD)}"
         for family, question in QUESTIONS.items()
-        if sentences[family].mark == Mark.BAD
+        if family in sentences and sentences[family].mark == Mark.BAD
     ]
     for mark, words in ((Mark.INCONCLUSIVE, "undecided"), (Mark.UNMEASURED, "not measured")):
-        found = [q.subject for family, q in QUESTIONS.items() if sentences[family].mark == mark]
+        found = [QUESTIONS[f].subject for f, own in sentences.items() if own.mark == mark]
         if found:
             clauses.append(f"{joined(found)} {'is' if len(found) == 1 else 'are'} {words}")
     return clauses

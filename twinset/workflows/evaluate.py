@@ -28,7 +28,7 @@ from twinset.ingest.input_table import (
     with_role,
 )
 from twinset.measurement.embedders import find_image_label, load_embedders
-from twinset.measurement.harness import MeasureRequest, measure
+from twinset.measurement.harness import FAMILIES, MeasureRequest, measure
 from twinset.measurement.leakage import check_allowed, require_clean_sets
 from twinset.measurement.leakage.duplicates import (
     count_copied_rows,
@@ -179,8 +179,7 @@ def measure_set(
         request=task.request,
     )
     scores += [not_measurable(name, metric, blind) for name, metric in hidden]
-    order = ("gap", "coverage", "utility", "privacy")
-    return sorted(scores, key=lambda score: order.index(score.family))
+    return sorted(scores, key=lambda score: FAMILIES.index(score.family))
 
 
 def note_excluded_metrics(train: Dataset, options: EvaluateOptions) -> list[str]:

@@ -25,6 +25,7 @@ from twinset.core.findings import (
     ReferenceRows,
     RegionShares,
 )
+from twinset.core.integrity import FaultKind, IntegrityFault, IntegrityFaults
 from twinset.report import apply_gates, build_report
 from twinset.report.answers.sentences import (
     TEMPLATES,
@@ -43,7 +44,10 @@ def scores_of_all_verdicts(score) -> list[Score]:
     basis = ComparisonBasis(reference=ReferenceRows.HALF_OF_HOLDOUT, n_rows={"reference": 78})
     rows = DecidingRows(78, "rows on each side")
     differing = DifferingComponents("column", ("age",), 2)
+    fault = IntegrityFault(FaultKind.RANGE, ("age",), 9, 0, 1e-6, (4, 17), "above 96")
+    faults = IntegrityFaults((fault,), 40, 9, 3000, 1500)
     return [
+        score("integrity.table_rows", "different", value=0.003, baseline=0.0, findings=(faults,)),
         score(
             "gap.marginals", "different",
             findings=(differing, components("column", "age"), ColumnDistances({"age": 0.3}), basis),

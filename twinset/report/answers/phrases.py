@@ -77,6 +77,13 @@ class FamilyQuestion:
 
 
 QUESTIONS: Mapping[str, FamilyQuestion] = {
+    "integrity": FamilyQuestion(
+        "Is it valid?",
+        "Validity",
+        "validity",
+        ("has no invalid rows that were looked for", "have no invalid rows that were looked for"),
+        ("has invalid rows", "have invalid rows"),
+    ),
     "gap": FamilyQuestion(
         "How far from real?",
         "Gap",

@@ -46,6 +46,7 @@ from twinset.report.answers.sentences import (
     time_notes,
     with_one_person_counts,
 )
+from twinset.report.answers.validity import answer_validity
 
 _MAX_COMPONENTS = 3  # names of components in a verdict; the table of scores shows eight
 _MIN_SHARED = 3  # one or two tests without a value keep a line of their own in the table of scores
@@ -116,7 +117,7 @@ class TrainingEvidence:
 
 
 def summarize_families(scores: Sequence[Score]) -> tuple[VerdictLine, ...]:
-    """Return one sentence for each of the four families, in the order of `QUESTIONS`.
+    """Return one sentence for each family, in the order of `QUESTIONS`; for integrity if it was measured.
 
     >>> [str(sentence.mark) for sentence in summarize_families([])]
     ['unmeasured', 'unmeasured', 'unmeasured', 'unmeasured']
@@ -124,6 +125,8 @@ def summarize_families(scores: Sequence[Score]) -> tuple[VerdictLine, ...]:
     sentences = []
     for family, question in QUESTIONS.items():
         own = [score for score in scores if score.family == family]
+        if not own and family == "integrity":
+            continue
         mark, text = _ANSWERS[family](own) if own else (Mark.UNMEASURED, "Not measured.")
         sentences.append(VerdictLine(family, question.text, text, mark))
     return tuple(sentences)
@@ -314,11 +317,9 @@ def _describe_rate(rate: Score, *, whole: bool) -> str:
 
 
 _ANSWERS = {
-    "gap": _answer_gap,
-    "coverage": _answer_coverage,
-    "utility": _answer_utility,
-    "privacy": _answer_privacy,
-}
+    "integrity": answer_validity, "gap": _answer_gap, "coverage": _answer_coverage,
+    "utility": _answer_utility, "privacy": _answer_privacy,
+}  # fmt: skip
 
 
 def _tally(scores: Sequence[Score]) -> tuple[Mark, Score, str]:

@@ -1,0 +1,83 @@
+"""Whether a set is valid: sentences on its faults, and the answer of the family integrity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from twinset.core.contracts import Score
+from twinset.core.integrity import FaultKind, IntegrityFault, IntegrityFaults
+from twinset.report.answers.phrases import (
+    MARKS,
+    Mark,
+    capitalize,
+    count,
+    joined,
+    metric_title,
+    short,
+    worst_first,
+)
+from twinset.report.answers.sentences import FORMS, describe, headline, needed_rows
+
+_MAX_SHOWN = 3  # faults and columns in a sentence; all of them stand in the JSON
+
+_FAULTS: Mapping[FaultKind, str] = {
+    FaultKind.RANGE: "{columns} beyond the range of real values",
+    FaultKind.MISSING: "{columns} missing, which real rows never lack,",
+    FaultKind.LEVEL: "a label of {columns} that no real row has",
+    FaultKind.SPELLING: "a label of {columns} in another spelling than in real rows",
+    FaultKind.FORMAT: "{columns} in a form that no real value has",
+    FaultKind.PRECISION: "{columns} with more digits than real values have",
+    FaultKind.ROUNDING: "{columns} rounded more often than real values are",
+    FaultKind.REPEATED_VALUE: "one exact value of {columns} repeated",
+    FaultKind.REPEATED_KEY: "{columns} repeated, which is unique in real rows,",
+    FaultKind.REPEATED_ROW: "whole rows repeated",
+    FaultKind.NEAR_REPEATED_ROW: "rows repeated in nearly all columns",
+    FaultKind.RULE: "a rule of {columns} broken",
+    FaultKind.COMBINATION: "an impossible combination of {columns}",
+}
+"""Kind of fault -> its name, before "in so many rows"."""
+
+
+def fault_sentence(fault: IntegrityFault, among: IntegrityFaults) -> str:
+    """Return a fault with its rows, and how many unseen real rows show it.
+
+    >>> fault = IntegrityFault(FaultKind.RANGE, ("age",), 9, 0, 1e-6, (4, 17), "above 96")
+    >>> fault_sentence(fault, IntegrityFaults((fault,), 40, 9, 3000, 1500)).partition(" in ")[2]
+    '9 of 3,000 rows, the first in row 4, and in none of 1,500 unseen real ones'
+    """
+    name = _FAULTS[fault.kind].format(columns=joined(fault.columns, _MAX_SHOWN))
+    if fault.detail:
+        comma = "," if name.endswith(",") else ""
+        name = f"{name.removesuffix(',')} ({fault.detail}){comma}"
+    first = f", the first in row {fault.rows[0]:,}" if fault.rows else ""
+    real = "none" if fault.n_real == 0 else FORMS["few"](fault.n_real)
+    return (
+        f"{name} in {fault.n_synthetic:,} of {among.n_synthetic:,} rows{first}, and in {real} of "
+        f"{among.n_real:,} unseen real ones"
+    )
+
+
+@describe.register
+def _(found: IntegrityFaults) -> str:
+    if not found.faults:
+        return f"no fault in {found.n_synthetic:,} rows by {count(found.n_checks, 'check')}"
+    said = [fault_sentence(one, found) for one in found.faults[:_MAX_SHOWN]]
+    left = len(found.faults) - len(said)
+    more = [f"And {count(left, 'further fault')}"] if left else []
+    return ". ".join([said[0], *map(capitalize, said[1:]), *more])
+
+
+def answer_validity(scores: Sequence[Score]) -> tuple[Mark, str]:
+    """Return the mark and the answer to whether the set is valid: one fault is enough for a no."""
+    worst = worst_first(scores)[0]
+    mark = MARKS[worst.verdict]
+    if mark == Mark.BAD:
+        numbers = f"{metric_title(worst.metric)} ({short(worst.value)})"
+        return mark, f"No: {headline(worst) or numbers}."
+    if mark == Mark.UNMEASURED:
+        return mark, f"Not measurable: {worst.reason or 'no reason is known'}."
+    if mark == Mark.INCONCLUSIVE:
+        reason = needed_rows(worst) or "too few rows"
+        return mark, f"Cannot tell: {metric_title(worst.metric)}: {reason}."
+    found = [one for score in scores if (one := score.finding(IntegrityFaults)) is not None]
+    return mark, f"{capitalize(' and '.join(map(describe, found)) or 'no fault found')}."
