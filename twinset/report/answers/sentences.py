@@ -12,6 +12,7 @@ from typing import Any
 
 from twinset.core import findings as f
 from twinset.core.contracts import Score
+from twinset.core.disclosure import DisguisedRows, Fingerprints, UntestedColumns
 from twinset.core.features.slice_search import MIN_REPORTED
 from twinset.measurement.verdict import MIN_ROWS, estimate_required_rows
 from twinset.report.answers.phrases import (
@@ -484,7 +485,7 @@ def _(found: f.OnePersonCounts) -> str:
 
 
 @describe.register
-def _(found: f.UntestedColumns) -> str:
+def _(found: UntestedColumns) -> str:
     parts = (
         ("identifiers", found.identifiers),
         ("free texts", found.texts),
@@ -495,7 +496,7 @@ def _(found: f.UntestedColumns) -> str:
 
 
 @describe.register
-def _(found: f.DisguisedRows) -> str:
+def _(found: DisguisedRows) -> str:
     if not found.n_people:
         return (
             "synthetic rows match no more training people in all but a few columns, or nearly, than "
@@ -512,7 +513,7 @@ def _(found: f.DisguisedRows) -> str:
 
 
 @describe.register
-def _(found: f.Fingerprints) -> str:
+def _(found: Fingerprints) -> str:
     if not found.n_people:
         return ""
     block = joined([f"'{name}'" for name in found.columns]) if found.columns else "a few columns"
