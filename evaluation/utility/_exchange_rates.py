@@ -242,6 +242,7 @@ def _explain_flat_curve(found: ExchangeRates, model: str) -> str:
     effect = {
         Effect.HELPS: "makes the model better",
         Effect.HURTS: "makes the model worse",
+        Effect.WORSE: "makes the model worse",
         Effect.NOT_SHOWN: "shows no difference",
     }[find_effect(*found.gain_interval)]
     return (

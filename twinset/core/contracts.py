@@ -399,7 +399,8 @@ class Estimate:
     interval : tuple of float or None
         95 % interval of `value - baseline`.
     detectable : float or None
-        Smallest difference that this comparison could have shown (80 % power).
+        Smallest degradation that this comparison would have called different, in four cases of five: the
+        margin, and as much again as chance may hide.
     """
 
     value: float | None = None
@@ -460,7 +461,7 @@ class Score(HasFindings):
 
     @property
     def detectable(self) -> float | None:
-        """Smallest difference that this comparison could have shown."""
+        """Smallest degradation that this comparison would have called different."""
         return self.estimate.detectable
 
     @property

@@ -21,7 +21,8 @@ class Effect(StrEnum):
     """Effect of training on synthetic rows, compared with real rows alone."""
 
     HELPS = "helps"
-    HURTS = "hurts"
+    HURTS = "hurts"  # By more than the margin
+    WORSE = "worse"  # Not certainly by more than the margin
     NOT_SHOWN = "no evidence"
 
 
@@ -47,25 +48,6 @@ class BaselineKind(StrEnum):
     REAL_ROWS = "real rows"
     TRAINED_ON_REAL = "trained on real rows"
     BEST_POSSIBLE = "best possible"
-
-
-class NoteKind(StrEnum):
-    """Subject of a note, for code that acts on it."""
-
-    GENERAL = "general"
-    ALLOWED_LEAK = "allowed leak"
-
-
-class Note(str):
-    """A remark for the reader of a report: one or more sentences, with their subject."""
-
-    kind: NoteKind
-
-    def __new__(cls, text: str, kind: NoteKind = NoteKind.GENERAL) -> Note:
-        """Return the text with its kind."""
-        note = super().__new__(cls, text)
-        note.kind = kind
-        return note
 
 
 class Finding:
@@ -118,7 +100,7 @@ class HasFindings:
 
 @dataclass(frozen=True)
 class NotMeasured(Finding):
-    """Reason why a metric has no value."""
+    """Reason why a metric has no value, or why its value is withheld."""
 
     reason: str
 
@@ -140,7 +122,8 @@ class ComparisonBasis(Finding):
     reference: ReferenceRows | None = None
     n_rows: Mapping[str, int] = field(default_factory=dict)  # Set -> number of rows compared
     excluded: Mapping[str, str] = field(default_factory=dict)  # Column -> why it was not compared
-    train_value: float | None = None  # Of real train rows, where the holdout is later than they are
+    train_value: float | None = None  # Of train rows, where they differ from the holdout
+    is_later: bool = False  # Whether the reference is later than all train rows
     real_value: float | None = None  # Of the real rows, for a metric that compares with no real row
     # Column -> embedder -> its facts
     embedders: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
@@ -527,6 +510,7 @@ class TrainedModel:
     scores: tuple[ModelScore, ...]  # One score for each measure
     n_rows: int | None = None  # Rows of the set
     effect: Effect | None = None  # Effect on the first measure, compared with real rows alone
+    beats_chance: bool | None = None  # Whether it predicts better than a guess; None if not tested
 
 
 @dataclass(frozen=True)
@@ -543,6 +527,11 @@ class ModelComparison(Finding):
     def trained_on(self, data: TrainingData) -> TrainedModel | None:
         """Return the model that was trained on a set, None where there is none."""
         return next((model for model in self.models if model.data == data), None)
+
+    @property
+    def is_chance(self) -> bool:
+        """Whether all models were tested against guessing, and none is better."""
+        return all(model.beats_chance is False for model in self.models)
 
     def score(self, measure: str, data: TrainingData) -> ModelScore:
         """Return a measure of one model; KeyError where there is no such model."""

@@ -255,15 +255,17 @@ class MetricColumns:
 
 
 def compare_halves(
-    train: Dataset, synthetic: Dataset, holdout: Dataset | None, target: str | None, seed: int
+    train: Dataset, synthetic: Dataset, holdout: Dataset | None, seed: int
 ) -> ComparisonSets | None:
     """Return the sets of gap, coverage and privacy; None where there are no two real halves.
 
-    The holdout, or train where there is none, is split once into halves A and B, whole groups together,
-    with equal shares of the target's classes. Synthetic rows and A are both compared with B.
+    The holdout, or train where there is none, is split once into halves A and B, whole groups together.
+    Synthetic rows and A are both compared with B. A stands for a fresh real sample, so rows are drawn at
+    random, as those of the candidate are: halves with equal shares of the classes would show a distance
+    of 0 by the target, which no sample has.
     """
     whole = train if holdout is None else holdout
-    halves = _halves(whole, target, rng_for(seed, "measure", "halves"))
+    halves = _halves(whole, rng_for(seed, "measure", "halves"))
     if halves is None:
         return None
     rows = ReferenceRows.HALF_OF_TRAIN if holdout is None else ReferenceRows.HALF_OF_HOLDOUT
@@ -283,7 +285,7 @@ def compare_every_row(
         later = _is_later(holdout, train)
         whole = ReferenceRows.WHOLE_HOLDOUT
         return ComparisonSets(train, synthetic, holdout, holdout, whole, later)
-    halves = _halves(train, target, rng_for(seed, "measure", "halves"))
+    halves = _halves(train, rng_for(seed, "measure", "halves"))
     if halves is None:
         return None
     rows = ReferenceRows.HALF_OF_TRAIN
@@ -329,9 +331,7 @@ def _mismatch(found: Field, sets: ComparisonSets) -> str:
     return ""
 
 
-def _halves(
-    whole: Dataset, target: str | None, rng: np.random.Generator
-) -> tuple[Dataset, Dataset] | None:
+def _halves(whole: Dataset, rng: np.random.Generator) -> tuple[Dataset, Dataset] | None:
     if len(whole) < 2:
         return None
     group = next((f.name for f in whole.schema.with_role("group")), None)
@@ -342,9 +342,8 @@ def _halves(
         except DataError:
             # One group holds most of the rows: halves of rows are better than none.
             pass
-    classes = [f.name for f in whole.schema.of_kind("category", "boolean") if f.name == target]
-    on = classes[0] if classes else None
-    first, second = split_rows(whole, by="stratified", on=on, holdout_fraction=0.5, rng=rng)
+    order = rng.permutation(len(whole))
+    first, second = np.sort(order[len(whole) // 2 :]), np.sort(order[: len(whole) // 2])
     return whole.take(first), whole.take(second)
 
 

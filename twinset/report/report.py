@@ -22,10 +22,9 @@ from twinset.core.findings import (
     GroupResults,
     LevelShares,
     ModelComparison,
-    Note,
-    NoteKind,
     PairDistances,
 )
+from twinset.core.notes import Note, NoteKind
 from twinset.core.quoting import escape_lines
 from twinset.measurement.notes import list_score_embedders, note_embedders_on_card
 from twinset.measurement.plan_coverage import PlanCoverage

@@ -188,15 +188,13 @@ def test_one_test_of_many_for_leaks_is_no_clean_bill(score) -> None:
     )
 
 
-def test_what_time_alone_explains_is_reported(score) -> None:
+def test_what_drift_alone_explains_is_reported(score) -> None:
     for metric, place in [("gap.k_marginals", 0), ("coverage.slices", 1)]:
-        later = score(metric, "different", findings=(ComparisonBasis(train_value=0.702),))
-        told = summarize_families([later])[place].text
-        assert told.endswith("real training rows score 0.702 here: part of the distance is time.")
-        assert (
-            "part of the distance"
-            not in summarize_families([score(metric, "different")])[place].text
-        )
+        basis = ComparisonBasis(train_value=0.702, is_later=True)
+        told = summarize_families([score(metric, "different", findings=(basis,))])[place].text
+        assert "is later than the train set: real train rows score 0.702 here" in told
+        plain = summarize_families([score(metric, "different")])[place].text
+        assert "train rows" not in plain
 
 
 MODELS = "utility.train_synthetic_test_real"

@@ -51,6 +51,7 @@ MARKS: Mapping[Verdict | Effect, Mark] = {
     Verdict.NOT_MEASURABLE: Mark.UNMEASURED,
     Effect.HELPS: Mark.GOOD,
     Effect.HURTS: Mark.BAD,
+    Effect.WORSE: Mark.INCONCLUSIVE,
     Effect.NOT_SHOWN: Mark.INCONCLUSIVE,
 }
 

@@ -53,7 +53,7 @@ def score_sentence(score: Score) -> str:
     if (different := score.finding(f.DifferentComponents)) and different.decides:
         clauses = [_describe_components(different)]
     text = f"{score.verdict}: {'; '.join(clauses)}"
-    return ". ".join([text, *remarks(score), *time_notes(score)])
+    return ". ".join([text, *remarks(score), *drift_notes(score)])
 
 
 def baseline_name(score: Score) -> str:
@@ -66,12 +66,14 @@ def reasons(score: Score) -> list[str]:
     """Return the clauses that explain a verdict, without its numbers."""
     if not score.is_measured:
         return [score.reason] if score.reason else []
-    return [*_reasons(score), *time_notes(score)]
+    return [*_reasons(score), *drift_notes(score)]
 
 
 def _reasons(score: Score) -> list[str]:
     interval = degradation_interval(score)
     different = score.finding(f.DifferentComponents)
+    if score.reason:
+        return [score.reason]
     if interval is None or (different is not None and different.decides):
         return []
     low, high = interval
@@ -109,14 +111,15 @@ def needed_rows(score: Score, place: bool = False) -> str:
     return text
 
 
-def time_notes(score: Score) -> list[str]:
-    """Return what real train rows score, where the holdout is later than they are."""
+def drift_notes(score: Score) -> list[str]:
+    """Return what real train rows score, where they differ from the holdout beyond chance."""
     basis = score.finding(f.ComparisonBasis)
     if basis is None or basis.train_value is None:
         return []
+    differs = "is later than" if basis.is_later else "differs from"
     return [
-        "The holdout is later than the training rows, and real training rows score "
-        f"{short(basis.train_value)} here: part of the distance is time"
+        f"The holdout {differs} the train set: real train rows score {short(basis.train_value)} here, "
+        "and only what is worse than they are counts"
     ]
 
 
@@ -411,6 +414,7 @@ def _(found: f.ModelComparison) -> str:
     text = {
         f.Effect.HELPS: "adding the synthetic {} helps",
         f.Effect.HURTS: "adding the synthetic {} hurts",
+        f.Effect.WORSE: "adding the synthetic {} makes the model worse, not certainly by more than the margin",
         f.Effect.NOT_SHOWN: "there is no evidence that adding the synthetic {} helps or hurts",
     }[mixed.effect].format(found.subject)
     low, high = score.interval or (math.nan, math.nan)
@@ -427,7 +431,7 @@ def _(found: f.ExchangeRate) -> str:
     ones = f"real {rows}" if rows else "real ones"
     task = f"for this task (predicting '{found.target}' by {found.model})"
     amount = _rounded_rate(abs(rate), half)
-    if found.effect == f.Effect.HURTS:
+    if found.effect in (f.Effect.HURTS, f.Effect.WORSE):
         return (
             f"1,000 of these synthetic rows harm as much as taking away {amount} {ones} would {task}: "
             "add none"

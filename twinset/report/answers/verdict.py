@@ -38,12 +38,12 @@ from twinset.report.answers.phrases import (
 )
 from twinset.report.answers.sentences import (
     describe,
+    drift_notes,
     group_outcome,
     headline,
     needed_rows,
     reasons,
     region_sentence,
-    time_notes,
     with_one_person_counts,
 )
 from twinset.report.answers.validity import answer_validity
@@ -183,7 +183,7 @@ def _answer_gap(scores: Sequence[Score]) -> tuple[Mark, str]:
     if whole is not None:
         name = metric_title(whole.metric)
         text += f" All at once they are further off: {name} ({_numbers(whole)})."
-    return mark, text + _due_to_time(worst)
+    return mark, text + _due_to_drift(worst)
 
 
 def _further_at_once(worst: Score, scores: Sequence[Score]) -> Score | None:
@@ -195,9 +195,9 @@ def _further_at_once(worst: Score, scores: Sequence[Score]) -> Score | None:
     return next((s for s in whole if compute_certain_degradation(s) > limit), None)
 
 
-def _due_to_time(score: Score) -> str:
-    """Return what earlier real rows score beside a later holdout, where that is known."""
-    return "".join(f" {note}." for note in time_notes(score))
+def _due_to_drift(score: Score) -> str:
+    """Return what real train rows score, where they differ from the holdout."""
+    return "".join(f" {note}." for note in drift_notes(score))
 
 
 def _answer_coverage(scores: Sequence[Score]) -> tuple[Mark, str]:
@@ -209,7 +209,7 @@ def _answer_coverage(scores: Sequence[Score]) -> tuple[Mark, str]:
         return mark, f"Nothing found missing: as good as real rows in {counts}."
     if mark == Mark.BAD:
         text = f"Something is missing or off, in {counts}. Furthest off: {_describe_worst(worst)}."
-        return mark, text + _due_to_time(worst)
+        return mark, text + _due_to_drift(worst)
     return mark, _undecided(mark, worst, counts, "Nothing found missing", scores)
 
 
