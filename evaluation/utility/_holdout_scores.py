@@ -8,10 +8,15 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from twinset.core.contracts import Measurement, Metric, MetricFamily
-from twinset.core.findings import Effect, ModelComparison, ModelScore, TrainedModel, TrainingData
+from twinset.core.model_findings import (
+    Effect,
+    ModelComparison,
+    ModelScore,
+    TrainedModel,
+    TrainingData,
+)
 from twinset.core.parameters import Margin, Replicates
 
 Floats = npt.NDArray[np.float64]
@@ -146,6 +151,8 @@ def beats_chance(predicted: Floats, truth: Floats) -> bool:
     >>> beats_chance(x, x), beats_chance(x, -x), beats_chance(np.zeros(50), x)
     (True, False, False)
     """
+    from scipy.stats import rankdata
+
     n, ranks = len(truth), np.asarray(rankdata(predicted, axis=0)).reshape(len(truth), -1)
     if predicted.ndim > 1:
         columns = np.eye(predicted.shape[1])[truth.astype(np.int64)]
@@ -184,8 +191,8 @@ def compare_models(
     """Return the first measure of models of synthetic rows; findings compare it with other sets.
 
     Differences are from the model of real rows alone. The value is that of both where there is none of
-    synthetic rows, and that of real rows for the baseline. `margin` is that of the metric, `beat_chance` says which models predict
-    better than a guess, and `further` are fields of the comparison.
+    synthetic rows, and that of real rows for the baseline. `margin` is that of the metric, `beat_chance`
+    says which models predict better than a guess, and `further` are fields of the comparison.
     """
     values, drawn = bootstrap_models(models, strata, b, rng)
     trained = []

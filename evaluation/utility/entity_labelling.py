@@ -10,7 +10,7 @@ import numpy as np
 
 from twinset.core.contracts import Comparison, Measurement
 from twinset.core.data.dataset import Dataset
-from twinset.core.findings import WorstLabel
+from twinset.core.model_findings import WorstLabel
 from twinset.core.parameters import Ge
 from twinset.core.seeding import draw_seed
 

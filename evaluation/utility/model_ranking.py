@@ -16,7 +16,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.features.models import Task, build_boosted_trees, build_linear_model
-from twinset.core.findings import ModelChoice
+from twinset.core.model_findings import ModelChoice
 from twinset.core.parameters import Ge, Margin
 from twinset.core.seeding import draw_seed
 

@@ -208,8 +208,8 @@ class MetricColumns:
     ) -> MetricColumns:
         """Return the columns of the metric's kinds that all sets have.
 
-        Ids are excluded, and texts in tables, which are placeholders, unless the table has spans or no
-        other features; integrity and a metric that reads identifiers have both. Except for privacy, a time
+        Except for integrity and metrics that read identifiers, ids are excluded; so are texts in tables,
+        which are placeholders, unless the table has spans or no other features. Except for privacy, a time
         is excluded where the holdout is later than train: no generator can know that time. A column that
         `where` fixes to one value is excluded as well.
         """
@@ -219,17 +219,11 @@ class MetricColumns:
             f
             for f in sets.reference.schema.fields
             if is_integrity
-            or (
-                f.role != "split"
-                and (
-                    metric.reads_identifiers
-                    or (not f.column_kind.is_key and f.role != "identifier")
-                )
-            )
+            or (f.role != "split" and metric.reads_identifiers)
+            or (not f.column_kind.is_key and f.role not in ("identifier", "split"))
         ]
         about_text = (
             is_integrity
-            or metric.reads_identifiers
             or any(f.kind == "spans" for f in own)
             or not any(f.is_tabular and f.name != target for f in own)
         )
@@ -239,7 +233,7 @@ class MetricColumns:
             if found.kind not in metric.kinds:
                 continue
             reason = _mismatch(found, sets)
-            if found.column_kind.is_free_text and not about_text:
+            if found.column_kind.is_free_text and not (about_text or metric.reads_identifiers):
                 reason = "texts in tables are placeholders"
             elif found.role == "time" and sets.later and metric.family != "privacy":
                 reason = "the holdout is later than the train set"

@@ -16,10 +16,10 @@ from twinset.core.findings import (
     DecidingRows,
     DifferentComponents,
     Finding,
-    ModelComparison,
     NotMeasured,
     Verdict,
 )
+from twinset.core.model_findings import ModelComparison
 from twinset.core.stats.hypothesis_tests import discoveries
 
 Floats = npt.NDArray[np.float64]

@@ -24,8 +24,9 @@ from twinset.report.answers.phrases import (
     plain,
     short,
 )
+from twinset.report.answers.purposes import caution
 from twinset.report.answers.sentences import score_sentence
-from twinset.report.answers.verdict import VerdictLine, caution, summarize_families
+from twinset.report.answers.verdict import VerdictLine, summarize_families
 from twinset.report.gates import Gate
 from twinset.report.report import SCHEMA_VERSION, count_facts, render, score_json
 

@@ -21,9 +21,9 @@ from twinset.core.findings import (
     FindingType,
     GroupResults,
     LevelShares,
-    ModelComparison,
     PairDistances,
 )
+from twinset.core.model_findings import ModelComparison
 from twinset.core.notes import Note, NoteKind
 from twinset.core.quoting import escape_lines
 from twinset.measurement.notes import list_score_embedders, note_embedders_on_card
@@ -39,17 +39,9 @@ from twinset.report.answers.phrases import (
     metric_title,
     plain,
 )
+from twinset.report.answers.purposes import Use, caution, in_short, uses
 from twinset.report.answers.sentences import score_sentence
-from twinset.report.answers.verdict import (
-    Use,
-    VerdictLine,
-    caution,
-    in_short,
-    merged,
-    summarize_families,
-    unmeasured,
-    uses,
-)
+from twinset.report.answers.verdict import VerdictLine, merged, summarize_families, unmeasured
 from twinset.report.figures import columns, samples
 from twinset.report.figures.columns import ColumnPanel, column_panels
 from twinset.report.figures.samples import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.report.conftest import components, models
 from twinset.core.findings import GroupOutcome, GroupResults, RegionShare, RegionShares
-from twinset.report.answers.verdict import caution, in_short, uses
+from twinset.report.answers.purposes import caution, in_short, uses
 
 MODELS = "utility.train_synthetic_test_real"
 BASIC = ("gap.marginals", "gap.pairs")

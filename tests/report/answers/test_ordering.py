@@ -11,7 +11,7 @@ from twinset.report.answers.phrases import (
     compute_degradation,
     worst_first,
 )
-from twinset.report.answers.verdict import uses
+from twinset.report.answers.purposes import uses
 
 
 def parts(certain=1.0, names=("age",)):

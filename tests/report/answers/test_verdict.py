@@ -2,7 +2,6 @@ from dataclasses import replace
 
 from tests.report.conftest import components, models
 from twinset.core.findings import (
-    AddedRows,
     BrokenRules,
     ColumnDistances,
     ComparisonBasis,
@@ -10,16 +9,15 @@ from twinset.core.findings import (
     DecidingRows,
     DifferingComponents,
     DifferingTriples,
-    Effect,
-    ExchangeRate,
     MissingCellPattern,
     PairDistances,
     PermutationTest,
     RegionShares,
 )
+from twinset.core.model_findings import AddedRows, Effect, ExchangeRate
 from twinset.report import summarize_families
+from twinset.report.answers.purposes import uses
 from twinset.report.answers.sentences import reasons, remarks
-from twinset.report.answers.verdict import uses
 
 
 def answer(scores, family):

@@ -11,6 +11,7 @@ from functools import singledispatch
 from typing import Any
 
 from twinset.core import findings as f
+from twinset.core import model_findings as m
 from twinset.core.contracts import Score
 from twinset.core.disclosure import DisguisedRows, Fingerprints, UntestedColumns
 from twinset.core.features.slice_search import MIN_REPORTED
@@ -36,9 +37,9 @@ class Obstacle(StrEnum):
 
 _MAX_NAMES = 3  # names in a sentence; all of them stand in the JSON
 TRAINED_ON = {
-    f.TrainingData.REAL: "real {} only",
-    f.TrainingData.SYNTHETIC: "synthetic {} only",
-    f.TrainingData.MIXED: "real and synthetic {} together",
+    m.TrainingData.REAL: "real {} only",
+    m.TrainingData.SYNTHETIC: "synthetic {} only",
+    m.TrainingData.MIXED: "real and synthetic {} together",
 }
 
 
@@ -126,7 +127,7 @@ def drift_notes(score: Score) -> list[str]:
 def remarks(score: Score) -> list[str]:
     """Return what the findings of a metric say beside its numbers, one sentence each."""
     said = [capitalize(text) for found in score.findings if (text := describe(found))]
-    basis, models = score.finding(f.ComparisonBasis), score.finding(f.ModelComparison)
+    basis, models = score.finding(f.ComparisonBasis), score.finding(m.ModelComparison)
     if models is not None and models.decides is not None:
         said.append(f"Trained on {TRAINED_ON[models.decides].format(models.subject)}")
     if basis is not None and basis.real_value is not None:
@@ -160,7 +161,7 @@ def comparison_sentences(scores: Sequence[Score]) -> list[str]:
 
 def describe_test_rows(score: Score) -> str:
     """Return what the models of a score were tested on."""
-    models, rows = score.finding(f.ModelComparison), score.finding(f.DecidingRows)
+    models, rows = score.finding(m.ModelComparison), score.finding(f.DecidingRows)
     if models is None:
         return ""
     said = [] if models.n_test_rows is None else [f"{short(models.n_test_rows)} {models.subject}"]
@@ -274,7 +275,7 @@ TEMPLATES: Mapping[type[f.Finding], str | Mapping[str, str]] = {
     "texts",
     f.TextFeatures: "separated by {features:list}",
     f.ContradictedLabel: "most often in '{column}': {confusion}",
-    f.WorstLabel: "worst off is '{label}': F1 {synthetic:.2f} where real texts give {real:.2f}",
+    m.WorstLabel: "worst off is '{label}': F1 {synthetic:.2f} where real texts give {real:.2f}",
     f.AttackRates: {
         "attribute": "the worst of {n_attributes} sensitive attributes, '{attribute}', is inferred for "
         "{members:rate} of {n_members:,} training rows and for {control:rate} of {n_control:,} rows that "
@@ -324,7 +325,7 @@ def describe(found: f.Finding) -> str:
         value = getattr(found, name) if name else True
         if value is not None and value is not False and value not in ((), ""):
             return _Formatter().format(template, found)
-    if type(found).__module__.startswith("twinset.core.findings") or not is_dataclass(found):
+    if type(found).__module__.startswith("twinset.core.") or not is_dataclass(found):
         return ""
     values = {field.name: getattr(found, field.name) for field in fields(found)}
     return "; ".join(f"{name.replace('_', ' ')}: {_plain(value)}" for name, value in values.items())
@@ -405,17 +406,17 @@ def _(found: f.BrokenRules) -> str:
 
 
 @describe.register
-def _(found: f.ModelComparison) -> str:
-    mixed, real = (found.trained_on(f.TrainingData(key)) for key in ("mixed", "real"))
+def _(found: m.ModelComparison) -> str:
+    mixed, real = (found.trained_on(m.TrainingData(key)) for key in ("mixed", "real"))
     # Beside a model of synthetic rows alone, the table of models says the same.
     if found.decides is not None or mixed is None or real is None or mixed.effect is None:
         return ""
     score = mixed.scores[0]
     text = {
-        f.Effect.HELPS: "adding the synthetic {} helps",
-        f.Effect.HURTS: "adding the synthetic {} hurts",
-        f.Effect.WORSE: "adding the synthetic {} makes the model worse, not certainly by more than the margin",
-        f.Effect.NOT_SHOWN: "there is no evidence that adding the synthetic {} helps or hurts",
+        m.Effect.HELPS: "adding the synthetic {} helps",
+        m.Effect.HURTS: "adding the synthetic {} hurts",
+        m.Effect.WORSE: "adding the synthetic {} does harm, but not certainly beyond the margin",
+        m.Effect.NOT_SHOWN: "there is no evidence that adding the synthetic {} helps or hurts",
     }[mixed.effect].format(found.subject)
     low, high = score.interval or (math.nan, math.nan)
     return (
@@ -425,18 +426,18 @@ def _(found: f.ModelComparison) -> str:
 
 
 @describe.register
-def _(found: f.ExchangeRate) -> str:
+def _(found: m.ExchangeRate) -> str:
     rate, half = found.rate, found.half_width
     rows = f"rows with {found.target} = {' or '.join(found.classes)}" if found.classes else ""
     ones = f"real {rows}" if rows else "real ones"
     task = f"for this task (predicting '{found.target}' by {found.model})"
     amount = _rounded_rate(abs(rate), half)
-    if found.effect in (f.Effect.HURTS, f.Effect.WORSE):
+    if found.effect in (m.Effect.HURTS, m.Effect.WORSE):
         return (
             f"1,000 of these synthetic rows harm as much as taking away {amount} {ones} would {task}: "
             "add none"
         )
-    if found.effect == f.Effect.HELPS:
+    if found.effect == m.Effect.HELPS:
         return f"1,000 of these synthetic rows are worth {amount} more {ones} {task}"
     # Whether adding helps is answered by the models of the verdict; here stands the rate alone.
     ends = rate - half, rate + half
@@ -451,7 +452,7 @@ def _(found: f.ExchangeRate) -> str:
 
 
 @describe.register
-def _(found: f.AddedRows) -> str:
+def _(found: m.AddedRows) -> str:
     said = []
     if found.best:
         said.append(f"of the numbers tried, adding {found.best:,} of them is best")
@@ -529,7 +530,7 @@ def _(found: Fingerprints) -> str:
 
 
 @describe.register
-def _(found: f.ModelChoice) -> str:
+def _(found: m.ModelChoice) -> str:
     text = f"by the synthetic rows one would choose {found.by_synthetic}"
     return text if found.by_synthetic == found.by_real else f"{text} rather than {found.by_real}"
 
