@@ -483,9 +483,15 @@ def _(found: f.CopyCounts) -> str:
 def _(found: f.OnePersonCounts) -> str:
     if not found.n_values:
         return "no value is held by one person alone"
+    people = ""
+    if found.n_people:
+        names = joined([f"'{name}'" for name in found.columns], 5)  # as many as a line holds
+        people = (
+            f"values of about {count(found.n_people, 'training person')} alone occur in {names}: "
+        )
     return (
-        f"of {found.n_values:,} values that one training person alone has, {found.n_kept:,} occur in the "
-        f"synthetic rows; in as many real ones that the generator never saw, about {found.n_expected:,} do"
+        f"{people}of {found.n_values:,} values that one training person alone has, {found.n_kept:,} occur "
+        f"in the synthetic rows; in as many real ones that the generator never saw, about {found.n_expected:,} do"
     )
 
 
@@ -508,7 +514,7 @@ def _(found: DisguisedRows) -> str:
             "people whom the generator never saw"
         )
     low, high = found.interval or (found.share, found.share)
-    where = f", all of them with {found.group}" if found.group else ""
+    where = f", mostly with {found.group}" if found.group else ""
     return (
         f"about {percent(found.share)} ({percent(low)} to {percent(high)}) of the synthetic rows are "
         f"training rows in disguise, those of about {count(found.n_people, 'person')}{where}: they match "
