@@ -491,7 +491,8 @@ def _(found: f.OnePersonCounts) -> str:
         )
     return (
         f"{people}of {found.n_values:,} values that one training person alone has, {found.n_kept:,} occur "
-        f"in the synthetic rows; in as many real ones that the generator never saw, about {found.n_expected:,} do"
+        "in the synthetic rows; in as many real ones that the generator never saw, about "
+        f"{found.n_expected:,} do"
     )
 
 
