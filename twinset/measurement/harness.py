@@ -30,6 +30,7 @@ from twinset.core.data.where import Where
 from twinset.core.errors import MissingExtraError
 from twinset.core.features.embedders import Embedder
 from twinset.core.findings import BaselineKind, ComparisonBasis, DecidingRows, ReferenceRows
+from twinset.core.reading_faults import ReadingFault
 from twinset.core.seeding import rng_for
 from twinset.measurement.canaries import measure_canaries
 from twinset.measurement.comparison import (
@@ -69,6 +70,8 @@ class MeasureRequest:
     refit: Refit | None = None
     # Keeps results on real rows alone for the next candidate; the scores do not depend on it
     cache: ResultCache | None = None
+    # How the candidate's file is written otherwise than the real one; None where it was not read
+    reading_faults: tuple[ReadingFault, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,9 @@ class MetricHarness:
 
         def compute(candidate: Dataset, value_only: bool = False) -> Measurement:
             places = sets.places if candidate is synthetic else None
-            context = ComparisonContext(value_only, places, refit, self.sets.texts)
+            context = ComparisonContext(
+                value_only, places, refit, self.sets.texts, request.reading_faults
+            )
             return metric.compute(
                 Comparison(
                     train, candidate, reference, request.target, request.positive,
