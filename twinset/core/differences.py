@@ -62,10 +62,10 @@ class DetectableDifferences(Finding):
     In standard deviations; a share s has a standard deviation of sqrt(s (1 - s)).
     """
 
-    all_rows: float
+    all_rows: float  # In all rows
     fifth: float  # In a slice of a fifth of the rows
     twentieth: float  # In a slice of a twentieth of the rows
     correlation: float  # Of two columns in all rows
     spread: float  # Factor of the standard deviation of a column in all rows
-    n_synthetic: int
-    n_real: int
+    n_synthetic: int  # Synthetic rows
+    n_real: int  # Real rows

@@ -286,6 +286,9 @@ class RegionShare:
     condition: str  # The region as a condition
     real: float | None
     synthetic: float | None
+    # Rows that the shares are of: those that were compared, which may be fewer than there are
+    n_real: int | None = None
+    n_synthetic: int | None = None
 
 
 @dataclass(frozen=True)

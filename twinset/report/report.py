@@ -31,6 +31,7 @@ from twinset.measurement.plan_coverage import PlanCoverage
 from twinset.report import exports as md
 from twinset.report import plans
 from twinset.report.answers import phrases, sentences
+from twinset.report.answers.consistency import find_contradictions
 from twinset.report.answers.phrases import (
     MARKS,
     Mark,
@@ -39,6 +40,7 @@ from twinset.report.answers.phrases import (
     metric_title,
     plain,
 )
+from twinset.report.answers.power import smallest_faults
 from twinset.report.answers.purposes import Use, caution, in_short, uses
 from twinset.report.answers.sentences import score_sentence
 from twinset.report.answers.verdict import VerdictLine, merged, summarize_families, unmeasured
@@ -306,6 +308,16 @@ class Report:
             ),
         )
 
+    @cached_property
+    def contradictions(self) -> tuple[str, ...]:
+        """Statements of this report that contradict each other; there should be none."""
+        return tuple(find_contradictions(self.scores, self.verdict, self.uses))
+
+    @property
+    def smallest_faults(self) -> str:
+        """The smallest faults that so many rows show; empty where nothing was measured."""
+        return smallest_faults(self.scores)
+
     @property
     def caution(self) -> str:
         """What is to be said before any use; empty where nothing is."""
@@ -350,7 +362,9 @@ class Report:
             lines += [f"Mind that {md.escape(self.caution)}.", ""]
         if any(use.mark != Mark.UNMEASURED for use in self.uses):
             lines += [*md.use_table(self.uses), ""]
-        lines += [md.answer_line(a.mark, a.question, a.text) for a in self.answers]
+        lines += [md.answer_line(a.mark, a.question, a.whole) for a in self.answers]
+        if self.smallest_faults:
+            lines += ["", f"Would notice: {md.escape(self.smallest_faults)}"]
         lines += ["", "### Gates", "", *md.gate_table(self.gates)] if self.gates else []
         lines += ["", "### Scores", "", *md.score_table(self.scores), *md.notes(self.notes)]
         return "\n".join(lines) + "\n"
@@ -370,6 +384,7 @@ class Report:
             "title": self.title,
             "passed": self.passed,
             "verdict": [asdict(sentence) for sentence in self.verdict],
+            "smallest_faults": self.smallest_faults,
             "caution": self.caution,
             "uses": [asdict(use) for use in self.uses],
             "facts": self.facts,
@@ -385,6 +400,8 @@ class Report:
         """Return the verdict as plain lines for a terminal."""
         width = max((len(sentence.question) for sentence in self.answers), default=0)
         lines = [f"{s.mark.sign} {s.question:<{width}}  {s.text}" for s in self.answers]
+        if faults := self.smallest_faults:
+            lines.append(f"  {'Would notice':<{width}}  {faults}")
         if short := in_short(self.uses, self.caution):
             lines.append(f"  {'In short':<{width}}  {short}.")
         if self.gates:
@@ -464,7 +481,7 @@ def build_report(
     texts = list(notes)
     if not examples.withheld:
         examples = _with_media(examples, compared, sets, scores, target, show_real_rows, texts)
-    return Report(
+    report = Report(
         title=title,
         scores=tuple(scores),
         gates=tuple(gates),
@@ -475,6 +492,10 @@ def build_report(
         examples=examples,
         plans=tuple(plans),
     )
+    doubts = [
+        f"Two statements disagree, trust the worse: {text}." for text in report.contradictions
+    ]
+    return replace(report, notes=(*doubts, *texts))
 
 
 def _with_embedders(card: Card, embedders: Mapping[str, Any]) -> Card:

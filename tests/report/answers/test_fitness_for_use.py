@@ -70,14 +70,14 @@ def test_pairs_near_the_floor_say_no_and_a_few_that_are_off_ask_for_care(score) 
 
 
 def test_a_underrepresented_region_is_named(score) -> None:
-    told = (RegionShares((RegionShare("night and rain", 0.031, 0.002),)),)
+    told = (RegionShares((RegionShare("night and rain", 0.031, 0.002, 1_916, 54),)),)
     scores = [
         score(MODELS, findings=(models(),)),
         score("coverage.slices", "different", findings=told),
     ]
     assert uses(scores)[0].reason.endswith(
-        "off in under-represented rows (night and rain: 0.2 % of the synthetic rows, 3.1 % of the real "
-        "ones)"
+        "off in under-represented rows (night and rain: 0.2 % of 54 synthetic rows compared, 3.1 % of "
+        "1,916 real rows compared)"
     )
 
 

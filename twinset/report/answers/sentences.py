@@ -125,13 +125,30 @@ def drift_notes(score: Score) -> list[str]:
 
 def remarks(score: Score) -> list[str]:
     """Return what the findings of a metric say beside its numbers, one sentence each."""
-    said = [capitalize(text) for found in score.findings if (text := describe(found))]
+    said = [
+        capitalize(text) + _beside_verdict(score, found)
+        for found in score.findings
+        if (text := describe(found))
+        and not (score.verdict == f.Verdict.DIFFERENT and found.found_nothing)
+    ]
     basis, models = score.finding(f.ComparisonBasis), score.finding(m.ModelComparison)
     if models is not None and models.decides is not None:
         said.append(f"Trained on {TRAINED_ON[models.decides].format(models.subject)}")
     if basis is not None and basis.real_value is not None:
         said.append(f"Real rows themselves: {short(basis.real_value)}")
     return said
+
+
+def _beside_verdict(score: Score, found: f.Finding) -> str:
+    """Return how a difference beyond chance goes with a verdict of equivalence: it is too small."""
+    is_test = isinstance(found, _TESTS_OF_CHANCE) and not found.found_nothing
+    return ": within the margin" if is_test and score.verdict == f.Verdict.EQUIVALENT else ""
+
+
+_TESTS_OF_CHANCE = (
+    f.DifferingComponents, f.DifferingTriples, f.MissingCellPattern, f.PermutationTest, f.RegionShares,
+    f.FeatureImportances, f.BrokenRules,
+)  # fmt: skip
 
 
 def headline(score: Score) -> str:
@@ -195,8 +212,14 @@ def group_outcome(score: Score, name: str) -> str:
 
 def region_sentence(region: f.RegionShare) -> str:
     """Return a region with its two shares; those of 1 to 10 rows are not shown."""
-    real = f"{_share_or_few(region.real)} of the real ones"
-    return _slice_sentence(region.condition, region.synthetic, real)
+    real = f"{_share_or_few(region.real)} of {_all_rows(region.n_real, 'real')}"
+    synthetic = f"{_share_or_few(region.synthetic)} of {_all_rows(region.n_synthetic, 'synthetic')}"
+    return f"{region.condition}: {synthetic}, {real}"
+
+
+def _all_rows(n: int | None, kind: str) -> str:
+    """Return the rows that a share is of: only those that were compared."""
+    return f"the {kind} rows" if n is None else f"{n:,} {kind} rows compared"
 
 
 def gap_sentence(condition: str, synthetic: float | None, target: float, declared: bool) -> str:
@@ -538,6 +561,18 @@ def _(found: f.Fingerprints) -> str:
         f"{count(found.n_people, 'person')} beyond chance ({found.n_matched:,} of {found.n_train:,}; of "
         f"people whom the generator never saw, {found.n_unseen_matched:,} of {found.n_unseen:,})"
     )
+
+
+def untested_columns(scores: Sequence[Score]) -> str:
+    """Return a clause on the columns that no test of leaks covers; empty where all are covered."""
+    found = [one for s in scores if (one := s.finding(f.UntestedColumns)) is not None]
+    merged = f.UntestedColumns(
+        *(
+            tuple(dict.fromkeys(name for one in found for name in getattr(one, field.name)))
+            for field in fields(f.UntestedColumns)
+        )
+    )
+    return describe(merged)
 
 
 def with_one_person_counts(text: str, scores: Sequence[Score]) -> str:

@@ -67,17 +67,23 @@ def _(found: IntegrityFaults) -> str:
     return ". ".join([said[0], *map(capitalize, said[1:]), *more])
 
 
-def answer_validity(scores: Sequence[Score]) -> tuple[Mark, str]:
-    """Return the mark and the answer to whether the set is valid: one fault is enough for a no."""
+def answer_validity(scores: Sequence[Score]) -> tuple[Mark, str, str]:
+    """Return mark, answer and small print on whether the set is valid: one fault is enough for a no."""
     worst = worst_first(scores)[0]
     mark = MARKS[worst.verdict]
+    found = [one for score in scores if (one := score.finding(IntegrityFaults)) is not None]
     if mark == Mark.BAD:
-        numbers = f"{metric_title(worst.metric)} ({short(worst.value)})"
-        return mark, f"No: {headline(worst) or numbers}."
+        faults = [(fault, one) for one in found for fault in one.faults]
+        if not faults:
+            text = headline(worst) or f"{metric_title(worst.metric)} ({short(worst.value)})"
+            return mark, f"No: {text}.", ""
+        faults.sort(key=lambda pair: pair[0].p_value)
+        first, *others = (fault_sentence(*pair) for pair in faults[:_MAX_SHOWN])
+        more = f"; {count(len(faults) - 1, 'more kind')} of faults" if len(faults) > 1 else ""
+        return mark, f"No: {first}{more}.", " ".join(f"{capitalize(one)}." for one in others)
     if mark == Mark.UNMEASURED:
-        return mark, f"Not measurable: {worst.reason or 'no reason is known'}."
+        return mark, f"Not measurable: {worst.reason or 'no reason is known'}.", ""
     if mark == Mark.INCONCLUSIVE:
         reason = needed_rows(worst) or "too few rows"
-        return mark, f"Cannot tell: {metric_title(worst.metric)}: {reason}."
-    found = [one for score in scores if (one := score.finding(IntegrityFaults)) is not None]
-    return mark, f"{capitalize(' and '.join(map(describe, found)) or 'no fault found')}."
+        return mark, f"Cannot tell by {metric_title(worst.metric)}: {reason}.", ""
+    return mark, f"{capitalize(' and '.join(map(describe, found)) or 'no fault found')}.", ""
