@@ -25,8 +25,8 @@ _MIN_FOREIGN = (
     0.02  # share of rows with levels unknown to the other set from which levels are aligned
 )
 _MAX_ALIGNED = 60  # levels of one column that are aligned; more are names, which `texts` compares
-# Difference of the mean ranks, 0 to 1/2, of two draws: half a spread would be 0.14. Random splits of
-# 200 rows and more stay far below it, and the test excludes smaller ones.
+# Difference of the mean ranks (half a standard deviation is 0.14) or of the share of a level. Random
+# splits of 200 rows and more stay far below it, and the test excludes smaller ones.
 _MAX_SHIFT, _CERTAIN = 0.1, 1e-6
 _YES, _NO = ("true", "yes", "y", "t", "on"), ("false", "no", "n", "f", "off")
 
@@ -55,13 +55,18 @@ class CanonicalColumn:
         train, holdout = train[~np.isnan(train)], holdout[~np.isnan(holdout)]
         if not len(train) or not len(holdout):
             return False
-        if not self.is_number:
-            return bool((~np.isin(holdout, train)).mean() > _MAX_SHIFT)
-        placed = ranks(np.concatenate([train, holdout]))
-        # The rank-sum statistic as an area under the ROC curve, and its standard error.
         n, m = len(train), len(holdout)
-        shift = abs(float(placed[n:].mean() - placed[:n].mean()))
-        error = np.sqrt((n + m + 1) / (12 * n * m))
+        if self.is_number:
+            # The rank-sum statistic as an area under the ROC curve, and its standard error.
+            placed = ranks(np.concatenate([train, holdout]))
+            shift = abs(float(placed[n:].mean() - placed[:n].mean()))
+            error = np.sqrt((n + m + 1) / (12 * n * m))
+        else:
+            counts = [np.bincount(part.astype(np.int64), minlength=1) for part in (train, holdout)]
+            size = max(map(len, counts))
+            shares = [np.pad(count, (0, size - len(count))) / count.sum() for count in counts]
+            shift = float(np.abs(shares[0] - shares[1]).max())
+            error = np.sqrt((1 / n + 1 / m) / 4)  # of a share of a half, the largest there is
         return shift > _MAX_SHIFT and 2 * ndtr(-shift / error) < _CERTAIN
 
     def coarse(self, n_bins: int, offset: float, *, by_rank: bool) -> tuple[Codes, Codes]:

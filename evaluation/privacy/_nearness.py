@@ -12,8 +12,9 @@ from twinset.core.stats.neighbors import nearest
 from ._attacks import distance_floor, distances_to_others
 from ._canonical import CanonicalColumn, Codes, Floats, ranks
 
+# Limits of the distance to synthetic rows over that to other real rows: halves from a neighbor down to a
+# copy with small changes; exact ones are found by their values.
 NEARNESS = (0.125, 0.25, 0.5, 0.75, 1.0)
-"""Limits of the distance to synthetic rows over that to other real rows, from a copy to a neighbor."""
 
 _MAX_DISTANCE = 3.0  # standard deviations from the middle at which a number stops counting
 _TOP_LEVELS = 30  # levels with an indicator of their own, as in `FeatureEncoder`

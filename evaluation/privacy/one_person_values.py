@@ -15,7 +15,8 @@ from twinset.core.data.knowable_columns import propose_quasi_identifiers
 from twinset.core.data.marginal import Grid
 from twinset.core.data.persons import count_holders, person_codes
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.findings import OnePersonCounts, UntestedColumns
+from twinset.core.disclosure import UntestedColumns
+from twinset.core.findings import OnePersonCounts
 from twinset.core.parameters import Interval, Margin
 from twinset.core.stats.hypothesis_tests import excess_p
 
@@ -24,7 +25,7 @@ from ._spelt_values import Keys, identifier_keys, running_numbers, word_runs
 
 Floats = npt.NDArray[np.float64]
 # Share of unseen rows with an identifier or text of one train person, from which a copied one cannot be
-# told from one that both sets share, as customers of both
+# distinguished from one that both sets share, as customers of both
 _MAX_SHARED = 0.5
 _NEAR = 10  # train values on either side that show how many places near a number are taken
 

@@ -13,8 +13,9 @@ from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.data.dataset import Dataset, sample_positions
 from twinset.core.data.persons import person_codes
 from twinset.core.data.schema import TABULAR_KINDS, TILE_COLUMNS
+from twinset.core.disclosure import DisguisedRows, Fingerprints
 from twinset.core.features.discretize import infer_factors
-from twinset.core.findings import DecidingRows, DisguisedRows, Fingerprints
+from twinset.core.findings import DecidingRows
 from twinset.core.parameters import Ge, Interval, Margin
 from twinset.core.stats.hypothesis_tests import excess_p_values
 

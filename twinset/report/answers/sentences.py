@@ -13,6 +13,7 @@ from twinset.core import differences as d
 from twinset.core import findings as f
 from twinset.core import model_findings as m
 from twinset.core.contracts import Score
+from twinset.core.disclosure import DisguisedRows, Fingerprints, UntestedColumns
 from twinset.core.features.slice_search import MIN_REPORTED
 from twinset.measurement.verdict import MIN_ROWS, estimate_required_rows
 from twinset.report.answers.phrases import (
@@ -517,14 +518,21 @@ def _(found: f.CopyCounts) -> str:
 def _(found: f.OnePersonCounts) -> str:
     if not found.n_values:
         return "no value is held by one person alone"
+    people = ""
+    if found.n_people:
+        names = joined([f"'{name}'" for name in found.columns], 5)  # as many as a line holds
+        people = (
+            f"values of about {count(found.n_people, 'training person')} alone occur in {names}: "
+        )
     return (
-        f"of {found.n_values:,} values that one training person alone has, {found.n_kept:,} occur in the "
-        f"synthetic rows; in as many real ones that the generator never saw, about {found.n_expected:,} do"
+        f"{people}of {found.n_values:,} values that one training person alone has, {found.n_kept:,} occur "
+        "in the synthetic rows; in as many real ones that the generator never saw, about "
+        f"{found.n_expected:,} do"
     )
 
 
 @describe.register
-def _(found: f.UntestedColumns) -> str:
+def _(found: UntestedColumns) -> str:
     parts = (
         ("identifiers", found.identifiers),
         ("free texts", found.texts),
@@ -535,14 +543,14 @@ def _(found: f.UntestedColumns) -> str:
 
 
 @describe.register
-def _(found: f.DisguisedRows) -> str:
+def _(found: DisguisedRows) -> str:
     if not found.n_people:
         return (
             "synthetic rows match no more training people in all but a few columns, or nearly, than "
             "people whom the generator never saw"
         )
     low, high = found.interval or (found.share, found.share)
-    where = f", all of them with {found.group}" if found.group else ""
+    where = f", mostly with {found.group}" if found.group else ""
     return (
         f"about {percent(found.share)} ({percent(low)} to {percent(high)}) of the synthetic rows are "
         f"training rows in disguise, those of about {count(found.n_people, 'person')}{where}: they match "
@@ -552,7 +560,7 @@ def _(found: f.DisguisedRows) -> str:
 
 
 @describe.register
-def _(found: f.Fingerprints) -> str:
+def _(found: Fingerprints) -> str:
     if not found.n_people:
         return ""
     block = joined([f"'{name}'" for name in found.columns]) if found.columns else "a few columns"
