@@ -12,13 +12,13 @@ import pytest
 from tests.report.conftest import make_score, models
 from twinset.core.contracts import Score
 from twinset.core.data.dataset import Dataset
+from twinset.core.disclosure import UntestedColumns
 from twinset.core.findings import (
     ComparisonBasis,
     DetectableRegion,
     DifferingComponents,
     DifferingTriples,
     ReferenceRows,
-    UntestedColumns,
     Verdict,
 )
 from twinset.core.model_findings import ModelComparison

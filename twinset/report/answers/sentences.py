@@ -573,11 +573,11 @@ def _(found: Fingerprints) -> str:
 
 def untested_columns(scores: Sequence[Score]) -> str:
     """Return a clause on the columns that no test of leaks covers; empty where all are covered."""
-    found = [one for s in scores if (one := s.finding(f.UntestedColumns)) is not None]
-    merged = f.UntestedColumns(
+    found = [one for s in scores if (one := s.finding(UntestedColumns)) is not None]
+    merged = UntestedColumns(
         *(
             tuple(dict.fromkeys(name for one in found for name in getattr(one, field.name)))
-            for field in fields(f.UntestedColumns)
+            for field in fields(UntestedColumns)
         )
     )
     return describe(merged)
