@@ -70,9 +70,9 @@ SOURCES: Mapping[str, PublicDataset] = {
         changes="19 of the 212 malignant rows are kept, evenly spaced; all benign rows are kept",
     ),
     "payments": PublicDataset(
-        title="Simulated card payments: 12,000 rows, 6 % disputed; no row is of a real person",
+        title="Simulated card payments: 24,000 rows, one in six disputed; no row is of a person",
         file_name="payments.csv",
-        sha256="eff534c4970ea9f773de8f76361b7c4f1b4db7c77609e9870b17493fc21c2175",
+        sha256="39f5d65dca6b0ca59fb250384445fe8a095ac57e4766c8a7c0b70f6776213525",
         licence="CC0-1.0",
         citation="Simulated by twinset (twinset/io/simulated.py).",
         address="https://docs.python.org/3/library/random.html",

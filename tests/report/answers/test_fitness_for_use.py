@@ -22,7 +22,10 @@ def test_a_good_set_serves_all_purposes(score) -> None:
     ]
     assert answers(scores) == ["yes", "yes", "yes", "no sign of leaking"]
     assert uses(scores)[0].reason == "models reach 0.790, on real rows 0.800"
-    assert uses(scores)[1].reason == "change in average precision +0.010 (−0.010 to +0.030)"
+    assert (
+        uses(scores)[1].reason
+        == "average precision changes by +0.010 (95 % interval −0.010 to +0.030)"
+    )
     assert in_short(uses(scores)).startswith("Train on it instead of real rows: yes; Add it")
 
 

@@ -58,8 +58,8 @@ def test_undecided_says_how_many_rows_are_needed(score):
     found = answer([score("gap.b"), undecided], "gap")
     assert found.mark == "inconclusive"
     assert found.text == (
-        "No difference found so far, but undecided in 1 of 2 tests: "
-        "a: needs about 430 rows on each side, there are 78."
+        "No difference found so far, but undecided in 1 of 2 tests; "
+        "a needs about 430 rows on each side, there are 78."
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from twinset.core.contracts import Role, Score
+from twinset.core.differences import SliceDifferences
 from twinset.core.findings import (
     ComparisonBasis,
     DifferentComponents,
@@ -26,7 +27,12 @@ from twinset.report.answers.phrases import (
     with_role,
     worst_first,
 )
-from twinset.report.answers.sentences import group_outcome, region_sentence, untested_columns
+from twinset.report.answers.sentences import (
+    difference_sentence,
+    group_outcome,
+    region_sentence,
+    untested_columns,
+)
 from twinset.report.answers.training import TrainingEvidence
 
 _BASIC = (Role.BASIC_APPEARANCE, Role.IMAGE_APPEARANCE)
@@ -121,12 +127,40 @@ def in_short(found: Sequence[Use], careful: str = "") -> str:
     return f"Mind that {careful}. {text}" if careful and text else text
 
 
+def main_risk(scores: Sequence[Score], found: Sequence[Use], from_real: bool = False) -> str:
+    """Return the worst that may come of using the set, in one clause; empty where nothing was measured.
+
+    Harm to persons comes first, then rows that are wrong, then rows that mislead, then what is not known.
+
+    >>> main_risk([], [])
+    ''
+    """
+    measured = [score for score in scores if score.is_measured]
+    bad = [score for score in measured if score.verdict == Verdict.DIFFERENT]
+    by_family = {score.family: score for score in reversed(worst_first(bad))}
+    if "privacy" in by_family:
+        return f"it discloses real persons, by {metric_title(by_family['privacy'].metric)}"
+    if from_real and measured:
+        return "its rows are made of single real ones, and may point at persons"
+    if "integrity" in by_family:
+        return "it has rows that no real row could be"
+    if any(use.answer == "no" for use in found[:2]) or "utility" in by_family:
+        return "models that are trained on it are worse than models of real rows"
+    for family, words in (("gap", "it differs from real rows"), ("coverage", "cases are missing")):
+        if family in by_family:
+            return f"{words}: {_list_different([by_family[family]]).removeprefix('off in ')}"
+    n_open = sum(score.verdict == Verdict.INCONCLUSIVE for score in measured)
+    if 2 * n_open > len(measured):
+        return f"little is known: {n_open} of {len(measured)} tests are undecided"
+    return "none was found; faults too small for so many rows may be there" if measured else ""
+
+
 def _assess_substitution(scores: Sequence[Score], evidence: TrainingEvidence) -> Assessment:
     score, mixed = evidence.score, evidence.model(TrainingData.MIXED)
     if score is None:
         return _no_models(scores)
     if evidence.is_one_class:
-        return "no", "it holds one class only"
+        return "no", "all its rows are of one class"
     if evidence.is_chance:
         return "cannot tell", evidence.chance_reason
     numbers = f"models reach {short(score.value)}, on real rows {short(score.baseline)}"
@@ -160,8 +194,8 @@ def _assess_addition(scores: Sequence[Score], evidence: TrainingEvidence) -> Ass
     cell = mixed.scores[0]
     change = short(cell.value) if cell.difference is None else signed(cell.difference)
     if cell.difference is not None and cell.interval is not None:
-        change += f" ({signed_interval(cell.interval)})"
-    reason = f"change in {table.measures[0]} {change}"
+        change += f" (95 % interval {signed_interval(cell.interval)})"
+    reason = f"{table.measures[0]} changes by {change}"
     if evidence.tests_disagree:
         return "cannot tell", f"{reason}; the exchange rate shows the opposite"
     if mixed.effect == Effect.HURTS:
@@ -169,7 +203,7 @@ def _assess_addition(scores: Sequence[Score], evidence: TrainingEvidence) -> Ass
     if mixed.effect == Effect.WORSE:
         return "no gain shown", f"worse, though not certainly by more than the margin: {reason}"
     if mixed.effect == Effect.NOT_SHOWN:
-        return "no gain shown", reason
+        return "no gain shown", f"{reason}, which may be chance"
     if _is_invalid(scores):
         return "with care", f"it has invalid rows; {reason}"
     if careful := caution(scores):
@@ -272,7 +306,8 @@ def _is_hopeless(score: Score) -> bool:
 
 def _list_different(scores: Sequence[Score], *roles: Role) -> str:
     """Return which scores of these roles are different, and in what; empty where none is."""
-    off = worst_first(s for s in with_role(scores, *roles) if s.verdict == Verdict.DIFFERENT)
+    among = with_role(scores, *roles) if roles else scores
+    off = worst_first(s for s in among if s.verdict == Verdict.DIFFERENT)
     shown = [_describe_different(score) for score in off]
     return f"off in {joined(shown, _MAX_TITLES, 'test')}" if off else ""
 
@@ -280,6 +315,8 @@ def _list_different(scores: Sequence[Score], *roles: Role) -> str:
 def _describe_different(score: Score) -> str:
     """Return the title of a score with the components or the region that are off."""
     name = metric_title(score.metric)
+    if (slices := score.finding(SliceDifferences)) and slices.differences:
+        return f"{name} ({difference_sentence(slices.differences[0], with_size=False)})"
     if (components := score.finding(DifferentComponents)) is not None:
         outcomes = {component: group_outcome(score, component) for component in components.names}
         named = [", ".join(filter(None, pair)) for pair in outcomes.items()]

@@ -404,8 +404,8 @@ def _(found: d.DetectableDifferences) -> str:
     )
 
 
-def difference_sentence(found: d.SliceDifference) -> str:
-    """Return a difference as a clause with its place and its size."""
+def difference_sentence(found: d.SliceDifference, with_size: bool = True) -> str:
+    """Return a difference as a clause with its place, and its size where it is requested."""
     place = f" for {found.slice}" if found.slice else ""
     more = found.effect > 0
     column = joined(found.columns, 2) if found.columns else "whole rows"
@@ -427,7 +427,7 @@ def difference_sentence(found: d.SliceDifference) -> str:
         f"{'closer to real ones' if found.detail and more else 'at other distances from each other'} "
         "than real rows do",
     }[found.kind]
-    return f"{subject}{place}{_difference_size(found)}"
+    return f"{subject}{place}{_difference_size(found) if with_size else ''}"
 
 
 def _often(more: bool) -> str:

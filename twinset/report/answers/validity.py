@@ -86,4 +86,10 @@ def answer_validity(scores: Sequence[Score]) -> tuple[Mark, str, str]:
     if mark == Mark.INCONCLUSIVE:
         reason = needed_rows(worst) or "too few rows"
         return mark, f"Cannot tell by {metric_title(worst.metric)}: {reason}.", ""
+    if found and not any(one.n_checks for one in found):
+        return (
+            Mark.UNMEASURED,
+            "Not measurable: the train rows show no rule that could be checked.",
+            "",
+        )
     return mark, f"{capitalize(' and '.join(map(describe, found)) or 'no fault found')}.", ""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from twinset.core.contracts import Role, Score
+from twinset.core.differences import SliceDifferences
 from twinset.core.findings import (
     ColumnDistances,
     DifferentComponents,
@@ -22,6 +23,7 @@ from twinset.report.answers.phrases import (
     Mark,
     capitalize,
     compute_certain_degradation,
+    count,
     has_role,
     joined,
     metric_title,
@@ -35,6 +37,7 @@ from twinset.report.answers.phrases import (
 )
 from twinset.report.answers.sentences import (
     describe,
+    difference_sentence,
     drift_notes,
     group_outcome,
     headline,
@@ -303,7 +306,8 @@ def _undecided(mark: Mark, worst: Score, counts: str, nothing: str, scores: Sequ
     if mark == Mark.UNMEASURED:
         return f"Not measurable: {worst.reason or 'no reason is known'}."
     reason = needed_rows(worst, place=True) or next(iter(reasons(worst)), "too few rows")
-    open_tests = f"{counts}: {metric_title(worst.metric)}: {reason}"
+    needs = " " if reason.startswith("needs") else ": "
+    open_tests = f"{counts}; {metric_title(worst.metric)}{needs}{reason}"
     measured = [score for score in scores if score.is_measured]
     is_open = [score for score in measured if score.verdict == Verdict.INCONCLUSIVE]
     if 2 * len(is_open) > len(measured):
@@ -321,6 +325,10 @@ def _describe_worst(score: Score) -> str:
         named = [f"{name} ({outcome})" if outcome else name for name, outcome in outcomes.items()]
         kind = plural(different.kind, len(different.names))
         return f"{head}, by {kind} {joined(named, _MAX_COMPONENTS)}"
+    if (slices := score.finding(SliceDifferences)) and slices.differences:
+        more = len(slices.differences) - 1
+        also = f", and {count(more, 'more difference')}" if more else ""
+        return f"{title}: {difference_sentence(slices.differences[0])}{also}"
     if clause := headline(score):
         return f"{title} ({clause})"
     if (columns := score.finding(ColumnDistances)) and columns.distances:
