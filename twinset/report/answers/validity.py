@@ -34,6 +34,14 @@ _FAULTS: Mapping[FaultKind, str] = {
     FaultKind.NEAR_REPEATED_ROW: "rows repeated in nearly all columns",
     FaultKind.RULE: "a rule of {columns} broken",
     FaultKind.COMBINATION: "an impossible combination of {columns}",
+    FaultKind.TEXT_FORM: "{columns} in a form that real texts seldom have",
+    FaultKind.UNLIKELY_TEXT: "{columns} with words or letters that real texts seldom have",
+    FaultKind.CUT_TEXT: "{columns} cut off",
+    FaultKind.REPEATED_TEXT: "{columns} repeated",
+    FaultKind.REPEATED_PHRASE: "one wording of {columns} repeated",
+    FaultKind.COPIED_VALUE: "{columns} with what one real train text alone has",
+    FaultKind.CONTRADICTED_LABEL: "{columns} contradicted by the text",
+    FaultKind.SPAN: "{columns} marked otherwise than in real texts",
 }
 """Kind of fault -> its name, before "in so many rows"."""
 
