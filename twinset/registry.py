@@ -404,16 +404,22 @@ def _text(origin: _Origin) -> str:
     return inspect.cleandoc(ast.get_docstring(wanted[0]) or "").partition("\n")[0]
 
 
-def default_metrics(kinds: Iterable[str], *, quick: bool = False) -> list[tuple[str, Metric]]:
+def default_metrics(
+    kinds: Iterable[str], *, quick: bool = False, quasi_identifiers: Sequence[str] = ()
+) -> list[tuple[str, Metric]]:
     """Return every metric that can look at one of `kinds` and lacks none, with its default settings.
 
     A quick look leaves out those that take a while. Those that run on request only are never among them.
+    `quasi_identifiers` are columns that others may know of a person.
 
     >>> "gap.marginals" in [name for name, _ in default_metrics({"number"})]
     True
     """
     held = frozenset(kinds)
-    found = [(name, build("metric", name, {})) for name in component_names("metric")]
+    known = {"privacy.quasi_identifiers": {"columns": list(quasi_identifiers)}}
+    found = [
+        (name, build("metric", name, known.get(name, {}))) for name in component_names("metric")
+    ]
     return [
         (name, metric)
         for name, metric in found

@@ -59,6 +59,8 @@ _WRITTEN_AS: dict[str, Any] = {
     "allow_leaks": Annotated[list[str] | None, Parameter(name="--allow-leak")],
     "embedders": Annotated[list[str] | None, Parameter(name="--embedder")],
     "attacks": list[str] | None,
+    "ignore": list[str] | None,
+    "quasi_identifiers": Annotated[list[str] | None, Parameter(name="--quasi-identifier")],
     "read": Read,
     "settings": Annotated[list[str] | None, Parameter(name="--with")],
     "value_protection": Annotated[bool | None, Parameter(negative="--no-value-protection")],

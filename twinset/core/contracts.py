@@ -16,6 +16,7 @@ from twinset.core.data.schema import Schema
 from twinset.core.data.where import Where
 from twinset.core.findings import Finding, HasFindings, NotMeasured, Verdict
 from twinset.core.parameters import check_parameters
+from twinset.core.reading_faults import ReadingFault
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -176,12 +177,15 @@ class ComparisonContext:
         Fits the generator of the candidate to other real rows; None where it is not at hand.
     text_embeddings : tuple of TextEmbedding
         Embedders of texts; empty for hashed words and pairs of words.
+    reading_faults : tuple of ReadingFault, optional
+        How the candidate's file is written otherwise than the real one; None where it was not read.
     """
 
     value_only: bool = False
     places: Positions | None = None
     refit: RefitRows | None = None
     text_embeddings: tuple[TextEmbedding, ...] = ()
+    reading_faults: tuple[ReadingFault, ...] | None = None
 
 
 @dataclass(frozen=True)

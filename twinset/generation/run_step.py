@@ -181,6 +181,11 @@ def check_brief(recipe: Recipe, train: Dataset | None, synthetic: Dataset | None
             if dataset is not None:
                 for column in declared_columns(key, dataset.schema.names):
                     dataset.schema[column]
+    evaluated = recipe.evaluate
+    for column in (*evaluated.ignore, *evaluated.quasi_identifiers):
+        for dataset in (train, synthetic):
+            if dataset is not None:
+                dataset.schema[column]
     if train is None or brief.target is None:
         return
     field = train.schema[brief.target]

@@ -70,14 +70,19 @@ def open_table(
         found = found if lineage else found.without_reserved()
         if lineage and isinstance(source, Dataset):
             found = _with_lineage(found, source)
-    if len(found) == 0:
-        raise DataError(f"the table '{found.card.name}' has no rows", todo="give at least one row")
-    if all(column.null_count == len(found) for column in found.records.columns):
+    check_values(found)
+    return found
+
+
+def check_values(table: Dataset) -> None:
+    """Raise DataError for a table without rows or values."""
+    if len(table) == 0:
+        raise DataError(f"the table '{table.card.name}' has no rows", todo="give at least one row")
+    if all(column.null_count == len(table) for column in table.records.columns):
         raise DataError(
-            f"every value of the table '{found.card.name}' is missing",
+            f"every value of the table '{table.card.name}' is missing",
             todo="give a table that holds values",
         )
-    return found
 
 
 class InspectedTable(NamedTuple):

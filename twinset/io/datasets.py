@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -114,10 +114,8 @@ def read_dataset(
     # Images that are named as files are checked where these are loaded.
     paths = {f.name for f in table.schema if pa.types.is_string(f.type)}
     if schema is not None:
+        table = _with_omitted(table, schema, entry)
         for field in schema.fields:
-            if entry.omits_missing and field.nullable and field.name not in table.column_names:
-                nothing = pa.nulls(table.num_rows, field.arrow_type)
-                table = table.append_column(field.name, pa.chunked_array([nothing]))
             table = _unpack(table, field, path.parent)
     found = Dataset.from_arrow(table, schema, card or Card(name=name, origin="real"))
     found = found if schema is not None else with_kinds(found, options)
@@ -132,6 +130,47 @@ def read_dataset(
         found = found if schema is not None else found.with_schema(facts_as_ids(found.schema))
         return check_spans(found, path, on_fault)
     return found
+
+
+class CandidateTable(NamedTuple):
+    """The columns of a file before they are read as those of another set."""
+
+    table: pa.Table  # cells of CSV as texts, other formats in their own types
+    delimiter: str = ""  # of CSV
+    encoding: str = ""  # of CSV, where it is not UTF-8
+
+
+def read_candidate_table(
+    path: Path, schema: Schema, options: ReadOptions | None = None
+) -> CandidateTable | None:
+    """Return the columns of a table in a file as they are written; None for sets of images or spans.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    schema : Schema
+        Of the set that it is compared with.
+    options : ReadOptions, optional
+        How the file of that set was read.
+
+    Raises
+    ------
+    DataError
+        The file is missing, empty, damaged or no table.
+    """
+    entry, place = _find(path)
+    if entry.reads != "table" or any(f.column_kind.is_nested for f in schema.fields):
+        return None
+    if entry.name != "csv":
+        table = _read_table(entry, place, ())
+        return CandidateTable(_with_parents(_with_omitted(table, schema, entry)))
+    from twinset.io.csv_tables import read_cells
+
+    with _naming_damage(place, entry):
+        found = read_cells(place, schema, options or ReadOptions())
+    cells = _with_parents(_checked(found.cells, place))
+    return CandidateTable(cells, found.delimiter, found.encoding)
 
 
 def stream_dataset(path: Path, *, on_fault: OnFault = "stop") -> Iterator[Dataset]:
@@ -303,11 +342,19 @@ def _read_table(
     options: ReadOptions | None = None,
     remarks: list[Remark] | None = None,
 ) -> pa.Table:
+    with _naming_damage(path, entry):
+        more = (options, remarks) if entry.name == "csv" else ()
+        table = entry.code("read")(path, text_columns, *more)
+    return _checked(table, path)
+
+
+@contextmanager
+def _naming_damage(path: Path, entry: Format) -> Iterator[None]:
+    """Turn errors of libraries on a file into one of ours."""
     if path.is_file() and path.stat().st_size == 0:
         raise DataError(f"the file '{path}' is empty", todo="give a file with at least one row")
     try:
-        more = (options, remarks) if entry.name == "csv" else ()
-        table = entry.code("read")(path, text_columns, *more)
+        yield
     except PermissionError as error:
         raise cannot_read(path, error) from error
     except (pa.ArrowException, OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
@@ -316,6 +363,10 @@ def _read_table(
             allowed=f"a whole {entry.name} file",
             todo="write or fetch the file again",
         ) from error
+
+
+def _checked(table: pa.Table, path: Path) -> pa.Table:
+    """Return a table with names, rows and years as any set has them, times of day as texts."""
     names = table.column_names
     repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated:
@@ -339,6 +390,15 @@ def _read_table(
         if pa.types.is_time(table.schema.field(position).type):
             text = pc.cast(table.column(position), pa.string())
             table = table.set_column(position, name, text)
+    return table
+
+
+def _with_omitted(table: pa.Table, schema: Schema, entry: Format) -> pa.Table:
+    """Return the table with the columns that a file does not hold because all values are missing."""
+    for field in schema.fields if entry.omits_missing else ():
+        if field.nullable and field.name not in table.column_names:
+            nothing = pa.nulls(table.num_rows, field.arrow_type)
+            table = table.append_column(field.name, pa.chunked_array([nothing]))
     return table
 
 

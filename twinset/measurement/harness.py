@@ -36,6 +36,7 @@ from twinset.core.findings import (
     ReferenceRows,
     Verdict,
 )
+from twinset.core.reading_faults import ReadingFault
 from twinset.core.seeding import rng_for
 from twinset.measurement.canaries import measure_canaries
 from twinset.measurement.comparison import (
@@ -81,6 +82,8 @@ class MeasureRequest:
     refit: Refit | None = None
     # Keeps results on real rows alone for the next candidate; the scores do not depend on it
     cache: ResultCache | None = None
+    # How the candidate's file is written otherwise than the real one; None where it was not read
+    reading_faults: tuple[ReadingFault, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -184,7 +187,9 @@ class MetricHarness:
 
         def compute(candidate: Dataset, value_only: bool = False) -> Measurement:
             places = sets.places if candidate is synthetic else None
-            context = ComparisonContext(value_only, places, refit, self.sets.texts)
+            context = ComparisonContext(
+                value_only, places, refit, self.sets.texts, request.reading_faults
+            )
             return metric.compute(
                 Comparison(
                     train, candidate, reference, request.target, request.positive,

@@ -183,6 +183,11 @@ class Evaluate(Section):
     allow_leaks: list[LeakKind] = Field(default_factory=list, examples=[["group"]])
     """Kinds of leakage between holdout and train rows that are reported, not refused."""
 
+    ignore: list[str] = Field(default_factory=list, examples=[["comment"]])
+    """Columns that are not measured; the report names them."""
+    quasi_identifiers: list[str] = Field(default_factory=list, examples=[["age", "sex", "place"]])
+    """Columns that others may know of a person: combinations that few real rows share are counted."""
+
     attacks: list[Literal["shadow"]] = Field(default_factory=list, examples=[["shadow"]])
     """Attacks that refit the generator many times."""
 
@@ -202,9 +207,13 @@ class Evaluate(Section):
     def metrics_json(self) -> list[dict[str, Any]]:
         """Return the metrics that may be computed, as plain JSON values."""
         attacks = [{"use": f"attack {name}", "with": {}} for name in self.attacks]
+        columns = {
+            key: one for key in ("ignore", "quasi_identifiers") if (one := getattr(self, key))
+        }
+        asked = [*attacks, *([{"use": "columns", "with": columns}] if columns else [])]
         if self.metrics is None:
-            return [{"use": name, "with": {}} for name in component_names("metric")] + attacks
-        return [{"use": metric.use, "with": metric.with_} for metric in self.metrics] + attacks
+            return [{"use": name, "with": {}} for name in component_names("metric")] + asked
+        return [{"use": metric.use, "with": metric.with_} for metric in self.metrics] + asked
 
     def gates_json(self) -> dict[str, dict[str, Any]]:
         """Return the gates as plain JSON values: metric -> {max or min, of}."""
@@ -215,7 +224,7 @@ class Evaluate(Section):
         from twinset.registry import attack_metrics, default_metrics
 
         if self.metrics is None:
-            chosen = default_metrics(kinds)
+            chosen = default_metrics(kinds, quasi_identifiers=self.quasi_identifiers)
         else:
             chosen = [(use.use, build("metric", use.use, use.with_)) for use in self.metrics]
         named = {name for name, _ in chosen}

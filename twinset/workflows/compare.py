@@ -14,7 +14,8 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError, ParameterError, TwinsetError
 from twinset.core.rules.violations import broken_by_real_rows
 from twinset.generation.provenance import TwinNote
-from twinset.ingest.input_table import open_table, same_columns
+from twinset.ingest.candidate import Candidate, read_candidate
+from twinset.ingest.input_table import open_table
 from twinset.measurement.comparison import ResultCache
 from twinset.measurement.leakage import check_allowed, require_clean_sets
 from twinset.measurement.leakage.duplicates import count_copied_rows, note_copied_rows
@@ -32,10 +33,13 @@ from twinset.workflows.evaluate import (
     PreparedReal,
     check_metric_gates,
     measure_set,
+    note_columns,
     note_excluded_metrics,
+    note_ignored,
     options_from_notes,
     prepare_real,
     read_twin_note,
+    with_named_columns,
 )
 from twinset.workflows.options import EvaluateOptions
 
@@ -93,30 +97,35 @@ def compare(
     check_allowed(options.allow_leaks)
     _check_names(candidates)
     plain = open_table(real, name="real", read=options.read)
+    options = with_named_columns(options, plain)
     check_metric_gates(options, plain.schema.kinds)
     notes, remarks = _read_notes(plain, candidates, holdout)
     task = EvaluationTask.from_options(
         options_from_notes(notes, options), plain, cache=ResultCache()
     )
-    prepared = prepare_real(plain, holdout, next(iter(notes.values()), None), task.options)
+    prepared = prepare_real(plain, holdout, next(iter(notes.values()), None), task.options, real)
     parts = prepared.parts
-    remarks += prepared.notes
     # All are read before the first is measured: a mistake in the last shall not cost the first hour.
-    sets = {}
+    read, whole = dict[str, Candidate](), parts.whole
     for name, source in candidates.items():
         with _naming(name):
-            sets[name] = same_columns(source, parts.train, "synthetic")
+            read[name] = read_candidate(
+                source, whole, real_source=real, read=options.read, ignored=options.ignore
+            )
         if name in notes:
-            sets[name] = sets[name].with_card(notes=notes[name].notes)
-    with threadpool_limits(limits=1):
-        known = {n: s for n, s in sets.items() if not notes or n in notes}
-        remarks += require_clean_sets(parts.train, parts.holdout, known, **task.leakage_settings)
+            rows = read[name].rows.with_card(notes=notes[name].notes)
+            read[name] = replace(read[name], rows=rows)
+    sets = {name: one.rows for name, one in read.items()}
+    columns = [f"{n}: {words}" for n, one in read.items() for words in note_columns(one, ())]
+    remarks = [*columns, *note_ignored(options.ignore), *remarks, *prepared.notes]
+    known = {n: one for n, one in read.items() if not notes or n in notes}
+    remarks += _require_clean_sets(prepared, known, task)
     unknown = [name for name in sets if notes and name not in notes and parts.holdout is not None]
-    copies, copy_notes = _find_copies(sets if parts.holdout is None else unknown, sets, prepared)
+    copies, copy_notes = _find_copies(sets if parts.holdout is None else unknown, read, prepared)
     blind = {name: _UNKNOWN if name in unknown else prepared.blind for name in sets}
     scores = {
-        name: _measure(name, prepared, synthetic, task, blind[name], progress)
-        for name, synthetic in sets.items()
+        name: _measure(name, prepared.fit(one), one.rows, task.fit(one), blind[name], progress)
+        for name, one in read.items()
     }
     return CandidateReport(
         title=f"{len(sets)} candidates beside {plain.card.name}",
@@ -155,8 +164,25 @@ def _measure(
         return tuple(measure_set(parts.train, parts.holdout, synthetic, own, blind=blind))
 
 
+def _require_clean_sets(
+    prepared: PreparedReal, read: Mapping[str, Candidate], task: EvaluationTask
+) -> list[str]:
+    """Return the remarks of the leakage guard on the candidates, those of equal columns together."""
+    alike: dict[str, list[str]] = {}
+    for name, one in read.items():
+        alike.setdefault(str((one.rows.schema.names, one.changed)), []).append(name)
+    remarks: list[str] = []
+    for names in alike.values():
+        first = read[names[0]]
+        parts, settings = prepared.fit(first).parts, task.fit(first).leakage_settings
+        with threadpool_limits(limits=1):
+            sets = {name: read[name].rows for name in names}
+            remarks += require_clean_sets(parts.train, parts.holdout, sets, **settings)
+    return list(dict.fromkeys(remarks))
+
+
 def _find_copies(
-    names: Iterable[str], sets: Mapping[str, Dataset], prepared: PreparedReal
+    names: Iterable[str], read: Mapping[str, Candidate], prepared: PreparedReal
 ) -> tuple[list[str], list[str]]:
     """Return which candidates hold copies beyond chance, and notes on them.
 
@@ -164,7 +190,7 @@ def _find_copies(
     """
     copies, notes = [], []
     for name in names:
-        copied = count_copied_rows(prepared.parts.whole, sets[name])
+        copied = count_copied_rows(prepared.fit(read[name]).parts.whole, read[name].rows)
         notes += [f"{name}: {words}" for words in note_copied_rows(copied)]
         copies += [name] if copied.is_beyond_chance else []
     return copies, notes

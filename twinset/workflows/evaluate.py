@@ -17,13 +17,20 @@ from twinset.core.errors import DataError
 from twinset.core.rules.violations import broken_by_real_rows
 from twinset.generation.provenance import Seal, TwinNote, note_path
 from twinset.generation.refit import refit_from_note
+from twinset.ingest.candidate import (
+    OF_COLUMNS,
+    Candidate,
+    kept_columns,
+    named_columns,
+    read_candidate,
+    read_holdout,
+)
 from twinset.ingest.input_table import (
     RealSplit,
     label_beside_texts,
     name_target,
     open_table,
     reduce_to_texts,
-    same_columns,
     split_holdout,
     with_role,
 )
@@ -38,8 +45,9 @@ from twinset.measurement.leakage.duplicates import (
 )
 from twinset.measurement.notes import note_images, note_kept_values, note_rules, note_single_label
 from twinset.measurement.verdict import not_measurable
-from twinset.registry import attack_metrics, default_metrics
+from twinset.registry import attack_metrics, build, default_metrics
 from twinset.report import Report, apply_gates, build_report, check_gates
+from twinset.report.answers.reading_faults import reading_notes
 from twinset.workflows.options import EvaluateOptions
 
 Metrics = Sequence[tuple[str, Metric]]
@@ -81,6 +89,22 @@ class EvaluationTask:
         )
         return cls(options=options, request=request, metrics=metrics, guessed_target=guessed)
 
+    def fit(self, candidate: Candidate) -> Self:
+        """Return the task without what needs a column that a candidate does not have."""
+        options, names = self.options, candidate.rows.schema.names
+        target, time, group = (
+            column if column in names else None
+            for column in (options.target, options.time, options.group)
+        )
+        positive = None if target is None else options.positive
+        return replace(
+            self,
+            options=replace(options, target=target, positive=positive, time=time, group=group),
+            request=replace(
+                self.request, target=target, positive=positive, reading_faults=candidate.faults
+            ),
+        )
+
     @property
     def leakage_settings(self) -> dict[str, Any]:
         """Arguments of the leakage checks."""
@@ -97,6 +121,20 @@ class PreparedReal:
     parts: RealSplit  # Train set and holdout
     notes: tuple[str, ...] = ()  # What must be read with care
     blind: str = ""  # Why leaks and usefulness cannot be measured; empty where they can
+
+    def select(self, names: Sequence[str]) -> PreparedReal:
+        """Return the real rows with these columns only."""
+        parts = self.parts
+        holdout = None if parts.holdout is None else parts.holdout.select(names)
+        return replace(self, parts=replace(parts, train=parts.train.select(names), holdout=holdout))
+
+    def fit(self, candidate: Candidate) -> PreparedReal:
+        """Return the real rows with the columns and kinds of a candidate."""
+        parts = self.parts
+        holdout = None if parts.holdout is None else candidate.fit(parts.holdout)
+        return replace(
+            self, parts=replace(parts, train=candidate.fit(parts.train), holdout=holdout)
+        )
 
 
 def read_twin_note(
@@ -122,19 +160,28 @@ def check_metric_gates(options: EvaluateOptions, kinds: Iterable[str]) -> None:
 
 
 def prepare_real(
-    plain: Dataset, holdout: object | None, note: TwinNote | None, options: EvaluateOptions
+    plain: Dataset,
+    holdout: object | None,
+    note: TwinNote | None,
+    options: EvaluateOptions,
+    source: object = None,
 ) -> PreparedReal:
-    """Return the real table, split as the holdout or the note says, or whole where neither does."""
+    """Return the real table, split as the holdout or the note says, or whole where neither does.
+
+    `source` is where the real table is from.
+    """
     real = name_target(plain, options.target, options.positive)
     if options.time is not None:
         real = with_role(real, options.time, "time")
     if options.group is not None:
         real = with_role(real, options.group, "group")
     if holdout is not None:
-        unseen = same_columns(holdout, real, "holdout", options.read)
+        read = read_holdout(holdout, real, options.read, source)
+        real, unseen = read.fit(real), read.rows
         overlap = count_row_overlap(real, unseen)
         notes = note_shared_holdout(overlap)
         blind = notes[0] if notes and overlap.is_beyond_chance else ""
+        notes += [f"The holdout: {one}" for one in reading_notes(read.faults, len(unseen))]
         return PreparedReal(RealSplit(real, unseen, np.empty(0, dtype=np.int64)), (*notes,), blind)
     if note is None or note.holdout_fraction == 0:
         return PreparedReal(RealSplit(real, None, np.empty(0, dtype=np.int64)))
@@ -168,6 +215,8 @@ def measure_set(
         _require_rows(train, synthetic, task.request.where)
     kinds = (synthetic if train is None else train).schema.kinds
     metrics = _default_metrics(task.options, kinds) if task.metrics is None else task.metrics
+    if task.request.reading_faults is not None:
+        metrics = [("integrity.notation", build("metric", "integrity.notation", {})), *metrics]
     hidden = [
         (n, m) for n, m in metrics if blind and m.needs_real and m.family in ("utility", "privacy")
     ]
@@ -193,7 +242,31 @@ def note_excluded_metrics(train: Dataset, options: EvaluateOptions) -> list[str]
 
 
 def _default_metrics(options: EvaluateOptions, kinds: Iterable[str]) -> Metrics:
-    return [*default_metrics(kinds, quick=options.quick), *attack_metrics(options.attacks)]
+    known = options.quasi_identifiers
+    found = default_metrics(kinds, quick=options.quick, quasi_identifiers=known)
+    return [*found, *attack_metrics(options.attacks)]
+
+
+def with_named_columns(options: EvaluateOptions, real: Dataset) -> EvaluateOptions:
+    """Return the options with ignored columns and quasi-identifiers as names of columns."""
+    ignored = named_columns(options.ignore, real.schema)
+    known = named_columns(options.quasi_identifiers, real.schema)
+    needed = {key: getattr(options, key) for key in ("target", "time", "group")}
+    twice = next((one for one in known if one in ignored), None)
+    kept_columns(real.schema, ignored, {**needed, "quasi-identifier": twice})
+    return replace(options, ignore=ignored, quasi_identifiers=known)
+
+
+def note_columns(candidate: Candidate, ignored: Sequence[str]) -> list[str]:
+    """Return notes on columns that are not compared, by what the file holds and by request."""
+    faults = [one for one in candidate.faults if one.kind in OF_COLUMNS]
+    notes = reading_notes(faults, len(candidate.rows))
+    return [*notes, *note_ignored(ignored)]
+
+
+def note_ignored(ignored: Sequence[str]) -> list[str]:
+    """Return the note on columns that are not measured by request."""
+    return [f"Not measured, as requested: {', '.join(ignored)}."] if ignored else []
 
 
 def _require_rows(train: Dataset | None, synthetic: Dataset, where: Where | None) -> None:
@@ -248,6 +321,7 @@ def evaluate(
     options = EvaluateOptions.merge(options, settings)
     check_allowed(options.allow_leaks)
     plain = open_table(real, name="real", read=options.read)
+    options = with_named_columns(options, plain)
     check_metric_gates(options, plain.schema.kinds)
     note, remarks = read_twin_note(plain, synthetic, holdout)
     plain, (synthetic, holdout), lost = reduce_to_texts(
@@ -261,15 +335,18 @@ def evaluate(
         notes += [f"Taken as the target: '{label}', the only label beside the texts."]
     refit = refit_from_note(note, options.attacks)
     task = EvaluationTask.from_options(options, plain, refit=refit, progress=progress)
-    prepared = prepare_real(plain, holdout, note, task.options)
+    whole = prepare_real(plain, holdout, note, task.options, real)
+    read = read_candidate(
+        synthetic, whole.parts.whole, real_source=real, read=options.read, ignored=options.ignore
+    )
+    prepared, task, candidate = whole.fit(read), task.fit(read), read.rows
     train = prepared.parts.train
-    candidate = same_columns(synthetic, train, "synthetic")
     if note is not None:
         candidate = replace(candidate, card=note.card(f"twin of {plain.card.name}"))
     # Without a holdout, nothing tells how many copied rows chance makes.
     if prepared.parts.holdout is None:
         notes = [*note_copied_rows(count_copied_rows(train, candidate)), *notes]
-    notes += prepared.notes
+    notes = [*note_columns(read, options.ignore), *notes, *prepared.notes]
     with threadpool_limits(limits=1):
         sets = {"": candidate}
         notes += require_clean_sets(train, prepared.parts.holdout, sets, **task.leakage_settings)

@@ -84,9 +84,12 @@ class SharedOptions(TableOptions):
     ----------
     where : Where, mapping or str, optional
         Condition on the rows, e.g. "Class = 1 and Amount >= 100".
+    ignore : sequence of str
+        Columns that are not measured; the report names them. May be repeated.
     """
 
     where: Where | Mapping[str, Any] | str | None = None
+    ignore: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +116,9 @@ class EvaluateOptions(SharedOptions):
     attacks : sequence of str
         Attacks that run only on request. "shadow" fits the generator many times and needs the provenance
         file that `twin` wrote.
+    quasi_identifiers : sequence of str
+        Columns that others may know of a person, e.g. age, sex and place: rows whose combination of them
+        few real rows share are counted. On the command line --quasi-identifier; may be repeated.
     """
 
     gates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -122,6 +128,7 @@ class EvaluateOptions(SharedOptions):
     allow_leaks: Sequence[str] = ()
     embedders: Sequence[str | Embedder] | None = None
     attacks: Sequence[str] = ()
+    quasi_identifiers: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

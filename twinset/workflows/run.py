@@ -33,6 +33,7 @@ from twinset.generation.step import (
     shared_where,
     training_set_card,
 )
+from twinset.ingest.candidate import kept_columns
 from twinset.ingest.real_data import Real, find_source, register_real, register_split
 from twinset.io.delivery import check_place, deliver, is_delivered
 from twinset.io.files import file_digest
@@ -47,7 +48,7 @@ from twinset.measurement.plan_coverage import PlanCoverage, measure_plan_coverag
 from twinset.recipe import AugmentStep, GenerateStep, Recipe, load_recipe
 from twinset.registry import component_class
 from twinset.report import apply_gates, build_report
-from twinset.workflows.evaluate import EvaluationTask, measure_set
+from twinset.workflows.evaluate import EvaluationTask, measure_set, note_ignored
 from twinset.workflows.options import EvaluateOptions
 
 
@@ -471,6 +472,11 @@ class _Run:
         if train is not None and holdout is not None:
             leaks = refuse_leaks(recipe, train, holdout, {"": synthetic})
         task = recipe_task(recipe, synthetic, shared_where(cards), self.workers)
+        if ignored := recipe.evaluate.ignore:
+            kept_names = kept_columns(synthetic.schema, ignored, {"target": recipe.brief.target})
+            synthetic = synthetic.select(kept_names)
+            train = None if train is None else train.select(kept_names)
+            holdout = None if holdout is None else holdout.select(kept_names)
         saved = catalog.read_note(self.addresses["measure"])
         self._done("measure", kept=saved is not None)
         if saved is None:
@@ -494,7 +500,11 @@ class _Run:
             target=task.options.target,
             where=task.request.where,
             show_real_rows=recipe.report.show_real_rows,
-            notes=[*leaks, *recipe_notes(recipe, train, synthetic, scores, cards)],
+            notes=[
+                *note_ignored(ignored),
+                *leaks,
+                *recipe_notes(recipe, train, synthetic, scores, cards),
+            ],
             plans=plans_of(recipe, train, synthetic),
         )
         result = {

@@ -36,7 +36,13 @@ from twinset.io.paths import check_output
 from twinset.io.reading.options import ReadOptions
 from twinset.measurement.leakage import require_clean_sets
 from twinset.report import Report
-from twinset.workflows.evaluate import EvaluationTask, PreparedReal, measure_and_report
+from twinset.workflows.evaluate import (
+    EvaluationTask,
+    PreparedReal,
+    measure_and_report,
+    note_ignored,
+    with_named_columns,
+)
 from twinset.workflows.options import EvaluateOptions, TwinOptions
 
 
@@ -119,7 +125,9 @@ def twin(
         where=condition,
         seed=seed,
         workers=options.workers,
+        ignore=options.ignore,
     )
+    asked = with_named_columns(asked, real)
     task = EvaluationTask.from_options(asked, progress=progress)
     if options.target is not None:
         reading = reading.with_target(options.target, real.schema[options.target].kind)
@@ -258,7 +266,11 @@ def _assess(parts: RealSplit, synthetic: Dataset, task: EvaluationTask) -> Repor
         require_clean_sets(parts.train, parts.holdout, {"": synthetic}, **task.leakage_settings)
     except LeakError as error:
         prepared = PreparedReal(parts, blind=error.message)
-    notes = [prepared.blind] if prepared.blind else []
+    ignored = task.options.ignore
+    kept = [name for name in synthetic.schema.names if name not in ignored]
+    notes = [*note_ignored(ignored), *([prepared.blind] if prepared.blind else [])]
+    if ignored:
+        prepared, synthetic = prepared.select(kept), synthetic.select(kept)
     notes += [note for note in synthetic.card.notes if note == UNPROTECTED]
     return measure_and_report(prepared, synthetic, task, notes=notes)
 

@@ -17,20 +17,21 @@ _SECONDS_A_DAY = 86_400  # as Arrow counts time, without leap seconds
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # of each unit of Arrow
 _FIRST_DAY, _END_DAY = -719_162, 2_932_897  # 1 January of the years 1 and 10000, from 1970
 _MIN_SHARE = 0.8  # of sampled cells that look like dates
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _TIME = r"(?:[ T,]+(?P<H>[0-9]{1,2}):(?P<M>[0-9]{2})(?::(?P<S>[0-9]{2}))? ?(?P<p>[AaPp][Mm])?)?"
 _YEAR = r"(?P<y>[0-9]{4})"
 _MONTH_NAME = r"(?P<m>[A-Za-z]{3,9})\.?"
 _FIRST, _SECOND = r"(?P<a>[0-9]{1,2})", r"(?P<b>[0-9]{1,2})"
-_PATTERNS = {  # RE2 patterns; a and b are day and month in an order to be found
-    "iso": rf"{_YEAR}-(?P<m>[0-9]{{1,2}})-(?P<d>[0-9]{{1,2}}){_TIME}",
-    "year first": rf"{_YEAR}[/.](?P<m>[0-9]{{1,2}})[/.](?P<d>[0-9]{{1,2}}){_TIME}",
-    "dots": rf"{_FIRST}\.{_SECOND}\.{_YEAR}{_TIME}",
-    "slashes": rf"{_FIRST}/{_SECOND}/{_YEAR}{_TIME}",
-    "hyphens": rf"{_FIRST}-{_SECOND}-{_YEAR}{_TIME}",
-    "day, month in words": rf"(?P<d>[0-9]{{1,2}})[ -]{_MONTH_NAME}[ ,-]+{_YEAR}{_TIME}",
-    "month in words, day": rf"{_MONTH_NAME} (?P<d>[0-9]{{1,2}}),? {_YEAR}{_TIME}",
+DATES = {  # RE2 patterns; a and b are day and month in an order to be found
+    "iso": rf"{_YEAR}-(?P<m>[0-9]{{1,2}})-(?P<d>[0-9]{{1,2}})",
+    "year first": rf"{_YEAR}[/.](?P<m>[0-9]{{1,2}})[/.](?P<d>[0-9]{{1,2}})",
+    "dots": rf"{_FIRST}\.{_SECOND}\.{_YEAR}",
+    "slashes": rf"{_FIRST}/{_SECOND}/{_YEAR}",
+    "hyphens": rf"{_FIRST}-{_SECOND}-{_YEAR}",
+    "day, month in words": rf"(?P<d>[0-9]{{1,2}})[ -]{_MONTH_NAME}[ ,-]+{_YEAR}",
+    "month in words, day": rf"{_MONTH_NAME} (?P<d>[0-9]{{1,2}}),? {_YEAR}",
 }
+_PATTERNS = {key: date + _TIME for key, date in DATES.items()}
 _SHORT = r"[0-9]{1,2}[./-](?:[0-9]{1,2}|[A-Za-z]{3})[./-][0-9]{2}"
 Markers = Callable[[pa.ChunkedArray], pa.ChunkedArray]
 FoundDates = tuple[pa.ChunkedArray, tuple[Remark, ...]]
@@ -130,7 +131,7 @@ def _month_numbers(texts: pa.Array) -> pa.Array | None:
     if not pc.any(pc.match_substring_regex(texts, "[A-Za-z]")).as_py():
         return texts
     short = pc.utf8_slice_codeunits(pc.utf8_lower(texts), 0, 3)
-    at = pc.index_in(short, pa.array(_MONTHS))
+    at = pc.index_in(short, pa.array(MONTHS))
     if at.null_count > texts.null_count:
         return None
     return pc.cast(pc.add(at, 1), pa.string())

@@ -8,7 +8,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ _MAX_CONTROLS = (
     0.3  # share of control characters: a text may hold some, binary data are full of them
 )
 _YEARS = range(1900, 2101)  # a name that is a number is one of these, or counts
+UNNAMED = "(column "  # begins the name that a column without one gets, before its number
 _QUOTE, _ZERO, _NINE, _NEWLINE = b'"09\n'
 _DELIMITERS = ",\t;|"
 _ALL = 2  # score of a delimiter that cuts all rows and the header into as many cells
@@ -90,7 +91,22 @@ class RawText:
 
     path: Path
     data: pa.Buffer
-    facts: dict[str, bool] = field(default_factory=dict)
+    encoding: str = ""  # that it was converted from; empty for UTF-8
+
+    def in_utf8(self) -> RawText:
+        """Return the text in UTF-8, converted where it is in UTF-16 or else in Windows-1252."""
+        given = memoryview(self.data)
+        try:
+            str(given, "utf-8")
+            wide = _wide_encoding(self.head)
+            if not wide:
+                return self
+        except UnicodeDecodeError:
+            wide = _wide_encoding(self.head)
+        name = wide or "Windows-1252"
+        # Five bytes have no sign in Windows-1252; such text is in another encoding, and kept readable.
+        text = str(given, wide or "cp1252", "replace")
+        return replace(self, data=pa.py_buffer(text.removeprefix("\ufeff").encode()), encoding=name)
 
     @classmethod
     def from_file(cls, path: Path) -> RawText:
@@ -148,8 +164,8 @@ def _has_leading_zero(
     return bool(np.isin(before, borders).any())
 
 
-def find_layout(raw: RawText, options: ReadOptions) -> Layout:
-    """Return the layout of a CSV file.
+def find_layout(raw: RawText, options: ReadOptions, *, may_be_unnamed: bool = False) -> Layout:
+    """Return the layout of a CSV file; columns without a name are refused, or numbered.
 
     Raises
     ------
@@ -181,7 +197,9 @@ def find_layout(raw: RawText, options: ReadOptions) -> Layout:
         names = tuple(f"column_{k}" for k in range(1, len(first) + 1))
         remarks.append(Remark(reason=Reason.HEADER_ABSENT))
     empty = [position for position, name in enumerate(names, start=1) if not name.strip()]
-    if empty:
+    if empty and may_be_unnamed:
+        names = tuple(n if n.strip() else f"{UNNAMED}{k})" for k, n in enumerate(names, start=1))
+    elif empty:
         todo = "name it in the header (pandas: to_csv(..., index=False))"
         if len(empty) > 1:
             todo += f", or, if this line stands before the header: --read skip={skip + 1}"
@@ -207,10 +225,8 @@ def refuse_other_files(path: Path, head: bytes, form: str) -> None:
         kind = "an HTML or XML page"
     if not kind and form == "csv" and _JSON.match(start):
         kind = "JSON"
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise not_utf8(path, "UTF-16")
-    if not kind and b"\0" in head[:_SNIFFED_BYTES] and _looks_wide(head):
-        raise not_utf8(path, "UTF-16LE" if head[1:2] == b"\0" else "UTF-16BE")
+    if not kind and (encoding := _wide_encoding(head)):
+        raise not_utf8(path, encoding)
     sample = head[:_SNIFFED_BYTES]
     is_binary = b"\0" in sample or len(_NOT_TEXT.findall(sample)) > _MAX_CONTROLS * len(sample)
     if not kind and is_binary:
@@ -228,6 +244,15 @@ def refuse_other_files(path: Path, head: bytes, form: str) -> None:
             allowed="a table as text" if form == "csv" else "one JSON object a line",
             todo=todo.get(kind, "export the table as CSV or Parquet"),
         )
+
+
+def _wide_encoding(head: bytes) -> str:
+    """Return the name of an encoding of two bytes a sign; empty for others."""
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "UTF-16"
+    if b"\0" in head[:_SNIFFED_BYTES] and _looks_wide(head):
+        return "UTF-16LE" if head[1:2] == b"\0" else "UTF-16BE"
+    return ""
 
 
 def _looks_wide(head: bytes) -> bool:
@@ -412,8 +437,17 @@ def _no_header(path: Path) -> DataError:
     )
 
 
-def check_quotes(raw: RawText, layout: Layout, table: pa.Table, n_quotes: int) -> None:
-    """Raise DataError for a quote that is opened and not closed, which would swallow rows."""
+def check_quotes(
+    raw: RawText,
+    layout: Layout,
+    table: pa.Table,
+    n_quotes: int,
+    kinds: Sequence[pa.DataType] | None = None,
+) -> None:
+    """Raise DataError for a quote that is opened and not closed, which would swallow rows.
+
+    `kinds` are the types of what the columns hold, by default those of the table.
+    """
     if n_quotes == 0:
         return
     if n_quotes % 2:
@@ -423,7 +457,7 @@ def check_quotes(raw: RawText, layout: Layout, table: pa.Table, n_quotes: int) -
             continue
         broken = column.filter(pc.fill_null(pc.match_substring(column, "\n"), False))
         for cell in pc.unique(broken).slice(0, 10_000).to_pylist():  # more show nothing new
-            if _swallows_rows(cell, position, table, layout.delimiter):
+            if _swallows_rows(cell, position, kinds or table.schema.types, layout.delimiter):
                 raise DataError(
                     f"a quote in column '{table.column_names[position]}' of '{raw.path}' is opened "
                     "and not closed in its row",
@@ -451,10 +485,10 @@ def _check_strictly(raw: RawText, layout: Layout) -> None:
             csv.field_size_limit(field_limit)
 
 
-def _swallows_rows(cell: str, position: int, table: pa.Table, delimiter: str) -> bool:
+def _swallows_rows(cell: str, position: int, kinds: Sequence[pa.DataType], delimiter: str) -> bool:
     """Return whether the lines of a cell are the rows of this table, from this column to this column."""
     first, *middle, last = cell.split("\n")
-    n = table.num_columns
+    n = len(kinds)
     if n < 2 or any(len(line.split(delimiter)) != n for line in middle if line.strip()):
         return False
     ends = last.strip("\r").split(delimiter)
@@ -464,7 +498,6 @@ def _swallows_rows(cell: str, position: int, table: pa.Table, delimiter: str) ->
     rows += [ends] if last.strip() else []
     if not rows or not is_cut or not starts_right:
         return False
-    kinds = table.schema.types
     typed = [
         k for k in range(n) if not pa.types.is_string(kinds[k]) and not pa.types.is_null(kinds[k])
     ]

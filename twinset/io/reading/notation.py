@@ -52,15 +52,15 @@ _N_SAMPLED = 1_000  # cells that decide whether a column is looked at closer; ev
 _MIN_SHARE = 0.8  # of them in one notation: fewer are codes that happen to be numbers
 _MAX_EXACT_DIGITS = 16  # longer numbers lose digits as float64
 _SPACES = r"[\x{00A0}\x{2007}\x{2009}\x{202F}]"
-_SIGNS = ("%", "€", "$", "£", "¥", "₹", "EUR", "USD", "GBP", "CHF", "JPY", "CAD", "AUD", "kr")
-_SIGN = "|".join(re.escape(one) for one in _SIGNS)
+SIGNS = ("%", "€", "$", "£", "¥", "₹", "EUR", "USD", "GBP", "CHF", "JPY", "CAD", "AUD", "kr")
+_SIGN = "|".join(re.escape(one) for one in SIGNS)
 _LOOSE = re.compile(
     rf"\(?[+\-−]? ?(?:{_SIGN})? ?[+\-−]?(?=[.,]?\d)[\d.,' ’_]*(?:[eE][+-]?\d+)? ?(?:{_SIGN})?-?\)?"
 )
 
 
 @dataclass(frozen=True)
-class _Marks:
+class Marks:
     """The marks of a notation: between groups of digits, and before decimals."""
 
     group: str
@@ -80,10 +80,15 @@ class _Marks:
         short = rf"[0-9]{{1,3}}{tail}|{decimal}[0-9]+"
         return rf"(?:(?:{grouped}|{indian}){tail}|{short})"
 
+    @property
+    def pattern(self) -> str:
+        """Pattern of a number with its sign (RE2)."""
+        return rf"^[+-]?{self.digits}$"
 
-_NOTATIONS = (
-    *(_Marks("", "."), _Marks("", ","), _Marks(",", "."), _Marks(".", ",")),
-    *(_Marks(" ", ","), _Marks(" ", "."), _Marks("'", "."), _Marks("'", ",")),
+
+NOTATIONS = (
+    *(Marks("", "."), Marks("", ","), Marks(",", "."), Marks(".", ",")),
+    *(Marks(" ", ","), Marks(" ", "."), Marks("'", "."), Marks("'", ",")),
 )
 
 
@@ -209,7 +214,7 @@ def _without_sign(texts: pa.ChunkedArray) -> tuple[pa.Array, str]:
     texts = pc.replace_substring(texts.combine_chunks(), "−", "-")
     texts = pc.replace_substring_regex(texts, r"^\((.*)\)$", r"-\1")
     sign = ""
-    for one in _SIGNS:
+    for one in SIGNS:
         spelled = re.escape(one)
         # All cells carry it, but for those that are zero or short of a digit.
         if pc.all(pc.match_substring(texts, one)).as_py():
@@ -220,51 +225,47 @@ def _without_sign(texts: pa.ChunkedArray) -> tuple[pa.Array, str]:
     return pc.replace_substring_regex(texts, r"^([0-9][0-9., ']*)-$", r"-\1"), sign
 
 
-def _pattern(marks: _Marks) -> str:
-    return rf"^[+-]?{marks.digits}$"
-
-
-def _matching(texts: pa.Array, marks: _Marks) -> pa.Array:
-    fits = pc.match_substring_regex(texts, _pattern(marks))
+def _matching(texts: pa.Array, marks: Marks) -> pa.Array:
+    fits = pc.match_substring_regex(texts, marks.pattern)
     return pc.if_else(fits, texts, pa.scalar(None, pa.string()))
 
 
 def _all_fit(texts: pa.Array) -> bool:
     """Return whether each cell is a number in one of the notations."""
     fits = pa.array(np.zeros(len(texts), dtype=bool))
-    for one in _NOTATIONS:
-        fits = pc.or_(fits, pc.match_substring_regex(texts, _pattern(one)))
+    for one in NOTATIONS:
+        fits = pc.or_(fits, pc.match_substring_regex(texts, one.pattern))
     return bool(pc.all(fits).as_py())
 
 
-def _find_marks(texts: pa.Array, decimal: str, comma_delimited: bool) -> tuple[_Marks, int, bool]:
+def _find_marks(texts: pa.Array, decimal: str, comma_delimited: bool) -> tuple[Marks, int, bool]:
     """Return the marks that fit most cells, the number that do not fit, and whether others fit too."""
-    candidates = [one for one in _NOTATIONS if decimal in ("", one.decimal)]
+    candidates = [one for one in NOTATIONS if decimal in ("", one.decimal)]
     n_bad = {}
     for one in candidates:
-        fits = int(pc.sum(pc.match_substring_regex(texts, _pattern(one))).as_py() or 0)
+        fits = int(pc.sum(pc.match_substring_regex(texts, one.pattern)).as_py() or 0)
         n_bad[one] = len(texts) - fits
-        if one == _NOTATIONS[0] and fits == len(texts):
+        if one == NOTATIONS[0] and fits == len(texts):
             return one, 0, False
     fewest = min(n_bad.values())
     best = [one for one in candidates if n_bad[one] == fewest]
     # "1,234" is a group of three digits or three decimals: a file with semicolons has decimal commas.
-    pair = {(_Marks("", ","), _Marks(",", ".")), (_Marks("", "."), _Marks(".", ","))}
-    is_ambiguous = tuple(best[:2]) in pair or {_Marks("", ","), _Marks(",", ".")} <= set(best)
-    if is_ambiguous and comma_delimited and _Marks(",", ".") in best and not decimal:
-        return _Marks(",", "."), fewest, True
+    pair = {(Marks("", ","), Marks(",", ".")), (Marks("", "."), Marks(".", ","))}
+    is_ambiguous = tuple(best[:2]) in pair or {Marks("", ","), Marks(",", ".")} <= set(best)
+    if is_ambiguous and comma_delimited and Marks(",", ".") in best and not decimal:
+        return Marks(",", "."), fewest, True
     return best[0], fewest, is_ambiguous and not decimal
 
 
-def _first_row(ignored: pa.ChunkedArray, bare: pa.Array, marks: _Marks) -> int:
+def _first_row(ignored: pa.ChunkedArray, bare: pa.Array, marks: Marks) -> int:
     """Return the row of the first cell that does not fit; the header is row 1."""
-    fits = pc.match_substring_regex(bare, _pattern(marks)).to_numpy(zero_copy_only=False)
+    fits = pc.match_substring_regex(bare, marks.pattern).to_numpy(zero_copy_only=False)
     at = int(np.flatnonzero(~fits.astype(bool))[0])
     kept = np.flatnonzero(~ignored.to_numpy(zero_copy_only=False).astype(bool))
     return int(kept[at]) + 2
 
 
-def _are_codes(texts: pa.Array, marks: _Marks) -> bool:
+def _are_codes(texts: pa.Array, marks: Marks) -> bool:
     """Return whether a number would lose digits, or groups of equal length are those of a code."""
     digits = pc.replace_substring(texts, marks.group, "") if marks.group else texts
     long = rf"^[+-]?0[0-9]+$|^[+-]?[0-9]{{{_MAX_EXACT_DIGITS + 1},}}$|^[+][0-9]{{8,}}$"
@@ -279,7 +280,7 @@ def _are_codes(texts: pa.Array, marks: _Marks) -> bool:
     return bool(same and not decimals and pc.min(groups).as_py() >= 2)
 
 
-def _as_numbers(texts: pa.Array, marks: _Marks) -> pa.Array:
+def _as_numbers(texts: pa.Array, marks: Marks) -> pa.Array:
     """Return the values; whole numbers where all are."""
     if marks.group:
         texts = pc.replace_substring(texts, marks.group, "")
@@ -292,7 +293,7 @@ def _as_numbers(texts: pa.Array, marks: _Marks) -> pa.Array:
     return pc.cast(pc.replace_substring_regex(texts, r"\.$", ""), pa.float64())
 
 
-def _notation_remarks(name: str, marks: _Marks, sign: str, is_ambiguous: bool) -> Sequence[Remark]:
+def _notation_remarks(name: str, marks: Marks, sign: str, is_ambiguous: bool) -> Sequence[Remark]:
     remarks = []
     if is_ambiguous:
         mark = marks.group or marks.decimal
