@@ -203,7 +203,8 @@ def _assess_addition(scores: Sequence[Score], evidence: TrainingEvidence) -> Ass
     if mixed.effect == Effect.WORSE:
         return "no gain shown", f"worse, though not certainly by more than the margin: {reason}"
     if mixed.effect == Effect.NOT_SHOWN:
-        return "no gain shown", f"{reason}, which may be chance"
+        why = "within the margin" if evidence.makes_no_difference else "which may be chance"
+        return "no gain shown", f"{reason}, {why}"
     if _is_invalid(scores):
         return "with care", f"it has invalid rows; {reason}"
     if careful := caution(scores):

@@ -70,6 +70,15 @@ class TrainingEvidence:
         return Effect.NOT_SHOWN if self.tests_disagree else self.effects[0]
 
     @property
+    def makes_no_difference(self) -> bool:
+        """Whether adding rows changes the model by less than the margin, in either direction."""
+        mixed = self.model(TrainingData.MIXED)
+        if self.score is None or mixed is None or mixed.effect != Effect.NOT_SHOWN:
+            return False
+        ends = mixed.scores[0].interval
+        return ends is not None and max(map(abs, ends)) <= self.score.margin
+
+    @property
     def is_chance(self) -> bool:
         """Whether no model predicts the target better than a guess, so that nothing can be compared."""
         return self.table is not None and self.table.is_chance

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from twinset.core.contracts import Role, Score
 from twinset.core.differences import SliceDifferences
+from twinset.core.disclosure import DisguisedRows
 from twinset.core.findings import (
     ColumnDistances,
     DifferentComponents,
@@ -38,6 +39,7 @@ from twinset.report.answers.phrases import (
 from twinset.report.answers.sentences import (
     describe,
     difference_sentence,
+    disguise_sentence,
     drift_notes,
     group_outcome,
     headline,
@@ -245,6 +247,8 @@ def _describe_mixed(evidence: TrainingEvidence) -> str:
     if score.difference is not None:
         interval = score.interval and f", 95 % interval {signed_interval(score.interval)}"
         numbers = f" ({table.measures[0]} {signed(score.difference)}{interval or ''})"
+    if evidence.makes_no_difference:
+        return f"No gain: real and synthetic rows together do as well as real rows alone{numbers}"
     if not evidence.tests_disagree:
         return f"{_MIXED[mixed.effect]}{numbers}"
     effect = "beat" if mixed.effect == Effect.HELPS else "do worse than"
@@ -329,6 +333,8 @@ def _describe_worst(score: Score) -> str:
         more = len(slices.differences) - 1
         also = f", and {count(more, 'more difference')}" if more else ""
         return f"{title}: {difference_sentence(slices.differences[0])}{also}"
+    if (rows := score.finding(DisguisedRows)) and rows.n_people:
+        return disguise_sentence(rows)
     if clause := headline(score):
         return f"{title} ({clause})"
     if (columns := score.finding(ColumnDistances)) and columns.distances:
