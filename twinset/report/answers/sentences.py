@@ -549,13 +549,20 @@ def _(found: DisguisedRows) -> str:
             "synthetic rows match no more training people in all but a few columns, or nearly, than "
             "people whom the generator never saw"
         )
+    return (
+        f"{disguise_sentence(found)}: they match {found.n_matched:,} of {found.n_train:,} training people "
+        f"and {found.n_unseen_matched:,} of {found.n_unseen:,} whom the generator never saw"
+    )
+
+
+def disguise_sentence(found: DisguisedRows) -> str:
+    """Return how many rows are train rows in disguise, and of how many persons."""
     low, high = found.interval or (found.share, found.share)
     where = f", mostly with {found.group}" if found.group else ""
+    people = f"about {count(found.n_people, 'person')}"
     return (
         f"about {percent(found.share)} ({percent(low)} to {percent(high)}) of the synthetic rows are "
-        f"training rows in disguise, those of about {count(found.n_people, 'person')}{where}: they match "
-        f"{found.n_matched:,} of {found.n_train:,} training people and {found.n_unseen_matched:,} of "
-        f"{found.n_unseen:,} whom the generator never saw"
+        f"training rows in disguise, those of {people}{where}"
     )
 
 
