@@ -97,6 +97,10 @@ def needed_rows(score: Score, place: bool = False) -> str:
     rows, interval = score.finding(f.DecidingRows), degradation_interval(score)
     if rows is None or interval is None:
         return ""
+    region, basis = score.finding(f.DetectableRegion), score.finding(f.ComparisonBasis)
+    if region and region.n_rows_needed and rows.kind.startswith("regions") and basis:
+        there = short(basis.n_rows.get("reference"))
+        return f"needs about {region.n_rows_needed:,} rows of each set, there are {there}"
     if rows.n < MIN_ROWS:
         there = str(rows.n)
         if rows.n < MIN_REPORTED:
@@ -106,7 +110,6 @@ def needed_rows(score: Score, place: bool = False) -> str:
     if needed is None:
         return "the degradation lies right at the margin, more rows will hardly decide"
     text = f"needs about {needed:,} {rows.kind}, there are {rows.n:,}"
-    basis = score.finding(f.ComparisonBasis)
     if place and basis and basis.reference and basis.n_rows.get("reference") == rows.n:
         text += f", {basis.reference.value}"
     return text
