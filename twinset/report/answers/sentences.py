@@ -78,7 +78,7 @@ def _reasons(score: Score) -> list[str]:
     if interval is None or (different is not None and different.decides):
         return []
     low, high = interval
-    margin = f"allowed is {short(score.margin)}"
+    margin = f"the margin is {short(score.margin)}"
     if score.verdict == f.Verdict.DIFFERENT:
         found = [f"worse by at least {short(low)}, {margin}"]
     elif score.verdict == f.Verdict.EQUIVALENT:
@@ -108,7 +108,7 @@ def needed_rows(score: Score, place: bool = False) -> str:
         return f"needs at least {MIN_ROWS} {rows.kind}, there are {there}"
     needed = estimate_required_rows(rows.n, interval, score.margin)
     if needed is None:
-        return "the degradation lies right at the margin, more rows will hardly decide"
+        return "the degradation is so near the margin that more rows will hardly decide"
     text = f"needs about {needed:,} {rows.kind}, there are {rows.n:,}"
     if place and basis and basis.reference and basis.n_rows.get("reference") == rows.n:
         text += f", {basis.reference.value}"
@@ -276,8 +276,8 @@ TEMPLATES: Mapping[type[f.Finding], str | Mapping[str, str]] = {
         "": "none of {n_tested:,} combinations of three columns differs beyond chance",
     },
     f.PermutationTest: {
-        "found_nothing": "chance alone gives such a distance in {p_value:chance} of the cases",
-        "": "beyond chance: shuffled labels give such a distance in {p_value:chance} of the cases",
+        "found_nothing": "chance alone gives so large a distance in {p_value:chance} of the cases",
+        "": "beyond chance: shuffled labels give so large a distance in {p_value:chance} of the cases",
     },
     f.FarthestEmbedding: "the distance is largest by '{name}'",
     f.LevelShares: {
@@ -296,7 +296,7 @@ TEMPLATES: Mapping[type[f.Finding], str | Mapping[str, str]] = {
     },
     f.ColumnLimit: "{n_compared} of {n_columns} columns were compared",
     f.FeatureImportances: {"names": "most important columns: {names:list}"},
-    f.ConfidentRows: {"common": "in most of the rows that look least real, {common:region}"},
+    f.ConfidentRows: {"common": "most of the rows that look least real: {common:region}"},
     f.TextAnomalyShare: "{description}: {synthetic:percent1} against {real:percent1} in held-out real "
     "texts",
     f.TextFeatures: "separated by {features:list}",
@@ -373,7 +373,7 @@ def _describe_components(found: f.DifferentComponents) -> str:
     text = f"{count(len(found.names), found.kind)} ({joined(found.names, _MAX_NAMES)})"
     if found.values and found.baselines:
         text += f"; {short(found.values[0])}, real rows {short(found.baselines[0])} for the worst"
-    return f"{text}, allowed is {short(found.margin)} more"
+    return f"{text}; the margin is {short(found.margin)}"
 
 
 @describe.register
