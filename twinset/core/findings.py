@@ -415,7 +415,7 @@ class OnePersonCounts(Finding, headline=True):
 
     n_values: int  # Over all columns
     n_kept: int  # Of them that occur in the synthetic rows
-    n_expected: int  # Of them that as many unseen real rows would have
+    n_expected: int  # Of them, if as large a share occurred as of values of unseen persons
     columns: tuple[str, ...] = ()  # Columns with more than chance explains
     n_people: int = (
         0  # Train persons whose values occur, beyond chance, in the worst of these columns

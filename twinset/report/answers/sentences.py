@@ -529,7 +529,7 @@ def _(found: f.OnePersonCounts) -> str:
         )
     return (
         f"{people}of {found.n_values:,} values that one training person alone has, {found.n_kept:,} occur "
-        "in the synthetic rows; in as many real ones that the generator never saw, about "
+        "in the synthetic rows; of as many such values of people whom the generator never saw, about "
         f"{found.n_expected:,} do"
     )
 
