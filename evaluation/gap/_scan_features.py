@@ -150,12 +150,18 @@ def read_calendar(parts: Sequence[Dataset]) -> list[RowColumn]:
 
 
 def level_masks(column: RowColumn) -> Iterator[tuple[str, Bools]]:
-    """Yield the frequent levels of a column and the rows that have them."""
-    counts = np.bincount(column.values[~column.missing].astype(int), minlength=len(column.levels))
+    """Yield the frequent levels of a column and the rows that have them.
+
+    Numbers with few distinct values, which may be codes, count as levels.
+    """
+    values, counts = np.unique(column.values[~column.missing], return_counts=True)
+    if not column.levels and len(values) > _MAX_LEVELS:
+        return
     least = max(_MIN_SHARE * len(column.values), 1)
-    for i in np.argsort(-counts, kind="stable")[:_MAX_LEVELS]:
+    for i in np.argsort(-counts, kind="stable")[:_MAX_LEVELS].tolist():
         if counts[i] >= least:
-            yield column.levels[i], column.values == i
+            text = column.levels[int(values[i])] if column.levels else f"{values[i]:g}"
+            yield text, column.values == values[i]
 
 
 def score_rows(
@@ -173,12 +179,16 @@ def score_rows(
     paired: list[tuple[ScoreName, Floats]] = []
     for column in columns:
         known = table.add_known(column)
+        levels = [] if column.field.is_time else list(level_masks(column))
+        masks = (
+            np.zeros((n, 0)) if not levels else np.stack([m for _, m in levels], 1).astype(float)
+        )
+        for level, mask in levels:
+            is_code = not column.levels
+            name = ScoreName(DifferenceKind.SHARE, (column.name,), level, not is_code)
+            table.add(name, mask.astype(float))
         if column.levels:
-            levels = list(level_masks(column))
-            for level, mask in levels:
-                share = ScoreName(DifferenceKind.SHARE, (column.name,), level, True)
-                table.add(share, mask.astype(float))
-            block = _standardise(np.stack([mask for _, mask in levels], 1).astype(float))
+            block = _standardise(masks)
             paired += [
                 (ScoreName(DifferenceKind.DEPENDENCE, (column.name,), level), block[:, i])
                 for i, (level, _) in enumerate(levels[: 2 if len(levels) > 2 else 1])
@@ -190,6 +200,7 @@ def score_rows(
             _add_shape(table, column, ranks, known)
             score = _standardise(score[:, None])[:, 0]
             block = np.stack([score, score**2, _most_frequent(column.values)], 1)
+            block = np.concatenate([block, masks], axis=1)
             paired.insert(0, (ScoreName(DifferenceKind.DEPENDENCE, (column.name,)), score))
         blocks.append((column, _standardise(block)))
     extra = [np.stack([mask for _, mask in level_masks(c)], 1).astype(float) for c in calendar]

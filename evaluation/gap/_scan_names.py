@@ -185,7 +185,9 @@ def _measure(scan: Scan, test: _Test, columns: Mapping[str, RowColumn]) -> Float
     if column is None:
         return None
     if kind == DifferenceKind.SHARE:
-        return np.asarray(column.values == column.levels.index(test.name.detail), dtype=float)
+        level = test.name.detail
+        value = column.levels.index(level) if column.levels else float(level)
+        return np.asarray(np.isclose(column.values, value), dtype=float)
     if kind == DifferenceKind.MISSING:
         return column.missing.astype(float)
     if kind in (DifferenceKind.TAIL, DifferenceKind.ROUNDNESS):
