@@ -25,6 +25,7 @@ _MAX_LEVELS = 20  # of a column, the most frequent: the others are one level tog
 _MAX_SCORE = 5.0  # standard deviations; one extreme row must not decide the mean of a slice
 # Shares of the rows in a tail: from the few of a tail that was cut off to those of a thin one
 _TAILS = (0.003, 0.007, 0.015, 0.03)
+_MIN_ROUND = 0.01  # of the rows, round or not, so that slices hold some of both
 _DEGREES = (3, 4, 5, 6)  # of polynomials of the rank: skewness, kurtosis, and finer shape
 _RIDGE = 1e-3  # of the variance of a score: keeps the regression on equal columns solvable
 _MAX_PAIRED = 48  # scores of which all pairs are compared: 1,128 pairs
@@ -318,9 +319,13 @@ def _add_shape(table: _ScoreTable, column: RowColumn, ranks: Floats, known: int)
     table.add(ScoreName(DifferenceKind.SPREAD, own, "", True, known), np.abs(centred))
     steps = choose_rounding_steps(column.field.is_time, present)
     rounded = count_rounding_steps(values, steps)
-    for count in np.unique(rounded[~np.isnan(rounded)])[1:]:
-        name = ScoreName(DifferenceKind.ROUNDNESS, own, f"{steps[int(count) - 1]:g}", False, known)
-        table.add(name, (rounded >= count).astype(float))
+    masks = {int(k): rounded >= k for k in np.unique(rounded[~np.isnan(rounded)])[1:]}
+    # The one that tells most rows from others is compared in slices as well.
+    even = min(masks, key=lambda k: abs(float(masks[k].mean()) - 0.5), default=0)
+    for k, mask in masks.items():
+        in_slices = k == even and _MIN_ROUND < mask.mean() < 1 - _MIN_ROUND
+        name = ScoreName(DifferenceKind.ROUNDNESS, own, f"{steps[k - 1]:g}", in_slices, known)
+        table.add(name, mask.astype(float))
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     table.add(
         ScoreName(DifferenceKind.REPEATS, own, "", False, known), np.log(counts)[place.ravel()]
