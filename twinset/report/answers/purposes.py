@@ -15,6 +15,7 @@ from twinset.core.findings import (
     Verdict,
 )
 from twinset.core.model_findings import Effect, ModelComparison, TrainingData
+from twinset.report.answers.disclosure import untested_columns
 from twinset.report.answers.phrases import (
     Mark,
     count,
@@ -31,7 +32,6 @@ from twinset.report.answers.sentences import (
     difference_sentence,
     group_outcome,
     region_sentence,
-    untested_columns,
 )
 from twinset.report.answers.training import TrainingEvidence
 

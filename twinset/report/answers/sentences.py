@@ -579,23 +579,3 @@ def _(found: Fingerprints) -> str:
         f"{count(found.n_people, 'person')} beyond chance ({found.n_matched:,} of {found.n_train:,}; of "
         f"people whom the generator never saw, {found.n_unseen_matched:,} of {found.n_unseen:,})"
     )
-
-
-def untested_columns(scores: Sequence[Score]) -> str:
-    """Return a clause on the columns that no test of leaks covers; empty where all are covered."""
-    found = [one for s in scores if (one := s.finding(UntestedColumns)) is not None]
-    merged = UntestedColumns(
-        *(
-            tuple(dict.fromkeys(name for one in found for name in getattr(one, field.name)))
-            for field in fields(UntestedColumns)
-        )
-    )
-    return describe(merged)
-
-
-def with_one_person_counts(text: str, scores: Sequence[Score]) -> str:
-    """Return an answer followed by the counts of values of single persons, where they are known."""
-    found = next((one for s in scores if (one := s.finding(f.OnePersonCounts)) is not None), None)
-    if found is None or describe(found) in text:
-        return text
-    return f"{text} {capitalize(describe(found))}."

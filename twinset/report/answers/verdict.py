@@ -18,6 +18,7 @@ from twinset.core.model_findings import (
     Effect,
     TrainingData,
 )
+from twinset.report.answers.disclosure import untested_columns, with_one_person_counts
 from twinset.report.answers.phrases import (
     MARKS,
     QUESTIONS,
@@ -45,8 +46,6 @@ from twinset.report.answers.sentences import (
     headline,
     needed_rows,
     reasons,
-    untested_columns,
-    with_one_person_counts,
 )
 from twinset.report.answers.training import TrainingEvidence
 from twinset.report.answers.validity import answer_validity
