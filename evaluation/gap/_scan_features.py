@@ -25,6 +25,7 @@ _MAX_LEVELS = 20  # of a column, the most frequent: the others are one level tog
 _MAX_SCORE = 5.0  # standard deviations; one extreme row must not decide the mean of a slice
 # Shares of the rows in a tail: from the few of a tail that was cut off to those of a thin one
 _TAILS = (0.003, 0.007, 0.015, 0.03)
+_MIN_ROUND = 0.01  # of the rows, round or not, so that slices hold some of both
 _DEGREES = (3, 4, 5, 6)  # of polynomials of the rank: skewness, kurtosis, and finer shape
 _RIDGE = 1e-3  # of the variance of a score: keeps the regression on equal columns solvable
 _MAX_PAIRED = 48  # scores of which all pairs are compared: 1,128 pairs
@@ -150,12 +151,18 @@ def read_calendar(parts: Sequence[Dataset]) -> list[RowColumn]:
 
 
 def level_masks(column: RowColumn) -> Iterator[tuple[str, Bools]]:
-    """Yield the frequent levels of a column and the rows that have them."""
-    counts = np.bincount(column.values[~column.missing].astype(int), minlength=len(column.levels))
+    """Yield the frequent levels of a column and the rows that have them.
+
+    Numbers with few distinct values, which may be codes, count as levels.
+    """
+    values, counts = np.unique(column.values[~column.missing], return_counts=True)
+    if not column.levels and len(values) > _MAX_LEVELS:
+        return
     least = max(_MIN_SHARE * len(column.values), 1)
-    for i in np.argsort(-counts, kind="stable")[:_MAX_LEVELS]:
+    for i in np.argsort(-counts, kind="stable")[:_MAX_LEVELS].tolist():
         if counts[i] >= least:
-            yield column.levels[i], column.values == i
+            text = column.levels[int(values[i])] if column.levels else f"{values[i]:g}"
+            yield text, column.values == values[i]
 
 
 def score_rows(
@@ -173,12 +180,16 @@ def score_rows(
     paired: list[tuple[ScoreName, Floats]] = []
     for column in columns:
         known = table.add_known(column)
+        levels = [] if column.field.is_time else list(level_masks(column))
+        masks = (
+            np.zeros((n, 0)) if not levels else np.stack([m for _, m in levels], 1).astype(float)
+        )
+        for level, mask in levels:
+            is_code = not column.levels
+            name = ScoreName(DifferenceKind.SHARE, (column.name,), level, not is_code)
+            table.add(name, mask.astype(float))
         if column.levels:
-            levels = list(level_masks(column))
-            for level, mask in levels:
-                share = ScoreName(DifferenceKind.SHARE, (column.name,), level, True)
-                table.add(share, mask.astype(float))
-            block = _standardise(np.stack([mask for _, mask in levels], 1).astype(float))
+            block = _standardise(masks)
             paired += [
                 (ScoreName(DifferenceKind.DEPENDENCE, (column.name,), level), block[:, i])
                 for i, (level, _) in enumerate(levels[: 2 if len(levels) > 2 else 1])
@@ -190,6 +201,7 @@ def score_rows(
             _add_shape(table, column, ranks, known)
             score = _standardise(score[:, None])[:, 0]
             block = np.stack([score, score**2, _most_frequent(column.values)], 1)
+            block = np.concatenate([block, masks], axis=1)
             paired.insert(0, (ScoreName(DifferenceKind.DEPENDENCE, (column.name,)), score))
         blocks.append((column, _standardise(block)))
     extra = [np.stack([mask for _, mask in level_masks(c)], 1).astype(float) for c in calendar]
@@ -307,9 +319,13 @@ def _add_shape(table: _ScoreTable, column: RowColumn, ranks: Floats, known: int)
     table.add(ScoreName(DifferenceKind.SPREAD, own, "", True, known), np.abs(centred))
     steps = choose_rounding_steps(column.field.is_time, present)
     rounded = count_rounding_steps(values, steps)
-    for count in np.unique(rounded[~np.isnan(rounded)])[1:]:
-        name = ScoreName(DifferenceKind.ROUNDNESS, own, f"{steps[int(count) - 1]:g}", False, known)
-        table.add(name, (rounded >= count).astype(float))
+    masks = {int(k): rounded >= k for k in np.unique(rounded[~np.isnan(rounded)])[1:]}
+    # The one that tells most rows from others is compared in slices as well.
+    even = min(masks, key=lambda k: abs(float(masks[k].mean()) - 0.5), default=0)
+    for k, mask in masks.items():
+        in_slices = k == even and _MIN_ROUND < mask.mean() < 1 - _MIN_ROUND
+        name = ScoreName(DifferenceKind.ROUNDNESS, own, f"{steps[k - 1]:g}", in_slices, known)
+        table.add(name, mask.astype(float))
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     table.add(
         ScoreName(DifferenceKind.REPEATS, own, "", False, known), np.log(counts)[place.ravel()]

@@ -30,6 +30,11 @@ _PREFERENCE: Mapping[DifferenceKind, float] = {
     DifferenceKind.SHAPE: 0.5, DifferenceKind.ROUNDNESS: 0.5, DifferenceKind.REPEATS: 0.45,
 }  # fmt: skip
 _IN_SLICE = 0.75  # times the preference of a share within a slice
+_OF_ITSELF = 0.6  # times the preference of a column within a band of its own values
+# A slice is named in place of all rows if its difference has this part of their z, and is this
+# many times as large: what is alike in all rows is of the same size in any slice.
+_SPECIFIC = 0.5
+_LARGER = 2.5
 # Part of the residual's z at which the plain mean is named in its place: it is easier to check
 _PLAIN = 0.55
 # These follow from any other difference of their columns.
@@ -46,12 +51,15 @@ class _Test:
     effect: float
     group: str  # The result that it is in
     place: tuple[int, int]
+    is_of_itself: bool = False  # Whether the slice is a band of the column itself
 
     @property
     def rank(self) -> float:
         """Return how early the difference is named."""
-        within = self.slice > 0 and self.name.kind == DifferenceKind.SHARE
-        return abs(self.z) * _PREFERENCE[self.name.kind] * (_IN_SLICE if within else 1.0)
+        factor = _OF_ITSELF if self.is_of_itself else 1.0
+        if self.slice > 0 and self.name.kind == DifferenceKind.SHARE:
+            factor *= _IN_SLICE
+        return abs(self.z) * _PREFERENCE[self.name.kind] * factor
 
 
 def name_differences(
@@ -63,7 +71,8 @@ def name_differences(
     named: list[_Test] = []
     keep = np.ones(len(scan.is_synthetic), dtype=bool)
     while tests and len(named) < _MAX_NAMED:
-        best = _plainest(max(tests, key=lambda test: test.rank), tests)
+        best = max(tests, key=lambda test: test.rank)
+        best = _plainest(_explaining_slice(scan, best, tests, float(np.log(alpha))), tests)
         named.append(best)
         if best.slice:
             keep &= ~scan.slices.mask(best.slice)
@@ -111,14 +120,37 @@ def _significant(
         large = (found.log_p < log_alpha) & (np.abs(found.effect) >= min_effect)
         for i, j in np.argwhere(large):
             z, effect = float(found.z[i, j]), float(found.effect[i, j])
-            yield _Test(names[j], int(i), z, effect, group, (int(i), int(j)))
-    found, own = results.pairs, scores.paired_names
+            own = group == "slices" and bool({*names[j].columns} & scan.slices.columns[i])
+            is_own = own and names[j].kind != DifferenceKind.NOISE
+            yield _Test(names[j], int(i), z, effect, group, (int(i), int(j)), is_own)
+    found, paired = results.pairs, scores.paired_names
     for i, j in np.argwhere((found.log_p < log_alpha) & (np.abs(found.effect) >= min_effect)):
-        detail = " and ".join(filter(None, (own[i].detail, own[j].detail)))
-        columns = (*own[i].columns, *own[j].columns)
+        detail = " and ".join(filter(None, (paired[i].detail, paired[j].detail)))
+        columns = (*paired[i].columns, *paired[j].columns)
         name = ScoreName(DifferenceKind.DEPENDENCE, columns, detail)
         z, effect = float(found.z[i, j]), float(found.effect[i, j])
         yield _Test(name, 0, z, effect, "pairs", (int(i), int(j)))
+
+
+def _explaining_slice(scan: Scan, best: _Test, tests: Sequence[_Test], log_alpha: float) -> _Test:
+    """Return the test of the one slice without which the difference of all rows is gone, if any."""
+    if best.slice:
+        return best
+    inside = [
+        test
+        for test in tests
+        if test.slice
+        and test.name.columns == best.name.columns
+        and not test.is_of_itself
+        and abs(test.z) >= _SPECIFIC * abs(best.z)
+        and abs(test.effect) >= _LARGER * abs(best.effect)
+    ]
+    if not inside or best.group not in ("slices", "all_rows"):
+        return best
+    chosen = max(inside, key=lambda test: test.rank)
+    left = scan.test(~scan.slices.mask(chosen.slice))
+    found = left.slices if best.group == "slices" else left.all_rows
+    return best if found.log_p[best.place] < log_alpha else chosen
 
 
 def _plainest(best: _Test, tests: Sequence[_Test]) -> _Test:
@@ -185,11 +217,14 @@ def _measure(scan: Scan, test: _Test, columns: Mapping[str, RowColumn]) -> Float
     if column is None:
         return None
     if kind == DifferenceKind.SHARE:
-        return np.asarray(column.values == column.levels.index(test.name.detail), dtype=float)
+        level = test.name.detail
+        value = column.levels.index(level) if column.levels else float(level)
+        return np.asarray(np.isclose(column.values, value), dtype=float)
     if kind == DifferenceKind.MISSING:
         return column.missing.astype(float)
     if kind in (DifferenceKind.TAIL, DifferenceKind.ROUNDNESS):
-        score = scores.global_values[:, test.place[1]]
+        values = scores.values if test.group == "slices" else scores.global_values
+        score = values[:, test.place[1]]
         known: Bools = scores.known[:, test.name.known] > 0
         return np.where(known, score > 0, np.nan)
     if kind in (DifferenceKind.LOCATION, DifferenceKind.SPREAD) and not column.field.is_time:

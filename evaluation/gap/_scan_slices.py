@@ -67,31 +67,40 @@ class RowSlices:
 
 def find_slices(
     parts: Sequence[Dataset],
+    columns: Sequence[RowColumn],
     calendar: Sequence[RowColumn],
     target: str | None,
     min_synthetic: float,  # share of the synthetic rows among all rows
 ) -> RowSlices:
     """Return all rows, the slices of one condition, and those of two with most interest and rows."""
-    words, owners, blocks = [""], [""], [np.ones((sum(map(len, parts)), 1), dtype=np.float32)]
-    names = [f.name for f in parts[0].schema.fields if f.is_tabular]
+    words, owners, masks = [""], [""], [np.ones(sum(map(len, parts)), dtype=bool)]
+    taken = {masks[0].tobytes()}
+
+    def add(condition: str, owner: str, mask: Bools) -> None:
+        # Two conditions of the same rows, such as "= 1" and ">= 1" of a code, are one.
+        if (content := np.packbits(mask).tobytes()) not in taken:
+            taken.add(content)
+            words.append(condition)
+            owners.append(owner)
+            masks.append(mask)
+
+    names = [column.name for column in columns]
     names = sorted(names, key=lambda name: name != target)[:_MAX_FACTORS]
-    real = max(parts[:-1], key=len)
-    factors = infer_factors(real, names)
-    if factors:
-        blocks.append(np.concatenate([compute_condition_masks(part, factors) for part in parts]))
-    for factor in factors:
-        conditions = (*factor.levels, *factor.spans)
-        words += [level.words for level in conditions]
-        owners += [factor.column] * len(conditions)
+    for column in columns:
+        if column.name in names and not column.levels and not column.field.is_time:
+            for level, mask in level_masks(column):
+                add(f"{column.name} = {level}", column.name, mask)
+    for factor in infer_factors(max(parts[:-1], key=len), names):
+        own = np.concatenate([compute_condition_masks(part, [factor]) for part in parts]) > 0
+        for part, mask in zip((*factor.levels, *factor.spans), own.T, strict=True):
+            add(part.words, factor.column, mask)
     for column in calendar:
-        masks = list(level_masks(column))
-        if set(_WEEKEND) <= {level for level, _ in masks}:
-            days = dict(masks)
-            masks.append((" or ".join(_WEEKEND), days[_WEEKEND[0]] | days[_WEEKEND[1]]))
-        words += [f"{column.name} = {level}" for level, _ in masks]
-        owners += [column.name] * len(masks)
-        blocks.append(np.stack([mask for _, mask in masks], 1).astype(np.float32))
-    conditions_ = np.concatenate(blocks, axis=1)
+        found = dict(level_masks(column))
+        if set(_WEEKEND) <= set(found):
+            found[" or ".join(_WEEKEND)] = found[_WEEKEND[0]] | found[_WEEKEND[1]]
+        for text, mask in found.items():
+            add(f"{column.name} = {text}", column.name, mask)
+    conditions_ = np.stack(masks, axis=1).astype(np.float32)
     slots, tiers = _choose(conditions_, owners, target, min_synthetic)
     named = [tuple(dict.fromkeys(k for k in pair if k)) for pair in slots.tolist()]
     return RowSlices(

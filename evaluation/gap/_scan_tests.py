@@ -15,7 +15,9 @@ from ._scan_slices import RowSlices, Tier
 Singles = npt.NDArray[np.float32]
 
 _CHUNK = 8_192  # rows whose slices are in memory at once: 25 MB for 800 slices
-_MAX_SKEWNESS = 0.25  # of a difference of means: beyond it the normal approximation is off
+# Of a difference of means: beyond it the normal approximation is off, and so rare a level too rare
+# to show much.
+_MAX_SKEWNESS = 0.16
 _MIN_SYNTHETIC = 15.0  # expected synthetic rows of a slice, below which a mean says little
 _SHUFFLE_ROWS = 9_000  # rows of a shuffle: chance depends on the slices, hardly on the rows
 # Parts of the allowance for false discoveries. All rows, the target and single conditions are
@@ -196,9 +198,9 @@ class Scan:
             mask = self.slices.masks(part).T
             known, score = self.scores.known[part], self.scores.values[part]
             other, own = self.scores.global_values[part], self.scores.paired[part]
-            new = [mask @ known, *(mask @ score**k for k in (1, 2, 3))]
-            new += [known.sum(axis=0)[None], *((other**k).sum(axis=0)[None] for k in (1, 2, 3))]
-            new += [(own**k).T @ own**k for k in (1, 2, 3)]
+            new = [mask @ known, *(mask @ power for power in _powers(score))]
+            new += [known.sum(axis=0)[None], *(power.sum(axis=0)[None] for power in _powers(other))]
+            new += [power.T @ power for power in _powers(own)]
             tables.append([table.astype(float) for table in new])
         sums = [np.sum(each, axis=0) for each in zip(*tables)]
         n_pairs = np.where(self._same_column, 0.0, float(len(rows)))
@@ -239,6 +241,11 @@ class Scan:
 def _chunks(rows: Ints) -> Iterator[Ints]:
     for start in range(0, max(len(rows), 1), _CHUNK):
         yield rows[start : start + _CHUNK]
+
+
+def _powers(score: Singles) -> tuple[Singles, Singles, Singles]:
+    square = score * score
+    return score, square, square * score
 
 
 def _draw_rows(n: int, n_synthetic: int, persons: Ints | None, rng: np.random.Generator) -> Ints:

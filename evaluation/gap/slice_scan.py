@@ -104,7 +104,9 @@ class SliceScan(Metric):
         scores = score_rows(columns, calendar, comparison.target, rng)
         n = [len(part) for part in parts]
         is_synthetic = np.repeat([*[False] * len(real), True], n)
-        slices = find_slices(parts, calendar, comparison.target, float(is_synthetic.mean()))
+        slices = find_slices(
+            parts, columns, calendar, comparison.target, float(is_synthetic.mean())
+        )
         scan = Scan(scores, slices, is_synthetic)
         scan.calibrate(persons, self.shuffles, rng)
         found = name_differences(scan, columns, self.alpha, self.min_effect)

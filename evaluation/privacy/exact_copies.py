@@ -69,6 +69,8 @@ class ExactCopies(Metric):
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text"}
     has_floor: ClassVar[bool] = False
+    known_baseline: ClassVar[float | None] = 0.0
+    whole_holdout: ClassVar[bool] = True
     reads_identifiers: ClassVar[bool] = True
 
     margin: Margin = 0.0

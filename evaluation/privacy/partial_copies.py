@@ -25,22 +25,18 @@ from ._matches import NEVER, Cells, Mask, MatchScan, RealPersons, scan_all_but, 
 from ._nearness import NEARNESS, relative_distances
 
 _MIN_COLUMNS = 3  # of fewer, all but one or two identify nobody
-_MAX_BLOCKS = (
-    500  # of one view: all pairs of 31 columns, all triples of 15; of more columns a sample
-)
+_MAX_BLOCKS = 500  # of one view: all pairs of 31 columns, all triples of 15; of more, a sample
 # Bins of a number: six leave a value that moves by a tenth of the range in place, twelve tell more people
 # apart. With two offsets each, no edge parts near values in both; many rows need no second one.
 _BINS = (6, 12)
-_MANY_ROWS = (
-    40_000  # of all sets together, from which one offset is enough, and a third of the time less
-)
+# Of all sets together: from here on one offset is enough, which saves a third of the time
+_MANY_ROWS = 40_000
 _N_WIDE = 60  # random blocks of 4 to p / 2 columns: an attacker's view of part of the columns
 _MIN_GROUP = 20  # real persons of a group in which copies are counted: fewer cannot be significant
 _MAX_GROUP = 0.34  # share of all train persons: a larger group says nothing about where copies lie
 _INSIDE = 0.7  # share of the certain excess; the estimates of a group and of all differ by chance
-_MAX_NEAR = (
-    3_000  # persons of each set whose distances are searched; a quarter of the synthetic rows
-)
+# Rows of each real set whose distances are searched, a quarter of the synthetic rows; half of many rows
+_MAX_NEAR = 3_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,14 +186,15 @@ def _near_views(
 ) -> Iterator[ScannedView]:
     """Return the persons with a near synthetic row: by value, by rank, in random halves of the columns."""
     is_train = persons.person < persons.n_train
+    limit = _MAX_NEAR // (2 if n + persons.n > _MANY_ROWS else 1)
     sides = [
-        persons.order[side][sample_positions(int(side.sum()), _MAX_NEAR, rng)]
+        persons.order[side][sample_positions(int(side.sum()), limit, rng)]
         for side in (is_train, ~is_train)
     ]
     rows = np.concatenate(sides)
     person_of = np.empty(len(persons.order), dtype=np.int64)
     person_of[persons.order] = persons.person
-    among = sample_positions(n, 4 * _MAX_NEAR, rng)
+    among = sample_positions(n, 4 * limit, rng)
     own, person = np.unique(person_of[rows], return_inverse=True)
     compared = RealPersons(rows, person, int((own < persons.n_train).sum()), 0)
     compared = replace(compared, n_unseen=len(own) - compared.n_train)

@@ -30,7 +30,7 @@ class SliceDifference:
     """A difference between synthetic and real rows in all rows, or in a slice of them."""
 
     columns: tuple[str, ...]  # Its columns; none where it is of whole rows
-    kind: DifferenceKind
+    kind: DifferenceKind  # The kind of difference
     slice: str  # The condition that the rows meet; empty for all rows
     detail: str  # Levels of the columns, or the tail or rounding that it is about
     # Difference in standard deviations of the rows of the slice, and an interval that holds at 95 %
@@ -51,6 +51,7 @@ class SliceDifferences(Finding, headline=True, nothing_without=("differences",))
     """Differences beyond chance, largest first, and the number of slices that were compared."""
 
     differences: tuple[SliceDifference, ...]
+    # Slices, and columns, that were compared
     n_slices: int
     n_columns: int
 
@@ -62,10 +63,11 @@ class DetectableDifferences(Finding):
     In standard deviations; a share s has a standard deviation of sqrt(s (1 - s)).
     """
 
-    all_rows: float
+    all_rows: float  # Of a mean or share in all rows
     fifth: float  # In a slice of a fifth of the rows
     twentieth: float  # In a slice of a twentieth of the rows
     correlation: float  # Of two columns in all rows
     spread: float  # Factor of the standard deviation of a column in all rows
+    # Rows of both sets
     n_synthetic: int
     n_real: int

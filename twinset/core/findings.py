@@ -286,6 +286,9 @@ class RegionShare:
     condition: str  # The region as a condition
     real: float | None
     synthetic: float | None
+    # Rows that the shares are of: those that were compared, which may be fewer than there are
+    n_real: int | None = None
+    n_synthetic: int | None = None
 
 
 @dataclass(frozen=True)
@@ -412,7 +415,7 @@ class OnePersonCounts(Finding, headline=True):
 
     n_values: int  # Over all columns
     n_kept: int  # Of them that occur in the synthetic rows
-    n_expected: int  # Of them that as many unseen real rows would have
+    n_expected: int  # Of them, if as large a share occurred as of values of unseen persons
     columns: tuple[str, ...] = ()  # Columns with more than chance explains
     n_people: int = (
         0  # Train persons whose values occur, beyond chance, in the worst of these columns

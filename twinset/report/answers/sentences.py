@@ -78,7 +78,7 @@ def _reasons(score: Score) -> list[str]:
     if interval is None or (different is not None and different.decides):
         return []
     low, high = interval
-    margin = f"allowed is {short(score.margin)}"
+    margin = f"the margin is {short(score.margin)}"
     if score.verdict == f.Verdict.DIFFERENT:
         found = [f"worse by at least {short(low)}, {margin}"]
     elif score.verdict == f.Verdict.EQUIVALENT:
@@ -97,6 +97,10 @@ def needed_rows(score: Score, place: bool = False) -> str:
     rows, interval = score.finding(f.DecidingRows), degradation_interval(score)
     if rows is None or interval is None:
         return ""
+    region, basis = score.finding(f.DetectableRegion), score.finding(f.ComparisonBasis)
+    if region and region.n_rows_needed and rows.kind.startswith("regions") and basis:
+        there = short(basis.n_rows.get("reference"))
+        return f"needs about {region.n_rows_needed:,} rows of each set, there are {there}"
     if rows.n < MIN_ROWS:
         there = str(rows.n)
         if rows.n < MIN_REPORTED:
@@ -104,9 +108,8 @@ def needed_rows(score: Score, place: bool = False) -> str:
         return f"needs at least {MIN_ROWS} {rows.kind}, there are {there}"
     needed = estimate_required_rows(rows.n, interval, score.margin)
     if needed is None:
-        return "the degradation lies right at the margin, more rows will hardly decide"
+        return "the degradation is so near the margin that more rows will hardly decide"
     text = f"needs about {needed:,} {rows.kind}, there are {rows.n:,}"
-    basis = score.finding(f.ComparisonBasis)
     if place and basis and basis.reference and basis.n_rows.get("reference") == rows.n:
         text += f", {basis.reference.value}"
     return text
@@ -126,13 +129,30 @@ def drift_notes(score: Score) -> list[str]:
 
 def remarks(score: Score) -> list[str]:
     """Return what the findings of a metric say beside its numbers, one sentence each."""
-    said = [capitalize(text) for found in score.findings if (text := describe(found))]
+    said = [
+        capitalize(text) + _beside_verdict(score, found)
+        for found in score.findings
+        if (text := describe(found))
+        and not (score.verdict == f.Verdict.DIFFERENT and found.found_nothing)
+    ]
     basis, models = score.finding(f.ComparisonBasis), score.finding(m.ModelComparison)
     if models is not None and models.decides is not None:
         said.append(f"Trained on {TRAINED_ON[models.decides].format(models.subject)}")
     if basis is not None and basis.real_value is not None:
         said.append(f"Real rows themselves: {short(basis.real_value)}")
     return said
+
+
+def _beside_verdict(score: Score, found: f.Finding) -> str:
+    """Return how a difference beyond chance goes with a verdict of equivalence: it is too small."""
+    is_test = isinstance(found, _TESTS_OF_CHANCE) and not found.found_nothing
+    return ": within the margin" if is_test and score.verdict == f.Verdict.EQUIVALENT else ""
+
+
+_TESTS_OF_CHANCE = (
+    f.DifferingComponents, f.DifferingTriples, f.MissingCellPattern, f.PermutationTest, f.RegionShares,
+    f.FeatureImportances, f.BrokenRules,
+)  # fmt: skip
 
 
 def headline(score: Score) -> str:
@@ -196,8 +216,14 @@ def group_outcome(score: Score, name: str) -> str:
 
 def region_sentence(region: f.RegionShare) -> str:
     """Return a region with its two shares; those of 1 to 10 rows are not shown."""
-    real = f"{_share_or_few(region.real)} of the real ones"
-    return _slice_sentence(region.condition, region.synthetic, real)
+    real = f"{_share_or_few(region.real)} of {_all_rows(region.n_real, 'real')}"
+    synthetic = f"{_share_or_few(region.synthetic)} of {_all_rows(region.n_synthetic, 'synthetic')}"
+    return f"{region.condition}: {synthetic}, {real}"
+
+
+def _all_rows(n: int | None, kind: str) -> str:
+    """Return the rows that a share is of: only those that were compared."""
+    return f"the {kind} rows" if n is None else f"{n:,} {kind} rows compared"
 
 
 def gap_sentence(condition: str, synthetic: float | None, target: float, declared: bool) -> str:
@@ -250,8 +276,8 @@ TEMPLATES: Mapping[type[f.Finding], str | Mapping[str, str]] = {
         "": "none of {n_tested:,} combinations of three columns differs beyond chance",
     },
     f.PermutationTest: {
-        "found_nothing": "chance alone gives such a distance in {p_value:chance} of the cases",
-        "": "beyond chance: shuffled labels give such a distance in {p_value:chance} of the cases",
+        "found_nothing": "chance alone gives so large a distance in {p_value:chance} of the cases",
+        "": "beyond chance: shuffled labels give so large a distance in {p_value:chance} of the cases",
     },
     f.FarthestEmbedding: "the distance is largest by '{name}'",
     f.LevelShares: {
@@ -270,7 +296,7 @@ TEMPLATES: Mapping[type[f.Finding], str | Mapping[str, str]] = {
     },
     f.ColumnLimit: "{n_compared} of {n_columns} columns were compared",
     f.FeatureImportances: {"names": "most important columns: {names:list}"},
-    f.ConfidentRows: {"common": "in most of the rows that look least real, {common:region}"},
+    f.ConfidentRows: {"common": "most of the rows that look least real: {common:region}"},
     f.TextAnomalyShare: "{description}: {synthetic:percent1} against {real:percent1} in held-out real "
     "texts",
     f.TextFeatures: "separated by {features:list}",
@@ -347,7 +373,7 @@ def _describe_components(found: f.DifferentComponents) -> str:
     text = f"{count(len(found.names), found.kind)} ({joined(found.names, _MAX_NAMES)})"
     if found.values and found.baselines:
         text += f"; {short(found.values[0])}, real rows {short(found.baselines[0])} for the worst"
-    return f"{text}, allowed is {short(found.margin)} more"
+    return f"{text}; the margin is {short(found.margin)}"
 
 
 @describe.register
@@ -381,8 +407,8 @@ def _(found: d.DetectableDifferences) -> str:
     )
 
 
-def difference_sentence(found: d.SliceDifference) -> str:
-    """Return a difference as a clause with its place and its size."""
+def difference_sentence(found: d.SliceDifference, with_size: bool = True) -> str:
+    """Return a difference as a clause with its place, and its size where it is requested."""
     place = f" for {found.slice}" if found.slice else ""
     more = found.effect > 0
     column = joined(found.columns, 2) if found.columns else "whole rows"
@@ -404,7 +430,7 @@ def difference_sentence(found: d.SliceDifference) -> str:
         f"{'closer to real ones' if found.detail and more else 'at other distances from each other'} "
         "than real rows do",
     }[found.kind]
-    return f"{subject}{place}{_difference_size(found)}"
+    return f"{subject}{place}{_difference_size(found) if with_size else ''}"
 
 
 def _often(more: bool) -> str:
@@ -503,7 +529,7 @@ def _(found: f.OnePersonCounts) -> str:
         )
     return (
         f"{people}of {found.n_values:,} values that one training person alone has, {found.n_kept:,} occur "
-        "in the synthetic rows; in as many real ones that the generator never saw, about "
+        "in the synthetic rows; of as many such values of people whom the generator never saw, about "
         f"{found.n_expected:,} do"
     )
 
@@ -526,13 +552,20 @@ def _(found: DisguisedRows) -> str:
             "synthetic rows match no more training people in all but a few columns, or nearly, than "
             "people whom the generator never saw"
         )
+    return (
+        f"{disguise_sentence(found)}: they match {found.n_matched:,} of {found.n_train:,} training people "
+        f"and {found.n_unseen_matched:,} of {found.n_unseen:,} whom the generator never saw"
+    )
+
+
+def disguise_sentence(found: DisguisedRows) -> str:
+    """Return how many rows are train rows in disguise, and of how many persons."""
     low, high = found.interval or (found.share, found.share)
     where = f", mostly with {found.group}" if found.group else ""
+    people = f"about {count(found.n_people, 'person')}"
     return (
         f"about {percent(found.share)} ({percent(low)} to {percent(high)}) of the synthetic rows are "
-        f"training rows in disguise, those of about {count(found.n_people, 'person')}{where}: they match "
-        f"{found.n_matched:,} of {found.n_train:,} training people and {found.n_unseen_matched:,} of "
-        f"{found.n_unseen:,} whom the generator never saw"
+        f"training rows in disguise, those of {people}{where}"
     )
 
 
@@ -546,11 +579,3 @@ def _(found: Fingerprints) -> str:
         f"{count(found.n_people, 'person')} beyond chance ({found.n_matched:,} of {found.n_train:,}; of "
         f"people whom the generator never saw, {found.n_unseen_matched:,} of {found.n_unseen:,})"
     )
-
-
-def with_one_person_counts(text: str, scores: Sequence[Score]) -> str:
-    """Return an answer followed by the counts of values of single persons, where they are known."""
-    found = next((one for s in scores if (one := s.finding(f.OnePersonCounts)) is not None), None)
-    if found is None or describe(found) in text:
-        return text
-    return f"{text} {capitalize(describe(found))}."

@@ -16,7 +16,7 @@ from twinset.core.model_findings import (
     TrainedModel,
     TrainingData,
 )
-from twinset.report.answers.phrases import capitalize, has_role, with_role, worst_first
+from twinset.report.answers.phrases import capitalize, has_role, short, with_role, worst_first
 from twinset.report.answers.sentences import describe
 
 
@@ -60,12 +60,39 @@ class TrainingEvidence:
     @property
     def tests_disagree(self) -> bool:
         """Whether adding rows helps by the models and hurts by the exchange rate, or the reverse."""
-        return set(self.effects) == {Effect.HELPS, Effect.HURTS}
+        return Effect.HELPS in self.effects and not {Effect.HURTS, Effect.WORSE}.isdisjoint(
+            self.effects
+        )
 
     @property
     def effect_of_adding(self) -> Effect | None:
         """The answer to whether adding rows helps; None where no models were compared."""
         return Effect.NOT_SHOWN if self.tests_disagree else self.effects[0]
+
+    @property
+    def makes_no_difference(self) -> bool:
+        """Whether adding rows changes the model by less than the margin, in either direction."""
+        mixed = self.model(TrainingData.MIXED)
+        if self.score is None or mixed is None or mixed.effect != Effect.NOT_SHOWN:
+            return False
+        ends = mixed.scores[0].interval
+        return ends is not None and max(map(abs, ends)) <= self.score.margin
+
+    @property
+    def is_chance(self) -> bool:
+        """Whether no model predicts the target better than a guess, so that nothing can be compared."""
+        return self.table is not None and self.table.is_chance
+
+    @property
+    def chance_reason(self) -> str:
+        """Why models at chance decide nothing, with their measure."""
+        real = self.model(TrainingData.REAL)
+        if self.table is None or real is None:
+            return ""
+        numbers = f"{self.table.measures[0]} {short(real.scores[0].value)}"
+        if self.table.chance_level is not None:
+            numbers += f", a guess scores {short(self.table.chance_level)}"
+        return f"no model predicts the target, not even one of real rows ({numbers})"
 
     @property
     def is_one_class(self) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from twinset.core.contracts import Role, Score
+from twinset.core.differences import SliceDifferences
+from twinset.core.disclosure import DisguisedRows
 from twinset.core.findings import (
     ColumnDistances,
     DifferentComponents,
@@ -16,12 +18,14 @@ from twinset.core.model_findings import (
     Effect,
     TrainingData,
 )
+from twinset.report.answers.disclosure import untested_columns, with_one_person_counts
 from twinset.report.answers.phrases import (
     MARKS,
     QUESTIONS,
     Mark,
     capitalize,
     compute_certain_degradation,
+    count,
     has_role,
     joined,
     metric_title,
@@ -35,15 +39,19 @@ from twinset.report.answers.phrases import (
 )
 from twinset.report.answers.sentences import (
     describe,
+    difference_sentence,
+    disguise_sentence,
     drift_notes,
     group_outcome,
     headline,
     needed_rows,
     reasons,
-    with_one_person_counts,
 )
 from twinset.report.answers.training import TrainingEvidence
 from twinset.report.answers.validity import answer_validity
+
+Answer = tuple[Mark, str, str]
+"""Mark, sentence and small print of an answer."""
 
 _MAX_COMPONENTS = 3  # names of components in a verdict; the table of scores shows eight
 _MIN_SHARED = 3  # one or two tests without a value keep a line of their own in the table of scores
@@ -55,8 +63,14 @@ class VerdictLine:
 
     family: str  # Family of metrics that it speaks for
     question: str  # The question, e.g. "Does it leak?".
-    text: str  # The answer in plain words
+    text: str  # The answer in one sentence
     mark: Mark  # What the answer amounts to, for a mark beside it
+    detail: str = ""  # Further sentences, for small print
+
+    @property
+    def whole(self) -> str:
+        """The answer with its small print."""
+        return f"{self.text} {self.detail}".rstrip()
 
 
 def summarize_families(scores: Sequence[Score]) -> tuple[VerdictLine, ...]:
@@ -70,8 +84,9 @@ def summarize_families(scores: Sequence[Score]) -> tuple[VerdictLine, ...]:
         own = [score for score in scores if score.family == family]
         if not own and family == "integrity":
             continue
-        mark, text = _ANSWERS[family](own) if own else (Mark.UNMEASURED, "Not measured.")
-        sentences.append(VerdictLine(family, question.text, text, mark))
+        answer = _ANSWERS[family](own) if own else (Mark.UNMEASURED, "Not measured.", "")
+        mark, text, detail = answer
+        sentences.append(VerdictLine(family, question.text, text, mark, detail))
     return tuple(sentences)
 
 
@@ -114,51 +129,52 @@ def unmeasured(scores: Sequence[Score]) -> list[tuple[str, list[Score]]]:
     return sorted(shared, key=lambda pair: -len(pair[1]))
 
 
-def _answer_gap(scores: Sequence[Score]) -> tuple[Mark, str]:
+def _answer_gap(scores: Sequence[Score]) -> Answer:
     mark, worst, counts = _tally(scores)
     if mark == Mark.GOOD:
-        return mark, f"As good as real rows in {counts}."
+        return mark, f"As good as real rows in {counts}.", ""
     if mark != Mark.BAD:
-        return mark, _undecided(mark, worst, counts, "No difference found", scores)
-    whole = _further_at_once(worst, scores)
-    lead = "Furthest off" if whole is None else "The worst place"
-    text = f"Different from real rows in {counts}. {lead}: {_describe_worst(worst)}."
-    if whole is not None:
-        name = metric_title(whole.metric)
-        text += f" All at once they are further off: {name} ({_numbers(whole)})."
-    return mark, text + _due_to_drift(worst)
+        return mark, _undecided(mark, worst, counts, "No difference found", scores), ""
+    detail, lead = drift_notes(worst), ", most of all in"
+    if (whole := _further_at_once(worst, scores)) is not None:
+        lead = "; the worst place is"
+        detail.append(
+            f"All columns at once are further off: {metric_title(whole.metric)} ({_numbers(whole)})"
+        )
+    text = f"Different from real rows in {counts}{lead} {_describe_worst(worst)}."
+    return mark, text, _sentences(detail)
+
+
+def _sentences(clauses: Sequence[str]) -> str:
+    return " ".join(f"{capitalize(clause)}." for clause in clauses if clause)
 
 
 def _further_at_once(worst: Score, scores: Sequence[Score]) -> Score | None:
     """Return the test of all columns at once that is certainly further off than the worst place."""
-    whole = worst_first(s for s in scores if sees_everything(s) and s.verdict == Verdict.DIFFERENT)[
-        :1
-    ]
+    whole = worst_first(s for s in scores if sees_everything(s) and s.verdict == Verdict.DIFFERENT)
     limit = compute_certain_degradation(worst)
-    return next((s for s in whole if compute_certain_degradation(s) > limit), None)
+    return next((s for s in whole[:1] if compute_certain_degradation(s) > limit), None)
 
 
-def _due_to_drift(score: Score) -> str:
-    """Return what real train rows score, where they differ from the holdout."""
-    return "".join(f" {note}." for note in drift_notes(score))
-
-
-def _answer_coverage(scores: Sequence[Score]) -> tuple[Mark, str]:
+def _answer_coverage(scores: Sequence[Score]) -> Answer:
     mark, worst, counts = _tally(scores)
     measured = [score for score in scores if score.is_measured]
     if mark == Mark.GOOD and all(has_role(score, Role.DECLARED_SHARES) for score in measured):
-        return mark, f"The declared shares of the population are met, in {counts}."
+        return mark, f"The declared shares of the population are met, in {counts}.", ""
     if mark == Mark.GOOD:
-        return mark, f"Nothing found missing: as good as real rows in {counts}."
+        return mark, f"Nothing found missing: as good as real rows in {counts}.", ""
     if mark == Mark.BAD:
-        text = f"Something is missing or off, in {counts}. Furthest off: {_describe_worst(worst)}."
-        return mark, text + _due_to_drift(worst)
-    return mark, _undecided(mark, worst, counts, "Nothing found missing", scores)
+        text = f"Something is missing or off in {counts}, most of all in {_describe_worst(worst)}."
+        return mark, text, _sentences(drift_notes(worst))
+    return mark, _undecided(mark, worst, counts, "Nothing found missing", scores), ""
 
 
-def _answer_privacy(scores: Sequence[Score]) -> tuple[Mark, str]:
+def _answer_privacy(scores: Sequence[Score]) -> Answer:
     mark, text = _answer_leaks(scores)
-    return mark, with_one_person_counts(text, scores)
+    untested = untested_columns(scores)
+    text = f"{text}; {untested}." if untested and mark != Mark.UNMEASURED else f"{text}."
+    said = with_one_person_counts(text, scores).removeprefix(text).strip()
+    return mark, text, said
 
 
 def _answer_leaks(scores: Sequence[Score]) -> tuple[Mark, str]:
@@ -166,40 +182,44 @@ def _answer_leaks(scores: Sequence[Score]) -> tuple[Mark, str]:
     n_measured = sum(score.is_measured for score in scores)
     if mark == Mark.GOOD and 2 * n_measured < len(scores):
         text = f"No leak found, but only {n_measured} of {len(scores)} tests could be made"
-        return Mark.INCONCLUSIVE, f"{text}: that shows little."
+        return Mark.INCONCLUSIVE, f"{text}, which shows little"
     if mark == Mark.GOOD:
-        return mark, f"No sign of leaking in {counts}. A smoke alarm, not a proof of safety."
+        return mark, f"No sign of leaking in {counts}, which is no proof of safety"
     if mark == Mark.BAD:
         several = sum(score.verdict == Verdict.DIFFERENT for score in scores) > 1
-        head = f"It leaks, by {counts}" if several else f"Signs of leaking, in {counts}"
-        return mark, f"{head}: {_describe_worst(worst)}."
-    return mark, _undecided(mark, worst, counts, "No leak found", scores)
+        head = f"It leaks, by {counts}" if several else f"Signs of leaking in {counts}"
+        return mark, f"{head}: {_describe_worst(worst)}"
+    return mark, _undecided(mark, worst, counts, "No leak found", scores).removesuffix(".")
 
 
-def _answer_utility(scores: Sequence[Score]) -> tuple[Mark, str]:
+def _answer_utility(scores: Sequence[Score]) -> Answer:
     evidence = TrainingEvidence.from_scores(scores)
     rate, effect = evidence.rate, evidence.effect_of_adding
     if not evidence.models and rate is None:
         mark, worst, counts = _tally(scores)
-        return mark, _undecided(mark, worst, counts, "No harm found", scores)
+        return mark, _undecided(mark, worst, counts, "No harm found", scores), ""
     if not evidence.models and rate is not None:
-        return _tally([rate])[0], _describe_rate(rate, whole=True)
-    text = [] if effect is None else [_describe_mixed(evidence)]
-    text.append(_describe_alone(evidence))
+        text, detail = _describe_rate(rate)
+        return _tally([rate])[0], f"{text}.", detail
+    if evidence.is_chance:
+        return Mark.INCONCLUSIVE, f"Cannot tell: {evidence.chance_reason}.", ""
+    said = [] if effect is None else [_describe_mixed(evidence)]
+    said.append(_describe_alone(evidence))
     # A rate with another effect would seem to deny the answer: it stands in the table of scores.
     if rate is not None and evidence.effects[0] in (None, evidence.effects[1]):
-        is_clear = effect in (Effect.HELPS, Effect.HURTS)
-        text.append(_describe_rate(rate, whole=not is_clear and not evidence.is_one_class))
+        said.append(_describe_rate(rate)[0])
     order = [s for s in with_role(scores, Role.MODEL_CHOICE) if s.verdict == Verdict.DIFFERENT]
     if order:
-        text.append(f"Do not choose models by it: {_describe_worst(order[0])}.")
+        said.append(f"Do not choose models by it: {_describe_worst(order[0])}")
     mark = _tally(evidence.models)[0] if effect is None else MARKS[effect]
-    return mark, " ".join(text)
+    return mark, f"{said[0]}.", _sentences(said[1:])
 
 
 _MIXED: Mapping[Effect, str] = {
     Effect.HELPS: "It helps: real and synthetic rows together beat real rows alone",
     Effect.HURTS: "It hurts: real and synthetic rows together do worse than real rows alone",
+    Effect.WORSE: "No gain: real and synthetic rows together do worse than real rows alone, though not "
+    "certainly by more than the margin",
     Effect.NOT_SHOWN: "No evidence that adding synthetic rows to real ones helps or hurts",
 }
 _ALONE: Mapping[Verdict, str] = {
@@ -209,8 +229,8 @@ _ALONE: Mapping[Verdict, str] = {
 }
 _ALONE_WITH_EFFECT: Mapping[tuple[Verdict, Effect], str] = {
     (Verdict.EQUIVALENT, Effect.HELPS): "train better than real ones",
-    (Verdict.EQUIVALENT, Effect.HURTS): "train a little worse than real ones, within the margin",
-    (Verdict.INCONCLUSIVE, Effect.HURTS): (
+    (Verdict.EQUIVALENT, Effect.WORSE): "train a little worse than real ones, within the margin",
+    (Verdict.INCONCLUSIVE, Effect.WORSE): (
         "train worse than real ones; whether by more than the margin is inconclusive"
     ),
 }
@@ -226,19 +246,21 @@ def _describe_mixed(evidence: TrainingEvidence) -> str:
     if score.difference is not None:
         interval = score.interval and f", 95 % interval {signed_interval(score.interval)}"
         numbers = f" ({table.measures[0]} {signed(score.difference)}{interval or ''})"
+    if evidence.makes_no_difference:
+        return f"No gain: real and synthetic rows together do as well as real rows alone{numbers}"
     if not evidence.tests_disagree:
-        return f"{_MIXED[mixed.effect]}{numbers}."
+        return f"{_MIXED[mixed.effect]}{numbers}"
     effect = "beat" if mixed.effect == Effect.HELPS else "do worse than"
     return (
         "The tests disagree whether adding helps: real and synthetic rows together "
-        f"{effect} real rows alone{numbers}, and the exchange rate shows the opposite."
+        f"{effect} real rows alone{numbers}, and the exchange rate shows the opposite"
     )
 
 
 def _describe_alone(evidence: TrainingEvidence) -> str:
     """Return what models of synthetic rows alone are worth; the verdict of their score decides."""
     if evidence.is_one_class:
-        return "Synthetic rows alone hold too few classes to train on."
+        return "Synthetic rows alone hold too few classes to train on"
     score, table = evidence.score, evidence.table
     assert score is not None
     alone, real = evidence.model(TrainingData.SYNTHETIC), evidence.model(TrainingData.REAL)
@@ -249,14 +271,13 @@ def _describe_alone(evidence: TrainingEvidence) -> str:
         if alone.effect is not None:
             text = _ALONE_WITH_EFFECT.get((score.verdict, alone.effect), text)
     on_real = "" if baseline is None else f", trained on real rows {short(baseline)}"
-    return f"Synthetic rows alone {text} ({value}{on_real})."
+    return f"Synthetic rows alone {text} ({value}{on_real})"
 
 
-def _describe_rate(rate: Score, *, whole: bool) -> str:
-    """Return the sentences of an exchange rate, or the first of them."""
-    text = [capitalize(clause) for found in rate.findings if (clause := describe(found))]
-    text = text or [_describe_worst(rate)]
-    return f"{'. '.join(text if whole else text[:1])}."
+def _describe_rate(rate: Score) -> tuple[str, str]:
+    """Return the first clause of an exchange rate, and the sentences on its further numbers."""
+    said = [clause for found in rate.findings if (clause := describe(found))]
+    return capitalize(said[0] if said else _describe_worst(rate)), _sentences(said[1:])
 
 
 _ANSWERS = {
@@ -288,12 +309,13 @@ def _undecided(mark: Mark, worst: Score, counts: str, nothing: str, scores: Sequ
     if mark == Mark.UNMEASURED:
         return f"Not measurable: {worst.reason or 'no reason is known'}."
     reason = needed_rows(worst, place=True) or next(iter(reasons(worst)), "too few rows")
-    text = f"{capitalize(metric_title(worst.metric))}: {reason}."
+    needs = " " if reason.startswith("needs") else ": "
+    open_tests = f"{counts}; {metric_title(worst.metric)}{needs}{reason}"
     measured = [score for score in scores if score.is_measured]
     is_open = [score for score in measured if score.verdict == Verdict.INCONCLUSIVE]
     if 2 * len(is_open) > len(measured):
-        return f"Cannot tell: undecided in {counts}. {text}"
-    return f"{nothing} so far; undecided in {counts}. {text}"
+        return f"Cannot tell by {open_tests}."
+    return f"{nothing} so far, but undecided in {open_tests}."
 
 
 def _describe_worst(score: Score) -> str:
@@ -306,6 +328,12 @@ def _describe_worst(score: Score) -> str:
         named = [f"{name} ({outcome})" if outcome else name for name, outcome in outcomes.items()]
         kind = plural(different.kind, len(different.names))
         return f"{head}, by {kind} {joined(named, _MAX_COMPONENTS)}"
+    if (slices := score.finding(SliceDifferences)) and slices.differences:
+        more = len(slices.differences) - 1
+        also = f", and {count(more, 'more difference')}" if more else ""
+        return f"{title}: {difference_sentence(slices.differences[0])}{also}"
+    if (rows := score.finding(DisguisedRows)) and rows.n_people:
+        return disguise_sentence(rows)
     if clause := headline(score):
         return f"{title} ({clause})"
     if (columns := score.finding(ColumnDistances)) and columns.distances:
