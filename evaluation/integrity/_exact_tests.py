@@ -17,6 +17,9 @@ from ._text_arrays import Hashes, Keys
 # Shares of unseen real rows that lie above a threshold of a score: a fault in few rows is seen far out,
 # one in many rows nearer to the middle.
 _TAILS = (0.0, 0.001, 0.01, 0.05, 0.2)
+_TAIL = 3.0  # inverse shape of the tail: heavier than those of lengths and of pixels
+_MIN_TAIL_ROWS = 50  # real rows: the largest five give its scale
+_MAX_BEYOND = 50  # rows beyond all real ones that are limits: of more, Fisher's test is certain
 _MIN_KEY_ROWS = 5  # rows with one key: fewer are chance in any set
 # A key counts where it is this many times as frequent as in real rows: a set with other shares of its
 # classes repeats the phrases of a class more often, and is no fault.
@@ -44,11 +47,14 @@ def compare_flags(fault: Fault, candidate: Bools, *real: Bools) -> Check:
     return fault.check(np.flatnonzero(candidate), counts, sum(map(len, real)))
 
 
-def compare_scores(fault: Fault, candidate: Floats, real: Floats) -> Check:
+def compare_scores(
+    fault: Fault, candidate: Floats, real: Floats, *, is_smooth: bool = False
+) -> Check:
     """Return the check of the upper tail of a score, NaN where a row has none.
 
     The threshold is an order statistic of the real rows. Given that k real rows lie above it, the
     number of candidate rows above it is negative hypergeometric, whose tail is that of Fisher's test.
+    The tail of a smooth score is extrapolated as well, which a score with ties or gaps would mislead.
     """
     order = np.argsort(np.where(np.isnan(candidate), np.inf, -candidate), kind="stable")
     order = order[: int((~np.isnan(candidate)).sum())]
@@ -65,7 +71,34 @@ def compare_scores(fault: Fault, candidate: Floats, real: Floats) -> Check:
         p = min(1.0, excess_p(n, len(high), k, len(real)) * len(limits)) if n else 1.0
         if p < best[0]:
             best = p, order[:n], k
+    p, n = _extrapolate(high, real) if is_smooth else (1.0, 0)
+    if p * (len(limits) + 1) < best[0]:
+        best = p * (len(limits) + 1), order[:n], 0
     return fault.check(best[1], [best[2]], len(real), best[0])
+
+
+def _extrapolate(high: Floats, real: Floats) -> tuple[float, int]:
+    """Return the p-value and number of the candidate rows that lie far beyond all real rows.
+
+    Real rows of which the largest is x_max exceed t with the probability (1 + (t - x_max) / (3 s))^-3 / n,
+    a generalized Pareto tail of shape 1/3 whose scale s is the mean excess of the largest tenth. Of the
+    candidate rows beyond, each from the second on is a limit. 1 where the largest tenth are ties.
+
+    References
+    ----------
+    Pickands, "Statistical inference using extreme order statistics", Annals of Statistics 3, 1975.
+    """
+    from scipy.special import pdtrc
+
+    top = real[: max(len(real) // 10, 1)]
+    scale = float(top.mean() - top[-1])
+    beyond = high[high > real[0]][:_MAX_BEYOND]
+    if len(real) < _MIN_TAIL_ROWS or scale <= 0 or len(beyond) <= 1:
+        return 1.0, 0
+    expected = len(high) / len(real) * (1 + (beyond - real[0]) / (_TAIL * scale)) ** -_TAIL
+    p = pdtrc(np.arange(len(beyond)), expected)[1:] * len(beyond)
+    worst = int(np.argmin(p))
+    return float(min(p[worst], 1.0)), worst + 2
 
 
 def compare_keys(fault: Fault, candidate: Keys, n: int, real: Sequence[tuple[Keys, int]]) -> Check:

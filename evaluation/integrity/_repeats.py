@@ -95,6 +95,7 @@ class PhraseKeys:
         return {
             "one text": (whole_keys(texts), rows),
             "one character": self._characters(texts),
+            "one word": (texts.words, owner),
             "one opening": (opening[is_long], rows[is_long]),
             "one ending": (ending[is_long], rows[is_long]),
             "one phrase": texts.runs(_PHRASE),

@@ -17,14 +17,13 @@ from .._bootstrap_metric import Bools, Floats, Ints
 from ._checks import Check
 from ._copied_values import SingleValues
 from ._exact_tests import Fault, compare_flags, compare_keys, compare_scores
-from ._label_model import LabelModel
+from ._label_model import LabelModel, frequent_labels
 from ._repeats import PhraseKeys, count_groups, near_groups, repeated_groups
 from ._sequence_model import LetterModel, WordModel, look_up
 from ._spans import SpanArrays, SpanModel
 from ._text_arrays import NOTHING, Hashes, TextArrays
 from ._text_forms import find_repetitions, match_patterns, measure_forms
 
-_MAX_TESTED_LABELS = 20  # that are tested one by one: of more, each has few rows
 _MAX_FIT = 20_000  # train texts that models are fitted on: their counters hold no more
 
 _KINDS = {
@@ -189,8 +188,16 @@ def check_spans(
     unseen = model.find_faults(holdout)
     for kind, found in model.find_faults(synthetic).items():
         yield compare_flags(Fault(FaultKind.SPAN, name, kind), found, unseen[kind])
-    scores = model.contradictions(synthetic), model.contradictions(holdout)
-    yield compare_scores(Fault(FaultKind.CONTRADICTED_LABEL, name), *scores)
+    values = model.find_unknown_values(holdout)
+    for label, found in model.find_unknown_values(synthetic).items():
+        fault = Fault(FaultKind.SPAN, name, f"an unknown value of {label}")
+        yield compare_flags(fault, found, values[label])
+    real_odds, real_sizes = model.contradictions(holdout), holdout.measure()
+    for label, odds in model.contradictions(synthetic).items():
+        fault = Fault(FaultKind.CONTRADICTED_LABEL, name, label)
+        yield compare_scores(fault, odds, real_odds[label])
+    for kind, sizes in synthetic.measure().items():
+        yield compare_scores(Fault(FaultKind.SPAN, name, kind), sizes, real_sizes[kind])
 
 
 def check_labels(
@@ -208,6 +215,6 @@ def check_labels(
     own, real = (model.contradictions(*f, given) for f, given in zip(features[1:], labels[1:]))
     yield compare_scores(Fault(FaultKind.CONTRADICTED_LABEL, name), own, real)
     given = [np.array(one, dtype=object) for one in labels[1:]]
-    for level in model.levels[:_MAX_TESTED_LABELS]:
+    for level in frequent_labels(labels[0]):
         parts = (np.where(g == level, s, np.nan) for s, g in zip((own, real), given))
         yield compare_scores(Fault(FaultKind.CONTRADICTED_LABEL, name, level), *parts)
