@@ -26,6 +26,10 @@ _MIN_KEY_ROWS = 5  # rows with one key: fewer are chance in any set
 _MIN_RATIO = 1.5
 
 
+Count = tuple[int, int]
+"""Rows with a fault, and all rows."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """A kind of fault in a column that a check looks for."""
@@ -34,17 +38,16 @@ class Fault:
     column: str
     detail: str = ""
 
-    def check(self, rows: Ints, real: Sequence[int], n_real: int, p: float | None = None) -> Check:
-        """Return the check of candidate rows beside counts of real rows, those of the holdout last."""
-        return Check(
-            self.kind, (self.column,), rows, real[-1], sum(real), n_real, self.detail, p_value=p
-        )
+    def check(self, rows: Ints, *real: Count, p_value: float | None = None) -> Check:
+        """Return the check of candidate rows beside the holdout, and train where it was not learnt from."""
+        (n_holdout, holdout), (n_train, train) = (*real, (0, 0))[:2]
+        counts, sizes = (n_holdout, n_train), (holdout, train)
+        return Check(self.kind, (self.column,), rows, counts, sizes, self.detail, p_value=p_value)
 
 
 def compare_flags(fault: Fault, candidate: Bools, *real: Bools) -> Check:
-    """Return the check of rows that have a fault or have not; of real rows the holdout is last."""
-    counts = [int(one.sum()) for one in real]
-    return fault.check(np.flatnonzero(candidate), counts, sum(map(len, real)))
+    """Return the check of rows that have a fault or have not, beside the holdout and maybe train."""
+    return fault.check(np.flatnonzero(candidate), *((int(one.sum()), len(one)) for one in real))
 
 
 def compare_scores(
@@ -61,7 +64,7 @@ def compare_scores(
     high, real = candidate[order], np.sort(real[~np.isnan(real)])[::-1]
     best = 1.0, order[:0], 0
     if not len(high) or not len(real):
-        return fault.check(best[1], [0], len(real), 1.0)
+        return fault.check(best[1], (0, len(real)), p_value=1.0)
     # Beyond all real rows, then from a real row on: ties with it count in both sets.
     limits = [(np.nextafter(real[0], np.inf), 0)]
     at = sorted({int(tail * len(real)) for tail in _TAILS})
@@ -74,7 +77,7 @@ def compare_scores(
     p, n = _extrapolate(high, real) if is_smooth else (1.0, 0)
     if p * (len(limits) + 1) < best[0]:
         best = p * (len(limits) + 1), order[:n], 0
-    return fault.check(best[1], [best[2]], len(real), best[0])
+    return fault.check(best[1], (best[2], len(real)), p_value=best[0])
 
 
 def _extrapolate(high: Floats, real: Floats) -> tuple[float, int]:
@@ -104,7 +107,7 @@ def _extrapolate(high: Floats, real: Floats) -> tuple[float, int]:
 def compare_keys(fault: Fault, candidate: Keys, n: int, real: Sequence[tuple[Keys, int]]) -> Check:
     """Return the check of the key, e.g. a phrase, that is most of all more frequent than in real rows.
 
-    `candidate` are the keys of `n` rows; `real` those of train and of the holdout, with their rows.
+    `candidate` are the keys of `n` rows; `real` those of the holdout and of train, with their rows.
     """
     from scipy.special import bdtrc
 
@@ -113,14 +116,15 @@ def compare_keys(fault: Fault, candidate: Keys, n: int, real: Sequence[tuple[Key
     known, uses = known[uses >= _MIN_KEY_ROWS], uses[uses >= _MIN_KEY_ROWS]
     m = sum(size for _, size in real)
     if not len(known):
-        return fault.check(rows[:0], [0], m, 1.0)
+        return fault.check(rows[:0], (0, m), p_value=1.0)
     counts = np.array([_count_rows(known, *own) for own, _ in real])
     side = _MIN_RATIO * n / (_MIN_RATIO * n + m)
     total = uses + counts.sum(axis=0)
     p = np.minimum(bdtrc(uses - 1, total, side) * len(known), 1.0)
     worst = int(np.argmin(p))
     faulty = np.unique(rows[keys == known[worst]])
-    return fault.check(faulty, counts[:, worst].tolist(), m, float(p[worst]))
+    found = [(int(k), size) for k, (_, size) in zip(counts[:, worst], real)]
+    return fault.check(faulty, *found, p_value=float(p[worst]))
 
 
 def _count_rows(known: Hashes, keys: Hashes, rows: Ints) -> Ints:

@@ -132,11 +132,11 @@ def _check_forms(name: str, facts: Sequence[ImageFacts]) -> Iterator[Check]:
 
 def _check_constant(fault: Fault, own: Bools, holdout: Bools, train: Bools) -> Check:
     """Return the check of something that no real image has, or else of how many have it."""
-    found = compare_flags(fault, own, train, holdout)
-    if found.n_pooled or not len(found.rows):
+    found = compare_flags(fault, own, holdout, train)
+    if sum(found.n_unseen) or not len(found.rows):
         return found
-    p = excess_p(len(found.rows), len(own), 0, found.n_real) * _PRIOR
-    return fault.check(found.rows, [0], found.n_real, p)
+    p = excess_p(len(found.rows), len(own), 0, sum(found.n_real)) * _PRIOR
+    return replace(found, p_value=p)
 
 
 def _check_both_tails(name: str, found: str, own: Floats, real: Floats) -> Iterator[Check]:
