@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from twinset.core.contracts import Comparison
+from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
 from twinset.core.integrity import FaultKind, IntegrityFault, IntegrityFaults
@@ -164,3 +164,12 @@ def test_sets_without_labels_and_one_empty_column_are_measured():
     empty = Dataset.from_arrow(pa.table({"note": pa.nulls(50, pa.string())}), own[0].schema)
     found = TextRows().compute(Comparison(own[0], empty, own[1]), rng_for(0, "metric"))
     assert found.value == 1.0
+
+
+def test_placeholders_of_tables_are_not_measured():
+    real = as_dataset(rows(1)).select(["note"])
+    words = Dataset.from_arrow(
+        pa.table({"note": ["Lorem ipsum dolor.", "Sit amet."] * 40}), real.schema
+    )
+    with pytest.raises(NotMeasurable):
+        TextRows().compute(Comparison(real, words, real), rng_for(0, "metric"))
