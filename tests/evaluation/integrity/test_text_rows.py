@@ -21,8 +21,19 @@ SCHEMA = Schema((Field(name="note", kind="text"), Field(name="intent", kind="cat
 N = 600
 DISHES = ["soup", "pasta", "bread", "salad", "curry", "toast", "rice", "stew", "pie", "fish"]
 PLACES = ["the old harbour", "my kitchen", "a quiet street", "our garden", "the small cafe"]
-FOREIGN = ["Ich möchte bitte einen Tisch reservieren", "Wir gehen heute nicht über die Brücke",
-           "Das Wetter war gestern sehr schlecht"]  # fmt: skip
+FOREIGN = [
+    "Ich möchte bitte",
+    "Wir gehen nicht",
+    "Das Wetter war sehr",
+    "Könnten Sie mir",
+    "Er hat gestern",
+]
+FOREIGN_ENDS = [
+    "einen Tisch reservieren",
+    "über die Brücke",
+    "ziemlich schlecht",
+    "noch etwas Brot bringen",
+]
 Row = tuple[str, str, list[dict]]
 
 
@@ -42,6 +53,11 @@ def write_row(rng: np.random.Generator) -> Row:
     place_at = start.index(place)
     span = {"start": place_at, "end": place_at + len(place), "label": "place", "value": place}
     return start + text, intent, [span]
+
+
+def write_foreign(text: str) -> str:
+    place = sum(map(ord, text))
+    return f"{FOREIGN[place % 5]} {FOREIGN_ENDS[place // 5 % 4]}."
 
 
 def rows(seed: int) -> list[Row]:
@@ -97,7 +113,7 @@ def test_fresh_real_texts_have_no_fault():
         (lambda t: t.replace(" in ", " in in ").replace(" we ", " we we "), FaultKind.TEXT_FORM, None),
         (lambda t: "", FaultKind.TEXT_FORM, "empty"),
         (str.upper, FaultKind.TEXT_FORM, "only capitals"),
-        (lambda t: FOREIGN[len(t) % 3], FaultKind.UNLIKELY_TEXT, None),
+        (write_foreign, FaultKind.UNLIKELY_TEXT, None),
         (lambda t: t.replace("o", "\u043e"), FaultKind.TEXT_FORM, "letters of two alphabets in a word"),
     ],
 )  # fmt: skip
