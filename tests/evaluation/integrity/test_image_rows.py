@@ -11,7 +11,7 @@ from twinset.core.contracts import Comparison
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import OBJECT, Field, Schema
 from twinset.core.image.codec import encode_png
-from twinset.core.integrity import IntegrityFault, IntegrityFaults
+from twinset.core.integrity import FaultKind, IntegrityFault, IntegrityFaults
 from twinset.core.seeding import rng_for
 from twinset.evaluation.integrity.image_rows import ImageRows
 
@@ -75,7 +75,6 @@ def alter_box(**changes: Any) -> Callable[[Row], Row]:
         (alter_box(box=[9.0, 9.0, 9.0, 12.0]), "a box without area"),
         (alter_box(category="Cell"), "an unknown label"),
         (lambda row: (row[0], [*row[1], row[1][0]]), "equal boxes"),
-        (lambda row: ((row[0] * 0.6).astype(np.uint8), row[1]), "less: brightness"),
     ],
 )  # fmt: skip
 def test_images_that_real_ones_rule_out_are_found(change, detail):
@@ -92,3 +91,11 @@ def test_copies_of_the_set_and_of_flipped_train_images_are_found():
     assert "of the set" in {one.detail for one in find_faults([*own[:9], *own[:9], *own[18:]])}
     flipped = [(pixels[:, ::-1].copy(), objects) for pixels, objects in rows(1)[:9]]
     assert "of the train set" in {one.detail for one in find_faults([*flipped, *own[9:]])}
+
+
+def test_images_darker_than_real_ones_are_found():
+    own = rows(3)
+    dark = [((pixels * 0.5).astype(np.uint8), objects) for pixels, objects in own[:20]]
+    (fault, *_) = find_faults([*dark, *own[20:]])
+    assert fault.kind == FaultKind.IMAGE_CONTENT
+    assert set(fault.rows) <= set(range(1, 21))
