@@ -20,7 +20,7 @@ from .._bootstrap_metric import Bools, Floats, Ints
 from .._samples import check_not_empty, place_levels, require_rows
 from ._checks import Check, measure_checks
 from ._exact_tests import Fault, compare_flags, compare_scores
-from ._image_facts import FLAGS, FORM_FLAGS, FORMS, THUMBNAIL_SIDE, ImageFacts
+from ._image_contents import FLAGS, FORM_FLAGS, FORMS, THUMBNAIL_SIDE, ImageContents
 
 _MIN_ROWS = 20  # real images of each set: fewer rule nothing out
 _MIN_LABEL_ROWS = 10  # train images of a label: of fewer no nearest one is near
@@ -32,6 +32,7 @@ _MAX_IMAGES = 4_000  # whose thumbnails are compared with one another: 16 millio
 # images of a hundred show it.
 _PRIOR = 0.02
 _MIN_DISTANCE = 1e-4  # of two thumbnails: what one step of brightness changes in a copy
+# Steps along both axes: as it is, mirrored, upside down, turned by 180 degrees
 _FLIPS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
 
 
@@ -104,13 +105,13 @@ def _find_checks(comparison: Comparison) -> Iterator[Check]:
     yield from _check_box_labels(sets)
 
 
-def _read_facts(rows: Dataset, name: str) -> ImageFacts:
+def _read_facts(rows: Dataset, name: str) -> ImageContents:
     columns = [rows.schema.of_kind(kind)[:1] for kind in ("boxes", "mask")]
     objects = [rows.records.column(own[0].name) if own else None for own in columns]
-    return ImageFacts.from_columns(rows.records.column(name), *objects)
+    return ImageContents.from_columns(rows.records.column(name), *objects)
 
 
-def _check_forms(name: str, facts: Sequence[ImageFacts]) -> Iterator[Check]:
+def _check_forms(name: str, facts: Sequence[ImageContents]) -> Iterator[Check]:
     """Yield the checks of form and of what no valid image has, beside all real images."""
     train, own, holdout = facts
     for form in FORMS:
@@ -145,7 +146,7 @@ def _check_both_tails(name: str, found: str, own: Floats, real: Floats) -> Itera
         yield compare_scores(fault, sign * own, sign * real)
 
 
-def _check_copies(name: str, facts: Sequence[ImageFacts]) -> Iterator[Check]:
+def _check_copies(name: str, facts: Sequence[ImageContents]) -> Iterator[Check]:
     """Yield the checks of copies within the set, beside as many real images, and of train images."""
     train, own, holdout = (one.thumbnails for one in facts)
     pooled = np.concatenate([train, holdout])

@@ -25,7 +25,7 @@ Facts = dict[str, float]
 
 
 @dataclass(frozen=True)
-class ImageFacts:
+class ImageContents:
     """Facts of the images of a column, one row each."""
 
     forms: Mapping[str, list[str]]  # size, channels, depth and file format; "" if unreadable
@@ -37,7 +37,7 @@ class ImageFacts:
     @classmethod
     def from_columns(
         cls, images: pa.ChunkedArray, boxes: pa.ChunkedArray | None, masks: pa.ChunkedArray | None
-    ) -> ImageFacts:
+    ) -> ImageContents:
         """Return the facts of images and of the objects beside them."""
         files = [_bytes_of(cell) for cell in images]
         rows = []
