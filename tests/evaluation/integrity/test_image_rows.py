@@ -10,10 +10,14 @@ import pytest
 from twinset.core.contracts import Comparison
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import OBJECT, Field, Schema
+from twinset.core.features.embedders import Classical
+from twinset.core.findings import Verdict
 from twinset.core.image.codec import encode_png
 from twinset.core.integrity import FaultKind, IntegrityFault, IntegrityFaults
 from twinset.core.seeding import rng_for
+from twinset.evaluation.integrity import image_rows
 from twinset.evaluation.integrity.image_rows import ImageRows
+from twinset.measurement.harness import measure
 
 N, SIDE, N_FAULTY = 90, 32, 9
 SCHEMA = Schema((Field(name="photo", kind="image"), Field(name="objects", kind="boxes")))
@@ -99,3 +103,13 @@ def test_images_darker_than_real_ones_are_found():
     (fault, *_) = find_faults([*dark, *own[20:]])
     assert fault.kind == FaultKind.IMAGE_CONTENT
     assert set(fault.rows) <= set(range(1, 21))
+
+
+def test_the_harness_measures_images_with_the_vectors_that_they_carry(monkeypatch):
+    monkeypatch.setattr(image_rows, "DEFAULT_EMBEDDERS", {})
+    own = [(pixels[:20, :20], objects) for pixels, objects in rows(3)]
+    (score,) = measure(
+        train=REAL[0], synthetic=as_dataset(own), holdout=REAL[1],
+        metrics=[("integrity.image_rows", ImageRows())], embedders=[Classical()],
+    )  # fmt: skip
+    assert (score.verdict, score.value) == (Verdict.DIFFERENT, 1.0)
