@@ -29,11 +29,11 @@ _PREFERENCE: Mapping[DifferenceKind, float] = {
     DifferenceKind.NOISE: 0.8, DifferenceKind.TAIL: 0.6, DifferenceKind.DENSITY: 0.6,
     DifferenceKind.SHAPE: 0.5, DifferenceKind.ROUNDNESS: 0.5, DifferenceKind.REPEATS: 0.45,
 }  # fmt: skip
-_IN_SLICE = 0.75  # times the preference of a share within a slice
+_IN_SLICE = 0.6  # times the preference of a share within a slice
 _OF_ITSELF = 0.6  # times the preference of a column within a band of its own values
-# A slice is named in place of all rows if its difference has this part of their z, and is this
-# many times as large: what is alike in all rows is of the same size in any slice.
+# A slice is named in place of all rows if its difference has this part of their z ...
 _SPECIFIC = 0.5
+# ... and is this many times as large: what is alike in all rows is of the same size in any slice.
 _LARGER = 2.5
 # Part of the residual's z at which the plain mean is named in its place: it is easier to check
 _PLAIN = 0.55
