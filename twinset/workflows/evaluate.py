@@ -351,7 +351,7 @@ def evaluate(
     """
     options = EvaluateOptions.merge(options, settings)
     check_allowed(options.allow_leaks)
-    options, remembered = with_reading(options, real, [synthetic])
+    options, recorded = with_reading(options, real, [synthetic])
     plain = open_table(real, name="real", read=options.read)
     options = with_named_columns(options, plain)
     check_metric_gates(options, plain.schema.kinds)
@@ -378,7 +378,7 @@ def evaluate(
     # Without a holdout, nothing tells how many copied rows chance makes.
     if prepared.parts.holdout is None:
         notes = [*note_copied_rows(count_copied_rows(train, candidate)), *notes]
-    notes = [*note_columns(read, options.ignore), *remembered, *notes, *prepared.notes]
+    notes = [*note_columns(read, options.ignore), *recorded, *notes, *prepared.notes]
     with threadpool_limits(limits=1):
         sets = {"": candidate}
         notes += require_clean_sets(train, prepared.parts.holdout, sets, **task.leakage_settings)

@@ -370,7 +370,7 @@ class _Run:
     progress: Progress
     steps: list[Step] = field(default_factory=list)
     addresses: dict[str, str] = field(default_factory=dict)
-    readings: list[TableReading] = field(default_factory=list)  # of a source that is read anew
+    readings: list[TableReading] = field(default_factory=list)  # of a source whose file is read
 
     def run(self) -> RunResult:
         self.addresses = step_addresses(self.recipe, self.catalog)

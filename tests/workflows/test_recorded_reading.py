@@ -1,4 +1,4 @@
-"""How a source was read is remembered by what is made from it, and printed when it is read first."""
+"""How a source was read is recorded by what is made from it, and printed when it is read first."""
 
 from __future__ import annotations
 
