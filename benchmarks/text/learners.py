@@ -19,7 +19,7 @@ from benchmarks.datasets import TextRow, text_dataset
 from benchmarks.intervals import Difference, difference, hit_difference
 from benchmarks.text.arms import Arm, Make
 from twinset.core.contracts import Comparison, NotMeasurable
-from twinset.core.findings import AddedRows
+from twinset.core.model_findings import AddedRows
 from twinset.evaluation.utility import _entities  # type: ignore[import-not-found, unused-ignore]
 from twinset.registry import component_class
 

@@ -23,9 +23,9 @@ from twinset.core.contracts import Comparison
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
 from twinset.core.data.where import Where
-from twinset.core.findings import ModelComparison, TrainingData
 from twinset.core.image.codec import decode_ids, decode_pixels
 from twinset.core.image.instance_maps import objects_from_ids
+from twinset.core.model_findings import ModelComparison, TrainingData
 from twinset.core.seeding import rng_for
 from twinset.generation.coverage_plan import plan_scenes
 from twinset.io import read_dataset

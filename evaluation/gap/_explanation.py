@@ -287,7 +287,9 @@ def find_common_condition(
     if not is_lifted or excess_p(hits, n_synthetic, hits_real, n_real) > _RULE_ALPHA:
         return None
     words = " and ".join(condition.words for condition in rule)
-    return RegionShare(words, shown_share(hits_real, n_real), shown_share(hits, n_synthetic))
+    return RegionShare(
+        words, shown_share(hits_real, n_real), shown_share(hits, n_synthetic), n_real, n_synthetic
+    )
 
 
 class ColumnCondition(NamedTuple):

@@ -39,6 +39,8 @@ class Check:
     detail: str = ""
     # Share of real rows that a model of the real tail still expects to show it, where `n_pooled` is 0
     expected_share: float | None = None
+    # Of a test of its own, e.g. of a score, already corrected for its thresholds
+    p_value: float | None = None
 
 
 def p_values(checks: Sequence[Check], n_synthetic: int) -> npt.NDArray[np.float64]:
@@ -52,7 +54,9 @@ def p_values(checks: Sequence[Check], n_synthetic: int) -> npt.NDArray[np.float6
     expected = np.array([one.expected_share or np.nan for one in checks]) * n_synthetic
     tail = pdtrc(np.maximum(hits - 1, 0), np.nan_to_num(expected, nan=1.0))
     is_tail = ~np.isnan(expected) & (pooled == 0)
-    return np.asarray(np.where(hits == 0, 1.0, np.where(is_tail, tail, exact)))
+    found = np.where(hits == 0, 1.0, np.where(is_tail, tail, exact))
+    own = np.array([one.p_value for one in checks], dtype=float)
+    return np.asarray(np.where(np.isnan(own), found, own))
 
 
 def find_faults(checks: Sequence[Check], n_synthetic: int) -> list[int]:
@@ -72,6 +76,8 @@ def find_faults(checks: Sequence[Check], n_synthetic: int) -> list[int]:
     best = hypergeom.sf(
         np.minimum(total, n_synthetic) - 1, n_synthetic + n_real, total, n_synthetic
     )
+    own = np.array([one.p_value for one in checks], dtype=float)
+    best = np.where(own < 1, 0.0, best)
     n_tests = next(k for k in range(1, len(checks) + 2) if (best <= FAULT_LEVEL / k).sum() <= k)
     found = np.flatnonzero(p <= FAULT_LEVEL / n_tests)
     widths = np.array([len(one.columns) for one in checks])

@@ -33,8 +33,10 @@ _MIN_COLUMNS = 2  # beside images or texts: one label is shared by many and iden
 class ExactCopies(Metric):
     """Share of synthetic rows, images or texts that are exact copies of train ones, beyond chance.
 
-    Rows are compared as delivered, over all columns but ids, images, texts and places of tiles; every
-    image (its bytes) and every text is compared by itself, so that a new id or text hides no copied row.
+    Rows are compared as delivered, over all columns but identifiers, images, texts and places of tiles;
+    every image (its bytes) and every text, also one in a table, is compared by itself, so that a new
+    identifier or text hides no copied row. Identifiers are compared by `privacy.one_person_values`, rows
+    with few changed values, or in another unit or coding, by `privacy.partial_copies`.
     Holdout rows, too, agree with a train row now and then, in tables of few categories often. So the
     holdout is tested likewise, and only the share beyond the holdout's counts:
 
@@ -67,6 +69,9 @@ class ExactCopies(Metric):
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text"}
     has_floor: ClassVar[bool] = False
+    known_baseline: ClassVar[float | None] = 0.0
+    whole_holdout: ClassVar[bool] = True
+    reads_identifiers: ClassVar[bool] = True
 
     margin: Margin = 0.0
     significance: Annotated[float, Interval(gt=0, le=0.5)] = 0.01
@@ -79,7 +84,11 @@ class ExactCopies(Metric):
         parts: dict[str, dict[str, float]] = {}
         schema = comparison.reference.schema
         # The place of a tile is inherited by what is generated from it; its image is compared below.
-        rows = [f for f in schema.of_kind(*TABULAR_KINDS) if f.name not in TILE_COLUMNS]
+        rows = [
+            f
+            for f in schema.of_kind(*TABULAR_KINDS)
+            if f.name not in TILE_COLUMNS and f.role != "identifier"
+        ]
         # A label or two beside images or texts are shared by many and identify nobody.
         if rows and not (len(rows) < _MIN_COLUMNS and schema.of_kind("image", "text")):
             names = [field.name for field in rows]

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from twinset.core.contracts import Comparison, Measurement, NotMeasurable
+from twinset.core.data.knowable_columns import propose_quasi_identifiers
 from twinset.core.findings import DecidingRows, SmallCells
 from twinset.core.parameters import Ge
 
@@ -28,8 +29,7 @@ class QuasiIdentifiers(Attack):
     Parameters
     ----------
     columns : tuple of str
-        The quasi-identifiers. None is guessed: the role sensitive is for attributes to protect, not for
-        those that others know.
+        The quasi-identifiers. None is taken without being named; likely ones are proposed by name and kind.
     k : int
         Rows that must share a combination, 2 or more. 11 answers to a risk of 1/11 = 0.09.
     replicates : int
@@ -83,7 +83,9 @@ class QuasiIdentifiers(Attack):
     def _declared(self, comparison: Comparison) -> tuple[str, ...]:
         schema = comparison.reference.schema
         if not self.columns:
-            raise NotMeasurable("no quasi-identifier is declared; name them in 'columns'")
+            likely = propose_quasi_identifiers(comparison.train)
+            names = f"; likely ones are {', '.join(likely)}" if likely else ""
+            raise NotMeasurable(f"no quasi-identifier is declared; name them in 'columns'{names}")
         for name in self.columns:
             if name not in schema.names:
                 raise NotMeasurable(

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
-from twinset.core.findings import AddedRows, Effect, ExchangeRate, Finding
+from twinset.core.findings import Finding
+from twinset.core.model_findings import AddedRows, Effect, ExchangeRate
 from twinset.core.parameters import Ge, Margin
 
 from ._holdout_scores import UtilityMetric, find_effect
@@ -242,6 +243,7 @@ def _explain_flat_curve(found: ExchangeRates, model: str) -> str:
     effect = {
         Effect.HELPS: "makes the model better",
         Effect.HURTS: "makes the model worse",
+        Effect.WORSE: "makes the model worse",
         Effect.NOT_SHOWN: "shows no difference",
     }[find_effect(*found.gain_interval)]
     return (

@@ -127,16 +127,22 @@ def predict_classes(model: Any, x: Any, task: PredictionTask) -> Floats:
     return scores
 
 
-def score_model(
-    model: Any, x: Any, truth: Floats, task: PredictionTask, alert_rate: float
-) -> Scorer:
-    """Return the scorer of a fitted model: average precision with recall, its mean, or R2."""
+def predict_target(model: Any, x: Any, task: PredictionTask) -> Floats:
+    """Return the predicted numbers, shape (n,), or the probability of each class, (n, classes)."""
     if task.name == "regression":
-        return numbers_scorer(model.predict(x), truth)
-    scores = predict_classes(model, x, task)
+        return np.asarray(model.predict(x), dtype=np.float64)
+    return predict_classes(model, x, task)
+
+
+def score_predictions(
+    predicted: Floats, truth: Floats, task: PredictionTask, alert_rate: float
+) -> Scorer:
+    """Return the scorer of predictions: average precision with recall, its mean, or R2."""
+    if task.name == "regression":
+        return numbers_scorer(predicted, truth)
     if len(task.classes) == 2:
-        return binary_scorer(scores[:, 1], truth == 1, alert_rate)
-    return classes_scorer(scores, truth.astype(np.int64))
+        return binary_scorer(predicted[:, 1], truth == 1, alert_rate)
+    return classes_scorer(predicted, truth.astype(np.int64))
 
 
 def _to_quantiles(

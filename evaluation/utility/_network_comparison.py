@@ -136,7 +136,7 @@ class NetworkMetric(UtilityMetric):
         name = cache["augmentation"].name
         return compare_models(
             task.measures, fit_sets(sources, fit, cache), sources,
-            task.strata(unseen), self.replicates, draws,
+            task.strata(unseen), self.replicates, draws, margin=self.margin,
             facts={"augmentation": name, "steps": self.steps, "nets": self.seeds},
             subject="images", **task.describe(unseen),
         )  # fmt: skip

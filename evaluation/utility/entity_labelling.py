@@ -10,7 +10,7 @@ import numpy as np
 
 from twinset.core.contracts import Comparison, Measurement
 from twinset.core.data.dataset import Dataset
-from twinset.core.findings import WorstLabel
+from twinset.core.model_findings import WorstLabel
 from twinset.core.parameters import Ge
 from twinset.core.seeding import draw_seed
 
@@ -91,7 +91,7 @@ class EntityLabelling(UtilityMetric):
         measurement = compare_models(
             ("F1 of entities",), {name: [one.f1] for name, one in found.items()}, sets,
             np.zeros(len(holdout), dtype=np.int64), self.replicates, draws_rng,
-            subject="texts", facts={"max_rows": self.max_rows, "labels": by_label},
+            margin=self.margin, subject="texts", facts={"max_rows": self.max_rows, "labels": by_label},
         )  # fmt: skip
         return replace(measurement, findings=(*_find_worst(by_label), *measurement.findings))
 

@@ -20,6 +20,9 @@ from twinset.core.stats.bootstrap import Groups
 from ._holdout_scores import Floats, UtilityMetric
 
 _MIN_ROWS = 60  # of each set: with fewer, forests explain noise
+# Holdout rows of a column that differ from its most frequent value: with fewer, the variance that models
+# could explain is that of a few rows, and its share has no bounds
+_MIN_VARYING = 20
 _MIN_EXPLAINED = 0.05  # by real rows, of a column in the global utility: below, ratios are noise
 _N_TREES, _MIN_LEAF, _MAX_FEATURES = 24, 5, 0.5  # small forests, since there is one for each column
 _MAX_LEVELS = 8  # of a category that are predicted by themselves; the others are one outcome
@@ -94,7 +97,7 @@ class EveryColumn(UtilityMetric):
             comparison.cache[key] = compute_column_losses(train, train, holdout, names, seed)
         real: ColumnLosses = comparison.cache[key]
         if not real.names:
-            raise NotMeasurable("no column varies among the holdout rows")
+            raise NotMeasurable("no column varies enough among the holdout rows")
         found = real
         if comparison.synthetic is not comparison.train:
             synthetic = comparison.synthetic.at_most(self.max_rows, rng)
@@ -102,13 +105,15 @@ class EveryColumn(UtilityMetric):
         values, drawn = found.explained(groups)
         by_real, _ = real.explained(groups)
         usable = by_real >= _MIN_EXPLAINED
+        if not usable.any():
+            raise NotMeasurable("models of real rows predict no column from the others either")
         ratios = values[usable] / by_real[usable]
         facts = {
             "explained": {
                 real.names[i]: {"synthetic": float(values[i]), "real": float(by_real[i])}
                 for i in np.argsort(values - by_real, kind="stable")  # worst first
             },
-            "global_utility": float(np.mean(ratios)) if usable.any() else None,
+            "global_utility": float(np.mean(ratios)),
             "max_rows": self.max_rows,
         }
         limit = (ColumnLimit(len(names), n_columns),) if n_columns > len(names) else ()
@@ -150,7 +155,7 @@ def compute_column_losses(
     for i, name in enumerate(names):
         outcomes, truth = _outcomes(real, [learn_from, holdout], name)
         present = truth[~np.isnan(truth[:, 0])]
-        if not len(present) or (present == present[0]).all():
+        if _count_varying(present) < _MIN_VARYING:
             continue
         predicted = _predict(np.delete(x, i, axis=1), outcomes, np.delete(held, i, axis=1), seed)
         kept.append(name)
@@ -159,6 +164,12 @@ def compute_column_losses(
     if not kept:
         return ColumnLosses((), *np.zeros((2, len(holdout), 0)))
     return ColumnLosses(tuple(kept), np.column_stack(own), np.column_stack(constant))
+
+
+def _count_varying(outcomes: Floats) -> int:
+    """Return the rows that have another outcome than the most frequent one."""
+    counts = np.unique(outcomes, axis=0, return_counts=True)[1]
+    return len(outcomes) - int(counts.max(initial=0))
 
 
 def _squared(outcomes: Floats, predicted: Floats) -> Floats:

@@ -16,12 +16,12 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.features.models import Task, build_boosted_trees, build_linear_model
-from twinset.core.findings import ModelChoice
+from twinset.core.model_findings import ModelChoice
 from twinset.core.parameters import Ge, Margin
 from twinset.core.seeding import draw_seed
 
 from ._holdout_scores import Floats, Scorer, UtilityMetric, bootstrap_models
-from ._models import score_model
+from ._models import predict_target, score_predictions
 from ._task import PredictionTask
 
 _MIN_ROWS = 60  # synthetic rows: 40 to train seven models on, 20 to rank them by
@@ -125,7 +125,11 @@ def fit_models(
     # Two threads on a busy machine made one fit a hundred times slower than one thread.
     with threadpool_limits(limits=1):
         return {
-            name: [score_model(build(seed).fit(x, y), held, truth, task, _ALERT_RATE)]
+            name: [
+                score_predictions(
+                    predict_target(build(seed).fit(x, y), held, task), truth, task, _ALERT_RATE
+                )
+            ]
             for name, build in list_model_kinds(task.name, len(y)).items()
         }
 

@@ -14,8 +14,8 @@ from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.parameters import Ge, Interval
 from twinset.core.seeding import draw_seed
 
-from ._holdout_scores import Scorer, UtilityMetric, compare_models, fit_sets
-from ._models import build_setup, list_models, score_model
+from ._holdout_scores import Scorer, UtilityMetric, beats_chance, compare_models, fit_sets
+from ._models import build_setup, list_models, predict_target, score_predictions
 from ._task import PredictionTask
 
 
@@ -84,14 +84,17 @@ class TrainSyntheticTestReal(UtilityMetric):
         sets = _list_training_sets(task, comparison, self.max_rows, rows_rng)
         model = list_models(task, holdout, self.text_model)[0]
 
-        def fit(parts: Sequence[Dataset]) -> list[Scorer]:
+        def fit(parts: Sequence[Dataset]) -> tuple[Scorer, bool]:
             setup = build_setup(model, task, parts, holdout, seed=seed, iterations=self.iterations)
-            fitted = setup.fit(setup.x, setup.y, None)
-            return [score_model(fitted, setup.holdout_x, truth, task, self.alert_rate)]
+            predicted = predict_target(setup.fit(setup.x, setup.y, None), setup.holdout_x, task)
+            scorer = score_predictions(predicted, truth, task, self.alert_rate)
+            return scorer, beats_chance(predicted, truth)
 
+        fitted = fit_sets(sets, fit, comparison.cache)
         found = compare_models(
-            task.measures(self.alert_rate), fit_sets(sets, fit, comparison.cache), sets,
+            task.measures(self.alert_rate), {n: [scorer] for n, (scorer, _) in fitted.items()}, sets,
             task.strata(holdout), self.replicates, draws_rng,
+            margin=self.margin, beat_chance={name: beats for name, (_, beats) in fitted.items()},
             chance_level=task.chance_level(holdout), facts={"max_rows": self.max_rows},
         )  # fmt: skip
         return replace(found, findings=(*found.findings, *task.deciding_rows(holdout)))

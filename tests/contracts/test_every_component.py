@@ -42,11 +42,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "coverage.modes": {"n_modes": 4},
     "coverage.group_outcomes": {"replicates": 20, "min_rows": 11},
     "privacy.shadow_models": {"n_shadows": 4},
+    "gap.slice_scan": {"shuffles": 5},
     "gap.mean_embedding": {"n_frequencies": 50, "permutations": 20},
     "privacy.quasi_identifiers": {"columns": ("colour",)},
 }
 # Rows of those that refuse the usual 80, and of a slow one that takes fewer
-ROWS = {"Vendi": 120, "Modes": 120, "TrainSyntheticTestReal": 40}
+ROWS = {"Vendi": 120, "Modes": 120, "SliceScan": 120, "TrainSyntheticTestReal": 40}
 EXAMPLES: dict[str, Callable[[Any], Any]] = {
     "generator": lambda cls: example_dataset(cls.kinds) if cls.needs_real else None,
     "augmenter": lambda cls: example_dataset(cls.kinds),

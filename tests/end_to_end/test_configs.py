@@ -23,7 +23,7 @@ TINY: dict[str, list[str]] = {
     ],
     "fraud.yaml": OWN_FILE,
     "replace_records.yaml": OWN_FILE[:2],
-    "quickstart.yaml": ["brief.want={1: 40}"],
+    "quickstart.yaml": ["generate.0.rows=200"],
     "shapes.yaml": ["generate.0.rows=40"],
     "support_tickets.yaml": ["generate.0.rows=80"],
     "text_packs.yaml": ["generate.0.rows=80"],
@@ -49,6 +49,7 @@ def test_a_config_runs_to_its_delivery(
     assert {f"synthetic.{ending}" for ending in formats} <= names
     report = json.loads((result.delivered / "report.json").read_text())
     assert {score["family"] for score in report["scores"]} == {
+        "integrity",
         "gap",
         "coverage",
         "utility",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from twinset.core.errors import DataError, TwinsetError, UnknownNameError
@@ -159,6 +160,17 @@ def test_breast_cancer_needs_no_network(tmp_path: Path, monkeypatch: pytest.Monk
     codes, levels = data.codes("malignant")
     assert (len(data), levels, int((codes == 1).sum())) == (376, ("0", "1"), 19)
     assert data.schema["malignant"].kind == "category"
+
+
+def test_simulated_payments_are_the_same_bytes_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+    monkeypatch.setattr(subprocess, "run", timeout)
+    data = read_dataset(fetch("payments"))
+    assert (len(data), data.schema.names[-1]) == (24_000, "disputed")
+    assert 0.1 < np.mean(data.codes("disputed")[0]) < 0.25
 
 
 def test_every_source_says_what_a_card_needs() -> None:

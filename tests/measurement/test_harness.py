@@ -12,7 +12,12 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
 from twinset.core.errors import MissingExtraError, SchemaError
-from twinset.core.findings import ColumnDistances, ComparisonBasis, ReferenceRows
+from twinset.core.findings import (
+    ColumnDistances,
+    ComparisonBasis,
+    DifferentComponents,
+    ReferenceRows,
+)
 from twinset.core.seeding import rng_for
 from twinset.measurement.comparison import ResultCache, shuffle_columns
 from twinset.measurement.harness import FAMILIES, measure
@@ -224,26 +229,34 @@ def test_a_faithful_twin_of_a_biased_set_is_still_biased() -> None:
     assert score.finding(ComparisonBasis).real_value == pytest.approx(score.value, abs=0.1)
 
 
-def test_drift_between_train_and_a_later_holdout_is_reported() -> None:
-    def timed(n: int, seed: int, start: float, shift: float) -> Dataset:
+@pytest.mark.parametrize("start", [5.0, 0.0])  # a later holdout, and one from another source
+def test_drift_between_train_and_holdout_is_no_fault_of_the_candidate(start: float) -> None:
+    def timed(seed: int, start: float, x: float, y: float = 0.0) -> Dataset:
         rng = rng_for(seed, "timed")
-        data = Dataset.from_arrow(
-            pa.table({"t": start + rng.random(n), "x": shift + rng.normal(size=n)})
-        )
+        columns = {"t": start + rng.random(20_000)}
+        columns |= {"x": x + rng.normal(size=20_000), "y": y + rng.normal(size=20_000)}
+        data = Dataset.from_arrow(pa.table(columns))
         return replace(data, schema=data.schema.with_field(replace(data.schema["t"], role="time")))
 
+    train, holdout = timed(1, 0, 0), timed(3, start, 2)
     names = ("gap.marginals", "privacy.nearest_record")
     metrics = [pair for pair in quick() if pair[0] in names]
-    score, nearest = measure(
-        train=timed(900, 1, 0, 0), synthetic=timed(900, 2, 0, 0), holdout=timed(900, 3, 5, 2),
-        metrics=metrics, seed=1,
-    )  # fmt: skip
-    assert nearest.verdict == "not measurable"
-    assert "later than the train set" in nearest.reason
-    basis = score.finding(ComparisonBasis)
-    assert basis.excluded == {"t": "the holdout is later than the train set"}
-    assert score.verdict == "different"
-    assert basis.train_value == pytest.approx(score.value, abs=0.1)
+    scores = [
+        measure(train=train, synthetic=made, holdout=holdout, metrics=metrics, seed=1)
+        for made in (timed(2, 0, 0), timed(4, 0, 0, y=1))
+    ]
+    (like_train, nearest), (off, _) = scores
+    assert like_train.verdict == "as good as real"
+    assert off.verdict == "different"
+    different, basis = off.finding(DifferentComponents), like_train.finding(ComparisonBasis)
+    assert different is not None
+    assert all(name.startswith("y") for name in different.names)
+    assert basis.train_value == like_train.baseline == pytest.approx(like_train.value, abs=0.1)
+    assert basis.is_later == (start > 0)
+    if start:
+        assert nearest.verdict == "not measurable"
+        assert "later than the train set" in nearest.reason
+        assert basis.excluded == {"t": "the holdout is later than the train set"}
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 30])

@@ -1,3 +1,4 @@
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -6,10 +7,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, Score
-from twinset.core.findings import CopyCounts, DecidingRows, Finding
+from twinset.core.contracts import (
+    Comparison,
+    ComponentResults,
+    Measurement,
+    Metric,
+    MetricFamily,
+    Score,
+)
+from twinset.core.findings import (
+    CopyCounts,
+    DecidingRows,
+    DifferentComponents,
+    Finding,
+)
 from twinset.core.seeding import rng_for
-from twinset.measurement.verdict import Reference, compute_verdict, estimate_required_rows
+from twinset.measurement.verdict import (
+    Reference,
+    compute_verdict,
+    estimate_required_rows,
+    subtract_drift,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +89,7 @@ def test_verdicts_are_about_the_margin(value: float, error: float, expected: str
     assert score.verdict == expected
     reach = 1.96 * error
     assert score.interval == pytest.approx((value - 0.2 - reach, value - 0.2 + reach))
-    assert score.detectable == pytest.approx(2.8 * error)
+    assert score.detectable == pytest.approx(0.1 + 2.8 * error)
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0.001, 0.2))
@@ -110,6 +128,52 @@ def test_without_replicates_the_value_is_exact_also_in_few_rows() -> None:
     assert (clean.verdict, clean.detectable) == ("as good as real", None)
     copied = compute_verdict("toy", metric, Measurement(0.001), against(Measurement(0.0), 5))
     assert copied.verdict == "different"
+
+
+class Ratio(Merit):
+    """Stands for a ratio, which has no lower bound."""
+
+    bounds: ClassVar[tuple[float, float]] = (-math.inf, 1.0)
+
+
+def test_a_ratio_that_chance_moves_by_many_margins_is_withheld() -> None:
+    score = verdict(-83.5, 0.4, 70_000.0, metric=Ratio())
+    assert (score.verdict, score.value, score.interval) == ("cannot tell", None, None)
+    assert "chance alone moves the number" in score.reason
+    assert verdict(-83.5, 0.4, 0.02, metric=Ratio()).verdict == "different"
+    assert verdict(0.9, 0.4, 70_000.0).value == 0.9  # a bounded number is never absurd
+
+
+@pytest.mark.parametrize("metric", [Distance(), Merit()])
+def test_train_rows_take_the_place_of_the_baseline_where_they_are_worse(metric: Metric) -> None:
+    sign = -1.0 if metric.higher_is_better else 1.0
+    baseline, near, far = (
+        Measurement(value, spread(0.02, value)) for value in (0.5, 0.5, 0.5 + 0.3 * sign)
+    )
+    assert subtract_drift(metric, baseline, far, 1000).value == far.value
+    better = Measurement(0.5 - 0.3 * sign, spread(0.02, 0.5))
+    wide = Measurement(far.value, spread(0.5, far.value))
+    for train in (near, better, wide):
+        assert subtract_drift(metric, baseline, train, 1000) is baseline
+    candidate = Measurement(far.value, spread(0.02, far.value))
+    drifted = subtract_drift(metric, baseline, far, 1000)
+    for base, expected in ((baseline, "different"), (drifted, "as good as real")):
+        assert compute_verdict("toy", metric, candidate, against(base, 1000)).verdict == expected
+
+
+def test_drift_of_one_component_leaves_the_others_as_they_were() -> None:
+    def measured(*values: float) -> Measurement:
+        draws = np.column_stack([spread(0.01, value) for value in values])
+        parts = ComponentResults("column", ("a", "b"), np.array(values), draws, 0.05)
+        return Measurement(0.1, spread(0.01, 0.1), components=parts)
+
+    found = subtract_drift(Distance(), measured(0.1, 0.1), measured(0.6, 0.1), 1000)
+    assert found.components is not None
+    assert found.components.values.tolist() == [0.6, 0.1]
+    score = compute_verdict("toy", Distance(), measured(0.6, 0.6), against(found, 1000))
+    different = score.finding(DifferentComponents)
+    assert different is not None
+    assert different.names == ("b",)
 
 
 def test_the_rows_that_decide_may_be_others_than_all_rows() -> None:

@@ -18,15 +18,13 @@ import pytest
 
 from twinset.core.contracts import Estimate, Score
 from twinset.core.data.dataset import Dataset
-from twinset.core.findings import (
-    DifferentComponents,
+from twinset.core.findings import DifferentComponents, NotMeasured, Verdict
+from twinset.core.model_findings import (
     Effect,
     ModelComparison,
     ModelScore,
-    NotMeasured,
     TrainedModel,
     TrainingData,
-    Verdict,
 )
 
 FLAGS = (

@@ -175,7 +175,7 @@ def test_no_gate_passes_and_one_failed_gate_does_not(people, score):
 
 def test_the_summary_is_four_plain_lines_and_one_in_short(people, score):
     lines = build(people, scores=[score("gap.a"), score("privacy.a", "different")]).summary()
-    assert [line[0] for line in lines.splitlines()] == ["+", "-", "-", "!", " "]
+    assert [line[0] for line in lines.splitlines()] == ["+", "-", "-", "!", " ", " "]
     assert lines.splitlines()[-1].split("  ")[-1] == (
         "Give it to people who may not see the real rows: no."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -166,10 +167,15 @@ def print_text(text: str) -> None:
 
 
 def print_summary(summary: str) -> None:
-    """Print a report's verdict; the mark that each line begins with decides its colour."""
+    """Print a report's verdict, wrapped; the mark that each line begins with decides its colour."""
     colours: Mapping[str, Colour] = {"+": "green", "!": "red", "?": "yellow"}
+    width = max(shutil.get_terminal_size((100, 24)).columns, _MIN_WIDTH)
     for line in summary.split("\n"):
-        print_lines(line, colour=colours.get(line[:1]))
+        # The answer begins behind the question, which spaces fill up to the longest one.
+        head = re.match(r"..(\S+ )+ +", line)
+        indent = " " * (len(head[0]) if head else 2)
+        for text in textwrap.wrap(line, width, subsequent_indent=indent, drop_whitespace=True):
+            print_lines(text, colour=colours.get(line[:1]))
 
 
 def print_reading(reading: TableReading, stream: TextIO | None = None) -> None:

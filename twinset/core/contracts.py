@@ -349,6 +349,13 @@ class Metric(ABC):
         Whether it takes a while and a quick look leaves it out.
     on_request : bool
         Whether it runs only where it is requested, because it takes far longer than all others.
+    whole_holdout : bool
+        Whether it compares with all of the holdout; only with a known baseline, which needs no half.
+    reads_identifiers : bool
+        Whether identifiers, and free texts of tables, are among its columns.
+    uses_all_rows : bool
+        Whether it compares all synthetic rows with all real ones, `train` and `reference` together, as
+        one that needs no sets of equal size.
     needs_same_time : bool
         Whether it takes train and holdout for draws from one distribution, which a later holdout is not.
     """
@@ -368,6 +375,9 @@ class Metric(ABC):
     needs_real: ClassVar[bool] = True
     is_thorough: ClassVar[bool] = False
     on_request: ClassVar[bool] = False
+    whole_holdout: ClassVar[bool] = False
+    reads_identifiers: ClassVar[bool] = False
+    uses_all_rows: ClassVar[bool] = False
     needs_same_time: ClassVar[bool] = False
     extra: ClassVar[str | None] = None
     margin: float
@@ -398,7 +408,8 @@ class Estimate:
     interval : tuple of float or None
         95 % interval of `value - baseline`.
     detectable : float or None
-        Smallest difference that this comparison could have shown (80 % power).
+        Smallest degradation that this comparison would have called different, in four cases of five: the
+        margin, and as much again as chance may hide.
     """
 
     value: float | None = None
@@ -459,7 +470,7 @@ class Score(HasFindings):
 
     @property
     def detectable(self) -> float | None:
-        """Smallest difference that this comparison could have shown."""
+        """Smallest degradation that this comparison would have called different."""
         return self.estimate.detectable
 
     @property

@@ -17,28 +17,14 @@ class Verdict(StrEnum):
     NOT_MEASURABLE = "not measurable"
 
 
-class Effect(StrEnum):
-    """Effect of training on synthetic rows, compared with real rows alone."""
-
-    HELPS = "helps"
-    HURTS = "hurts"
-    NOT_SHOWN = "no evidence"
-
-
-class TrainingData(StrEnum):
-    """Set that a model was trained on."""
-
-    REAL = "real"
-    SYNTHETIC = "synthetic"
-    MIXED = "mixed"
-
-
 class ReferenceRows(StrEnum):
     """Real rows that candidate and baseline are both compared with."""
 
     HALF_OF_HOLDOUT = "half of the holdout"
     HALF_OF_TRAIN = "half of the train rows (no holdout)"
     WHOLE_HOLDOUT = "the whole holdout"
+    ALL_REAL = "all real rows, train and holdout together"
+    ALL_TRAIN = "all train rows"
 
 
 class BaselineKind(StrEnum):
@@ -47,25 +33,6 @@ class BaselineKind(StrEnum):
     REAL_ROWS = "real rows"
     TRAINED_ON_REAL = "trained on real rows"
     BEST_POSSIBLE = "best possible"
-
-
-class NoteKind(StrEnum):
-    """Subject of a note, for code that acts on it."""
-
-    GENERAL = "general"
-    ALLOWED_LEAK = "allowed leak"
-
-
-class Note(str):
-    """A remark for the reader of a report: one or more sentences, with their subject."""
-
-    kind: NoteKind
-
-    def __new__(cls, text: str, kind: NoteKind = NoteKind.GENERAL) -> Note:
-        """Return the text with its kind."""
-        note = super().__new__(cls, text)
-        note.kind = kind
-        return note
 
 
 class Finding:
@@ -118,7 +85,7 @@ class HasFindings:
 
 @dataclass(frozen=True)
 class NotMeasured(Finding):
-    """Reason why a metric has no value."""
+    """Reason why a metric has no value, or why its value is withheld."""
 
     reason: str
 
@@ -140,7 +107,8 @@ class ComparisonBasis(Finding):
     reference: ReferenceRows | None = None
     n_rows: Mapping[str, int] = field(default_factory=dict)  # Set -> number of rows compared
     excluded: Mapping[str, str] = field(default_factory=dict)  # Column -> why it was not compared
-    train_value: float | None = None  # Of real train rows, where the holdout is later than they are
+    train_value: float | None = None  # Of train rows, where they differ from the holdout
+    is_later: bool = False  # Whether the reference is later than all train rows
     real_value: float | None = None  # Of the real rows, for a metric that compares with no real row
     # Column -> embedder -> its facts
     embedders: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
@@ -318,6 +286,9 @@ class RegionShare:
     condition: str  # The region as a condition
     real: float | None
     synthetic: float | None
+    # Rows that the shares are of: those that were compared, which may be fewer than there are
+    n_real: int | None = None
+    n_synthetic: int | None = None
 
 
 @dataclass(frozen=True)
@@ -335,8 +306,7 @@ class DetectableRegion(Finding):
     # Share of that region among the real rows, and the margin
     share: float
     margin: float
-    # Rows of each set that would show a region as small as the margin
-    n_rows_needed: int | None = None
+    n_rows_needed: int | None = None  # Rows of each set that would show one as small as the margin
 
 
 @dataclass(frozen=True)
@@ -445,8 +415,11 @@ class OnePersonCounts(Finding, headline=True):
 
     n_values: int  # Over all columns
     n_kept: int  # Of them that occur in the synthetic rows
-    n_expected: int  # Of them that as many unseen real rows would have
+    n_expected: int  # Of them, if as large a share occurred as of values of unseen persons
     columns: tuple[str, ...] = ()  # Columns with more than chance explains
+    n_people: int = (
+        0  # Train persons whose values occur, beyond chance, in the worst of these columns
+    )
 
 
 @dataclass(frozen=True)
@@ -500,101 +473,6 @@ class CanaryCounts(Finding):
     # Those that came back; and of as many that were not planted, those that occur all the same
     n_recovered: int = 0
     n_control_recovered: int = 0
-    # Probability that a planted canary lies nearer to synthetic rows than another one
-    auc: float | None = None
+    auc: float | None = None  # Probability that a planted canary lies nearer than another one
     interval: tuple[float, float] | None = None  # Its 95 % interval
     reason: str = ""  # Why none was planted
-
-
-@dataclass(frozen=True)
-class ModelScore:
-    """A measure of one model, and its difference from the model of real rows."""
-
-    value: float
-    # Difference from the model of real rows, and its 95 % interval
-    difference: float | None = None
-    interval: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """A model by what it was trained on."""
-
-    data: TrainingData
-    scores: tuple[ModelScore, ...]  # One score for each measure
-    n_rows: int | None = None  # Rows of the set
-    effect: Effect | None = None  # Effect on the first measure, compared with real rows alone
-
-
-@dataclass(frozen=True)
-class ModelComparison(Finding):
-    """Models trained on real, on synthetic and on all rows, tested on the same real rows."""
-
-    measures: tuple[str, ...]  # Names of the measures; the first is the value of the metric
-    models: tuple[TrainedModel, ...]  # One for each set
-    decides: TrainingData | None = None  # Set whose model gives the value of the metric
-    n_test_rows: int | None = None  # Real rows that all models are tested on
-    chance_level: float | None = None  # First measure of a model that guesses
-    subject: str = "rows"  # What one row is, as a plural noun, e.g. "images"
-
-    def trained_on(self, data: TrainingData) -> TrainedModel | None:
-        """Return the model that was trained on a set, None where there is none."""
-        return next((model for model in self.models if model.data == data), None)
-
-    def score(self, measure: str, data: TrainingData) -> ModelScore:
-        """Return a measure of one model; KeyError where there is no such model."""
-        model = self.trained_on(data)
-        if model is None:
-            raise KeyError(data)
-        return model.scores[self.measures.index(measure)]
-
-    @property
-    def reach(self) -> float:
-        """The largest difference or end of an interval, so that all intervals share one axis."""
-        scores = [score for model in self.models for score in model.scores]
-        ends = [abs(end) for score in scores for end in score.interval or ()]
-        changes = [abs(score.difference) for score in scores if score.difference is not None]
-        return max([*ends, *changes], default=0.0)
-
-
-@dataclass(frozen=True)
-class WorstLabel(Finding, headline=True):
-    """Label that models of synthetic texts find worst, with both F1 scores."""
-
-    label: str
-    synthetic: float
-    real: float
-
-
-@dataclass(frozen=True)
-class ModelChoice(Finding, headline=True):
-    """Kind of model that is best by synthetic rows, and that which is best by real ones."""
-
-    by_synthetic: str
-    by_real: str
-
-
-@dataclass(frozen=True)
-class ExchangeRate(Finding, headline=True):
-    """Real rows that 1,000 synthetic rows are worth to a model."""
-
-    # Column that is predicted, and the kind of model
-    target: str
-    model: str
-    classes: tuple[str, ...]  # Classes whose rows are counted; empty for all rows
-    # The rate, and half of its 95 % interval
-    rate: float
-    half_width: float
-    effect: Effect  # Effect of adding all synthetic rows on the loss
-
-
-@dataclass(frozen=True)
-class AddedRows(Finding):
-    """Numbers of rows that go with an exchange rate."""
-
-    # Number of synthetic rows to add that is best among those tried; 0 where none helps
-    best: int = 0
-    n_alone: int | None = None  # Synthetic rows that a model was trained on without any real one
-    like_real: float | None = None  # Real rows that those are like
-    limit: str = ""  # Whether `like_real` is the least or the most that the learning curve can show
-    n_train: int | None = None  # Train rows that were used, where there are more

@@ -24,6 +24,14 @@ class FaultKind(StrEnum):
     NEAR_REPEATED_ROW = "nearly repeated row"
     RULE = "rule"
     COMBINATION = "combination"
+    TEXT_FORM = "form of a text"
+    UNLIKELY_TEXT = "unlikely text"
+    CUT_TEXT = "text that is cut off"
+    REPEATED_TEXT = "repeated text"
+    REPEATED_PHRASE = "repeated phrase"
+    COPIED_VALUE = "copied value"
+    CONTRADICTED_LABEL = "contradicted label"
+    SPAN = "span"
 
 
 @dataclass(frozen=True)

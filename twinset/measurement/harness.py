@@ -29,7 +29,13 @@ from twinset.core.data.value_protection import named_values
 from twinset.core.data.where import Where
 from twinset.core.errors import MissingExtraError
 from twinset.core.features.embedders import Embedder
-from twinset.core.findings import BaselineKind, ComparisonBasis, DecidingRows, ReferenceRows
+from twinset.core.findings import (
+    BaselineKind,
+    ComparisonBasis,
+    DecidingRows,
+    ReferenceRows,
+    Verdict,
+)
 from twinset.core.reading_faults import ReadingFault
 from twinset.core.seeding import rng_for
 from twinset.measurement.canaries import measure_canaries
@@ -37,6 +43,7 @@ from twinset.measurement.comparison import (
     ComparisonSets,
     MetricColumns,
     ResultCache,
+    compare_all_rows,
     compare_every_row,
     compare_halves,
     match_sizes,
@@ -44,7 +51,12 @@ from twinset.measurement.comparison import (
 )
 from twinset.measurement.embedders import EmbeddedSets, embed_sets
 from twinset.measurement.rare_levels import StandIns
-from twinset.measurement.verdict import Reference, compute_verdict, not_measurable
+from twinset.measurement.verdict import (
+    Reference,
+    compute_verdict,
+    not_measurable,
+    subtract_drift,
+)
 
 # real rows up to which metrics share results: more would fill the memory
 _MAX_CACHED_ROWS = 200_000
@@ -76,11 +88,10 @@ class MeasureRequest:
 
 @dataclass(frozen=True)
 class _RealResult:
-    """A metric on real rows: baseline, floor, and train rows beside a later holdout."""
+    """A metric on real rows: baseline and floor."""
 
     baseline: Measurement
     floor: float | None
-    drift: float | None
 
 
 @dataclass(frozen=True)
@@ -104,7 +115,7 @@ class MetricHarness:
         if train is None:
             return cls(sets, request, every_row=every_row)
         held = None if holdout is None else holdout.where(where)
-        halves = compare_halves(train.where(where), synthetic, held, request.target, request.seed)
+        halves = compare_halves(train.where(where), synthetic, held, request.seed)
         if halves is not None and where is not None:
             halves = replace(halves, places=np.flatnonzero(sets.synthetic.mask(where)))
         models = None
@@ -149,7 +160,12 @@ class MetricHarness:
                 "the holdout is later than the train set, so that a leak looks like drift; use a random "
                 "split to measure it"
             )
+        if metric.uses_all_rows:
+            holdout, where = self.sets.holdout, self.request.where
+            return compare_all_rows(self.halves, None if holdout is None else holdout.where(where))
         # A share of leaked rows takes every row; distances between samples depend on their size.
+        if metric.whole_holdout and self.sets.holdout is not None:
+            return self.halves.with_whole_reference()
         is_privacy = metric.family == "privacy"
         return self.halves if is_privacy else match_sizes(self.halves, self.request.seed)
 
@@ -185,18 +201,21 @@ class MetricHarness:
         def compute_on_real() -> _RealResult:
             known = metric.known_baseline
             base = compute(baseline) if known is None else Measurement(known)
-            floor = drift = None
+            floor = None
             if metric.has_floor and len(columns.names) > 1:
                 shuffled = shuffle_columns(baseline, rng_for(request.seed, "measure", "floor"))
                 floor = float(compute(shuffled, value_only=True).value)
-            if sets.later and metric.family in ("gap", "coverage"):
-                rng = rng_for(request.seed, "measure", "rows", "train")
-                drift = float(compute(train.at_most(len(baseline), rng), True).value)
-            return _RealResult(base, floor, drift)
+            return _RealResult(base, floor)
+
+        def compute_on_train() -> Measurement:
+            rng = rng_for(request.seed, "measure", "rows", "train")
+            return compute(train.at_most(len(baseline), rng))
 
         real = cache.get(("real", *key), compute_on_real)
         rows = {"synthetic": synthetic, "baseline": baseline, "reference": reference}
         n_rows = {name: len(part) for name, part in rows.items()}
+        if metric.uses_all_rows:
+            n_rows["reference"] += len(train)
         embedders = {n: self.sets.facts[n] for n in columns.names if n in self.sets.facts}
         basis = ComparisonBasis(
             baseline=BaselineKind.TRAINED_ON_REAL
@@ -205,13 +224,24 @@ class MetricHarness:
             reference=sets.reference_rows,
             n_rows=n_rows,
             excluded=columns.excluded,
-            train_value=real.drift,
+            is_later=sets.later,
             embedders=embedders,
             unused_embedders=self.sets.excluded if embedders else (),
         )
         n = len(reference) if is_utility else min(n_rows.values())
         against = Reference(real.baseline, real.floor, DecidingRows(n, "rows of each set"))
-        return compute_verdict(name, metric, compute(synthetic), against, basis)
+        measured = compute(synthetic)
+        score = compute_verdict(name, metric, measured, against, basis)
+        if score.verdict not in (Verdict.DIFFERENT, Verdict.INCONCLUSIVE) or not _may_drift(
+            metric, sets, len(baseline)
+        ):
+            return score
+        of_train = cache.get(("train", *key), compute_on_train)
+        drifted = subtract_drift(metric, real.baseline, of_train, n)
+        if drifted is real.baseline:
+            return score
+        basis = replace(basis, train_value=float(of_train.value))
+        return compute_verdict(name, metric, measured, replace(against, baseline=drifted), basis)
 
     def _undecided_population(self) -> dict[str, Mapping[str, float]]:
         """Return the declared shares of columns that the condition does not select by."""
@@ -262,6 +292,12 @@ class MetricHarness:
         best = Measurement(float(metric.bounds[1 if metric.higher_is_better else 0]))
         against = Reference(best, None, DecidingRows(len(synthetic), "synthetic rows"))
         return compute_verdict(name, metric, compute(synthetic), against, basis)
+
+
+def _may_drift(metric: Metric, sets: ComparisonSets, n: int) -> bool:
+    """Return whether train rows can show how far the holdout differs from them: `n` are needed."""
+    has_holdout = sets.reference_rows == ReferenceRows.HALF_OF_HOLDOUT
+    return metric.family in ("gap", "coverage") and has_holdout and len(sets.train) >= n
 
 
 def measure(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from twinset.core.contracts import ComponentResults, Estimate, Measurement, Metric, Score
 from twinset.core.findings import (
@@ -18,7 +19,10 @@ from twinset.core.findings import (
     NotMeasured,
     Verdict,
 )
+from twinset.core.model_findings import ModelComparison
 from twinset.core.stats.hypothesis_tests import discoveries
+
+Floats = npt.NDArray[np.float64]
 
 MIN_ROWS = 20  # of a set; with fewer nothing is decided: an interval from so few is not reliable
 
@@ -26,6 +30,9 @@ _FALSE_DISCOVERY_RATE = 0.05  # the usual level, over all components of one metr
 _DEGREES = 49  # degrees of freedom of a standard error from a bootstrap of 50 groups of rows
 _NORMAL_QUANTILE = 1.96  # two-sided 95 % interval of a normal distribution
 _POWER_QUANTILE = 0.84  # 80 % power, to detect a difference of 1.96 + 0.84 standard errors
+# A number without bounds, such as a ratio, says nothing where half of its interval is more margins: with a
+# quarter of the rows an interval is only twice as wide.
+_MAX_REACH = 100
 _ROUNDING = 1e-9  # forgives rounding where a degradation equals the margin, as 0 and 0 do
 
 
@@ -46,20 +53,14 @@ def find_different_components(
     ----------
     Benjamini and Hochberg, "Controlling the false discovery rate", J. R. Stat. Soc. B 57, 1995.
     """
-    from scipy.special import stdtr
-
     if measured is None or baseline is None or n_rows < MIN_ROWS:
         return None
     shared = [name for name in measured.names if name in set(baseline.names)]
     if not shared:
         return None
     measured, baseline = _select_components(measured, shared), _select_components(baseline, shared)
-    sign = -1.0 if metric.higher_is_better else 1.0
-    degradation = sign * (measured.values - baseline.values)
-    error = np.std(measured.replicates - baseline.replicates, axis=0, ddof=1)
-    error = np.maximum(error, min_standard_error(metric, n_rows))
-    p_values = np.asarray(stdtr(_DEGREES, -(degradation - measured.margin) / error))
-    found = np.flatnonzero(discoveries(p_values, _FALSE_DISCOVERY_RATE))
+    degradation, error = _degrade_components(metric, measured, baseline, n_rows)
+    found = _find_degraded(degradation, error, measured.margin)
     found = found[np.argsort(-degradation[found], kind="stable")]
     certain = (degradation - _NORMAL_QUANTILE * error)[found] / max(measured.margin, 1e-12)
     return DifferentComponents(
@@ -70,6 +71,58 @@ def find_different_components(
         baselines=tuple(float(baseline.values[i]) for i in found),
         certain_degradation=float(certain.max(initial=0.0)),
     )
+
+
+def _degrade_components(
+    metric: Metric, measured: ComponentResults, baseline: ComponentResults, n_rows: int
+) -> tuple[Floats, Floats]:
+    """Return the degradation of each component and its standard error, shapes (p,)."""
+    sign = -1.0 if metric.higher_is_better else 1.0
+    error = np.std(measured.replicates - baseline.replicates, axis=0, ddof=1)
+    degradation = sign * (measured.values - baseline.values)
+    return degradation, np.maximum(error, min_standard_error(metric, n_rows))
+
+
+def _find_degraded(degradation: Floats, error: Floats, margin: float) -> npt.NDArray[np.int64]:
+    """Return the components that are worse by more than the margin, at a false discovery rate of 5 %."""
+    from scipy.special import stdtr
+
+    p_values = np.asarray(stdtr(_DEGREES, -(degradation - margin) / error))
+    return np.flatnonzero(discoveries(p_values, _FALSE_DISCOVERY_RATE))
+
+
+def subtract_drift(
+    metric: Metric, baseline: Measurement, train: Measurement, n_rows: int
+) -> Measurement:
+    """Return the baseline with the numbers of train rows where these are worse beyond chance.
+
+    Where the holdout is later than the train set, or from another source, train rows differ from it as
+    well. No generator that is fitted on them can do better, so they take the place of the other real
+    rows: in the value, and in each component by itself. `baseline` itself is returned where nothing is
+    worse. `baseline`, `train`: the metric on real rows of the holdout, and on as many of the train set.
+    """
+    found = baseline
+    error = _standard_error(metric, train, baseline, n_rows)
+    worse = (train.value - baseline.value) * (-1.0 if metric.higher_is_better else 1.0)
+    if math.isfinite(train.value) and worse > _NORMAL_QUANTILE * error + _ROUNDING:
+        found = replace(found, value=train.value, replicates=train.replicates)
+    ours, theirs = train.components, baseline.components
+    if ours is None or theirs is None:
+        return found
+    shared = [name for name in theirs.names if name in set(ours.names)]
+    if not shared:
+        return found
+    ours, own = _select_components(ours, shared), _select_components(theirs, shared)
+    drifted = {
+        shared[i]: i for i in _find_degraded(*_degrade_components(metric, ours, own, n_rows), 0)
+    }
+    if not drifted:
+        return found
+    places = [i for i, name in enumerate(theirs.names) if name in drifted]
+    rows = [drifted[theirs.names[i]] for i in places]
+    values, replicates = theirs.values.copy(), theirs.replicates.copy()
+    values[places], replicates[:, places] = ours.values[rows], ours.replicates[:, rows]
+    return replace(found, components=replace(theirs, values=values, replicates=replicates))
 
 
 def _select_components(components: ComponentResults, names: Sequence[str]) -> ComponentResults:
@@ -129,6 +182,9 @@ def compute_verdict(
     measurement has components, one that is different makes the whole different: see
     `find_different_components`.
 
+    A number without bounds whose interval is wider than any answer needs is withheld, and the reason is
+    a finding: it is inconclusive, however far off it seems.
+
     `measured`: measurement of the candidate. Without replicates it is taken as exact.
     `DecidingRows` among its findings, e.g. the positive rows of a rare class, are the rows that
     count. `against`: baseline, floor and number of rows. `basis`: rows and columns that were
@@ -152,19 +208,35 @@ def compute_verdict(
     different = find_different_components(
         metric, measured.components, against.baseline.components, rows.n
     )
+    reach = (interval[1] - interval[0]) / 2
+    is_absurd = math.inf in map(abs, metric.bounds) and reach > _MAX_REACH * metric.margin > 0
+    detectable = None if exact else metric.margin + (_NORMAL_QUANTILE + _POWER_QUANTILE) * error
+    estimate = Estimate(value, base, against.floor, interval, detectable)
     findings: list[Finding] = [f for f in measured.findings if not isinstance(f, DecidingRows)]
     if different is not None and different.names:
         findings.append(replace(different, decides=verdict != Verdict.DIFFERENT))
         verdict = Verdict.DIFFERENT
-    detectable = None if exact else (_NORMAL_QUANTILE + _POWER_QUANTILE) * error
+    elif is_absurd:
+        moved = f"{reach / metric.margin:,.0f}"
+        findings.append(NotMeasured(f"chance alone moves the number by {moved} margins"))
+        estimate, verdict = Estimate(), Verdict.INCONCLUSIVE
+    elif verdict == Verdict.EQUIVALENT and _is_chance(measured):
+        findings.append(NotMeasured("no model predicts the target, not even one of real rows"))
+        verdict = Verdict.INCONCLUSIVE
     return _score(
         name,
         metric,
         verdict,
-        estimate=Estimate(value, base, against.floor, interval, detectable),
+        estimate=estimate,
         findings=(*findings, rows, basis or ComparisonBasis()),
         facts=measured.facts,
     )
+
+
+def _is_chance(measured: Measurement) -> bool:
+    """Return whether all models of a measurement predict no better than a guess."""
+    models = measured.finding(ModelComparison)
+    return models is not None and models.is_chance
 
 
 def estimate_required_rows(

@@ -24,8 +24,9 @@ from twinset.report.answers.phrases import (
     plain,
     short,
 )
+from twinset.report.answers.purposes import caution
 from twinset.report.answers.sentences import score_sentence
-from twinset.report.answers.verdict import VerdictLine, caution, summarize_families
+from twinset.report.answers.verdict import VerdictLine, summarize_families
 from twinset.report.gates import Gate
 from twinset.report.report import SCHEMA_VERSION, count_facts, render, score_json
 
@@ -153,7 +154,7 @@ def is_ahead(score: Score, other: Score) -> bool:
 class Answer(VerdictLine):
     """One question over all candidates; `mark` is "mixed" where they do not agree."""
 
-    marks: Mapping[str, Mark]
+    marks: Mapping[str, Mark] = field(default_factory=dict)  # Candidate -> its mark
 
 
 @dataclass(frozen=True)
@@ -250,7 +251,7 @@ class CandidateReport:
         elif text.startswith("all candidates"):
             text = capitalize(text)
         mark = shared.pop() if len(shared) == 1 else Mark.MIXED
-        return Answer(family, question.text, f"{text}.", mark, marks)
+        return Answer(family, question.text, f"{text}.", mark, marks=marks)
 
     @cached_property
     def recommendation(self) -> Recommendation:

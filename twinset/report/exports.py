@@ -18,8 +18,9 @@ from twinset.report.answers.phrases import (
     short,
     signed_interval,
 )
+from twinset.report.answers.purposes import Use
 from twinset.report.answers.sentences import score_sentence
-from twinset.report.answers.verdict import Use, unmeasured
+from twinset.report.answers.verdict import unmeasured
 from twinset.report.gates import Gate
 
 _JOINER = "\u2060"

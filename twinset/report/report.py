@@ -21,36 +21,30 @@ from twinset.core.findings import (
     FindingType,
     GroupResults,
     LevelShares,
-    ModelComparison,
-    Note,
-    NoteKind,
     PairDistances,
 )
+from twinset.core.model_findings import ModelComparison
+from twinset.core.notes import Note, NoteKind
 from twinset.core.quoting import escape_lines
 from twinset.measurement.notes import list_score_embedders, note_embedders_on_card
 from twinset.measurement.plan_coverage import PlanCoverage
 from twinset.report import exports as md
 from twinset.report import plans
 from twinset.report.answers import phrases, sentences
+from twinset.report.answers.consistency import find_contradictions
 from twinset.report.answers.phrases import (
     MARKS,
     Mark,
     by_question,
+    capitalize,
     interpret_metric,
     metric_title,
     plain,
 )
+from twinset.report.answers.power import smallest_faults
+from twinset.report.answers.purposes import Use, caution, in_short, main_risk, uses
 from twinset.report.answers.sentences import score_sentence
-from twinset.report.answers.verdict import (
-    Use,
-    VerdictLine,
-    caution,
-    in_short,
-    merged,
-    summarize_families,
-    unmeasured,
-    uses,
-)
+from twinset.report.answers.verdict import VerdictLine, merged, summarize_families, unmeasured
 from twinset.report.figures import columns, samples
 from twinset.report.figures.columns import ColumnPanel, column_panels
 from twinset.report.figures.samples import (
@@ -309,11 +303,30 @@ class Report:
         """What the set may be used for."""
         return uses(
             self.scores,
-            from_real=any(card.is_from_real for card in self.cards if card.origin != "real"),
+            from_real=self._is_from_real,
             leak_allowed=any(
                 isinstance(note, Note) and note.kind == NoteKind.ALLOWED_LEAK for note in self.notes
             ),
         )
+
+    @cached_property
+    def contradictions(self) -> tuple[str, ...]:
+        """Statements of this report that contradict each other; there should be none."""
+        return tuple(find_contradictions(self.scores, self.verdict, self.uses))
+
+    @property
+    def smallest_faults(self) -> str:
+        """The smallest faults that so many rows show; empty where nothing was measured."""
+        return smallest_faults(self.scores)
+
+    @property
+    def _is_from_real(self) -> bool:
+        return any(card.is_from_real for card in self.cards if card.origin != "real")
+
+    @property
+    def main_risk(self) -> str:
+        """The worst that may come of using the set; empty where nothing was measured."""
+        return main_risk(self.scores, self.uses, self._is_from_real)
 
     @property
     def caution(self) -> str:
@@ -359,7 +372,11 @@ class Report:
             lines += [f"Mind that {md.escape(self.caution)}.", ""]
         if any(use.mark != Mark.UNMEASURED for use in self.uses):
             lines += [*md.use_table(self.uses), ""]
-        lines += [md.answer_line(a.mark, a.question, a.text) for a in self.answers]
+        lines += [md.answer_line(a.mark, a.question, a.whole) for a in self.answers]
+        if self.main_risk:
+            lines += ["", f"Main risk: {md.escape(self.main_risk)}."]
+        if self.smallest_faults:
+            lines += ["", f"Would notice: {md.escape(self.smallest_faults)}"]
         lines += ["", "### Gates", "", *md.gate_table(self.gates)] if self.gates else []
         lines += ["", "### Scores", "", *md.score_table(self.scores), *md.notes(self.notes)]
         return "\n".join(lines) + "\n"
@@ -379,6 +396,8 @@ class Report:
             "title": self.title,
             "passed": self.passed,
             "verdict": [asdict(sentence) for sentence in self.verdict],
+            "main_risk": self.main_risk,
+            "smallest_faults": self.smallest_faults,
             "caution": self.caution,
             "uses": [asdict(use) for use in self.uses],
             "facts": self.facts,
@@ -394,6 +413,10 @@ class Report:
         """Return the verdict as plain lines for a terminal."""
         width = max((len(sentence.question) for sentence in self.answers), default=0)
         lines = [f"{s.mark.sign} {s.question:<{width}}  {s.text}" for s in self.answers]
+        if self.main_risk:
+            lines.append(f"  {'Main risk':<{width}}  {capitalize(self.main_risk)}.")
+        if faults := self.smallest_faults:
+            lines.append(f"  {'Would notice':<{width}}  {faults}")
         if short := in_short(self.uses, self.caution):
             lines.append(f"  {'In short':<{width}}  {short}.")
         if self.gates:
@@ -473,7 +496,7 @@ def build_report(
     texts = list(notes)
     if not examples.withheld:
         examples = _with_media(examples, compared, sets, scores, target, show_real_rows, texts)
-    return Report(
+    report = Report(
         title=title,
         scores=tuple(scores),
         gates=tuple(gates),
@@ -484,6 +507,10 @@ def build_report(
         examples=examples,
         plans=tuple(plans),
     )
+    doubts = [
+        f"Two statements disagree, trust the worse: {text}." for text in report.contradictions
+    ]
+    return replace(report, notes=(*doubts, *texts))
 
 
 def _with_embedders(card: Card, embedders: Mapping[str, Any]) -> Card:

@@ -168,9 +168,9 @@ def test_counts_of_1_to_10_are_reported_nowhere(rng, compare) -> None:
     )
     (one,) = found.finding(RegionShares).underrepresented
     # A standardised difference and one share would give the other count.
-    assert set(asdict(one)) == {"condition", "real", "synthetic"}
+    assert set(asdict(one)) == {"condition", "real", "synthetic", "n_real", "n_synthetic"}
     assert one.synthetic is None
-    assert "fewer than 11 of the synthetic rows" in region_sentence(one)
+    assert f"fewer than 11 of {one.n_synthetic:,} synthetic rows compared" in region_sentence(one)
     json.dumps(found.facts, allow_nan=False)
 
 

@@ -15,7 +15,7 @@ from twinset.core.contracts import NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import ParameterError
-from twinset.core.findings import ExchangeRate, ModelComparison, WorstLabel
+from twinset.core.model_findings import ExchangeRate, ModelComparison, WorstLabel
 from twinset.core.seeding import rng_for
 from twinset.evaluation.utility._entities import (
     N_BUCKETS,

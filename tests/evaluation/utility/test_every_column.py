@@ -142,3 +142,15 @@ def test_too_little_to_measure() -> None:
 def test_settings_out_of_range(wrong: dict) -> None:
     with pytest.raises(ParameterError, match="out of its range"):
         EveryColumn(**wrong)
+
+
+def test_a_column_that_hardly_varies_in_the_holdout_is_left_out() -> None:
+    def rare(seed: int, n_rare: int) -> Dataset:
+        columns = shop(1_500, seed)
+        return table({**columns, "flag": np.where(np.arange(1_500) < n_rare, "yes", "no")})
+
+    comparison = Comparison(rare(1, 200), rare(3, 1_400), rare(2, 1))
+    found = EveryColumn().compute(comparison, rng_for(0, "m"))
+    assert found.components is not None
+    assert found.components.names == ("size", "price", "kind", "noise")
+    assert found.value > -1

@@ -6,7 +6,7 @@ from tests.core.features.test_embedders import pictures
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
-from twinset.core.findings import ModelComparison
+from twinset.core.model_findings import ModelComparison
 from twinset.core.seeding import rng_for
 from twinset.evaluation.utility._holdout_scores import bootstrap_models
 from twinset.evaluation.utility.image_classes import (

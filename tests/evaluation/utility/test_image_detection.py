@@ -4,7 +4,7 @@ import pytest
 from tests.evaluation.utility.disc_images import discs
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.errors import ParameterError
-from twinset.core.findings import ModelComparison
+from twinset.core.model_findings import ModelComparison
 from twinset.core.seeding import rng_for
 from twinset.evaluation.utility._annotated import (
     AnnotatedImage,

@@ -9,7 +9,7 @@ import pytest
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
-from twinset.core.findings import ModelChoice
+from twinset.core.model_findings import ModelChoice
 from twinset.evaluation.utility.model_ranking import (
     ModelRanking,
     compute_regrets,

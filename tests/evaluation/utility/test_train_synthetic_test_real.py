@@ -9,7 +9,8 @@ from sklearn.metrics import average_precision_score, r2_score
 
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
-from twinset.core.findings import DecidingRows, ModelComparison
+from twinset.core.findings import DecidingRows
+from twinset.core.model_findings import ModelComparison
 from twinset.core.seeding import rng_for
 from twinset.evaluation.utility import _models as module
 from twinset.evaluation.utility._holdout_scores import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.report.conftest import components, models
 from twinset.core.findings import GroupOutcome, GroupResults, RegionShare, RegionShares
-from twinset.report.answers.verdict import caution, in_short, uses
+from twinset.report.answers.purposes import caution, in_short, uses
 
 MODELS = "utility.train_synthetic_test_real"
 BASIC = ("gap.marginals", "gap.pairs")
@@ -22,7 +22,10 @@ def test_a_good_set_serves_all_purposes(score) -> None:
     ]
     assert answers(scores) == ["yes", "yes", "yes", "no sign of leaking"]
     assert uses(scores)[0].reason == "models reach 0.790, on real rows 0.800"
-    assert uses(scores)[1].reason == "change in average precision +0.010 (−0.010 to +0.030)"
+    assert (
+        uses(scores)[1].reason
+        == "average precision changes by +0.010 (95 % interval −0.010 to +0.030)"
+    )
     assert in_short(uses(scores)).startswith("Train on it instead of real rows: yes; Add it")
 
 
@@ -70,14 +73,14 @@ def test_pairs_near_the_floor_say_no_and_a_few_that_are_off_ask_for_care(score) 
 
 
 def test_a_underrepresented_region_is_named(score) -> None:
-    told = (RegionShares((RegionShare("night and rain", 0.031, 0.002),)),)
+    told = (RegionShares((RegionShare("night and rain", 0.031, 0.002, 1_916, 54),)),)
     scores = [
         score(MODELS, findings=(models(),)),
         score("coverage.slices", "different", findings=told),
     ]
     assert uses(scores)[0].reason.endswith(
-        "off in under-represented rows (night and rain: 0.2 % of the synthetic rows, 3.1 % of the real "
-        "ones)"
+        "off in under-represented rows (night and rain: 0.2 % of 54 synthetic rows compared, 3.1 % of "
+        "1,916 real rows compared)"
     )
 
 

@@ -11,7 +11,7 @@ from twinset.report.answers.phrases import (
     compute_degradation,
     worst_first,
 )
-from twinset.report.answers.verdict import uses
+from twinset.report.answers.purposes import uses
 
 
 def parts(certain=1.0, names=("age",)):
@@ -80,7 +80,7 @@ def test_the_verdict_and_the_uses_name_the_worst_part_first(scores):
     told = next(
         sentence.text for sentence in summarize_families(scores) if sentence.family == "gap"
     )
-    assert "Furthest off: single columns" in told
+    assert "most of all in single columns" in told
     assert told.endswith("by column salary.")
     why = next(use.reason for use in uses(scores) if use.purpose.startswith("Explore"))
     assert "off in single columns (salary)" in why
@@ -101,18 +101,20 @@ def test_a_test_of_everything_at_once_comes_after_what_names_a_place(score):
     slight = score("gap.marginals", "different", interval=(0.0, 0.1), findings=parts(1.5, ["fee"]))
     assert [s.metric for s in worst_first([sure, slight])] == ["gap.marginals", "gap.classifier"]
     told = next(
-        sentence.text for sentence in summarize_families([sure, slight]) if sentence.family == "gap"
+        sentence.whole
+        for sentence in summarize_families([sure, slight])
+        if sentence.family == "gap"
     )
     # What is worse all the same must not be hidden behind it.
     assert told == (
-        "Different from real rows in both tests. The worst place: single columns (0.020, real rows get "
-        "0.010), by column fee. All at once they are further off: separating real from synthetic rows "
+        "Different from real rows in both tests; the worst place is single columns (0.020, real rows get "
+        "0.010), by column fee. All columns at once are further off: separating real from synthetic rows "
         "(0.950, real rows get 0.500)."
     )
     alone = next(
         sentence.text for sentence in summarize_families([sure]) if sentence.family == "gap"
     )
-    assert "Furthest off: separating real from synthetic rows" in alone
+    assert "most of all in separating real from synthetic rows" in alone
     both_open = [
         score("gap.classifier", "cannot tell", value=0.9),
         score("gap.pairs", "cannot tell"),

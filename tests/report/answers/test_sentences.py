@@ -170,7 +170,7 @@ def test_small_counts_are_not_reported_exactly(score) -> None:
 def test_right_at_the_margin_no_number_is_promised(score) -> None:
     rows = (DecidingRows(100, "rows on each side"),)
     found = score("gap.a", "cannot tell", interval=(0.0, 0.1), margin=0.05, findings=rows)
-    assert "lies right at the margin" in reasons(found)[0]
+    assert "so near the margin" in reasons(found)[0]
 
 
 def page(people, *scores: Score) -> str:

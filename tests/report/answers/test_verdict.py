@@ -2,7 +2,6 @@ from dataclasses import replace
 
 from tests.report.conftest import components, models
 from twinset.core.findings import (
-    AddedRows,
     BrokenRules,
     ColumnDistances,
     ComparisonBasis,
@@ -10,16 +9,15 @@ from twinset.core.findings import (
     DecidingRows,
     DifferingComponents,
     DifferingTriples,
-    Effect,
-    ExchangeRate,
     MissingCellPattern,
     PairDistances,
     PermutationTest,
     RegionShares,
 )
+from twinset.core.model_findings import AddedRows, Effect, ExchangeRate
 from twinset.report import summarize_families
+from twinset.report.answers.purposes import uses
 from twinset.report.answers.sentences import reasons, remarks
-from twinset.report.answers.verdict import uses
 
 
 def answer(scores, family):
@@ -43,7 +41,7 @@ def test_one_different_decides_and_the_worst_metric_and_column_are_named(score):
     found = answer(scores, "gap")
     assert found.mark == "bad"
     assert found.text == (
-        "Different from real rows in 2 of 3 tests. Furthest off: single columns "
+        "Different from real rows in 2 of 3 tests, most of all in single columns "
         "(0.500, real rows get 0.100), worst column Amount at 0.610."
     )
 
@@ -60,8 +58,8 @@ def test_undecided_says_how_many_rows_are_needed(score):
     found = answer([score("gap.b"), undecided], "gap")
     assert found.mark == "inconclusive"
     assert found.text == (
-        "No difference found so far; undecided in 1 of 2 tests. "
-        "A: needs about 430 rows on each side, there are 78."
+        "No difference found so far, but undecided in 1 of 2 tests; "
+        "a needs about 430 rows on each side, there are 78."
     )
 
 
@@ -85,7 +83,7 @@ def test_leaks_are_never_called_safe(score):
     found = answer([score("privacy.a"), score("privacy.b")], "privacy")
     assert found.mark == "good"
     assert found.text.startswith("No sign of leaking")
-    assert "smoke alarm, not a proof" in found.text
+    assert "no proof of safety" in found.text
 
 
 def test_signs_of_leaking_tell_what_the_metric_found(score):
@@ -102,12 +100,12 @@ def test_usefulness_is_about_the_mixed_set_first(score):
         )
         assert found.mark == mark
         assert "(average precision +0.010, 95 % interval −0.010 to +0.030)" in found.text
-        assert "do not train as well" in found.text
+        assert "do not train as well" in found.detail
 
 
 def test_rare_rows_alone_are_not_said_to_train_a_model(score):
     found = answer([score("utility.a", findings=(models("helps", None),))], "utility")
-    assert "too few classes to train on" in found.text
+    assert "too few classes to train on" in found.detail
     assert "as well as" not in found.text
 
 
@@ -136,7 +134,7 @@ NOTHING = (
 def test_a_finding_of_nothing_is_not_reported_as_the_furthest_off(score):
     for nothing in NOTHING:
         found = answer([score("gap.a", "different", findings=(nothing,))], "gap")
-        assert found.text.endswith("Furthest off: a (0.020, real rows get 0.010).")
+        assert found.text.endswith("most of all in a (0.020, real rows get 0.010).")
         assert remarks(score("gap.a", findings=(nothing,))) != []
 
 
@@ -152,11 +150,11 @@ def test_the_exchange_rate_is_not_reported_as_average_precision(score):
         "utility.exchange_rate", "cannot tell", value=141.0, baseline=1000.0, margin=250.0,
         higher_is_better=True, findings=(worth, AddedRows(best=500)),
     )  # fmt: skip
-    tested = models("helps", "hurts")
+    tested = models("helps", "worse")
     score_of_models = score("utility.train_synthetic_test_real", "cannot tell", findings=(tested,))
     found = answer([rate, score_of_models], "utility")
     assert found.mark == "good"
-    assert found.text.endswith(
+    assert found.detail == (
         "Synthetic rows alone train worse than real ones; whether by more than the margin is "
         "inconclusive (average precision 0.790, trained on real rows 0.800). 1,000 of these synthetic "
         "rows are worth 141 ± 20 more real ones for this task (predicting 'y' by boosted trees)."
@@ -165,8 +163,7 @@ def test_the_exchange_rate_is_not_reported_as_average_precision(score):
     open_rate = replace(
         rate, findings=(replace(worth, effect=Effect.NOT_SHOWN), AddedRows(best=500))
     )
-    whole = answer([open_rate, open_models], "utility").text
-    assert whole.endswith("Of the numbers tried, adding 500 of them is best.")
+    assert "worth between" in answer([open_rate, open_models], "utility").detail
     blind = score("utility.train_synthetic_test_real", "not measurable")
     alone = answer([blind, rate], "utility")
     assert (alone.mark, alone.text[:5]) == ("inconclusive", "1,000")
@@ -174,9 +171,9 @@ def test_the_exchange_rate_is_not_reported_as_average_precision(score):
 
 
 def test_a_model_a_little_worse_within_the_margin_is_called_so(score):
-    tested = (models("no evidence", "hurts"),)
+    tested = (models("no evidence", "worse"),)
     found = answer([score("utility.train_synthetic_test_real", findings=tested)], "utility")
-    assert "a little worse than real ones, within the margin" in found.text
+    assert "a little worse than real ones, within the margin" in found.detail
 
 
 def test_one_test_of_many_for_leaks_is_no_clean_bill(score) -> None:
@@ -184,23 +181,21 @@ def test_one_test_of_many_for_leaks_is_no_clean_bill(score) -> None:
     found = summarize_families([score("privacy.exact_copies"), *blind])[3]
     assert (found.mark, found.text) == (
         "inconclusive",
-        "No leak found, but only 1 of 3 tests could be made: that shows little.",
+        "No leak found, but only 1 of 3 tests could be made, which shows little.",
     )
 
 
-def test_what_time_alone_explains_is_reported(score) -> None:
+def test_what_drift_alone_explains_is_reported(score) -> None:
     for metric, place in [("gap.k_marginals", 0), ("coverage.slices", 1)]:
-        later = score(metric, "different", findings=(ComparisonBasis(train_value=0.702),))
-        told = summarize_families([later])[place].text
-        assert told.endswith("real training rows score 0.702 here: part of the distance is time.")
-        assert (
-            "part of the distance"
-            not in summarize_families([score(metric, "different")])[place].text
-        )
+        basis = ComparisonBasis(train_value=0.702, is_later=True)
+        told = summarize_families([score(metric, "different", findings=(basis,))])[place].detail
+        assert "is later than the train set: real train rows score 0.702 here" in told
+        plain = summarize_families([score(metric, "different")])[place].whole
+        assert "train rows" not in plain
 
 
 MODELS = "utility.train_synthetic_test_real"
-OPEN = ("open", "may or may not", "inconclusive", "disagree", "No evidence")
+OPEN = ("open", "may or may not", "inconclusive", "disagree", "No evidence", "No gain")
 
 
 def test_whether_adding_helps_has_one_answer(score) -> None:
@@ -212,6 +207,8 @@ def test_whether_adding_helps_has_one_answer(score) -> None:
         ("no evidence", Effect.NOT_SHOWN, "no gain shown", "inconclusive"),
         ("helps", Effect.HURTS, "cannot tell", "inconclusive"),
         ("hurts", Effect.HURTS, "no", "bad"),
+        ("worse", Effect.NOT_SHOWN, "no gain shown", "inconclusive"),
+        ("helps", Effect.WORSE, "cannot tell", "inconclusive"),
     ]:
         worth = ExchangeRate("Class", "boosted trees", ("1",), -40.0, 90.0, by_rate)
         scores = [
@@ -236,7 +233,7 @@ def test_whether_synthetic_rows_replace_real_ones_has_one_answer(score) -> None:
     for verdict in ["as good as real", "different", "cannot tell"]:
         for effect in ["helps", "hurts", "no evidence"]:
             scores = [score(MODELS, verdict, findings=(models("helps", effect),))]
-            text = answer(scores, "utility").text.partition("Synthetic rows alone ")[2]
+            text = answer(scores, "utility").whole.partition("Synthetic rows alone ")[2]
             assert uses(scores)[0].answer == {"different": "no", "cannot tell": "cannot tell"}.get(
                 verdict, "yes"
             )

@@ -71,6 +71,8 @@ class Slice:
             self.words,
             None if 0 < real < MIN_REPORTED else self.real_share,
             None if 0 < synthetic < MIN_REPORTED else self.synthetic_share,
+            self.n_real,
+            self.n_synthetic,
         )
 
 
@@ -105,7 +107,7 @@ def search_slices(
     >>> real = Dataset.from_arrow(pa.table({"sky": ["day", "night"] * 500}))
     >>> synthetic = Dataset.from_arrow(pa.table({"sky": ["day", "day", "day", "night"] * 250}))
     >>> search_slices(real, synthetic, infer_factors(real), limit=1)[0].region
-    RegionShare(condition='sky = night', real=0.5, synthetic=0.25)
+    RegionShare(condition='sky = night', real=0.5, synthetic=0.25, n_real=1000, n_synthetic=1000)
     """
     if not factors or not len(real) or not len(synthetic):
         return []

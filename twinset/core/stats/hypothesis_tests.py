@@ -37,6 +37,13 @@ def excess_p(hits_x: int, n_x: int, hits_y: int, n_y: int) -> float:
     return float(hypergeom.sf(hits_x - 1, n_x + n_y, hits_x + hits_y, n_x))
 
 
+def excess_p_values(hits_x: Floats, n_x: Floats, hits_y: Floats, n_y: Floats) -> Floats:
+    """Return the p-values of `excess_p` for arrays of counts, shape (k,)."""
+    from scipy.stats import hypergeom
+
+    return np.asarray(hypergeom.sf(hits_x - 1, n_x + n_y, hits_x + hits_y, n_x), dtype=np.float64)
+
+
 def discoveries(
     p: Floats,  # p-values of the tests that were carried out, shape (k,)
     alpha: float,  # false discovery rate

@@ -16,7 +16,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field
 from twinset.core.errors import LeakError, ParameterError, did_you_mean
 from twinset.core.features.encoder import robust_scale
-from twinset.core.findings import Note, NoteKind
+from twinset.core.notes import Note, NoteKind
 from twinset.core.seeding import GOLDEN, spread
 
 LEAKS: tuple[str, ...] = get_args(LeakKind)

@@ -12,7 +12,8 @@ from typing import Any
 
 from twinset.core.contracts import Metric, Role, Score
 from twinset.core.errors import TwinsetError
-from twinset.core.findings import DifferentComponents, Effect, Verdict
+from twinset.core.findings import DifferentComponents, Verdict
+from twinset.core.model_findings import Effect
 from twinset.registry import component_class
 
 NOTHING = "–"
@@ -51,6 +52,7 @@ MARKS: Mapping[Verdict | Effect, Mark] = {
     Verdict.NOT_MEASURABLE: Mark.UNMEASURED,
     Effect.HELPS: Mark.GOOD,
     Effect.HURTS: Mark.BAD,
+    Effect.WORSE: Mark.INCONCLUSIVE,
     Effect.NOT_SHOWN: Mark.INCONCLUSIVE,
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -10,8 +9,11 @@ from enum import StrEnum
 from functools import singledispatch
 from typing import Any
 
+from twinset.core import differences as d
 from twinset.core import findings as f
+from twinset.core import model_findings as m
 from twinset.core.contracts import Score
+from twinset.core.disclosure import DisguisedRows, Fingerprints, UntestedColumns
 from twinset.core.features.slice_search import MIN_REPORTED
 from twinset.measurement.verdict import MIN_ROWS, estimate_required_rows
 from twinset.report.answers.phrases import (
@@ -20,6 +22,7 @@ from twinset.report.answers.phrases import (
     count,
     degradation_interval,
     joined,
+    percent,
     short,
 )
 
@@ -34,9 +37,9 @@ class Obstacle(StrEnum):
 
 _MAX_NAMES = 3  # names in a sentence; all of them stand in the JSON
 TRAINED_ON = {
-    f.TrainingData.REAL: "real {} only",
-    f.TrainingData.SYNTHETIC: "synthetic {} only",
-    f.TrainingData.MIXED: "real and synthetic {} together",
+    m.TrainingData.REAL: "real {} only",
+    m.TrainingData.SYNTHETIC: "synthetic {} only",
+    m.TrainingData.MIXED: "real and synthetic {} together",
 }
 
 
@@ -51,7 +54,7 @@ def score_sentence(score: Score) -> str:
     if (different := score.finding(f.DifferentComponents)) and different.decides:
         clauses = [_describe_components(different)]
     text = f"{score.verdict}: {'; '.join(clauses)}"
-    return ". ".join([text, *remarks(score), *time_notes(score)])
+    return ". ".join([text, *remarks(score), *drift_notes(score)])
 
 
 def baseline_name(score: Score) -> str:
@@ -64,16 +67,18 @@ def reasons(score: Score) -> list[str]:
     """Return the clauses that explain a verdict, without its numbers."""
     if not score.is_measured:
         return [score.reason] if score.reason else []
-    return [*_reasons(score), *time_notes(score)]
+    return [*_reasons(score), *drift_notes(score)]
 
 
 def _reasons(score: Score) -> list[str]:
     interval = degradation_interval(score)
     different = score.finding(f.DifferentComponents)
+    if score.reason:
+        return [score.reason]
     if interval is None or (different is not None and different.decides):
         return []
     low, high = interval
-    margin = f"allowed is {short(score.margin)}"
+    margin = f"the margin is {short(score.margin)}"
     if score.verdict == f.Verdict.DIFFERENT:
         found = [f"worse by at least {short(low)}, {margin}"]
     elif score.verdict == f.Verdict.EQUIVALENT:
@@ -92,6 +97,10 @@ def needed_rows(score: Score, place: bool = False) -> str:
     rows, interval = score.finding(f.DecidingRows), degradation_interval(score)
     if rows is None or interval is None:
         return ""
+    region, basis = score.finding(f.DetectableRegion), score.finding(f.ComparisonBasis)
+    if region and region.n_rows_needed and rows.kind.startswith("regions") and basis:
+        there = short(basis.n_rows.get("reference"))
+        return f"needs about {region.n_rows_needed:,} rows of each set, there are {there}"
     if rows.n < MIN_ROWS:
         there = str(rows.n)
         if rows.n < MIN_REPORTED:
@@ -99,34 +108,51 @@ def needed_rows(score: Score, place: bool = False) -> str:
         return f"needs at least {MIN_ROWS} {rows.kind}, there are {there}"
     needed = estimate_required_rows(rows.n, interval, score.margin)
     if needed is None:
-        return "the degradation lies right at the margin, more rows will hardly decide"
+        return "the degradation is so near the margin that more rows will hardly decide"
     text = f"needs about {needed:,} {rows.kind}, there are {rows.n:,}"
-    basis = score.finding(f.ComparisonBasis)
     if place and basis and basis.reference and basis.n_rows.get("reference") == rows.n:
         text += f", {basis.reference.value}"
     return text
 
 
-def time_notes(score: Score) -> list[str]:
-    """Return what real train rows score, where the holdout is later than they are."""
+def drift_notes(score: Score) -> list[str]:
+    """Return what real train rows score, where they differ from the holdout beyond chance."""
     basis = score.finding(f.ComparisonBasis)
     if basis is None or basis.train_value is None:
         return []
+    differs = "is later than" if basis.is_later else "differs from"
     return [
-        "The holdout is later than the training rows, and real training rows score "
-        f"{short(basis.train_value)} here: part of the distance is time"
+        f"The holdout {differs} the train set: real train rows score {short(basis.train_value)} here, "
+        "and only what is worse than they are counts"
     ]
 
 
 def remarks(score: Score) -> list[str]:
     """Return what the findings of a metric say beside its numbers, one sentence each."""
-    said = [capitalize(text) for found in score.findings if (text := describe(found))]
-    basis, models = score.finding(f.ComparisonBasis), score.finding(f.ModelComparison)
+    said = [
+        capitalize(text) + _beside_verdict(score, found)
+        for found in score.findings
+        if (text := describe(found))
+        and not (score.verdict == f.Verdict.DIFFERENT and found.found_nothing)
+    ]
+    basis, models = score.finding(f.ComparisonBasis), score.finding(m.ModelComparison)
     if models is not None and models.decides is not None:
         said.append(f"Trained on {TRAINED_ON[models.decides].format(models.subject)}")
     if basis is not None and basis.real_value is not None:
         said.append(f"Real rows themselves: {short(basis.real_value)}")
     return said
+
+
+def _beside_verdict(score: Score, found: f.Finding) -> str:
+    """Return how a difference beyond chance goes with a verdict of equivalence: it is too small."""
+    is_test = isinstance(found, _TESTS_OF_CHANCE) and not found.found_nothing
+    return ": within the margin" if is_test and score.verdict == f.Verdict.EQUIVALENT else ""
+
+
+_TESTS_OF_CHANCE = (
+    f.DifferingComponents, f.DifferingTriples, f.MissingCellPattern, f.PermutationTest, f.RegionShares,
+    f.FeatureImportances, f.BrokenRules,
+)  # fmt: skip
 
 
 def headline(score: Score) -> str:
@@ -155,7 +181,7 @@ def comparison_sentences(scores: Sequence[Score]) -> list[str]:
 
 def describe_test_rows(score: Score) -> str:
     """Return what the models of a score were tested on."""
-    models, rows = score.finding(f.ModelComparison), score.finding(f.DecidingRows)
+    models, rows = score.finding(m.ModelComparison), score.finding(f.DecidingRows)
     if models is None:
         return ""
     said = [] if models.n_test_rows is None else [f"{short(models.n_test_rows)} {models.subject}"]
@@ -190,8 +216,14 @@ def group_outcome(score: Score, name: str) -> str:
 
 def region_sentence(region: f.RegionShare) -> str:
     """Return a region with its two shares; those of 1 to 10 rows are not shown."""
-    real = f"{_share_or_few(region.real)} of the real ones"
-    return _slice_sentence(region.condition, region.synthetic, real)
+    real = f"{_share_or_few(region.real)} of {_all_rows(region.n_real, 'real')}"
+    synthetic = f"{_share_or_few(region.synthetic)} of {_all_rows(region.n_synthetic, 'synthetic')}"
+    return f"{region.condition}: {synthetic}, {real}"
+
+
+def _all_rows(n: int | None, kind: str) -> str:
+    """Return the rows that a share is of: only those that were compared."""
+    return f"the {kind} rows" if n is None else f"{n:,} {kind} rows compared"
 
 
 def gap_sentence(condition: str, synthetic: float | None, target: float, declared: bool) -> str:
@@ -244,8 +276,8 @@ TEMPLATES: Mapping[type[f.Finding], str | Mapping[str, str]] = {
         "": "none of {n_tested:,} combinations of three columns differs beyond chance",
     },
     f.PermutationTest: {
-        "found_nothing": "chance alone gives such a distance in {p_value:chance} of the cases",
-        "": "beyond chance: shuffled labels give such a distance in {p_value:chance} of the cases",
+        "found_nothing": "chance alone gives so large a distance in {p_value:chance} of the cases",
+        "": "beyond chance: shuffled labels give so large a distance in {p_value:chance} of the cases",
     },
     f.FarthestEmbedding: "the distance is largest by '{name}'",
     f.LevelShares: {
@@ -264,12 +296,12 @@ TEMPLATES: Mapping[type[f.Finding], str | Mapping[str, str]] = {
     },
     f.ColumnLimit: "{n_compared} of {n_columns} columns were compared",
     f.FeatureImportances: {"names": "most important columns: {names:list}"},
-    f.ConfidentRows: {"common": "in most of the rows that look least real, {common:region}"},
+    f.ConfidentRows: {"common": "most of the rows that look least real: {common:region}"},
     f.TextAnomalyShare: "{description}: {synthetic:percent1} against {real:percent1} in held-out real "
     "texts",
     f.TextFeatures: "separated by {features:list}",
     f.ContradictedLabel: "most often in '{column}': {confusion}",
-    f.WorstLabel: "worst off is '{label}': F1 {synthetic:.2f} where real texts give {real:.2f}",
+    m.WorstLabel: "worst off is '{label}': F1 {synthetic:.2f} where real texts give {real:.2f}",
     f.AttackRates: {
         "attribute": "the worst of {n_attributes} sensitive attributes, '{attribute}', is inferred for "
         "{members:rate} of {n_members:,} training rows and for {control:rate} of {n_control:,} rows that "
@@ -319,7 +351,7 @@ def describe(found: f.Finding) -> str:
         value = getattr(found, name) if name else True
         if value is not None and value is not False and value not in ((), ""):
             return _Formatter().format(template, found)
-    if type(found).__module__.startswith("twinset.core.findings") or not is_dataclass(found):
+    if type(found).__module__.startswith("twinset.core.") or not is_dataclass(found):
         return ""
     values = {field.name: getattr(found, field.name) for field in fields(found)}
     return "; ".join(f"{name.replace('_', ' ')}: {_plain(value)}" for name, value in values.items())
@@ -341,7 +373,7 @@ def _describe_components(found: f.DifferentComponents) -> str:
     text = f"{count(len(found.names), found.kind)} ({joined(found.names, _MAX_NAMES)})"
     if found.values and found.baselines:
         text += f"; {short(found.values[0])}, real rows {short(found.baselines[0])} for the worst"
-    return f"{text}, allowed is {short(found.margin)} more"
+    return f"{text}; the margin is {short(found.margin)}"
 
 
 @describe.register
@@ -351,6 +383,83 @@ def _(found: f.DifferingComponents) -> str:
     verb = "differs" if len(found.names) == 1 else "differ"
     of_all = f"{len(found.names)} of {count(found.n_tested, found.kind)}"
     return f"{of_all} {verb} beyond chance: {joined(found.names, _MAX_NAMES)}"
+
+
+@describe.register
+def _(found: d.SliceDifferences) -> str:
+    searched = (
+        f"{count(found.n_columns, 'column')} in all rows and {count(found.n_slices, 'slice')}"
+    )
+    if not found.differences:
+        return f"no difference beyond chance: {searched}"
+    named = "; ".join(map(difference_sentence, found.differences[:_MAX_NAMES]))
+    more = len(found.differences) - _MAX_NAMES
+    return f"{named}; and {more} more" if more > 0 else named
+
+
+@describe.register
+def _(found: d.DetectableDifferences) -> str:
+    return (
+        f"a shift of a column by {found.all_rows:.2f} standard deviations would have been found in all "
+        f"rows, by {found.fifth:.2f} in a slice of a fifth of them and by {found.twentieth:.2f} in one of "
+        f"a twentieth; a change of a correlation by {found.correlation:.2f}; a standard deviation "
+        f"{100 * (found.spread - 1):.0f} % larger or smaller"
+    )
+
+
+def difference_sentence(found: d.SliceDifference, with_size: bool = True) -> str:
+    """Return a difference as a clause with its place, and its size where it is requested."""
+    place = f" for {found.slice}" if found.slice else ""
+    more = found.effect > 0
+    column = joined(found.columns, 2) if found.columns else "whole rows"
+    subject = {
+        d.DifferenceKind.LOCATION: f"{column} is {'higher' if more else 'lower'}",
+        d.DifferenceKind.RESIDUAL: f"{column} is {'higher' if more else 'lower'} than the other "
+        "columns predict",
+        d.DifferenceKind.SPREAD: f"{column} varies {'more' if more else 'less'}",
+        d.DifferenceKind.TAIL: f"the {found.detail} of {column} occur {_often(more)}",
+        d.DifferenceKind.SHAPE: f"the distribution of {column} has another shape",
+        d.DifferenceKind.ROUNDNESS: f"multiples of {found.detail} occur {_often(more)} in {column}",
+        d.DifferenceKind.REPEATS: f"equal values of {column} occur {_often(more)}",
+        d.DifferenceKind.SHARE: f"{column} = {found.detail} occurs {_often(more)}",
+        d.DifferenceKind.MISSING: f"{column} is missing {_often(more)}",
+        d.DifferenceKind.DEPENDENCE: f"{column} depend otherwise on each other",
+        d.DifferenceKind.NOISE: f"{column} {'is' if found.columns else 'are'} "
+        f"{'farther from' if more else 'closer to'} what the other columns predict",
+        d.DifferenceKind.DENSITY: "synthetic rows lie "
+        f"{'closer to real ones' if found.detail and more else 'at other distances from each other'} "
+        "than real rows do",
+    }[found.kind]
+    return f"{subject}{place}{_difference_size(found) if with_size else ''}"
+
+
+def _often(more: bool) -> str:
+    return "more often" if more else "less often"
+
+
+def _difference_size(found: d.SliceDifference) -> str:
+    """Return the size of a difference in the unit of the reader, in parentheses."""
+    low, high = found.interval
+    size = f"by {abs(found.effect):.2f} standard deviations ({low:+.2f} to {high:+.2f})"
+    synthetic, real = found.synthetic, found.real
+    if found.kind in _SHARE_KINDS:
+        if synthetic is None:
+            return f" ({size})"
+        return f" ({100 * synthetic:.1f} % instead of {_share_or_few(real)})"
+    if synthetic is None or real is None:
+        return f" ({size})"
+    if found.kind == d.DifferenceKind.LOCATION and real and synthetic / real > 0:
+        change = 100 * (synthetic / real - 1)
+        return f" ({change:+.1f} %, mean {short(synthetic)} instead of {short(real)}; {size})"
+    return f" ({short(synthetic)} instead of {short(real)}; {size})"
+
+
+_SHARE_KINDS = (
+    d.DifferenceKind.SHARE,
+    d.DifferenceKind.MISSING,
+    d.DifferenceKind.TAIL,
+    d.DifferenceKind.ROUNDNESS,
+)
 
 
 @describe.register
@@ -400,70 +509,6 @@ def _(found: f.BrokenRules) -> str:
 
 
 @describe.register
-def _(found: f.ModelComparison) -> str:
-    mixed, real = (found.trained_on(f.TrainingData(key)) for key in ("mixed", "real"))
-    # Beside a model of synthetic rows alone, the table of models says the same.
-    if found.decides is not None or mixed is None or real is None or mixed.effect is None:
-        return ""
-    score = mixed.scores[0]
-    text = {
-        f.Effect.HELPS: "adding the synthetic {} helps",
-        f.Effect.HURTS: "adding the synthetic {} hurts",
-        f.Effect.NOT_SHOWN: "there is no evidence that adding the synthetic {} helps or hurts",
-    }[mixed.effect].format(found.subject)
-    low, high = score.interval or (math.nan, math.nan)
-    return (
-        f"{text}: {found.measures[0]} {real.scores[0].value:.3f} by real {found.subject} alone, "
-        f"{score.value:.3f} with them ({score.difference:+.3f}, {low:+.3f} to {high:+.3f})"
-    )
-
-
-@describe.register
-def _(found: f.ExchangeRate) -> str:
-    rate, half = found.rate, found.half_width
-    rows = f"rows with {found.target} = {' or '.join(found.classes)}" if found.classes else ""
-    ones = f"real {rows}" if rows else "real ones"
-    task = f"for this task (predicting '{found.target}' by {found.model})"
-    amount = _rounded_rate(abs(rate), half)
-    if found.effect == f.Effect.HURTS:
-        return (
-            f"1,000 of these synthetic rows harm as much as taking away {amount} {ones} would {task}: "
-            "add none"
-        )
-    if found.effect == f.Effect.HELPS:
-        return f"1,000 of these synthetic rows are worth {amount} more {ones} {task}"
-    # Whether adding helps is answered by the models of the verdict; here stands the rate alone.
-    ends = rate - half, rate + half
-    fewer = ", less than as many real ones are" if ends[1] < 1000 else ""
-    if max(map(abs, ends)) >= 1000:
-        return (
-            f"the worth of 1,000 of these synthetic rows {task} is uncertain by more than 1,000 {ones}"
-            f"{fewer}; more holdout rows would show it"
-        )
-    low, high = (f"{_rounded(abs(e), half)} {'fewer' if e < 0 else 'more'}" for e in ends)
-    return f"1,000 of these synthetic rows are worth between {low} and {high} {ones} {task}{fewer}"
-
-
-@describe.register
-def _(found: f.AddedRows) -> str:
-    said = []
-    if found.best:
-        said.append(f"of the numbers tried, adding {found.best:,} of them is best")
-    if found.n_alone is not None and found.like_real is not None:
-        words = {"least": "fewer than", "most": "more than"}.get(found.limit, "about")
-        like = _rounded(found.like_real, 0.1 * found.like_real)
-        said.append(
-            f"training on {found.n_alone:,} of them alone is like having {words} {like} real rows"
-        )
-    if found.n_train is not None:
-        said.append(
-            f"only {found.n_train:,} of the train rows are used, so what the synthetic rows know of the "
-            "others is credited to them"
-        )
-    return ". ".join([*said[:1], *map(capitalize, said[1:])])
-
-
-@describe.register
 def _(found: f.CopyCounts) -> str:
     rows = "rows" if found.column is None else f"values of the {found.column}"
     return (
@@ -476,34 +521,61 @@ def _(found: f.CopyCounts) -> str:
 def _(found: f.OnePersonCounts) -> str:
     if not found.n_values:
         return "no value is held by one person alone"
+    people = ""
+    if found.n_people:
+        names = joined([f"'{name}'" for name in found.columns], 5)  # as many as a line holds
+        people = (
+            f"values of about {count(found.n_people, 'training person')} alone occur in {names}: "
+        )
     return (
-        f"of {found.n_values:,} values that one training person alone has, {found.n_kept:,} occur in the "
-        f"synthetic rows; in as many real ones that the generator never saw, about {found.n_expected:,} do"
+        f"{people}of {found.n_values:,} values that one training person alone has, {found.n_kept:,} occur "
+        "in the synthetic rows; of as many such values of people whom the generator never saw, about "
+        f"{found.n_expected:,} do"
     )
 
 
 @describe.register
-def _(found: f.ModelChoice) -> str:
-    text = f"by the synthetic rows one would choose {found.by_synthetic}"
-    return text if found.by_synthetic == found.by_real else f"{text} rather than {found.by_real}"
+def _(found: UntestedColumns) -> str:
+    parts = (
+        ("identifiers", found.identifiers),
+        ("free texts", found.texts),
+        ("columns that others may know of a person", found.quasi_identifiers),
+    )
+    names = "; ".join(f"{noun} ({joined(names)})" for noun, names in parts if names)
+    return f"not tested: {names}" if names else ""
 
 
-def with_one_person_counts(text: str, scores: Sequence[Score]) -> str:
-    """Return an answer followed by the counts of values of single persons, where they are known."""
-    found = next((one for s in scores if (one := s.finding(f.OnePersonCounts)) is not None), None)
-    if found is None or describe(found) in text:
-        return text
-    return f"{text} {capitalize(describe(found))}."
+@describe.register
+def _(found: DisguisedRows) -> str:
+    if not found.n_people:
+        return (
+            "synthetic rows match no more training people in all but a few columns, or nearly, than "
+            "people whom the generator never saw"
+        )
+    return (
+        f"{disguise_sentence(found)}: they match {found.n_matched:,} of {found.n_train:,} training people "
+        f"and {found.n_unseen_matched:,} of {found.n_unseen:,} whom the generator never saw"
+    )
 
 
-def _rounded_rate(value: float, half: float) -> str:
-    """Return a rate and its half width; one at the end of the learning curve has none."""
-    if half < 0.005 * value:
-        return f"at least {_rounded(value, 0.1 * value)}"
-    return f"{_rounded(value, half)} ± {_rounded(half, half)}"
+def disguise_sentence(found: DisguisedRows) -> str:
+    """Return how many rows are train rows in disguise, and of how many persons."""
+    low, high = found.interval or (found.share, found.share)
+    where = f", mostly with {found.group}" if found.group else ""
+    people = f"about {count(found.n_people, 'person')}"
+    return (
+        f"about {percent(found.share)} ({percent(low)} to {percent(high)}) of the synthetic rows are "
+        f"training rows in disguise, those of {people}{where}"
+    )
 
 
-def _rounded(value: float, error: float) -> str:
-    """Return a number with as many digits as its error allows: two digits of the error."""
-    digit = 10 ** max(0, math.floor(math.log10(error)) - 1) if error > 0 else 1
-    return f"{round(value / digit) * digit:,.0f}"
+@describe.register
+def _(found: Fingerprints) -> str:
+    if not found.n_people:
+        return ""
+    block = joined([f"'{name}'" for name in found.columns]) if found.columns else "a few columns"
+    return (
+        f"{block} of the synthetic rows are those of one training person alone for about "
+        f"{count(found.n_people, 'person')} beyond chance ({found.n_matched:,} of {found.n_train:,}; of "
+        f"people whom the generator never saw, {found.n_unseen_matched:,} of {found.n_unseen:,})"
+    )

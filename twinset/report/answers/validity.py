@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from twinset.core.contracts import Score
 from twinset.core.integrity import FaultKind, IntegrityFault, IntegrityFaults
+from twinset.core.reading_faults import ReadingFaults
 from twinset.report.answers.phrases import (
     MARKS,
     Mark,
@@ -16,6 +17,7 @@ from twinset.report.answers.phrases import (
     short,
     worst_first,
 )
+from twinset.report.answers.reading_faults import reading_fault_sentence
 from twinset.report.answers.sentences import FORMS, describe, headline, needed_rows
 
 _MAX_SHOWN = 3  # faults and columns in a sentence; all of them stand in the JSON
@@ -34,6 +36,14 @@ _FAULTS: Mapping[FaultKind, str] = {
     FaultKind.NEAR_REPEATED_ROW: "rows repeated in nearly all columns",
     FaultKind.RULE: "a rule of {columns} broken",
     FaultKind.COMBINATION: "an impossible combination of {columns}",
+    FaultKind.TEXT_FORM: "{columns} in a form that real texts seldom have",
+    FaultKind.UNLIKELY_TEXT: "{columns} with words or letters that real texts seldom have",
+    FaultKind.CUT_TEXT: "{columns} cut off",
+    FaultKind.REPEATED_TEXT: "{columns} repeated",
+    FaultKind.REPEATED_PHRASE: "one wording of {columns} repeated",
+    FaultKind.COPIED_VALUE: "{columns} with what one real train text alone has",
+    FaultKind.CONTRADICTED_LABEL: "{columns} contradicted by the text",
+    FaultKind.SPAN: "{columns} marked otherwise than in real texts",
 }
 """Kind of fault -> its name, before "in so many rows"."""
 
@@ -67,17 +77,34 @@ def _(found: IntegrityFaults) -> str:
     return ". ".join([said[0], *map(capitalize, said[1:]), *more])
 
 
-def answer_validity(scores: Sequence[Score]) -> tuple[Mark, str]:
-    """Return the mark and the answer to whether the set is valid: one fault is enough for a no."""
+def answer_validity(scores: Sequence[Score]) -> tuple[Mark, str, str]:
+    """Return mark, answer and small print on whether the set is valid: one fault is enough for a no."""
     worst = worst_first(scores)[0]
     mark = MARKS[worst.verdict]
+    found = [one for score in scores if (one := score.finding(IntegrityFaults)) is not None]
     if mark == Mark.BAD:
-        numbers = f"{metric_title(worst.metric)} ({short(worst.value)})"
-        return mark, f"No: {headline(worst) or numbers}."
+        faults = sorted(
+            ((fault, one) for one in found for fault in one.faults),
+            key=lambda pair: pair[0].p_value,
+        )
+        said = [fault_sentence(*pair) for pair in faults]
+        for score in scores:
+            if reading := score.finding(ReadingFaults):
+                n = reading.n_synthetic
+                said += [reading_fault_sentence(one, n) for one in reading.faults]
+        if not said:
+            said = [headline(worst) or f"{metric_title(worst.metric)} ({short(worst.value)})"]
+        more = f"; {count(len(said) - 1, 'more kind')} of faults" if len(said) > 1 else ""
+        detail = " ".join(f"{capitalize(one)}." for one in said[1:_MAX_SHOWN])
+        return mark, f"No: {said[0]}{more}.", detail
     if mark == Mark.UNMEASURED:
-        return mark, f"Not measurable: {worst.reason or 'no reason is known'}."
+        return mark, f"Not measurable: {worst.reason or 'no reason is known'}.", ""
     if mark == Mark.INCONCLUSIVE:
         reason = needed_rows(worst) or "too few rows"
-        return mark, f"Cannot tell: {metric_title(worst.metric)}: {reason}."
-    found = [one for score in scores if (one := score.finding(IntegrityFaults)) is not None]
-    return mark, f"{capitalize(' and '.join(map(describe, found)) or 'no fault found')}."
+        return mark, f"Cannot tell by {metric_title(worst.metric)}: {reason}.", ""
+    n_checks = sum(one.n_checks for one in found)
+    if found and not n_checks:
+        text = "Not measurable: the train rows show no rule that could be checked."
+        return Mark.UNMEASURED, text, ""
+    n_rows = max((one.n_synthetic for one in found), default=0)
+    return mark, f"No fault found in {n_rows:,} rows by {count(n_checks, 'check')}.", ""

@@ -6,18 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from twinset.core.contracts import Role, Score
+from twinset.core.differences import SliceDifferences
+from twinset.core.disclosure import DisguisedRows
 from twinset.core.findings import (
     ColumnDistances,
     DifferentComponents,
-    Effect,
-    ExchangeRate,
-    ModelComparison,
     PairDistances,
-    RegionShares,
-    TrainedModel,
-    TrainingData,
     Verdict,
 )
+from twinset.core.model_findings import (
+    Effect,
+    TrainingData,
+)
+from twinset.report.answers.disclosure import untested_columns, with_one_person_counts
 from twinset.report.answers.phrases import (
     MARKS,
     QUESTIONS,
@@ -38,15 +39,19 @@ from twinset.report.answers.phrases import (
 )
 from twinset.report.answers.sentences import (
     describe,
+    difference_sentence,
+    disguise_sentence,
+    drift_notes,
     group_outcome,
     headline,
     needed_rows,
     reasons,
-    region_sentence,
-    time_notes,
-    with_one_person_counts,
 )
+from twinset.report.answers.training import TrainingEvidence
 from twinset.report.answers.validity import answer_validity
+
+Answer = tuple[Mark, str, str]
+"""Mark, sentence and small print of an answer."""
 
 _MAX_COMPONENTS = 3  # names of components in a verdict; the table of scores shows eight
 _MIN_SHARED = 3  # one or two tests without a value keep a line of their own in the table of scores
@@ -58,62 +63,14 @@ class VerdictLine:
 
     family: str  # Family of metrics that it speaks for
     question: str  # The question, e.g. "Does it leak?".
-    text: str  # The answer in plain words
+    text: str  # The answer in one sentence
     mark: Mark  # What the answer amounts to, for a mark beside it
-
-
-@dataclass(frozen=True)
-class TrainingEvidence:
-    """What models show of training on a set: the one place that decides whether adding rows helps."""
-
-    models: tuple[Score, ...]  # Measured scores of models; those that replace real rows come first
-    rate: Score | None  # Score of the exchange rate
-
-    @classmethod
-    def from_scores(cls, scores: Sequence[Score]) -> TrainingEvidence:
-        """Return the evidence in the scores of the family utility."""
-        own = [s for s in scores if s.family == "utility" and s.is_measured]
-        models = [s for s in own if not has_role(s, Role.EXCHANGE_RATE, Role.MODEL_CHOICE)]
-        models.sort(key=lambda score: not has_role(score, Role.SUBSTITUTE_MODEL))
-        return cls(tuple(models), next(iter(with_role(own, Role.EXCHANGE_RATE)), None))
+    detail: str = ""  # Further sentences, for small print
 
     @property
-    def score(self) -> Score | None:
-        """The score with a table of models; the worst one where none has a table."""
-        with_table = [score for score in self.models if score.finding(ModelComparison)]
-        return next(iter(with_table or worst_first(self.models)), None)
-
-    @property
-    def table(self) -> ModelComparison | None:
-        """The table of models."""
-        return None if self.score is None else self.score.finding(ModelComparison)
-
-    def model(self, data: TrainingData) -> TrainedModel | None:
-        """Return the model that was trained on a set."""
-        return None if self.table is None else self.table.trained_on(data)
-
-    @property
-    def effects(self) -> tuple[Effect | None, Effect | None]:
-        """Effect of adding all rows by the models, and by the exchange rate."""
-        mixed = self.model(TrainingData.MIXED)
-        rate = None if self.rate is None else self.rate.finding(ExchangeRate)
-        return (None if mixed is None else mixed.effect, None if rate is None else rate.effect)
-
-    @property
-    def tests_disagree(self) -> bool:
-        """Whether adding rows helps by the models and hurts by the exchange rate, or the reverse."""
-        return set(self.effects) == {Effect.HELPS, Effect.HURTS}
-
-    @property
-    def effect_of_adding(self) -> Effect | None:
-        """The answer to whether adding rows helps; None where no models were compared."""
-        return Effect.NOT_SHOWN if self.tests_disagree else self.effects[0]
-
-    @property
-    def is_one_class(self) -> bool:
-        """Whether the synthetic rows hold too few classes to train on them alone."""
-        models = [self.model(data) for data in (TrainingData.MIXED, TrainingData.SYNTHETIC)]
-        return models[0] is not None and models[1] is None
+    def whole(self) -> str:
+        """The answer with its small print."""
+        return f"{self.text} {self.detail}".rstrip()
 
 
 def summarize_families(scores: Sequence[Score]) -> tuple[VerdictLine, ...]:
@@ -127,8 +84,9 @@ def summarize_families(scores: Sequence[Score]) -> tuple[VerdictLine, ...]:
         own = [score for score in scores if score.family == family]
         if not own and family == "integrity":
             continue
-        mark, text = _ANSWERS[family](own) if own else (Mark.UNMEASURED, "Not measured.")
-        sentences.append(VerdictLine(family, question.text, text, mark))
+        answer = _ANSWERS[family](own) if own else (Mark.UNMEASURED, "Not measured.", "")
+        mark, text, detail = answer
+        sentences.append(VerdictLine(family, question.text, text, mark, detail))
     return tuple(sentences)
 
 
@@ -171,51 +129,52 @@ def unmeasured(scores: Sequence[Score]) -> list[tuple[str, list[Score]]]:
     return sorted(shared, key=lambda pair: -len(pair[1]))
 
 
-def _answer_gap(scores: Sequence[Score]) -> tuple[Mark, str]:
+def _answer_gap(scores: Sequence[Score]) -> Answer:
     mark, worst, counts = _tally(scores)
     if mark == Mark.GOOD:
-        return mark, f"As good as real rows in {counts}."
+        return mark, f"As good as real rows in {counts}.", ""
     if mark != Mark.BAD:
-        return mark, _undecided(mark, worst, counts, "No difference found", scores)
-    whole = _further_at_once(worst, scores)
-    lead = "Furthest off" if whole is None else "The worst place"
-    text = f"Different from real rows in {counts}. {lead}: {_describe_worst(worst)}."
-    if whole is not None:
-        name = metric_title(whole.metric)
-        text += f" All at once they are further off: {name} ({_numbers(whole)})."
-    return mark, text + _due_to_time(worst)
+        return mark, _undecided(mark, worst, counts, "No difference found", scores), ""
+    detail, lead = drift_notes(worst), ", most of all in"
+    if (whole := _further_at_once(worst, scores)) is not None:
+        lead = "; the worst place is"
+        detail.append(
+            f"All columns at once are further off: {metric_title(whole.metric)} ({_numbers(whole)})"
+        )
+    text = f"Different from real rows in {counts}{lead} {_describe_worst(worst)}."
+    return mark, text, _sentences(detail)
+
+
+def _sentences(clauses: Sequence[str]) -> str:
+    return " ".join(f"{capitalize(clause)}." for clause in clauses if clause)
 
 
 def _further_at_once(worst: Score, scores: Sequence[Score]) -> Score | None:
     """Return the test of all columns at once that is certainly further off than the worst place."""
-    whole = worst_first(s for s in scores if sees_everything(s) and s.verdict == Verdict.DIFFERENT)[
-        :1
-    ]
+    whole = worst_first(s for s in scores if sees_everything(s) and s.verdict == Verdict.DIFFERENT)
     limit = compute_certain_degradation(worst)
-    return next((s for s in whole if compute_certain_degradation(s) > limit), None)
+    return next((s for s in whole[:1] if compute_certain_degradation(s) > limit), None)
 
 
-def _due_to_time(score: Score) -> str:
-    """Return what earlier real rows score beside a later holdout, where that is known."""
-    return "".join(f" {note}." for note in time_notes(score))
-
-
-def _answer_coverage(scores: Sequence[Score]) -> tuple[Mark, str]:
+def _answer_coverage(scores: Sequence[Score]) -> Answer:
     mark, worst, counts = _tally(scores)
     measured = [score for score in scores if score.is_measured]
     if mark == Mark.GOOD and all(has_role(score, Role.DECLARED_SHARES) for score in measured):
-        return mark, f"The declared shares of the population are met, in {counts}."
+        return mark, f"The declared shares of the population are met, in {counts}.", ""
     if mark == Mark.GOOD:
-        return mark, f"Nothing found missing: as good as real rows in {counts}."
+        return mark, f"Nothing found missing: as good as real rows in {counts}.", ""
     if mark == Mark.BAD:
-        text = f"Something is missing or off, in {counts}. Furthest off: {_describe_worst(worst)}."
-        return mark, text + _due_to_time(worst)
-    return mark, _undecided(mark, worst, counts, "Nothing found missing", scores)
+        text = f"Something is missing or off in {counts}, most of all in {_describe_worst(worst)}."
+        return mark, text, _sentences(drift_notes(worst))
+    return mark, _undecided(mark, worst, counts, "Nothing found missing", scores), ""
 
 
-def _answer_privacy(scores: Sequence[Score]) -> tuple[Mark, str]:
+def _answer_privacy(scores: Sequence[Score]) -> Answer:
     mark, text = _answer_leaks(scores)
-    return mark, with_one_person_counts(text, scores)
+    untested = untested_columns(scores)
+    text = f"{text}; {untested}." if untested and mark != Mark.UNMEASURED else f"{text}."
+    said = with_one_person_counts(text, scores).removeprefix(text).strip()
+    return mark, text, said
 
 
 def _answer_leaks(scores: Sequence[Score]) -> tuple[Mark, str]:
@@ -223,40 +182,44 @@ def _answer_leaks(scores: Sequence[Score]) -> tuple[Mark, str]:
     n_measured = sum(score.is_measured for score in scores)
     if mark == Mark.GOOD and 2 * n_measured < len(scores):
         text = f"No leak found, but only {n_measured} of {len(scores)} tests could be made"
-        return Mark.INCONCLUSIVE, f"{text}: that shows little."
+        return Mark.INCONCLUSIVE, f"{text}, which shows little"
     if mark == Mark.GOOD:
-        return mark, f"No sign of leaking in {counts}. A smoke alarm, not a proof of safety."
+        return mark, f"No sign of leaking in {counts}, which is no proof of safety"
     if mark == Mark.BAD:
         several = sum(score.verdict == Verdict.DIFFERENT for score in scores) > 1
-        head = f"It leaks, by {counts}" if several else f"Signs of leaking, in {counts}"
-        return mark, f"{head}: {_describe_worst(worst)}."
-    return mark, _undecided(mark, worst, counts, "No leak found", scores)
+        head = f"It leaks, by {counts}" if several else f"Signs of leaking in {counts}"
+        return mark, f"{head}: {_describe_worst(worst)}"
+    return mark, _undecided(mark, worst, counts, "No leak found", scores).removesuffix(".")
 
 
-def _answer_utility(scores: Sequence[Score]) -> tuple[Mark, str]:
+def _answer_utility(scores: Sequence[Score]) -> Answer:
     evidence = TrainingEvidence.from_scores(scores)
     rate, effect = evidence.rate, evidence.effect_of_adding
     if not evidence.models and rate is None:
         mark, worst, counts = _tally(scores)
-        return mark, _undecided(mark, worst, counts, "No harm found", scores)
+        return mark, _undecided(mark, worst, counts, "No harm found", scores), ""
     if not evidence.models and rate is not None:
-        return _tally([rate])[0], _describe_rate(rate, whole=True)
-    text = [] if effect is None else [_describe_mixed(evidence)]
-    text.append(_describe_alone(evidence))
+        text, detail = _describe_rate(rate)
+        return _tally([rate])[0], f"{text}.", detail
+    if evidence.is_chance:
+        return Mark.INCONCLUSIVE, f"Cannot tell: {evidence.chance_reason}.", ""
+    said = [] if effect is None else [_describe_mixed(evidence)]
+    said.append(_describe_alone(evidence))
     # A rate with another effect would seem to deny the answer: it stands in the table of scores.
     if rate is not None and evidence.effects[0] in (None, evidence.effects[1]):
-        is_clear = effect in (Effect.HELPS, Effect.HURTS)
-        text.append(_describe_rate(rate, whole=not is_clear and not evidence.is_one_class))
+        said.append(_describe_rate(rate)[0])
     order = [s for s in with_role(scores, Role.MODEL_CHOICE) if s.verdict == Verdict.DIFFERENT]
     if order:
-        text.append(f"Do not choose models by it: {_describe_worst(order[0])}.")
+        said.append(f"Do not choose models by it: {_describe_worst(order[0])}")
     mark = _tally(evidence.models)[0] if effect is None else MARKS[effect]
-    return mark, " ".join(text)
+    return mark, f"{said[0]}.", _sentences(said[1:])
 
 
 _MIXED: Mapping[Effect, str] = {
     Effect.HELPS: "It helps: real and synthetic rows together beat real rows alone",
     Effect.HURTS: "It hurts: real and synthetic rows together do worse than real rows alone",
+    Effect.WORSE: "No gain: real and synthetic rows together do worse than real rows alone, though not "
+    "certainly by more than the margin",
     Effect.NOT_SHOWN: "No evidence that adding synthetic rows to real ones helps or hurts",
 }
 _ALONE: Mapping[Verdict, str] = {
@@ -266,8 +229,8 @@ _ALONE: Mapping[Verdict, str] = {
 }
 _ALONE_WITH_EFFECT: Mapping[tuple[Verdict, Effect], str] = {
     (Verdict.EQUIVALENT, Effect.HELPS): "train better than real ones",
-    (Verdict.EQUIVALENT, Effect.HURTS): "train a little worse than real ones, within the margin",
-    (Verdict.INCONCLUSIVE, Effect.HURTS): (
+    (Verdict.EQUIVALENT, Effect.WORSE): "train a little worse than real ones, within the margin",
+    (Verdict.INCONCLUSIVE, Effect.WORSE): (
         "train worse than real ones; whether by more than the margin is inconclusive"
     ),
 }
@@ -283,19 +246,21 @@ def _describe_mixed(evidence: TrainingEvidence) -> str:
     if score.difference is not None:
         interval = score.interval and f", 95 % interval {signed_interval(score.interval)}"
         numbers = f" ({table.measures[0]} {signed(score.difference)}{interval or ''})"
+    if evidence.makes_no_difference:
+        return f"No gain: real and synthetic rows together do as well as real rows alone{numbers}"
     if not evidence.tests_disagree:
-        return f"{_MIXED[mixed.effect]}{numbers}."
+        return f"{_MIXED[mixed.effect]}{numbers}"
     effect = "beat" if mixed.effect == Effect.HELPS else "do worse than"
     return (
         "The tests disagree whether adding helps: real and synthetic rows together "
-        f"{effect} real rows alone{numbers}, and the exchange rate shows the opposite."
+        f"{effect} real rows alone{numbers}, and the exchange rate shows the opposite"
     )
 
 
 def _describe_alone(evidence: TrainingEvidence) -> str:
     """Return what models of synthetic rows alone are worth; the verdict of their score decides."""
     if evidence.is_one_class:
-        return "Synthetic rows alone hold too few classes to train on."
+        return "Synthetic rows alone hold too few classes to train on"
     score, table = evidence.score, evidence.table
     assert score is not None
     alone, real = evidence.model(TrainingData.SYNTHETIC), evidence.model(TrainingData.REAL)
@@ -306,14 +271,13 @@ def _describe_alone(evidence: TrainingEvidence) -> str:
         if alone.effect is not None:
             text = _ALONE_WITH_EFFECT.get((score.verdict, alone.effect), text)
     on_real = "" if baseline is None else f", trained on real rows {short(baseline)}"
-    return f"Synthetic rows alone {text} ({value}{on_real})."
+    return f"Synthetic rows alone {text} ({value}{on_real})"
 
 
-def _describe_rate(rate: Score, *, whole: bool) -> str:
-    """Return the sentences of an exchange rate, or the first of them."""
-    text = [capitalize(clause) for found in rate.findings if (clause := describe(found))]
-    text = text or [_describe_worst(rate)]
-    return f"{'. '.join(text if whole else text[:1])}."
+def _describe_rate(rate: Score) -> tuple[str, str]:
+    """Return the first clause of an exchange rate, and the sentences on its further numbers."""
+    said = [clause for found in rate.findings if (clause := describe(found))]
+    return capitalize(said[0] if said else _describe_worst(rate)), _sentences(said[1:])
 
 
 _ANSWERS = {
@@ -345,12 +309,13 @@ def _undecided(mark: Mark, worst: Score, counts: str, nothing: str, scores: Sequ
     if mark == Mark.UNMEASURED:
         return f"Not measurable: {worst.reason or 'no reason is known'}."
     reason = needed_rows(worst, place=True) or next(iter(reasons(worst)), "too few rows")
-    text = f"{capitalize(metric_title(worst.metric))}: {reason}."
+    needs = " " if reason.startswith("needs") else ": "
+    open_tests = f"{counts}; {metric_title(worst.metric)}{needs}{reason}"
     measured = [score for score in scores if score.is_measured]
     is_open = [score for score in measured if score.verdict == Verdict.INCONCLUSIVE]
     if 2 * len(is_open) > len(measured):
-        return f"Cannot tell: undecided in {counts}. {text}"
-    return f"{nothing} so far; undecided in {counts}. {text}"
+        return f"Cannot tell by {open_tests}."
+    return f"{nothing} so far, but undecided in {open_tests}."
 
 
 def _describe_worst(score: Score) -> str:
@@ -363,6 +328,12 @@ def _describe_worst(score: Score) -> str:
         named = [f"{name} ({outcome})" if outcome else name for name, outcome in outcomes.items()]
         kind = plural(different.kind, len(different.names))
         return f"{head}, by {kind} {joined(named, _MAX_COMPONENTS)}"
+    if (slices := score.finding(SliceDifferences)) and slices.differences:
+        more = len(slices.differences) - 1
+        also = f", and {count(more, 'more difference')}" if more else ""
+        return f"{title}: {difference_sentence(slices.differences[0])}{also}"
+    if (rows := score.finding(DisguisedRows)) and rows.n_people:
+        return disguise_sentence(rows)
     if clause := headline(score):
         return f"{title} ({clause})"
     if (columns := score.finding(ColumnDistances)) and columns.distances:
@@ -377,224 +348,3 @@ def _describe_worst(score: Score) -> str:
 def _numbers(score: Score) -> str:
     real = f", real rows get {short(score.baseline)}" if score.baseline is not None else ""
     return f"{short(score.value)}{real}"
-
-
-_BASIC = (Role.BASIC_APPEARANCE, Role.IMAGE_APPEARANCE)
-_APPEARANCE = (*_BASIC, Role.APPEARANCE)
-_MAX_TITLES = 2  # tests and components in one reason: its column of the page is narrow
-_MAX_PROPERTIES = 3  # properties of images in the caution, which is one line of the page
-_NEEDS_HOLDOUT = "give real rows that the generator did not see"
-_NO_MODELS = ("not measured", f"name a target column and {_NEEDS_HOLDOUT}")
-
-# Answer -> its mark; all others ask for care.
-_USE_MARKS: Mapping[str, Mark] = {
-    "yes": Mark.GOOD,
-    "no sign of leaking": Mark.GOOD,
-    "no": Mark.BAD,
-    "not measured": Mark.UNMEASURED,
-}
-
-Assessment = tuple[str, str]
-"""Answer and reason of one use."""
-
-
-@dataclass(frozen=True)
-class Use:
-    """A purpose and whether the set serves it."""
-
-    purpose: str  # What one would do with the set
-    # "yes", "no", "with care", "no gain shown", "cannot tell", "not shown to be safe", "no sign
-    # of leaking" or "not measured"
-    answer: str
-    reason: str  # The reason, in a few words
-    mark: Mark  # What the answer amounts to
-
-
-def uses(
-    scores: Sequence[Score], *, from_real: bool = False, leak_allowed: bool = False
-) -> tuple[Use, ...]:
-    """Return what the set may be used for, in falling order of how often people ask.
-
-    `from_real`: whether its rows are made of single real ones, as interpolating generators do.
-    `leak_allowed`: whether train set and holdout share information, and the user allowed it.
-
-    >>> [use.answer for use in uses([])]
-    ['not measured', 'not measured', 'not measured', 'not measured']
-    """
-    purposes = (
-        "Train on it instead of real rows",
-        "Add it to real rows to train on",
-        "Explore it, or test software with it",
-        "Give it to people who may not see the real rows",
-    )
-    models = with_role(scores, Role.SUBSTITUTE_MODEL, Role.EXCHANGE_RATE)
-    evidence = TrainingEvidence.from_scores(models)
-    trained = [_assess_substitution(scores, evidence), _assess_addition(scores, evidence)]
-    if leak_allowed:
-        doubt = "but a leak was allowed, so that these rows are no fair test"
-        trained = [
-            one if one == _NO_MODELS else ("cannot tell", f"{one[1]}; {doubt}") for one in trained
-        ]
-    answers = [*trained, _assess_exploration(scores), _assess_release(scores, from_real)]
-    return tuple(
-        Use(purpose, answer, reason, _USE_MARKS.get(answer, Mark.INCONCLUSIVE))
-        for purpose, (answer, reason) in zip(purposes, answers)
-    )
-
-
-def caution(scores: Sequence[Score]) -> str:
-    """Return in what the images are unlike real ones; empty where they are not, or there are none.
-
-    It stands before any use. The models that measure usefulness are small, and see reduced images or a
-    few hundred numbers of each: their success says little about blur or noise, which a larger model
-    would learn.
-    """
-    score = next(iter(with_role(scores, Role.IMAGE_APPEARANCE)), None)
-    if score is None or score.verdict != Verdict.DIFFERENT:
-        return ""
-    components = score.finding(DifferentComponents)
-    if components is None:
-        return "its images are unlike real ones over all their properties"
-    named = joined(components.names, _MAX_PROPERTIES, "property")
-    return f"its images are unlike real ones in {named}"
-
-
-def in_short(found: Sequence[Use], careful: str = "") -> str:
-    """Return all uses in one line, or nothing where none was measured; first what asks for care.
-
-    >>> in_short([Use("a", "yes", "", Mark.GOOD), Use("b", "no", "", Mark.BAD)])
-    'a: yes; b: no'
-    """
-    text = "; ".join(f"{u.purpose}: {u.answer}" for u in found if u.mark != Mark.UNMEASURED)
-    return f"Mind that {careful}. {text}" if careful and text else text
-
-
-def _assess_substitution(scores: Sequence[Score], evidence: TrainingEvidence) -> Assessment:
-    score, mixed = evidence.score, evidence.model(TrainingData.MIXED)
-    if score is None:
-        return _NO_MODELS
-    if evidence.is_one_class:
-        return "no", "it holds one class only"
-    numbers = f"models reach {short(score.value)}, on real rows {short(score.baseline)}"
-    if score.verdict == Verdict.DIFFERENT:
-        return "no", numbers
-    if score.verdict == Verdict.INCONCLUSIVE:
-        return "cannot tell", f"{numbers}: too few rows to be sure"
-    off = _list_different(scores, Role.REPRESENTATION)
-    if not off and mixed is not None and mixed.effect == Effect.HURTS:
-        # Within the margin, but rows that harm beside real ones tell something wrong.
-        off = "beside real rows it harms"
-    if careful := caution(scores):
-        reason = f"{careful}, which these models may not see; {numbers}{f'; {off}' if off else ''}"
-        return "with care", reason
-    if off:
-        return "with care", f"{numbers}; but {off}"
-    if _leaks(scores):
-        reason = f"{numbers}; but it leaks: guard it, and models trained on it, like the real rows"
-        return "with care", reason
-    return "yes", numbers
-
-
-def _assess_addition(scores: Sequence[Score], evidence: TrainingEvidence) -> Assessment:
-    mixed, table = evidence.model(TrainingData.MIXED), evidence.table
-    if table is None or mixed is None or mixed.effect is None:
-        return _NO_MODELS
-    cell = mixed.scores[0]
-    change = short(cell.value) if cell.difference is None else signed(cell.difference)
-    if cell.difference is not None and cell.interval is not None:
-        change += f" ({signed_interval(cell.interval)})"
-    reason = f"change in {table.measures[0]} {change}"
-    if evidence.tests_disagree:
-        return "cannot tell", f"{reason}; the exchange rate shows the opposite"
-    if mixed.effect == Effect.HURTS:
-        return "no", reason
-    if mixed.effect == Effect.NOT_SHOWN:
-        return "no gain shown", reason
-    if careful := caution(scores):
-        return "with care", f"{careful}; measured all the same: {reason}"
-    return "yes", reason
-
-
-def _assess_exploration(scores: Sequence[Score]) -> Assessment:
-    basic = [s for s in with_role(scores, *_BASIC) if s.is_measured]
-    if not basic:
-        return "not measured", "columns and pairs were not compared"
-    off = _list_different(scores, *_APPEARANCE, Role.REPRESENTATION)
-    if any(s.verdict == Verdict.DIFFERENT and _is_hopeless(s) for s in basic):
-        return "no", off
-    if _leaks(scores):
-        reason = f"{off}; it leaks" if off else "it leaks"
-        return "with care", f"{reason}: guard it like the real rows"
-    if off:
-        return "with care", off
-    is_open = [s for s in basic if s.verdict == Verdict.INCONCLUSIVE]
-    if is_open:
-        names = joined([metric_title(s.metric) for s in is_open])
-        return "cannot tell", f"too few rows for {names}"
-    images = bool(with_role(basic, Role.IMAGE_APPEARANCE))
-    reason = f"columns and {'images' if images else 'pairs'} are as in real rows"
-    if any(s.family == "gap" and s.verdict == Verdict.DIFFERENT for s in scores):
-        reason += "; finer differences are shown below"
-    return "yes", reason
-
-
-def _assess_release(scores: Sequence[Score], from_real: bool) -> Assessment:
-    every = [s for s in scores if s.family == "privacy"]
-    own = [s for s in every if s.is_measured]
-    if not own:
-        return "not measured", _NEEDS_HOLDOUT
-    leaking = worst_first(s for s in own if s.verdict == Verdict.DIFFERENT)
-    if leaking:
-        return "no", f"signs of leaking: {_titles(leaking)}"
-    undecided = [s for s in own if s.verdict == Verdict.INCONCLUSIVE]
-    if undecided:
-        tests = "1 test" if len(own) == 1 else f"{len(undecided)} of {len(own)} tests"
-        reason = f"too few rows to decide {tests}: {_titles(undecided)}"
-        return "not shown to be safe", reason
-    if from_real:
-        return "no", "its rows are made of single real ones: treat them as the real rows"
-    if 2 * len(own) < len(every):
-        reason = f"only {len(own)} of {len(every)} tests could be made"
-        return "not shown to be safe", reason
-    reason = f"in {count(len(own), 'test')}; whether that is enough is for you to decide"
-    return "no sign of leaking", reason
-
-
-def _leaks(scores: Sequence[Score]) -> bool:
-    return any(s.family == "privacy" and s.verdict == Verdict.DIFFERENT for s in scores)
-
-
-def _titles(scores: Sequence[Score]) -> str:
-    return joined([metric_title(s.metric) for s in scores], _MAX_TITLES)
-
-
-def _is_hopeless(score: Score) -> bool:
-    """Return whether a score lies halfway or more from real rows to the worst there can be.
-
-    For pairs the worst is the floor, columns drawn independently; for single columns it is 1, no
-    shared value.
-    """
-    value, baseline = score.value, score.baseline
-    if value is None or baseline is None:
-        return False
-    worst = score.floor if has_role(score, Role.DEPENDENCE) else 1.0
-    return worst is not None and 2 * value >= baseline + worst
-
-
-def _list_different(scores: Sequence[Score], *roles: Role) -> str:
-    """Return which scores of these roles are different, and in what; empty where none is."""
-    off = worst_first(s for s in with_role(scores, *roles) if s.verdict == Verdict.DIFFERENT)
-    shown = [_describe_different(score) for score in off]
-    return f"off in {joined(shown, _MAX_TITLES, 'test')}" if off else ""
-
-
-def _describe_different(score: Score) -> str:
-    """Return the title of a score with the components or the region that are off."""
-    name = metric_title(score.metric)
-    if (components := score.finding(DifferentComponents)) is not None:
-        outcomes = {component: group_outcome(score, component) for component in components.names}
-        named = [", ".join(filter(None, pair)) for pair in outcomes.items()]
-        return f"{name} ({joined(named, _MAX_TITLES)})"
-    if (regions := score.finding(RegionShares)) and regions.underrepresented:
-        return f"under-represented rows ({region_sentence(regions.underrepresented[0])})"
-    return name
