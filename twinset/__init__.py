@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from twinset.workflows.compare import compare
     from twinset.workflows.evaluate import evaluate
     from twinset.workflows.gaps import gaps
+    from twinset.workflows.leaks import leaks
     from twinset.workflows.run import run
     from twinset.workflows.twin import twin
 
@@ -34,6 +35,7 @@ _HOMES = {
     "compare": "twinset.workflows.compare",
     "evaluate": "twinset.workflows.evaluate",
     "gaps": "twinset.workflows.gaps",
+    "leaks": "twinset.workflows.leaks",
     "list_components": "twinset.registry",
     "load_recipe": "twinset.recipe",
     "run": "twinset.workflows.run",
@@ -52,6 +54,7 @@ __all__ = [
     "compare",
     "evaluate",
     "gaps",
+    "leaks",
     "list_components",
     "load_recipe",
     "run",

@@ -38,6 +38,7 @@ COMMANDS = {
     "doctor": "Check the catalogue, and repair it on request.",
     "evaluate": "Measure a synthetic file against a real one.",
     "gaps": "Say which slices a synthetic file lacks, and write a recipe that makes them.",
+    "leaks": "Say what a test file shares with the file that a model is trained on.",
     "advise": "Say whether the rare class of a file should be balanced, how, and what that is worth.",
     "compare": "Measure several synthetic files against the same real one, side by side.",
     "deliver": "Write a registered set to a folder: data, schema, card, checksums.",

@@ -587,5 +587,5 @@ class KeepsAccount(Protocol):
 
 LeakKind = Literal[
     "synthetic_rows", "parents", "copies", "changed_copies", "near_copies", "oversampled",
-    "interpolated", "group", "time",
+    "interpolated", "group", "time", "events", "preprocessing", "future", "label",
 ]  # fmt: skip

@@ -244,12 +244,12 @@ def test_the_guard_tells_where_the_rows_are() -> None:
     train, holdout = real.slice(0, 300), real.slice(300, 100)
     copied = Dataset.concat([train, holdout.slice(40, 30)])
     (leak,) = find_leakage(copied, holdout).leaks
-    assert (leak.kind, leak.rows, leak.at) == ("copies", 30, (40, 41, 42, 43, 44))
+    assert (leak.kind, leak.rows, leak.at[:5]) == ("copies", 30, (40, 41, 42, 43, 44))
     with pytest.raises(LeakError, match=r"counted from row 0: 40, 41, 42, 43, 44, \.\.\.\)"):
         find_leakage(copied, holdout).require_clean()
     changed_rows = changed(holdout.slice(40, 30), "a", pa.array(rng.normal(size=30)))
     (leak,) = find_leakage(Dataset.concat([train, changed_rows]), holdout).leaks
-    assert (leak.kind, leak.at) == ("changed_copies", (40, 41, 42, 43, 44))
+    assert (leak.kind, leak.at[:5]) == ("changed_copies", (40, 41, 42, 43, 44))
     named = [
         part.with_reserved(ids=[f"{name}{i}" for i in range(len(part))])
         for name, part in (("t", train), ("h", holdout))

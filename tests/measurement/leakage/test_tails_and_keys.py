@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twinset.core.data.dataset import Dataset
+from twinset.measurement.leakage.decimals import count_decimals
 from twinset.measurement.leakage.evidence import (
     RowKeys,
     SplitRows,
     log_tail,
     split_probabilities,
 )
-from twinset.measurement.leakage.interpolation import FinePoints, count_decimals
+from twinset.measurement.leakage.interpolation import FinePoints
 
 
 @given(st.integers(1, 60), st.floats(0.01, 0.99), st.integers(0, 60))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from twinset.core.data.dataset import Dataset
@@ -20,6 +21,7 @@ from twinset.core.stats.neighbors import nearest
 from twinset.measurement.leakage.evidence import (
     LOG_ALPHA,
     Bools,
+    Floats,
     Keys,
     Leak,
     SplitRows,
@@ -29,7 +31,6 @@ from twinset.measurement.leakage.evidence import (
     sum_cells,
 )
 
-_MAX_KEYS = 400_000  # rows of larger tables are sampled in whole ties: one pass for each column
 _MIN_NUMERIC = 2  # a grid over one number puts unrelated rows into one cell
 # Width and offset of the grids: the offsets differ so that a pair near a border meets in one of two.
 _GRIDS = ((0.02, 0.0), (0.02, 0.5), (0.1, 0.25), (0.1, 0.75), (0.4, 0.0), (0.4, 0.5))
@@ -49,8 +50,8 @@ class _Candidate(NamedTuple):
 def find_copies(split: SplitRows, approximate: bool = False) -> list[Leak]:
     """Return the leak of rows that are in both train and holdout more often than chance explains.
 
-    Exact copies agree in all columns, or in all features. Approximate ones agree in all columns but one, or
-    lie in the same cell of a grid. Candidates are tested in this order, up to the first that is found.
+    Exact copies agree in all columns, or in all features. Approximate ones lie in the same cell of a
+    grid. Candidates are tested in this order, up to the first that is found.
     """
     fraction = split.fraction
     for candidate in _approximate_keys(split) if approximate else _exact_keys(split):
@@ -82,14 +83,6 @@ def _exact_keys(split: SplitRows) -> Iterator[_Candidate]:
 
 def _approximate_keys(split: SplitRows) -> Iterator[_Candidate]:
     for names in split.column_sets:
-        if len(names) < 2:
-            continue
-        whole = split.keys.key(names)
-        for name in names:
-            key = whole - split.keys.cells[name]
-            method = f"also stand in the train set but for the column '{name}'"
-            yield _Candidate("changed_copies", key, _sample_ties(key), "", method, len(names))
-    for names in split.column_sets:
         if sum(name in split.keys.numbers for name in names) < _MIN_NUMERIC:
             continue
         for width, shift in _GRIDS:
@@ -120,12 +113,6 @@ def _test_ties(
         return None
     expected = float(chances @ counts) * float(held[divided].mean())
     return int(held[divided].sum()), expected, chance
-
-
-def _sample_ties(key: Keys) -> Bools:
-    """Return the rows to examine: groups of equal keys are taken or left as a whole."""
-    share = min(1.0, _MAX_KEYS / len(key))
-    return np.asarray((key >> np.uint64(32)).astype(np.float64) < share * 2.0**32)
 
 
 # of the holdout may equal synthetic rows: chance hits of rounded values
@@ -273,10 +260,12 @@ def has_few_rows(cells: Mapping[str, Keys]) -> bool:
 _MAX_QUERIES = 1_500  # rows of each set whose nearest train row is searched: a second of CPU
 _MAX_CELLS = 3_000_000  # of the searched train rows: bounds memory where features are many
 _MIN_QUERIES = 40  # with fewer, low quantiles are single rows
-_SAME = 1e-5  # distance of equal rows after rounding; exact copies are another leak
-# Low quantiles of real distances, and how many times as many rows below them drift may explain: where
-# natural near repeats are few, the lowest ones decide.
-_QUANTILES = {0.002: 1.0, 0.01: 1.0, 0.1: 1.5, 0.3: 1.5}
+_DIGITS = 5  # of a spread to which rows are equal; exact copies are another leak
+_MIN_FINE, _FINE_SHARE = 3, 0.2  # columns in which a fifth of the rows or more differ, at least
+_K_NEAR = 5  # the distance to the nearest row is compared with that to the fifth
+# A copy is nearer than the next rows by these ratios; natural pairs are divided by chance
+_RATIOS = (0.02, 0.05, 0.1, 0.2, 0.4)
+_NEAR_SHARE = 0.005  # of the rows may be that near by nature: in few control rows none may be seen
 
 
 def find_near_duplicates(
@@ -306,36 +295,65 @@ def find_near_duplicates(
 def _find_near_rows(
     holdout: Dataset, train: Dataset, rng: np.random.Generator, subject: str
 ) -> list[Leak]:
-    """Return the leak of rows that are nearer to train rows than train rows are to each other."""
-    n_control = min(_MAX_QUERIES, len(train) // 4)
-    if n_control < _MIN_QUERIES or len(holdout) < _MIN_QUERIES:
+    """Return the leak of rows that are much nearer to one train row than to the next ones.
+
+    The holdout itself shows how many rows have such a neighbor by nature: the train set may hold rows
+    that were made after the split, which lie nearer or farther than real ones do.
+    """
+    if min(len(train), len(holdout)) < _MIN_QUERIES:
         return []
-    order = rng.permutation(len(train))
-    control, rest = train.take(np.sort(order[:n_control])), order[n_control:]
-    # Fitted on rows of neither query: an encoder knows the words and levels of its own rows.
-    encoder = FeatureEncoder.fit(train.take(np.sort(rest)))
-    queries = [encoder.transform(part) for part in (holdout.at_most(_MAX_QUERIES, rng), control)]
-    width = queries[0].shape[1]
-    if width < 2:
+    encoder = FeatureEncoder.fit(train.at_most(_MAX_CELLS // 100, rng))
+    pools = [
+        encoder.transform(part.at_most(_MAX_CELLS // 100, rng)).round(_DIGITS)
+        for part in (train, holdout)
+    ]
+    width = pools[0].shape[1]
+    if width < 2 or _count_fine(pools[1]) < _MIN_FINE:
         return []
-    reference = encoder.transform(train.take(np.sort(rest[: max(1_000, _MAX_CELLS // width)])))
-    found = [nearest(query, reference, 1)[0][:, 0] for query in queries]
-    mine, own = (distance[distance > _SAME] for distance in found)
-    if not len(mine) or not len(own):
+    # Equal rows are another leak, and would hide that others are near.
+    merged, first, place, counts = np.unique(
+        np.vstack(pools), axis=0, return_index=True, return_inverse=True, return_counts=True
+    )
+    in_train = np.zeros(len(merged), dtype=bool)
+    in_train[place[: len(pools[0])]] = True
+    alone = np.flatnonzero(~in_train & (counts == 1) & (first >= len(pools[0])))
+    n_pool = max(1_000, _MAX_CELLS // width)
+    parts = [rng.permutation(part)[:n_pool] for part in (np.flatnonzero(in_train), alone)]
+    if min(map(len, parts)) < _MIN_QUERIES:
         return []
-    for quantile, times in _QUANTILES.items():
-        bound = float(np.quantile(own, quantile))
-        near, expected = int((mine <= bound).sum()), int((own <= bound).sum())
-        # After a random split, a near row is one of the holdout with this probability.
-        share = times * len(mine) / (times * len(mine) + len(own))
-        chance = log_tail(near, share, near + expected)
+    query = parts[1][:_MAX_QUERIES]
+    ratios = [
+        _near_ratios(merged[query], merged[part], skip)
+        for part, skip in zip(parts, (0, 1), strict=True)
+    ]
+    more = max(1.0, len(parts[0]) / len(parts[1]))
+    for ratio in _RATIOS:
+        near, control = (int((found < ratio).sum()) for found in ratios)
+        natural = min(1.0, max(_NEAR_SHARE, more * control / len(query)))
+        # The control is a sample itself: its error is that of a comparison of two shares.
+        share = more / (1 + more)
+        chance = max(log_tail(near, natural, len(query)), log_tail(near, share, near + control))
         if chance < LOG_ALPHA:
+            expected = natural * len(query)
             message = (
-                f"{near / len(mine):.0%} of the holdout rows{subject} lie nearer to a train row than "
-                f"{1 - expected / len(own):.0%} of real rows do"
+                f"{near / len(query):.1%} of the holdout rows{subject} are {1 / ratio:.0f} times nearer to "
+                f"one train row than to others, of each other {control / len(query):.1%}"
             )
-            return [Leak("near_copies", message, near, chance)]
+            return [Leak("near_copies", message, near, chance, expected=expected)]
     return []
+
+
+def _count_fine(points: npt.NDArray[np.floating]) -> int:
+    """Return the columns whose values seldom repeat: on a grid rows are near by nature."""
+    return sum(len(np.unique(column)) > _FINE_SHARE * len(points) for column in points.T)
+
+
+def _near_ratios(
+    query: npt.NDArray[np.floating], pool: npt.NDArray[np.floating], skip: int
+) -> Floats:
+    """Return the distance to the nearest row over that to the fifth, after `skip` rows, shape (n,)."""
+    distance = nearest(query, pool, min(len(pool), _K_NEAR + skip))[0]
+    return np.asarray(distance[:, skip] / np.maximum(distance[:, -1], 1e-12))
 
 
 _HIGH_SHARE = 0.5  # of the rows: from there on, verdicts on the set would mislead

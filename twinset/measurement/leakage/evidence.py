@@ -22,7 +22,11 @@ from twinset.core.seeding import GOLDEN, spread
 LEAKS: tuple[str, ...] = get_args(LeakKind)
 """Kinds of leaks, by the name that allows them."""
 
-_N_REPORTED_ROWS = 5  # positions in an error: enough to look at, and they still fit on a line
+ABOUT_COLUMNS = frozenset({"preprocessing", "future", "label"})
+"""Leaks of columns: they are in the real data themselves, whatever synthetic rows are measured."""
+
+_N_PRINTED_ROWS = 5  # positions in an error: enough to look at, and they still fit on a line
+_N_REPORTED_ROWS = 100  # positions of a finding: enough to examine it
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,21 @@ class Leak:
     is_doubtful: bool = False
     # Positions of the first affected rows in the holdout, from 0; empty where they are not known
     at: tuple[int, ...] = ()
+    expected: float | None = None  # Rows that chance explains; None where it explains none
+    columns: tuple[str, ...] = ()  # Columns that the finding is about
 
     def to_json(self) -> dict[str, Any]:
         """Return the leak as plain JSON values; the chance as a power of ten."""
         tens = None if self.log_chance == -float("inf") else round(self.log_chance / np.log(10), 1)
-        return {"kind": self.kind, "message": self.message, "rows": self.rows, "log10_chance": tens}
+        return {
+            "kind": self.kind,
+            "message": self.message,
+            "rows": self.rows,
+            "expected": None if self.expected is None else round(self.expected, 2),
+            "log10_chance": tens,
+            "columns": list(self.columns),
+            "positions": list(self.at),
+        }
 
 
 @dataclass(frozen=True)
@@ -76,6 +90,16 @@ class Findings:
         leaks = (*self.leaks, *self.allowed, *other.leaks, *other.allowed)
         return Findings.from_leaks(leaks, kinds, (*self.remarks, *other.remarks))
 
+    def about_rows(self) -> Findings:
+        """Return the findings with leaks of columns as remarks."""
+        rest = tuple(leak for leak in self.leaks if leak.kind not in ABOUT_COLUMNS)
+        columns = [
+            f"possible leak '{leak.kind}' in the real rows: {leak.message} (see `twinset leaks`)"
+            for leak in self.leaks
+            if leak.kind in ABOUT_COLUMNS
+        ]
+        return Findings(rest, self.allowed, (*self.remarks, *columns))
+
     @property
     def is_clean(self) -> bool:
         """Whether there is no leak that was not allowed."""
@@ -95,7 +119,8 @@ class Findings:
         first, *others = self.leaks
         more = f" (and {', '.join(leak.kind for leak in others)})" if others else ""
         names = ", ".join(leak.kind for leak in self.leaks)
-        at = ", ".join(map(str, first.at)) + ", ..." * (first.rows > len(first.at))
+        shown = first.at[:_N_PRINTED_ROWS]
+        at = ", ".join(map(str, shown)) + ", ..." * (first.rows > len(shown))
         place = f" (in the holdout, counted from row 0: {at})" if first.at else ""
         raise LeakError(
             f"the holdout is not independent of the training rows: {first.message}{place}{more}",
@@ -118,7 +143,7 @@ def check_allowed(allow: Sequence[str]) -> None:
 
 
 def first_rows(touched: npt.NDArray[np.bool_]) -> tuple[int, ...]:
-    """Return the positions of the first five rows that are touched.
+    """Return the positions of the first hundred rows that are touched.
 
     >>> first_rows(np.array([False, True, True, False]))
     (1, 2)
@@ -143,7 +168,7 @@ LOG_ALPHA = float(np.log(1e-5))
 """Level of the tests: a run makes dozens of them. Where columns or grids are tried, it is divided among
 them."""
 
-_MAX_CLASSES = 20  # a target with more values is not a label of classes
+MAX_CLASSES = 20  # a target with more values is not a label of classes
 _MIN_CLASS_HOLDOUT = 30  # holdout rows of a class: with fewer, its share in the holdout is noise
 _TIED = 1.05  # two classes whose sizes differ by less may both have been enlarged to equal size
 _UNIQUE_SHARE = 0.99  # a whole number or date that differs in more rows than that acts as a key
@@ -174,6 +199,17 @@ def log_tail(successes: int, probabilities: npt.ArrayLike, counts: npt.ArrayLike
         return float(trials @ np.log(chance))
     bound = np.log1p(chance * np.expm1(_TILTS[:, None])) @ trials - _TILTS * successes
     return min(0.0, float(bound.min()))
+
+
+def fit_line(x: Floats, y: Floats) -> tuple[float, float]:
+    """Return slope and base of the least-squares line of y on x, which must not be constant.
+
+    >>> fit_line(np.array([0.0, 1.0, 2.0]), np.array([1.0, 3.0, 5.0]))
+    (2.0, 1.0)
+    """
+    centred = x - x.mean()
+    slope = float(centred @ (y - y.mean()) / (centred @ centred))
+    return slope, float(y.mean() - slope * x.mean())
 
 
 def split_probabilities(
@@ -208,7 +244,7 @@ class RowKeys:
                 raw = _bits(numbers[name])
             else:
                 raw = _shared_codes(parts, name)
-            cells[name] = _hash(raw, place)
+            cells[name] = hash_cells(raw, place)
         return cls(cells, numbers)
 
     def key(self, names: Sequence[str]) -> Keys:
@@ -231,7 +267,7 @@ class RowKeys:
                 centre, scale = robust_scale(values[np.isfinite(values)])
                 self._scaled[name] = (values - centre) / scale
             cell = np.floor(self._scaled[name] / width + (shift + 0.618 * place) % 1.0)
-            total += _hash(_bits(cell), place)
+            total += hash_cells(_bits(cell), place)
         return total
 
 
@@ -247,7 +283,7 @@ def hash_points(points: Floats) -> Keys:
     """Return one key for each row of a matrix, equal for equal rows, shape (n,)."""
     total = np.zeros(len(points), dtype=np.uint64)
     for place, column in enumerate(points.T):
-        total += _hash(_bits(column), place)
+        total += hash_cells(_bits(column), place)
     return total
 
 
@@ -359,7 +395,7 @@ def _shared_labels(
         return None, ()
     coded = [part.codes(target) for part in parts]
     levels = tuple(sorted({level for _, known in coded for level in known}))
-    if not 2 <= len(levels) <= _MAX_CLASSES:
+    if not 2 <= len(levels) <= MAX_CLASSES:
         return None, ()
     place = {level: i for i, level in enumerate(levels)}
     found = [
@@ -369,7 +405,7 @@ def _shared_labels(
     return np.concatenate(found), levels
 
 
-def _hash(raw: Keys, salt: int) -> Keys:
+def hash_cells(raw: Keys, salt: int) -> Keys:
     """Return 64-bit hashes (SplitMix64) that differ with the salt."""
     with np.errstate(over="ignore"):
         return spread(raw + GOLDEN * np.uint64(2 * salt + 1))

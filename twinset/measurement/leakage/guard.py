@@ -12,8 +12,14 @@ import pyarrow.compute as pc
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import LeakError, ParameterError, did_you_mean
 from twinset.core.seeding import rng_for
-from twinset.measurement.leakage import duplicates, interpolation
+from twinset.measurement.leakage import duplicates, interpolation, matches
+from twinset.measurement.leakage.canonical import canonical_codes
+from twinset.measurement.leakage.disguises import find_disguised_labels
+from twinset.measurement.leakage.encodings import SplitColumns, find_fitted_encodings
+from twinset.measurement.leakage.events import find_divided_events
 from twinset.measurement.leakage.evidence import Findings, Leak, SplitRows, first_rows, format_count
+from twinset.measurement.leakage.future import find_future_columns
+from twinset.measurement.leakage.normalisation import find_filled_by_class, find_normalised_columns
 
 _SINGLE_SHARE = 0.9  # of the rows in groups of their own: the column numbers rows
 _MIN_GROUP_ROWS = 20  # in few rows, groups of one row are no surprise
@@ -86,16 +92,20 @@ def find_shared_groups(holdout: Dataset, train: Dataset) -> list[Leak]:
     for field in train.schema.with_role("group"):
         if field.name not in holdout.schema.names:
             continue
-        own, other = (_texts(part, field.name) for part in (holdout, train))
-        shared = _is_in(own, other.drop_null())
+        in_holdout = np.repeat([False, True], [len(train), len(holdout)])
+        columns = pa.chunked_array([_texts(part, field.name) for part in (train, holdout)])
+        codes = canonical_codes(columns, in_holdout)
+        own, other = codes[in_holdout], codes[~in_holdout]
+        shared = np.isin(own, other[other >= 0])
         rows = int(shared.sum())
         if rows:
-            n = len(pc.unique(own.filter(pa.array(shared))))
+            n = len(np.unique(own[shared]))
             message = (
                 f"{format_count(n, 'group')} of the column '{field.name}' have rows in both train and "
                 f"holdout, {format_count(rows)}"
             )
-            return [Leak("group", message, rows, at=first_rows(shared))]
+            at = first_rows(shared)
+            return [Leak("group", message, rows, at=at, expected=0.0, columns=(field.name,))]
     return []
 
 
@@ -230,6 +240,7 @@ def find_leakage(
         leaks += groups
     if len(train) and len(holdout):
         leaks += _find_in_values(train, holdout, target, seed)
+        leaks += _find_in_columns(train, holdout, target, seed)
     found = Findings.from_leaks(leaks, allow, remarks)
     if synthetic is None:
         return found
@@ -292,7 +303,7 @@ def require_clean_sets(
     found = find_leakage(
         train, holdout, target=target, split_by=split_by, split_on=split_on, allow=allow, seed=seed
     )
-    notes = list(found.require_clean().notes)
+    notes = list(found.about_rows().require_clean().notes)
     for name, synthetic in candidates.items():
         found = find_synthetic_leakage(
             train, holdout, synthetic, target=target, allow=allow, seed=seed
@@ -320,6 +331,10 @@ def _find_in_values(train: Dataset, holdout: Dataset, target: str | None, seed: 
     leaks += duplicates.find_copies(split)
     # Exact copies are approximate ones as well: one sentence is enough.
     if not leaks:
+        leaks += matches.find_matches(
+            train, holdout, target, split.fraction, rng_for(seed, "leaks", "matches")
+        )
+    if not leaks:
         leaks += duplicates.find_copies(split, approximate=True)
     leaks += (
         [leak for leak in finer if not leak.is_doubtful]
@@ -330,3 +345,18 @@ def _find_in_values(train: Dataset, holdout: Dataset, target: str | None, seed: 
         near = rng_for(seed, "leaks", "near")
         leaks += duplicates.find_near_duplicates(train, holdout, split, near)
     return [*leaks, *doubtful]
+
+
+def _find_in_columns(train: Dataset, holdout: Dataset, target: str | None, seed: int) -> list[Leak]:
+    """Return the leaks of columns that know test rows, later rows or the target."""
+    target = target or (train.schema.target.name if train.schema.target else None)
+    columns = SplitColumns.from_datasets(train, holdout, target)
+    rng = rng_for(seed, "leaks", "columns")
+    return [
+        *find_disguised_labels(train, holdout, columns, target),
+        *find_filled_by_class(columns),
+        *find_fitted_encodings(columns, rng),
+        *find_normalised_columns(columns),
+        *find_future_columns(columns, rng),
+        *find_divided_events(train, holdout, columns, rng),
+    ]

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from twinset.core.features.encoder import robust_scale
 from twinset.core.stats.neighbors import nearest
+from twinset.measurement.leakage.decimals import MAX_DECIMALS, count_decimals
 from twinset.measurement.leakage.evidence import (
     LOG_ALPHA,
     Bools,
@@ -26,8 +27,6 @@ from twinset.measurement.leakage.evidence import (
 
 Rows = npt.NDArray[np.int64]
 
-_MAX_DECIMALS = 6  # numbers that need more are not written by hand
-_ON_GRID = 1e-3  # of a unit of the last decimal: float error of large amounts
 # decimals of nearly all other rows: single typing errors do not set the rule
 _RULE_QUANTILE = 0.999
 _MIN_FINER_COLUMNS = 2  # one finer column may be a typing error
@@ -57,9 +56,9 @@ def find_finer_numbers(split: SplitRows) -> list[Leak]:
         finer, endless, plain = np.zeros((3, len(own)), dtype=np.int64)
         for name, found in decimals.items():
             rule = np.quantile(found[~own], _RULE_QUANTILE, method="inverted_cdf")
-            if rule <= _MAX_DECIMALS:
+            if rule <= MAX_DECIMALS:
                 finer += found > rule
-                endless += found > _MAX_DECIMALS
+                endless += found > MAX_DECIMALS
                 # Zeros and missing values fit any number of decimals.
                 plain += (found <= rule) & (np.nan_to_num(numbers[name]) != 0)
         odd = finer >= _MIN_FINER_COLUMNS
@@ -87,23 +86,6 @@ def find_finer_numbers(split: SplitRows) -> list[Leak]:
                 return [leak]
             doubtful.append(leak)
     return doubtful[:1]
-
-
-def count_decimals(values: Floats) -> npt.NDArray[np.int64]:
-    """Return the decimals that each number needs, 7 for more than 6; missing ones need none.
-
-    >>> count_decimals(np.array([3.0, 2.25, np.nan, 1 / 3])).tolist()
-    [0, 2, 0, 7]
-    """
-    needed = np.full(len(values), _MAX_DECIMALS + 1, dtype=np.int64)
-    needed[~np.isfinite(values)] = 0
-    rest = np.flatnonzero(np.isfinite(values))
-    for decimals in range(_MAX_DECIMALS + 1):
-        scaled = values[rest] * 10.0**decimals
-        fits = np.abs(scaled - np.rint(scaled)) < _ON_GRID
-        needed[rest[fits]] = decimals
-        rest = rest[~fits]
-    return needed
 
 
 _MAX_PAIRS = 6_000_000  # pairs of a holdout row and another row: about a second of CPU
