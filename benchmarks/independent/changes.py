@@ -3,12 +3,12 @@
 A step is a mapping: `where` (a pandas query), `share` of the rows that meet it or `count`, and `set`,
 column -> expression; or `frame`, an expression for the whole candidate. Expressions are Python: run
 only your own files. They see x (the cells of the column in the chosen rows), d (these rows), c (the
-candidate), train, holdout, spare, rng, np, pd, cv2 and the functions of this module.
+candidate), train, holdout, spare, rng, np, pd, cv2, re and the functions of this module.
 """
 
 from __future__ import annotations
 
-import re
+import re  # noqa: F401  # for expressions
 from collections.abc import Mapping, Sequence
 from typing import Any
 from zlib import crc32
@@ -32,10 +32,9 @@ def change(parts: Parts, steps: Sequence[Step], seed: int) -> tuple[Frame, list[
             continue
         rows = choose(candidate, step, rng)
         chosen |= set(rows.tolist())
-        chosen_rows = candidate.iloc[rows].copy()
+        d = candidate.iloc[rows].copy()
         for name, text in step["set"].items():
-            x = chosen_rows.get(name)
-            cells = evaluate(text, parts, candidate, rng, d=chosen_rows, x=x)
+            cells = evaluate(text, parts, candidate, rng, d=d, x=d.get(name))
             candidate[name] = _put(candidate[name], rows, cells)
     return candidate, sorted(chosen)
 
@@ -43,8 +42,7 @@ def change(parts: Parts, steps: Sequence[Step], seed: int) -> tuple[Frame, list[
 def evaluate(text: str, parts: Parts, candidate: Frame, rng: Any, **more: Any) -> Any:
     """Return the value of an expression of a case file."""
     names = {"train": parts.train, "holdout": parts.holdout, "spare": parts.spare, "c": candidate}
-    shared = {k: v for k, v in globals().items() if not k.startswith("_")}
-    return eval(text, {**shared, **names, "rng": rng, **more})
+    return eval(text, {**globals(), **names, "rng": rng, **more})
 
 
 def choose(frame: Frame, step: Step, rng: Any) -> Any:
@@ -52,20 +50,17 @@ def choose(frame: Frame, step: Step, rng: Any) -> Any:
     rows = np.arange(len(frame))
     if "where" in step:
         rows = rows[frame.eval(step["where"]).fillna(False).to_numpy(bool)]
-    n = min(step.get("count", round(step.get("share", 1.0) * len(rows))), len(rows))
-    if n == 0:
-        raise ValueError(f"no row meets {step.get('where')}")
-    return rng.permutation(rows)[:n]
+    return rng.permutation(rows)[: step.get("count", round(step.get("share", 1.0) * len(rows)))]
 
 
 def _put(column: Any, rows: Any, cells: Any) -> Any:
     """Return a column with new cells; whole numbers stay whole beside others and texts."""
-    cells = list(cells) if isinstance(cells, list) or np.ndim(cells) else [cells] * len(rows)
+    many = isinstance(cells, list) or np.ndim(cells)
+    cells = list(cells) if many else [cells] * len(rows)
     values = column.astype(object).to_numpy(copy=True)
-    if column.dtype.kind == "i":
-        cells = [int(v) if isinstance(v, float) and v.is_integer() else v for v in cells]
     for row, cell in zip(rows, cells):
-        values[row] = cell
+        whole = column.dtype.kind == "i" and isinstance(cell, float) and cell.is_integer()
+        values[row] = int(cell) if whole else cell
     return pd.Series(values, index=column.index, dtype=object).infer_objects()
 
 
@@ -80,16 +75,10 @@ def replace_rows(c: Frame, rows: Frame, rng: Any) -> Frame:
     return pd.concat([kept, rows[c.columns]], ignore_index=True).iloc[rng.permutation(len(c))]
 
 
-def permute(frame: Frame, columns: Sequence[str], rng: Any, within: str | None = None) -> Frame:
+def permute(frame: Frame, columns: Sequence[str], rng: Any) -> Frame:
     """Return the frame with a block of columns moved together to other rows."""
-    frame, columns = frame.copy(), list(columns)
-    order = np.arange(len(frame))
-    keys = frame[within] if within else pd.Series(0, index=frame.index)
-    for level in keys.unique():
-        rows = np.flatnonzero((keys == level).to_numpy())
-        order[rows] = rng.permutation(rows)
-    frame[columns] = frame[columns].to_numpy()[order]
-    return frame.infer_objects()
+    moved = frame[list(columns)].iloc[rng.permutation(len(frame))].set_index(frame.index)
+    return frame.assign(**{name: moved[name] for name in columns})
 
 
 def numbers(frame: Frame) -> list[str]:
@@ -97,34 +86,31 @@ def numbers(frame: Frame) -> list[str]:
     return [c for c in frame.columns if frame[c].dtype.kind in "if"]
 
 
-def edit(rows: Frame, n: int, rng: Any, by: float = 1.0, columns: Sequence[str] = ()) -> Frame:
-    """Return rows with n of their columns changed: numbers by about `by` steps, levels to another row's."""
-    rows = rows.copy().astype(object)
-    names, levels = list(columns or rows.columns), rows.copy()
+def edit(rows: Frame, n: int, rng: Any, columns: Sequence[str] = ()) -> Frame:
+    """Return rows with n cells changed: numbers by one step or 1 %, levels to those of another row."""
+    rows, before = rows.astype(object), rows
     for i in range(len(rows)):
-        for name in rng.permutation(names)[:n]:
+        for name in rng.permutation(list(columns or rows.columns))[:n]:
             cell = rows[name].iloc[i]
             if isinstance(cell, int | float) and not isinstance(cell, bool) and cell == cell:
-                step = by if float(cell).is_integer() else by * max(abs(cell) * 0.01, 1e-4)
                 digits = 0 if float(cell).is_integer() else len(str(cell).partition(".")[2])
-                moved = round(float(cell + step * rng.choice([-1, 1])), digits)
-                rows.iat[i, rows.columns.get_loc(name)] = int(moved) if digits == 0 else moved
+                step = 1 if digits == 0 else max(abs(cell) * 0.01, 10.0**-digits)
+                cell = round(float(cell + step * rng.choice([-1, 1])), digits)
+                cell = cell if digits else int(cell)
             else:
-                others = levels[name][(levels[name] != cell) & levels[name].notna()]
-                other = others.iloc[rng.integers(len(others))] if len(others) else cell
-                rows.iat[i, rows.columns.get_loc(name)] = other
+                others = before[name][(before[name] != cell) & before[name].notna()]
+                cell = others.iloc[rng.integers(len(others))] if len(others) else cell
+            rows.iat[i, rows.columns.get_loc(name)] = cell
     return rows.infer_objects()
 
 
 def neighbours(rows: Frame, frame: Frame, k: int) -> Any:
     """Return for each row the k nearest rows of a frame: ranks of numbers, equality of levels."""
-    both = pd.concat([rows, frame], ignore_index=True)
-    blocks = []
+    both, blocks = pd.concat([rows, frame], ignore_index=True), []
     for name in both.columns:
         if name in numbers(frame):
-            blocks.append(
-                both[name].astype(float).rank(pct=True).fillna(0.5).to_numpy()[:, None] * 2
-            )
+            ranks = both[name].astype(float).rank(pct=True)
+            blocks.append(ranks.fillna(0.5).to_numpy()[:, None] * 2)
         elif frame[name].nunique() <= 40:
             blocks.append(pd.get_dummies(both[name]).to_numpy(float))
     points = np.hstack(blocks).astype(np.float32)
@@ -133,20 +119,18 @@ def neighbours(rows: Frame, frame: Frame, k: int) -> Any:
     return np.argsort(distance, axis=1, kind="stable")[:, :k]
 
 
-def interpolate(frame: Frame, n: int, rng: Any, near: int = 5, whole: bool = True) -> Frame:
+def interpolate(frame: Frame, n: int, rng: Any, near: int = 5) -> Frame:
     """Return n rows between a row and one of its nearest: numbers in between, levels of one of both."""
     base = some(frame, n, rng)
+    if len(base) < n:
+        base = pd.concat([base, some(frame, n - len(base), rng)], ignore_index=True)
     mates = neighbours(base, frame, near + 1)[:, 1:]
-    other = frame.iloc[mates[np.arange(len(base)), rng.integers(near, size=len(base))]].reset_index(
-        drop=True
-    )
-    weight = rng.random(len(base))
+    other = frame.iloc[mates[np.arange(len(base)), rng.integers(near, size=len(base))]]
+    other, weight = other.reset_index(drop=True), rng.random(len(base))
     for name in base.columns:
-        if name in numbers(frame) and name in numbers(base):
+        if name in numbers(frame):
             moved = base[name] + weight * (other[name] - base[name])
-            base[name] = moved.round() if whole and frame[name].dtype.kind == "i" else moved
-            if whole and frame[name].dtype.kind == "i":
-                base[name] = base[name].astype(int)
+            base[name] = moved.round().astype(int) if frame[name].dtype.kind == "i" else moved
         else:
             base[name] = base[name].where(pd.Series(weight < 0.5), other[name])
     return base
@@ -158,33 +142,20 @@ def jpeg(pixels: Any, quality: int) -> Any:
     return cv2.imdecode(coded, cv2.IMREAD_COLOR)
 
 
-def shift_spans(spans: Any, by: int, length: int) -> Any:
-    """Return spans moved by some characters, inside the text."""
-    moved = [
-        {**s, "start": max(s["start"] + by, 0), "end": min(s["end"] + by, length)} for s in spans
-    ]
-    return [s for s in moved if s["start"] < s["end"]]
+def shift_spans(spans: Any, by: int, n: int) -> Any:
+    """Return spans moved by some characters, inside a text of n characters."""
+    ends = ((s, max(s["start"] + by, 0), min(s["end"] + by, n)) for s in spans)
+    return [{**s, "start": start, "end": end} for s, start, end in ends if start < end]
 
 
 def replace_in(text: str, spans: Any, number: int, new: str) -> tuple[str, Any]:
     """Return a text and its spans after one span got another text."""
-    old = spans[number]
-    by = len(new) - (old["end"] - old["start"])
-    moved = [
-        {**s, "start": s["start"] + by, "end": s["end"] + by}
-        if s["start"] >= old["end"]
-        else dict(s)
-        for s in spans
-    ]
-    moved[number] = {**old, "end": old["end"] + by}
-    return text[: old["start"]] + new + text[old["end"] :], moved
+    start, end = spans[number]["start"], spans[number]["end"]
+    by = len(new) - (end - start)
+    moved = [{k: v + by if k != "label" and v >= end else v for k, v in s.items()} for s in spans]
+    return text[:start] + new + text[end:], moved
 
 
 def stable(text: object) -> int:
     """Return a number that depends on a text only."""
     return crc32(str(text).encode())
-
-
-def substitute(pattern: str, new: str, texts: Any, count: int = 0) -> list[str]:
-    """Return texts after a regular expression was replaced."""
-    return [re.sub(pattern, new, text, count=count) for text in texts]

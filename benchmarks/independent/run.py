@@ -11,7 +11,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 from multiprocessing import get_context
@@ -36,14 +36,12 @@ AREAS = ("tables", "texts", "images", "copies", "nulls", "leaks")
 
 
 def read_cases(files: Sequence[Path], areas: Sequence[str], only: str) -> list[Row]:
-    """Return the cases of YAML files whose area and name are asked for."""
-    cases = []
-    for path in files:
-        for case in yaml.safe_load(path.read_text("utf-8")):
-            case.setdefault("area", path.stem.partition("_")[0])
-            if case["area"] in areas and re.search(only, case["id"]):
-                cases.append(case)
-    return cases
+    """Return the cases of YAML files, named by their area, that are asked for."""
+    chosen = [
+        (path.stem, case) for path in files for case in yaml.safe_load(path.read_text("utf-8"))
+    ]
+    cases = [{"area": area, **case} for area, case in chosen if re.search(only, case["id"])]
+    return [case for case in cases if case["area"] in areas]
 
 
 def report(parts: Parts, candidate: Frame, families: Sequence[str]) -> Row:
@@ -53,20 +51,14 @@ def report(parts: Parts, candidate: Frame, families: Sequence[str]) -> Row:
         every = default_metrics(*args, **kwargs)
         return [(n, m) for n, m in every if not families or n.partition(".")[0] in families]
 
+    sets = {"real": parts.train, "unseen": parts.holdout, "made": candidate}
     whole = whole_columns(parts.train)
     with (
         TemporaryDirectory() as folder,
         patch("twinset.workflows.evaluate.default_metrics", chosen),
     ):
-        paths = [
-            write(rows, Path(folder) / name, whole)
-            for name, rows in (
-                ("real", parts.train),
-                ("unseen", parts.holdout),
-                ("made", candidate),
-            )
-        ]
-        found = tw.evaluate(paths[0], paths[2], holdout=paths[1], target=parts.target)
+        real, unseen, made = (write(rows, Path(folder) / n, whole) for n, rows in sets.items())
+        found = tw.evaluate(real, made, holdout=unseen, target=parts.target)
     return dict(json.loads(found.to_json()))
 
 
@@ -84,20 +76,16 @@ def clean_report(parts: Parts, seed: int, families: Sequence[str], out: Path) ->
     path = out / "clean" / f"{parts.name}-{sizes}-{code_stamp()}.json"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        found = report(parts, parts.candidate, families)
-        path.write_text(json.dumps(found), "utf-8")
+        path.write_text(json.dumps(report(parts, parts.candidate, families)), "utf-8")
     return dict(json.loads(path.read_text("utf-8")))
 
 
 def run_case(case: Row, settings: argparse.Namespace) -> Row:
     """Return the outcome of one case."""
     began = time.process_time()
-    row: Row = {"id": case["id"], "area": case["area"], "kind": case["kind"], "seed": case["seed"]}
+    row: Row = {key: case[key] for key in ("id", "area", "kind", "seed")}
     try:
-        if case["area"] == "leaks":
-            row |= leaks.outcome(case)
-        else:
-            row |= _outcome(case, settings)
+        row |= leaks.outcome(case) if case["area"] == "leaks" else outcome(case, settings)
     except DataAbsentError as error:
         row["skipped"] = str(error)
     except tw.TwinsetError as error:
@@ -107,28 +95,25 @@ def run_case(case: Row, settings: argparse.Namespace) -> Row:
     return {**row, "cpu": round(time.process_time() - began, 1)}
 
 
-def _outcome(case: Row, settings: argparse.Namespace) -> Row:
+def outcome(case: Row, settings: argparse.Namespace) -> Row:
+    """Return what the report on one candidate says."""
     families = [name for name in settings.family.split(",") if name]
     parts = draw(case["data"], case["seed"], settings.rows or case.get("rows"))
-    if case["area"] == "nulls":
-        found = alarms(report(parts, parts.candidate, families), list(parts.train.columns))
-        names = [f"{a.metric}: {a.sentence[:200]}" for a in found]
-        return {"found": bool(found), "right": False, "by": names}
-    candidate, planted = change(parts, case["steps"], case["seed"])
-    measured = report(parts, candidate, families)
+    candidate, planted = change(parts, case.get("steps", ()), case["seed"])
     columns = list(parts.train.columns)
-    known = alarms(clean_report(parts, case["seed"], families, settings.out), columns)
-    found = alarms(measured, columns)
+    found = alarms(report(parts, candidate, families), columns)
     if settings.show:
-        print(
-            case["id"], *(f"\n  {a.metric} | {a.place[:150]} | {a.sentence[:250]}" for a in found)
-        )
-    result = judge(case, found, known, planted)
-    return {**vars(result), "by": list(result.by)}
+        lines = (f"\n  {a.metric} | {a.place[:150]} | {a.sentence[:250]}" for a in found)
+        print(case["id"], *lines, flush=True)
+    if case["area"] == "nulls":
+        by = [f"{a.metric}: {a.sentence[:200]}" for a in found]
+        return {"found": bool(found), "right": not found, "by": by}
+    known = alarms(clean_report(parts, case["seed"], families, settings.out), columns)
+    return judge(case, found, known, planted)
 
 
 def summary(rows: Iterable[Row], hide: bool) -> str:
-    """Return counts by area and kind, and the names (or only the kinds) of the cases that were missed."""
+    """Return counts by area and kind, and the names (or only the kinds) of what went wrong."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         for kind in (row["kind"], "ALL"):
@@ -138,17 +123,16 @@ def summary(rows: Iterable[Row], hide: bool) -> str:
         done = [row for row in members if "found" in row]
         found, right = (sum(row[key] for row in done) for key in ("found", "right"))
         lines.append(f"{area:8}{kind:24}{len(done):4} found {found:4} right {right:4}")
-        if kind == "ALL":
-            continue
-        for row in members:
+        for row in members if kind != "ALL" else ():
             note = next(
                 (f"{k}: {row[k]}" for k in ("skipped", "refused", "broken") if k in row), ""
             )
-            expected = area not in ("nulls",) and row.get("expect", "found") == "found"
-            if note or row.get("found") != expected or (area in AREAS[:3] and not row.get("right")):
-                state = "found elsewhere" if row.get("found") else "not found"
-                name = "" if hide else f"{row['id']} (seed {row['seed']}) by {row.get('by', [])}"
-                lines.append(f"    {state}: {name} {note if not hide else note[:60]}")
+            wrong = not row.get("found") if area == "copies" else not row.get("right")
+            if (note or wrong) and not hide:
+                state = "alarm" if row.get("found") else "no alarm"
+                lines.append(
+                    f"    {row['id']} seed {row['seed']}: {state} {row.get('by', '')} {note}"
+                )
     return "\n".join(lines)
 
 
@@ -156,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--cases", type=Path, nargs="*", help="case files; by default those beside this module"
+        "--cases", type=Path, nargs="*", help="files AREA.yaml; by default those here"
     )
     parser.add_argument("--area", default=",".join(AREAS))
     parser.add_argument("--only", default="", help="regular expression on the names of cases")
@@ -171,25 +155,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--hide", action="store_true", help="name kinds only")
     parser.add_argument("--show", action="store_true", help="print every alarm")
     settings = parser.parse_args(arguments)
-    files = settings.cases or sorted(p for p in HERE.glob("*.yaml") if p.stem in AREAS)
-    cases = [
-        {**case, "seed": settings.seed + i}
-        for case in read_cases(files, settings.area.split(","), settings.only)
-        for i in range(settings.repeat)
-    ]
+    files = settings.cases or [HERE / f"{area}.yaml" for area in settings.area.split(",")]
+    chosen = read_cases(files, settings.area.split(","), settings.only)
+    seeds = range(settings.seed, settings.seed + settings.repeat)
+    cases = [{**case, "seed": seed} for case in chosen for seed in seeds]
     settings.out.mkdir(parents=True, exist_ok=True)
     rows = []
     with (settings.out / f"rows-{time.time_ns()}.jsonl").open("w", encoding="utf-8") as log:
-        for row in _outcomes(cases, settings):
+        for row in outcomes(cases, settings):
             rows.append(row)
-            log.write(json.dumps(row) + "\n")
-            log.flush()
+            print(json.dumps(row), file=log, flush=True)
             print(f"{len(rows)}/{len(cases)} {'' if settings.hide else row['id']}", file=sys.stderr)
     print(summary(rows, settings.hide))
     return 0
 
 
-def _outcomes(cases: Sequence[Row], settings: argparse.Namespace) -> Iterable[Mapping[str, Any]]:
+def outcomes(cases: Sequence[Row], settings: argparse.Namespace) -> Iterator[Row]:
+    """Yield the outcome of every case, in their order."""
     run = partial(run_case, settings=settings)
     if settings.workers == 1:
         yield from map(run, cases)

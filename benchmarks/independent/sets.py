@@ -19,36 +19,28 @@ from benchmarks import datasets
 from benchmarks.datasets import DATA, DataAbsentError
 
 Frame = Any  # a pandas frame; a row is a row of a table, a text or an image with its labels
-HERE = Path(__file__).parent
-SETS: dict[str, dict[str, Any]] = yaml.safe_load((HERE / "sets.yaml").read_text("utf-8"))
+SETS: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("sets.yaml").read_text())
 CROP = 48  # pixels of an image of one cell
 TILE = {"blood": 120, "nuclei": 128}  # pixels of a tile; smears are halved before
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Rows of one real set, drawn without overlap."""
+    """Rows of one real set, drawn without overlap; `spare` are rows of none of the three."""
 
     name: str
     train: Frame
     holdout: Frame
     candidate: Frame
-    spare: Frame  # rows of none of the three
+    spare: Frame
 
     @property
     def target(self) -> str | None:
         return SETS[self.name].get("target")
 
-    @property
-    def kind(self) -> str:
-        """Return "tables", "texts" or "images"."""
-        if "image" in self.train.columns:
-            return "images"
-        return "texts" if "reader" in SETS[self.name] else "tables"
-
 
 def notes(n: int, rng: np.random.Generator) -> list[str]:
-    """Return different sentences that stand for free text in a table."""
+    """Return different sentences that stand for free text in a table, and blanks where they run out."""
     texts = sorted({row["said"].strip() for row in datasets.snips("train")})
     return [texts[i] for i in rng.permutation(len(texts))[:n]] + [""] * max(0, n - len(texts))
 
@@ -63,26 +55,21 @@ def load(name: str) -> Frame:
     path = DATA / source["file"]
     if not path.exists():
         raise DataAbsentError(f"The data is absent: expected {path}.")
-    d = (
-        pd.read_parquet(path)
-        if path.suffix == ".parquet"
-        else pd.read_csv(path, **source.get("read", {}))
-    )
+    parquet = path.suffix == ".parquet"
+    d = pd.read_parquet(path) if parquet else pd.read_csv(path, **source.get("read", {}))
     for step in dict.fromkeys((source.get("frame", "d"), spec.get("frame", "d"))):
-        rng = np.random.default_rng(1)
-        d = eval(
-            step, {"pd": pd, "np": np, "rng": rng, "notes": notes, "d": d.reset_index(drop=True)}
-        )
+        shared = {"pd": pd, "np": np, "notes": notes, "rng": np.random.default_rng(1)}
+        d = eval(step, {**shared, "d": d.reset_index(drop=True)})
     return d.reset_index(drop=True)
 
 
 def draw(name: str, seed: int, rows: int | None = None) -> Parts:
     """Return disjoint parts of a real set; without `rows` as many as the set's own size."""
-    every = load(name)
-    n = rows or SETS[name].get("rows", 3000)
+    every, n = load(name), rows or SETS[name].get("rows", 3000)
     order = np.random.default_rng([seed, crc32(name.encode())]).permutation(len(every))
-    cuts = [every.iloc[order[i * n : (i + 1) * n]].reset_index(drop=True) for i in range(3)]
-    return Parts(name, *cuts, every.iloc[order[3 * n :]].reset_index(drop=True))
+    cuts = (order[:n], order[n : 2 * n], order[2 * n : 3 * n], order[3 * n :])
+    a, b, c, d = (every.iloc[cut].reset_index(drop=True) for cut in cuts)
+    return Parts(name, a, b, c, d)
 
 
 def _texts(rows: list[dict[str, Any]], label: str | None, spans: bool) -> Frame:
@@ -90,58 +77,54 @@ def _texts(rows: list[dict[str, Any]], label: str | None, spans: bool) -> Frame:
     if label is not None:
         columns[label] = [row["about"] for row in rows]
     if spans:
-        columns["spans"] = [
-            [{k: m[k] for k in ("start", "end", "label")} for m in row["marks"]] for row in rows
-        ]
+        keys = ("start", "end", "label")
+        columns["spans"] = [[{k: m[k] for k in keys} for m in row["marks"]] for row in rows]
     return pd.DataFrame(columns).drop_duplicates("text").reset_index(drop=True)
 
 
 def _smears() -> list[tuple[Any, list[list[Any]]]]:
     """Return the blood smears at half their size, with boxes [x0, y0, x1, y1, label]."""
-    cells = datasets.blood_cells()
+    cells, found = datasets.blood_cells(), []
     image, boxes = (cells.schema.of_kind(kind)[0].name for kind in ("image", "boxes"))
-    found = []
     for row in cells.records.to_pylist():
-        pixels = cv2.imdecode(np.frombuffer(row[image]["bytes"], np.uint8), cv2.IMREAD_COLOR)
+        pixels: Any = cv2.imdecode(np.frombuffer(row[image]["bytes"], np.uint8), cv2.IMREAD_COLOR)
         pixels = cv2.resize(pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        marks = [[*(round(v / 2) for v in one["box"]), one["category"]] for one in row[boxes]]
-        found.append((pixels, marks))
+        found.append(
+            (pixels, [[*(round(v / 2) for v in m["box"]), m["category"]] for m in row[boxes]])
+        )
     return found
 
 
 def _cells() -> Frame:
     rng, rows = np.random.default_rng(1), []
     for pixels, marks in _smears():
-        height, width = pixels.shape[:2]
         for x0, y0, x1, y1, label in marks:
-            if label == "RBC" and rng.random() > 0.3:
-                continue
             x, y = (x0 + x1 - CROP) // 2, (y0 + y1 - CROP) // 2
-            if 0 <= x <= width - CROP and 0 <= y <= height - CROP:
-                rows.append({"image": pixels[y : y + CROP, x : x + CROP].copy(), "label": label})
+            crop = pixels[max(y, 0) : y + CROP, max(x, 0) : x + CROP].copy()
+            if crop.shape[:2] == (CROP, CROP) and (label != "RBC" or rng.random() < 0.3):
+                rows.append({"image": crop, "label": label})
     return pd.DataFrame(rows)
 
 
 def _blood() -> Frame:
     side, rows = TILE["blood"], []
     for pixels, marks in _smears():
-        for y in range(0, pixels.shape[0] - side + 1, side):
-            for x in range(0, pixels.shape[1] - side + 1, side):
-                inside = [
-                    [max(x0 - x, 0), max(y0 - y, 0), min(x1 - x, side), min(y1 - y, side), label]
-                    for x0, y0, x1, y1, label in marks
-                    if x <= (x0 + x1) / 2 < x + side and y <= (y0 + y1) / 2 < y + side
-                ]
-                rows.append({"image": pixels[y : y + side, x : x + side].copy(), "boxes": inside})
+        for y, x in ((y, x) for y in (0, side) for x in (0, side)):
+            inside = [
+                [max(x0 - x, 0), max(y0 - y, 0), min(x1 - x, side), min(y1 - y, side), label]
+                for x0, y0, x1, y1, label in marks
+                if x <= (x0 + x1) / 2 < x + side and y <= (y0 + y1) / 2 < y + side
+            ]
+            rows.append({"image": pixels[y : y + side, x : x + side].copy(), "boxes": inside})
     return pd.DataFrame(rows)
 
 
 def _nuclei() -> Frame:
     side, rows = TILE["nuclei"], []
     for path in sorted(datasets.data_folder("vision", "nuclei", "images").glob("*.png")):
-        pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
         label = next((path.parents[1] / "labels").glob(f"{path.stem}*.png"))
-        mask = cv2.imread(str(label), cv2.IMREAD_UNCHANGED)
+        pixels: Any = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        mask: Any = cv2.imread(str(label), cv2.IMREAD_UNCHANGED)
         for y in range(0, mask.shape[0] - side + 1, side):
             for x in range(0, mask.shape[1] - side + 1, side):
                 part = (slice(y, y + side), slice(x, x + side))
@@ -167,55 +150,57 @@ def write(frame: Frame, path: Path, whole: frozenset[str] = frozenset()) -> Path
     """
     if "image" in frame.columns:
         return _write_images(frame, path)
-    if {"text", "spans"} <= set(frame.columns) or "text" in frame.columns:
-        path = path.with_suffix(".jsonl")
+    if "text" in frame.columns:
         lines = (json.dumps(row, ensure_ascii=False) for row in frame.to_dict("records"))
-        path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
-        return path
-    path, frame = path.with_suffix(".csv"), frame.copy()
-    for name in whole & {c for c in frame.columns if frame[c].dtype.kind == "f"}:
-        cells = frame[name].astype(object)
-        frame[name] = [int(v) if v == v and float(v).is_integer() else v for v in cells]
-        frame[name] = frame[name].astype(object).where(cells.notna(), None)
-    frame.to_csv(path, index=False)
-    return path
+        path.with_suffix(".jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
+        return path.with_suffix(".jsonl")
+    cells = {name: frame[name] for name in whole if frame[name].dtype.kind == "f"}
+    for name, column in cells.items():
+        values = [int(v) if v == v and float(v).is_integer() else v for v in column]
+        plain = pd.Series(values, index=column.index, dtype=object)
+        cells[name] = plain.where(column.notna(), None)
+    frame.assign(**cells).to_csv(path.with_suffix(".csv"), index=False)
+    return path.with_suffix(".csv")
 
 
 def whole_columns(frame: Frame) -> frozenset[str]:
     """Return the columns of floats whose values are all whole numbers."""
-    numeric = frame.select_dtypes("float")
-    return frozenset(c for c in numeric if (numeric[c].dropna() % 1 == 0).all())
+    floats = frame.select_dtypes("float")
+    return frozenset(c for c in floats if (floats[c].dropna() % 1 == 0).all())
 
 
 def _write_images(frame: Frame, path: Path) -> Path:
     """Write sub-folders of labels, COCO or id maps, as the columns ask for."""
-    path.mkdir(parents=True)
     names = [f"{i:05d}.png" for i in range(len(frame))]
-    folders = ["images"] * len(frame)
-    if "label" in frame.columns:
-        folders = [str(label) for label in frame["label"]]
-    for folder, name, pixels in zip(folders, names, frame["image"]):
-        (path / folder).mkdir(exist_ok=True)
-        cv2.imwrite(str(path / folder / name), pixels)
+    folders = frame["label"].astype(str) if "label" in frame.columns else ["images"] * len(frame)
+    files = [path / folder / name for folder, name in zip(folders, names)]
+    images = list(zip(files, frame["image"]))
     if "mask" in frame.columns:
-        (path / "masks").mkdir()
-        for name, mask in zip(names, frame["mask"]):
-            cv2.imwrite(str(path / "masks" / name), mask.astype(np.uint16))
+        images += [(path / "masks" / n, m.astype(np.uint16)) for n, m in zip(names, frame["mask"])]
+    for file, pixels in images:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(file), pixels)
     if "boxes" in frame.columns:
         (path / "annotations.json").write_text(json.dumps(_coco(frame, names)), "utf-8")
     return path
 
 
 def _coco(frame: Frame, names: list[str]) -> dict[str, Any]:
-    labels = sorted({box[4] for boxes in frame["boxes"] for box in boxes})
-    images, marks = [], []
-    for number, (name, pixels, boxes) in enumerate(zip(names, frame["image"], frame["boxes"])):
-        height, width = pixels.shape[:2]
-        images.append({"id": number, "file_name": name, "width": width, "height": height})
-        for x0, y0, x1, y1, label in boxes:
-            box = [float(x0), float(y0), float(x1 - x0), float(y1 - y0)]
-            mark = {"id": len(marks) + 1, "image_id": number, "bbox": box, "iscrowd": 0}
-            category = labels.index(label) + 1
-            marks.append({**mark, "category_id": category, "area": box[2] * box[3]})
-    categories = [{"id": i + 1, "name": label} for i, label in enumerate(labels)]
-    return {"images": images, "annotations": marks, "categories": categories}
+    marks = [(i, *map(float, b[:4]), b[4]) for i, boxes in enumerate(frame["boxes"]) for b in boxes]
+    labels = sorted({mark[5] for mark in marks})
+    sizes = [dict(zip(("height", "width"), pixels.shape)) for pixels in frame["image"]]
+    return {
+        "images": [{"id": i, "file_name": n, **sizes[i]} for i, n in enumerate(names)],
+        "categories": [{"id": i, "name": label} for i, label in enumerate(labels, 1)],
+        "annotations": [
+            {
+                "id": i,
+                "image_id": number,
+                "category_id": labels.index(label) + 1,
+                "bbox": [x0, y0, x1 - x0, y1 - y0],
+                "area": (x1 - x0) * (y1 - y0),
+                "iscrowd": 0,
+            }
+            for i, (number, x0, y0, x1, y1, label) in enumerate(marks, 1)
+        ],
+    }
