@@ -10,7 +10,14 @@ from typing import Any
 
 QUIET = ("as good as real", "cannot tell", "not measurable", "not measured")
 # Findings that describe the comparison or give examples; they name no place.
-NO_PLACE = ("ComparisonBasis", "DecidingRows", "ConfidentRows", "DetectableRegion", "NotMeasured")
+NO_PLACE = (
+    "ComparisonBasis",
+    "DecidingRows",
+    "ConfidentRows",
+    "DetectableRegion",
+    "NotMeasured",
+    "UntestedColumns",
+)
 
 
 @dataclass(frozen=True)
