@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 import twinset as tw
-from benchmarks.independent.changes import evaluate
+from benchmarks.independent.changes import evaluate, numbers
 from benchmarks.independent.sets import Frame, draw, whole_columns, write
 from twinset.core.errors import LeakError
 
@@ -39,12 +39,9 @@ def resample(frame: Frame, target: str, sampler: str, **settings: Any) -> Frame:
 def rose(frame: Frame, n: int, rng: Any, width: float = 0.3) -> Frame:
     """Return n rows of a smoothed bootstrap: numbers moved by a share of their spread, levels kept."""
     rows = frame.iloc[rng.integers(len(frame), size=n)].reset_index(drop=True)
-    for name in rows.columns:
-        if rows[name].dtype.kind in "if" and frame[name].nunique() > 2:
-            moved = rows[name] + rng.normal(0, width, n) * frame[name].std()
-            rows[name] = (
-                moved.round().astype(int) if rows[name].dtype.kind == "i" else moved.round(4)
-            )
+    for name in (name for name in numbers(frame) if frame[name].nunique() > 2):
+        moved = rows[name] + rng.normal(0, width, n) * frame[name].std()
+        rows[name] = moved.round().astype(int) if rows[name].dtype.kind == "i" else moved.round(4)
     return rows
 
 
@@ -65,25 +62,18 @@ def outcome(case: dict[str, Any]) -> dict[str, Any]:
     """Return whether the guard refuses a pair, and whether that is right."""
     parts = draw(case["data"], case["seed"], case.get("rows"))
     rng = np.random.default_rng([case["seed"], 18])
-    shared = {
-        "resample": resample,
-        "rose": rose,
-        "halves": halves,
-        "twin": twin,
-        "target": parts.target,
-    }
     a, b = parts.train, parts.holdout
     both = pd.concat([a, b], ignore_index=True)
-    train, test = evaluate(case["pair"], parts, parts.candidate, rng, a=a, b=b, both=both, **shared)
+    names: dict[str, Any] = {f.__name__: f for f in (resample, rose, halves, twin)}
+    names |= {"a": a, "b": b, "both": both, "target": parts.target}
+    pair = evaluate(case["pair"], parts, parts.candidate, rng, **names)
     with TemporaryDirectory() as folder:
-        whole = whole_columns(both)
+        ends = (Path(folder) / end for end in ("train", "test"))
         files = [
-            write(f.reset_index(drop=True), Path(folder) / n, whole)
-            for f, n in ((train, "a"), (test, "b"))
+            write(f.reset_index(drop=True), p, whole_columns(both)) for f, p in zip(pair, ends)
         ]
-        refused, kinds = check(files[0], files[1], parts.target, case)
-    expected = case["expect"] == "found"
-    return {"found": refused, "right": refused == expected, "by": kinds, "expect": case["expect"]}
+        found, by = check(train, test, parts.target, case)
+    return {"found": found, "right": found == (case["expect"] == "found"), "by": by}
 
 
 def check(

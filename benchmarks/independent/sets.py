@@ -21,7 +21,6 @@ from benchmarks.datasets import DATA, DataAbsentError
 Frame = Any  # a pandas frame; a row is a row of a table, a text or an image with its labels
 SETS: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("sets.yaml").read_text())
 CROP = 48  # pixels of an image of one cell
-TILE = {"blood": 120, "nuclei": 128}  # pixels of a tile; smears are halved before
 
 
 @dataclass(frozen=True)
@@ -95,6 +94,12 @@ def _smears() -> list[tuple[Any, list[list[Any]]]]:
     return found
 
 
+def _tiles(pixels: Any, side: int) -> list[tuple[int, int, tuple[slice, slice]]]:
+    """Return corner and slices of the tiles of an image."""
+    tops, lefts = (range(0, size - side + 1, side) for size in pixels.shape[:2])
+    return [(y, x, (slice(y, y + side), slice(x, x + side))) for y in tops for x in lefts]
+
+
 def _cells() -> Frame:
     rng, rows = np.random.default_rng(1), []
     for pixels, marks in _smears():
@@ -106,29 +111,27 @@ def _cells() -> Frame:
     return pd.DataFrame(rows)
 
 
-def _blood() -> Frame:
-    side, rows = TILE["blood"], []
+def _blood(side: int = 120) -> Frame:
+    rows = []
     for pixels, marks in _smears():
-        for y, x in ((y, x) for y in (0, side) for x in (0, side)):
+        for y, x, part in _tiles(pixels, side):
             inside = [
                 [max(x0 - x, 0), max(y0 - y, 0), min(x1 - x, side), min(y1 - y, side), label]
                 for x0, y0, x1, y1, label in marks
                 if x <= (x0 + x1) / 2 < x + side and y <= (y0 + y1) / 2 < y + side
             ]
-            rows.append({"image": pixels[y : y + side, x : x + side].copy(), "boxes": inside})
+            rows.append({"image": pixels[part].copy(), "boxes": inside})
     return pd.DataFrame(rows)
 
 
-def _nuclei() -> Frame:
-    side, rows = TILE["nuclei"], []
+def _nuclei(side: int = 128) -> Frame:
+    rows = []
     for path in sorted(datasets.data_folder("vision", "nuclei", "images").glob("*.png")):
         label = next((path.parents[1] / "labels").glob(f"{path.stem}*.png"))
         pixels: Any = cv2.imread(str(path), cv2.IMREAD_COLOR)
         mask: Any = cv2.imread(str(label), cv2.IMREAD_UNCHANGED)
-        for y in range(0, mask.shape[0] - side + 1, side):
-            for x in range(0, mask.shape[1] - side + 1, side):
-                part = (slice(y, y + side), slice(x, x + side))
-                rows.append({"image": pixels[part].copy(), "mask": mask[part].copy()})
+        for _, _, part in _tiles(mask, side):
+            rows.append({"image": pixels[part].copy(), "mask": mask[part].copy()})
     return pd.DataFrame(rows)
 
 
@@ -189,18 +192,13 @@ def _coco(frame: Frame, names: list[str]) -> dict[str, Any]:
     marks = [(i, *map(float, b[:4]), b[4]) for i, boxes in enumerate(frame["boxes"]) for b in boxes]
     labels = sorted({mark[5] for mark in marks})
     sizes = [dict(zip(("height", "width"), pixels.shape)) for pixels in frame["image"]]
+    objects: list[dict[str, Any]] = []
+    for image, x0, y0, x1, y1, label in marks:
+        box = {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": (x1 - x0) * (y1 - y0), "iscrowd": 0}
+        number = {"id": len(objects) + 1, "image_id": image}
+        objects.append({**number, **box, "category_id": labels.index(label) + 1})
     return {
         "images": [{"id": i, "file_name": n, **sizes[i]} for i, n in enumerate(names)],
         "categories": [{"id": i, "name": label} for i, label in enumerate(labels, 1)],
-        "annotations": [
-            {
-                "id": i,
-                "image_id": number,
-                "category_id": labels.index(label) + 1,
-                "bbox": [x0, y0, x1 - x0, y1 - y0],
-                "area": (x1 - x0) * (y1 - y0),
-                "iscrowd": 0,
-            }
-            for i, (number, x0, y0, x1, y1, label) in enumerate(marks, 1)
-        ],
+        "annotations": objects,
     }
