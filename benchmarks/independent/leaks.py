@@ -68,10 +68,9 @@ def outcome(case: dict[str, Any]) -> dict[str, Any]:
     names |= {"a": a, "b": b, "both": both, "target": parts.target}
     pair = evaluate(case["pair"], parts, parts.candidate, rng, **names)
     with TemporaryDirectory() as folder:
-        ends = (Path(folder) / end for end in ("train", "test"))
-        files = [
-            write(f.reset_index(drop=True), p, whole_columns(both)) for f, p in zip(pair, ends)
-        ]
+        whole, root = whole_columns(both), Path(folder)
+        train = write(pair[0].reset_index(drop=True), root / "train", whole)
+        test = write(pair[1].reset_index(drop=True), root / "test", whole)
         found, by = check(train, test, parts.target, case)
     return {"found": found, "right": found == (case["expect"] == "found"), "by": by}
 
