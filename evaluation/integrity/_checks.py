@@ -17,7 +17,7 @@ Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 # Probability that checks of a kind call fresh real rows faulty; all families together may in 5 % of sets
-_LEVEL = 0.003
+_LEVEL = 0.002
 # Level of the tests against train and holdout alone, which keep drift between them from being a fault
 _ALONE_LEVEL = 0.01
 _MAX_SHOWN_ROWS = (

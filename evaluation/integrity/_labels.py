@@ -37,16 +37,27 @@ def label_checks(column: Column) -> Iterator[Check]:
     assert column.texts is not None
     yield from missing_check(column)
     texts = column.texts
+    if not len(texts):
+        return
     if _known(column.real, len(texts)).sum() <= _LABEL_SHARE * len(column.real):
         yield from _level_checks(column, texts)
     else:
         yield from repeat_checks(column.parts, FaultKind.REPEATED_VALUE, (column.name,))
-    for forms in _forms(texts):
-        yield from _form_check(column, forms)
+    exact, short = _forms(texts)
+    # Running numbers of more rows have more digits.
+    real = column.sorted_real
+    if (real[1:] == real[:-1]).any() or _count(exact, real) == _count(short, real):
+        yield from _form_check(column, exact)
+    yield from _form_check(column, short)
     for name, pattern in _BLEMISHES.items():
         odd = pc.match_substring_regex(texts, pattern).to_numpy(zero_copy_only=False)
         if odd.any():
             yield column.count(FaultKind.FORMAT, partial(_is_odd, odd), name)
+
+
+def _count(forms: Values, codes: Values) -> int:
+    """Return how many forms some texts have."""
+    return len(np.unique(forms[codes]))
 
 
 def _known(codes: Values, n: int) -> Bools:
@@ -67,12 +78,13 @@ def _unknown(known: Bools, codes: Values) -> Bools:
 def _level_checks(column: Column, texts: pa.Array) -> Iterator[Check]:
     """Yield the checks of all unknown labels, of the most frequent one, and of other spellings."""
     own, n = column.parts.synthetic, len(texts)
-    yield column.check(FaultKind.LEVEL, lambda real: _known(real, n), _unknown)
+    unknown = column.check(FaultKind.LEVEL, lambda real: _known(real, n), _unknown)
+    yield unknown
     counts = np.bincount(own[own >= 0], minlength=n)
     totals = counts + np.bincount(column.real[column.real >= 0], minlength=n)
     new = np.where(totals == counts, counts, 0)
-    level = int(np.argmax(new)) if n else 0
-    if n and new[level] >= _MIN_COUNT:
+    level = int(np.argmax(new))
+    if new[level] >= _MIN_COUNT:
         rivals = count_rivals(totals, int(new[level]), len(own) / (len(own) + len(column.real)))
         detail = f"'{texts[level].as_py()}'"
         yield column.count(FaultKind.LEVEL, lambda v: v == level, detail, n_tests=rivals)
@@ -84,8 +96,9 @@ def _level_checks(column: Column, texts: pa.Array) -> Iterator[Check]:
     def hit(known: tuple[Bools, Bools], codes: Values) -> Bools:
         return _unknown(known[0], codes) & known[1][spelt[codes]]
 
-    if n:
-        yield column.check(FaultKind.SPELLING, learn, hit, expected_share=column.tail_share)
+    # Where all labels are known, another spelling is no chance; among many rare ones it may be.
+    share = None if sum(unknown.n_unseen) else column.tail_share
+    yield column.check(FaultKind.SPELLING, learn, hit, expected_share=share)
 
 
 def _fold(texts: pa.Array) -> Values:
@@ -121,7 +134,7 @@ def _form_check(column: Column, forms: Values) -> Iterator[Check]:
         return _known(forms[codes[codes >= 0]], n)
 
     def hit(known: Bools, codes: Values) -> Bools:
-        return _unknown(known, np.where(codes >= 0, forms[codes], -1)) if n else codes >= 0
+        return _unknown(known, np.where(codes >= 0, forms[codes], -1))
 
-    if n and 0 < learn(real).sum() <= min(_MAX_FORMS, _MAX_FORM_SHARE * len(real)):
+    if 0 < learn(real).sum() <= min(_MAX_FORMS, _MAX_FORM_SHARE * len(real)):
         yield column.check(FaultKind.FORMAT, learn, hit)
