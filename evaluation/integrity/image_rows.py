@@ -67,7 +67,7 @@ class ImageRows(Metric):
         "colour, copies, boxes outside, empty or contradicted labels; 0 is best, and any fault beyond "
         "chance counts."
     )
-    roles = frozenset({Role.IMAGE_APPEARANCE})
+    roles = frozenset({Role.APPEARANCE})
     higher_is_better = False
     bounds = (0.0, 1.0)
     kinds = frozenset({"image", "boxes", "mask", "category", "boolean"})
