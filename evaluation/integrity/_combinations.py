@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 
 _SEARCHED_ROWS = 10_000  # real rows in which rules and combinations are searched; all rows decide
 _SAMPLED_ROWS = 2_000  # rows that show which numbers rise together
-_NEARLY = 0.01  # share of real rows that may break a rule that is still checked
+_NEARLY = 0.02  # share of real rows that may break a rule that is still checked
 _MIN_EXPECTED = 15.0  # rows that independent conditions would share, so that none is no chance
 _MAX_SHARED = 0.02  # of them, as a share, that real rows may share all the same
 _MIN_SHARE = 0.005  # share of real rows with a condition, and without it

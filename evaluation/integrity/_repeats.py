@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -21,6 +22,8 @@ _STEP, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB13311
 _WORD = 2**64  # size of its numbers
 _BINS = 20  # in a standard deviation; numbers of nearly equal rows agree in them
 _MAX_NATURAL = 0.02  # share of real rows that repeat others, above which near repeats say nothing
+_MIN_COLUMNS = 6  # of which two may differ; equal values in fewer others are no sign
+_MAX_SORTED = 50_000_000  # hashes that are sorted for all pairs of columns: about four CPU seconds
 _MIN_KEYS = 30  # values of a key, fewer of which differ by chance
 
 
@@ -42,8 +45,35 @@ def row_checks(columns: Sequence[Column]) -> Iterator[Check]:
     for column, part in zip(compared, own, strict=True):
         rest = PerSet(*(a - b for a, b in zip(whole, part)))
         yield _repeat_check(rest, FaultKind.NEAR_REPEATED_ROW, (column.name,), whole)
+    yield from _two_columns_check(compared, own, whole)
     binned = reduce(_add, (_hash_bins(column, i) for i, column in enumerate(compared)))
     yield _repeat_check(binned, FaultKind.NEAR_REPEATED_ROW, (), whole)
+
+
+def _two_columns_check(
+    columns: Sequence[Column], own: Sequence[PerSet[Hashes]], whole: PerSet[Hashes]
+) -> Iterator[Check]:
+    """Yield the check of rows that repeat in all columns but two, of the two with the most such rows."""
+    pairs = list(itertools.combinations(range(len(columns)), 2))
+    if len(columns) < _MIN_COLUMNS or len(pairs) * len(whole.synthetic) > _MAX_SORTED:
+        return
+
+    def without(i: int, j: int) -> PerSet[Hashes]:
+        return PerSet(*(w - a - b for w, a, b in zip(whole, own[i], own[j])))
+
+    def excess(pair: tuple[int, int]) -> float:
+        train, _, synthetic = without(*pair)
+        return _share_again(synthetic) - _share_again(train)
+
+    i, j = max(pairs, key=excess)
+    names = columns[i].name, columns[j].name
+    found = _repeat_check(without(i, j), FaultKind.NEAR_REPEATED_ROW, names, whole)
+    yield replace(found, n_tests=len(pairs))
+
+
+def _share_again(hashes: Hashes) -> float:
+    rising = np.sort(hashes)
+    return float((rising[1:] == rising[:-1]).mean()) if len(rising) > 1 else 0.0
 
 
 def _add(one: PerSet[Hashes], other: PerSet[Hashes]) -> PerSet[Hashes]:
