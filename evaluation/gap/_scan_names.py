@@ -38,6 +38,12 @@ _SPECIFIC = 0.5
 _LARGER = 2.5
 # Part of the residual's z at which the plain mean is named in its place: it is easier to check
 _PLAIN = 0.55
+_SHAPES = (
+    DifferenceKind.TAIL,
+    DifferenceKind.SHAPE,
+    DifferenceKind.ROUNDNESS,
+    DifferenceKind.REPEATS,
+)
 # These follow from any other difference of their columns.
 _DERIVED = (DifferenceKind.RESIDUAL, DifferenceKind.NOISE, DifferenceKind.DENSITY)
 
@@ -157,18 +163,26 @@ def _explaining_slice(scan: Scan, best: _Test, tests: Sequence[_Test], log_alpha
 
 
 def _plainest(best: _Test, tests: Sequence[_Test]) -> _Test:
-    """Return the shifted mean of the same column and slice, where it is nearly as clear."""
-    if best.name.kind not in (DifferenceKind.RESIDUAL, DifferenceKind.NOISE):
+    """Return the shifted mean or changed spread of the same column and slice, where it is clear.
+
+    A shift also changes residuals, tails, and how round values are.
+    """
+    if best.name.kind in (DifferenceKind.RESIDUAL, DifferenceKind.NOISE):
+        least = _PLAIN * abs(best.z)
+    elif best.name.kind in _SHAPES:
+        least = 0.0
+    else:
         return best
     plain = (DifferenceKind.LOCATION, DifferenceKind.SPREAD)
     others = [
         test
         for test in tests
         if test.name.kind in plain
-        and (test.slice, test.name.columns) == (best.slice, best.name.columns)
-        and abs(test.z) >= _PLAIN * abs(best.z)
+        and test.name.columns == best.name.columns
+        and (test.slice == best.slice or (best.name.kind in _SHAPES and not test.is_of_itself))
+        and abs(test.z) >= least
     ]
-    return max(others, key=lambda test: abs(test.z), default=best)
+    return max(others, key=lambda test: test.rank, default=best)
 
 
 def _is_explained(test: _Test, named: _Test) -> bool:
