@@ -27,7 +27,8 @@ class Jitter(Augmenter):
     Numbers and integers get normal noise, stay on their grid (integers, decimals) and inside the
     range of the rows at hand; rounding goes up or down at random, so means stay. Categories and
     booleans take the label of another row of the same chunk, which keeps their shares. Missing
-    values stay missing. Targets, identifiers, groups, times and all other kinds are left alone.
+    values stay missing. In a recipe values of single persons are replaced first, unless
+    `value_protection` is false. Targets, identifiers, groups, times and all other kinds are left alone.
 
     Parameters
     ----------
@@ -49,6 +50,7 @@ class Jitter(Augmenter):
     swap_fraction: Fraction = 0.02
 
     kinds: ClassVar[frozenset[str]] = frozenset(KINDS)
+    varies_cells: ClassVar[bool] = True
 
     def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:
         """Return, by column, the shift of each number and the new label of each row.

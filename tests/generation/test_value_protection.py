@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as csv
 import pytest
 
+from twinset import run
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.seeding import rng_for
@@ -100,3 +102,33 @@ def test_twin_says_that_protection_is_off(tmp_path: Path, train: Dataset) -> Non
         assert ("value protection is off" in said) is not on
         assert ("value protection is off" in result.report.to_html()) is not on
         assert result.report.to_html().count("one training person alone has") > 0
+
+
+@pytest.mark.parametrize("use", ["tabular.marginals", "tabular.trees"])
+def test_a_column_that_numbers_rows_stays_unique(use: str) -> None:
+    """Nobody declares it: no value repeats in 300 rows, where chance would repeat many."""
+    table = people(300, 0).append_column("number", pa.array(rng_for(0, "n").permutation(400)[:300]))
+    rows = Dataset.concat(list(source(Dataset.from_arrow(table), use).draw(300)))
+    assert len(np.unique(rows.values("number"))) == 300
+
+
+def test_varied_rows_hold_no_label_that_one_person_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    town = ["Oslo"] * 60 + ["Bergen"] * 59 + ["Utsira"]
+    table = pa.table({"town": town, "ok": [i % 2 == 0 for i in range(120)]})
+    csv.write_csv(table, "real.csv")
+    recipe = """
+name: varied
+brief: {task: other}
+source: {path: real.csv}
+split: {holdout_fraction: 0.1}
+augment: [{use: tabular.jitter, copies: 3, value_protection: PROTECTED, with: {swap_fraction: 0.5}}]
+evaluate: {metrics: []}
+deliver: {to: out, formats: [csv]}
+"""
+    for protected in (True, False):
+        Path("r.yaml").write_text(recipe.replace("PROTECTED", str(protected).lower()))
+        text = (run("r.yaml").delivered / "synthetic.csv").read_text()
+        assert ("Utsira" in text) is not protected

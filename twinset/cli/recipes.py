@@ -20,6 +20,7 @@ from twinset.cli.terminal import (
     print_lines,
     print_notes,
     print_paths,
+    print_reading,
     print_summary,
     print_table,
     progress_bar,
@@ -104,7 +105,9 @@ def run(
     if options.json:
         keys = ("passed", "report_path", "delivered", "versions", "steps", "report")
         content = {key: getattr(result, key) for key in keys}
-        print_json(content | {"steps": [asdict(step) for step in result.steps]})
+        content |= {"steps": [asdict(step) for step in result.steps]}
+        read = {} if result.reading is None else {"reading": result.reading.to_json()}
+        print_json(content | read)
     else:
         _print(result)
     return EXIT_OK if result.passed else EXIT_GATE
@@ -125,6 +128,9 @@ def _remove_if_empty(root: Path) -> None:
 
 
 def _print(result: RunResult) -> None:
+    if result.reading is not None:
+        print_reading(result.reading)
+        print_lines()
     print_summary(result.summary)
     print_notes(result.report.get("notes", ()))
     print_lines()

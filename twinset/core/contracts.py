@@ -147,6 +147,7 @@ class Augmenter(ABC):
 
     kinds: ClassVar[frozenset[str]]
     chunk_rows: ClassVar[int] = 4_096
+    varies_cells: ClassVar[bool] = False  # Cells of tables, whose values may be those of one person
     extra: ClassVar[str | None] = None
     note: ClassVar[str] = ""
 

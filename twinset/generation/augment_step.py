@@ -12,10 +12,13 @@ from twinset.core.contracts import KeepsAccount, Progress
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.rule import Rule
 from twinset.core.data.schema import Schema
+from twinset.core.data.value_protection import named_values
 from twinset.core.data.where import Where, counted
 from twinset.core.errors import DataError, RecipeError
 from twinset.core.rules.enforce import EnforcedRows, RuleEnforcer, RuleTally
+from twinset.core.rules.protected_rows import protect_rows
 from twinset.core.seeding import rng_for
+from twinset.generation.sampling import UNPROTECTED, label_of_interest
 from twinset.generation.step import Base, GenerationStep, OpenStep, part_card, stamped
 from twinset.recipe import AugmentStep
 from twinset.registry import build
@@ -43,7 +46,11 @@ def open_augment_step(part: GenerationStep, progress: Progress) -> OpenStep:
     """
     step = cast(AugmentStep, part.step)
     augmenter: Any = build("augmenter", step.use, step.settings, part.name)
-    rows, card = _rows(part, step), _card(part, step, type(augmenter).note)
+    varies_cells = type(augmenter).varies_cells and part.base is None
+    rows = _rows(part, step, protects=varies_cells and step.value_protection)
+    card = _card(part, step, type(augmenter).note)
+    if varies_cells and not step.value_protection:
+        card = replace(card, notes=(*card.notes, UNPROTECTED))
     train = part.train
     rules = [] if train is None else _rules(train.schema, part.base)
     keeper = None if train is None else RuleEnforcer.learn(train, rules)
@@ -88,7 +95,7 @@ def open_augment_step(part: GenerationStep, progress: Progress) -> OpenStep:
     return OpenStep(total, chunks, final, is_seekable=keeper is None and account is None)
 
 
-def _rows(part: GenerationStep, step: AugmentStep) -> _Rows:
+def _rows(part: GenerationStep, step: AugmentStep, *, protects: bool) -> _Rows:
     where = Where.from_value(step.where)
     if part.base is not None:
         stream = part.base.stream
@@ -98,7 +105,9 @@ def _rows(part: GenerationStep, step: AugmentStep) -> _Rows:
 
         rows = _Rows(sum(map(len, filtered())), lambda size: _resized(filtered(), size))
     elif part.train is not None:
-        real = part.train.where(where)
+        meant = None if where is None else part.train.mask(where)
+        real = _protected(part, where) if protects else part.train
+        real = real if meant is None else real.filter(meant)
         n = len(real)
         rows = _Rows(n, lambda size: (real.slice(first, size) for first in range(0, n, size)))
     else:
@@ -110,6 +119,22 @@ def _rows(part: GenerationStep, step: AugmentStep) -> _Rows:
         noun = "training row" if part.base is None else f"row of the step '{step.of}'"
         raise DataError(f"no {noun} meets the condition of '{part.name}'", got=str(step.where))
     return rows
+
+
+def _protected(part: GenerationStep, where: Where | None) -> Dataset:
+    """Return the train rows without values of single persons in the columns that are varied."""
+    real, brief = part.train, part.recipe.brief
+    assert real is not None
+    named = named_values([where, label_of_interest(brief.target, brief.positive)])
+    # The stream of generate steps: all steps of a recipe see the same rows.
+    shown = protect_rows(real, rng_for(part.recipe.seed, "value protection"), named)
+    records, schema = shown.records, shown.schema
+    for field in real.schema.fields:
+        if field.role not in ("feature", "sensitive"):  # labels, keys and times are the parents'
+            at = records.column_names.index(field.name)
+            records = records.set_column(at, field.name, real.records.column(field.name))
+            schema = schema.with_field(field)
+    return replace(real, records=records, schema=schema)
 
 
 def _rules(real: Schema, base: Base | None) -> list[Rule]:

@@ -37,6 +37,8 @@ class TwinNote:
     # Whether values that a single person holds were replaced before the fit
     value_protection: bool = True
     notes: tuple[str, ...] = ()  # For readers of the twin
+    # How the real file was read, as far as that was requested
+    reading: Mapping[str, Any] = field(default_factory=dict)
     # Keyed digests of the real set and of the positions of its locked rows; see `Seal`
     real_digest: str
     holdout_digest: str
@@ -52,6 +54,7 @@ class TwinNote:
             settings=self.settings,
             where=self.where,
             notes=self.notes,
+            reading=self.reading,
         )
 
     def to_json(self) -> str:

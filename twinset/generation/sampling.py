@@ -29,7 +29,7 @@ from twinset.core.data.where import Where
 from twinset.core.errors import DataError, RecipeError, SchemaError
 from twinset.core.rules.enforce import EnforcedRows, Redraw, RuleEnforcer, RuleTally
 from twinset.core.rules.protected_rows import protect_rows
-from twinset.core.rules.unique_keys import KeyLedger
+from twinset.core.rules.unique_keys import KeyLedger, unique_integers
 from twinset.core.seeding import rng_for
 
 Mask = npt.NDArray[np.bool_]
@@ -259,12 +259,13 @@ def fit_source(
             got=f"0 of {len(real)} rows",
             todo="correct the condition, or give data that hold such rows",
         )
-    shown = real
+    shown, keys = real, tuple[str, ...]()
     if value_protection and is_protectable(generator):
         # One stream for all steps of a recipe: they see the same rows.
         rng_values = rng_for(seed, "value protection")
         spelled = [Where({k: list(v)}) for k, v in getattr(generator, "shares", {}).items()]
         shown = protect_rows(real, rng_values, named_values([where, *named, *spelled]))
+        keys = unique_integers(real)  # protected rows may repeat them
     kinds = type(generator).kinds
     withheld = [
         f.name for f in real.schema.fields if f.column_kind.has_placeholders and f.kind not in kinds
@@ -273,7 +274,7 @@ def fit_source(
     seen = shown.filter(_with_others(real, where) if type(generator).needs_others else meant_rows)
     learnt = seen.select([name for name in real.schema.names if name not in withheld])
     fresh = _fresh_columns(real, known or real, withheld) if withheld else None
-    enforcer = _rule_enforcer(shown, learnt.schema, withheld)
+    enforcer = _rule_enforcer(shown, learnt.schema, withheld, keys)
     fitted = generator.fit(learnt, rng, progress)
     return RowSource(fitted, shown.schema, fresh, type(generator).chunk_rows, seed, path, enforcer)
 
@@ -306,9 +307,9 @@ def _with_others(real: Dataset, where: Where | None) -> Mask:
 
 
 def _rule_enforcer(
-    real: Dataset, generated: Schema, withheld: Sequence[str]
+    real: Dataset, generated: Schema, withheld: Sequence[str], keys: Sequence[str] = ()
 ) -> RuleEnforcer | None:
-    """Return what enforces the rules on columns that the generator makes."""
+    """Return what enforces the rules on columns that the generator makes; `keys` never repeat."""
     for rule in real.schema.rules:
         placeholders = [name for name in rule.columns if name in withheld]
         if placeholders and not _holds_by_itself(rule, real.schema):
@@ -319,7 +320,9 @@ def _rule_enforcer(
             )
     alike = {field.name for field in generated.fields if field.name in real.schema.names}
     alike = {name for name in alike if generated[name].kind == real.schema[name].kind}
-    kept = [rule for rule in real.schema.rules if set(rule.columns) <= alike]
+    declared = {rule.columns for rule in real.schema.rules if rule.kind == "unique"}
+    found = [Rule("unique", (name,)) for name in keys if (name,) not in declared]
+    kept = [rule for rule in (*real.schema.rules, *found) if set(rule.columns) <= alike]
     return RuleEnforcer.learn(real, kept)
 
 

@@ -63,8 +63,10 @@ def open_table(
         found = source.without_reserved()
     elif isinstance(source, str | Path):
         path = Path(source)
-        card = Card(name=path.name.partition(".")[0] or name, origin="real")
-        found = read_dataset(path, schema, card, options=read_options(read), remarks=remarks)
+        options = read_options(read)
+        title = path.name.partition(".")[0] or name
+        card = Card(name=title, origin="real", reading=options.to_json())
+        found = read_dataset(path, schema, card, options=options, remarks=remarks)
     else:
         found = Dataset.from_arrow(source, schema, Card(name=name, origin="real"))
         found = found if lineage else found.without_reserved()

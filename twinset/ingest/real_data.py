@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from twinset.catalog import Catalog, Version
 from twinset.core.contracts import Progress
 from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.reading import Remark, TableReading
 from twinset.core.data.rule import rules_from_json
 from twinset.core.data.schema import TILE_COLUMNS, Schema
 from twinset.core.data.window_features import with_aggregate
 from twinset.core.errors import CatalogError, SchemaError
 from twinset.core.rules.violations import broken_by_real_rows, violations
 from twinset.core.seeding import rng_for
+from twinset.ingest.table_reading import read_columns
 from twinset.io.files import file_digest
 from twinset.measurement.comparison import part_of, split_rows
 from twinset.recipe import Recipe
@@ -52,14 +54,24 @@ def find_source(recipe: Recipe, catalog: Catalog | None) -> str:
     return file_digest(recipe.source_path())
 
 
-def register_real(recipe: Recipe, catalog: Catalog, address: str, progress: Progress) -> Version:
-    """Return the registered real set of a recipe; read and register it if it is not there yet."""
+def register_real(
+    recipe: Recipe,
+    catalog: Catalog,
+    address: str,
+    progress: Progress,
+    readings: list[TableReading] | None = None,
+) -> Version:
+    """Return the registered real set of a recipe; read and register it if it is not there yet.
+
+    `readings` gets what the columns of the recipe's own file are understood as, if it is read now.
+    """
     found = catalog.find_step(address)
     if found is not None:
         return found
     source = recipe.source
     assert source is not None
     parents: tuple[str, ...] = ()
+    remarks: list[Remark] = []
     if source.set_ is not None:
         version = catalog.find(source.set_)
         dataset, parents = catalog.load(version), (version.digest,)
@@ -69,9 +81,12 @@ def register_real(recipe: Recipe, catalog: Catalog, address: str, progress: Prog
 
         file = fetch(source.fetch, progress) if source.fetch else recipe.source_path()
         options = source.read_options()
-        dataset = read_dataset(file, on_fault=source.on_fault, options=options)
+        dataset = read_dataset(file, on_fault=source.on_fault, options=options, remarks=remarks)
     skipped = dataset.card.notes if source.set_ is None else ()
+    reading = source.read_options().to_json() if source.set_ is None else dataset.card.reading
     dataset = declare(dataset, recipe)
+    if readings is not None and source.path is not None:
+        readings.append(read_columns(dataset, remarks))
     cut = () if source.tiles is None else (source.tiles.tiling().sentence,)
     card = Card(
         name=recipe.source_name,
@@ -81,6 +96,7 @@ def register_real(recipe: Recipe, catalog: Catalog, address: str, progress: Prog
         licence=source.licence,
         provenance=source.provenance,
         notes=(*skipped, *broken_by_real_rows(dataset), *cut),
+        reading=reading,
     )
     rows = _chunks(dataset)
     if source.tiles is not None:

@@ -112,6 +112,8 @@ class AugmentStep(ComponentStep):
 
     copies: int = Field(default=1, ge=1, le=10_000)
     """Number of varied rows of each row."""
+    value_protection: bool = True
+    """Whether values of single persons are replaced before cells of real tables are varied."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

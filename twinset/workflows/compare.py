@@ -40,6 +40,7 @@ from twinset.workflows.evaluate import (
     prepare_real,
     read_twin_note,
     with_named_columns,
+    with_reading,
 )
 from twinset.workflows.options import EvaluateOptions
 
@@ -96,6 +97,7 @@ def compare(
     options = EvaluateOptions.merge(options, settings)
     check_allowed(options.allow_leaks)
     _check_names(candidates)
+    options, recorded = with_reading(options, real, candidates.values())
     plain = open_table(real, name="real", read=options.read)
     options = with_named_columns(options, plain)
     check_metric_gates(options, plain.schema.kinds)
@@ -117,7 +119,7 @@ def compare(
             read[name] = replace(read[name], rows=rows)
     sets = {name: one.rows for name, one in read.items()}
     columns = [f"{n}: {words}" for n, one in read.items() for words in note_columns(one, ())]
-    remarks = [*columns, *note_ignored(options.ignore), *remarks, *prepared.notes]
+    remarks = [*columns, *note_ignored(options.ignore), *recorded, *remarks, *prepared.notes]
     known = {n: one for n, one in read.items() if not notes or n in notes}
     remarks += _require_clean_sets(prepared, known, task)
     unknown = [name for name in sets if notes and name not in notes and parts.holdout is not None]

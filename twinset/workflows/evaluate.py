@@ -17,6 +17,7 @@ from twinset.core.errors import DataError
 from twinset.core.rules.violations import broken_by_real_rows
 from twinset.generation.provenance import Seal, TwinNote, note_path
 from twinset.generation.refit import refit_from_note
+from twinset.generation.step import cards_beside
 from twinset.ingest.candidate import (
     OF_COLUMNS,
     Candidate,
@@ -34,6 +35,7 @@ from twinset.ingest.input_table import (
     split_holdout,
     with_role,
 )
+from twinset.io.formats import find_format
 from twinset.measurement.embedders import find_image_label, load_embedders
 from twinset.measurement.harness import FAMILIES, MeasureRequest, measure
 from twinset.measurement.leakage import check_allowed, require_clean_sets
@@ -247,6 +249,35 @@ def _default_metrics(options: EvaluateOptions, kinds: Iterable[str]) -> Metrics:
     return [*found, *attack_metrics(options.attacks)]
 
 
+def with_reading(
+    options: EvaluateOptions, real: object, candidates: Iterable[object]
+) -> tuple[EvaluateOptions, list[str]]:
+    """Return the options with how the real file was read when a candidate was made, and a note on it.
+
+    The note of a twin, or the cards of a delivered folder, say so; what is given goes before.
+    """
+    place = Path(real) if isinstance(real, str | Path) else None
+    found = None if place is None or not place.is_file() else find_format(place)
+    if options.read is not None or found is None or found[0].name != "csv":
+        return options, []
+    for one in candidates:
+        if not isinstance(one, str | Path):
+            continue
+        note = TwinNote.read(Path(one))
+        readings = [note.reading] if note else [card.reading for card in cards_beside(Path(one))]
+        reading = next(filter(None, readings), None)
+        if reading is not None:
+            said = ", ".join(f"{key}={_spelled(value)}" for key, value in reading.items())
+            return replace(options, read=dict(reading)), [
+                f"The real file is read as it was when the synthetic rows were made: --read {said}."
+            ]
+    return options, []
+
+
+def _spelled(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def with_named_columns(options: EvaluateOptions, real: Dataset) -> EvaluateOptions:
     """Return the options with ignored columns and quasi-identifiers as names of columns."""
     ignored = named_columns(options.ignore, real.schema)
@@ -320,6 +351,7 @@ def evaluate(
     """
     options = EvaluateOptions.merge(options, settings)
     check_allowed(options.allow_leaks)
+    options, recorded = with_reading(options, real, [synthetic])
     plain = open_table(real, name="real", read=options.read)
     options = with_named_columns(options, plain)
     check_metric_gates(options, plain.schema.kinds)
@@ -346,7 +378,7 @@ def evaluate(
     # Without a holdout, nothing tells how many copied rows chance makes.
     if prepared.parts.holdout is None:
         notes = [*note_copied_rows(count_copied_rows(train, candidate)), *notes]
-    notes = [*note_columns(read, options.ignore), *notes, *prepared.notes]
+    notes = [*note_columns(read, options.ignore), *recorded, *notes, *prepared.notes]
     with threadpool_limits(limits=1):
         sets = {"": candidate}
         notes += require_clean_sets(train, prepared.parts.holdout, sets, **task.leakage_settings)

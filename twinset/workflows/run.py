@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from twinset.catalog import Catalog, Version
 from twinset.core.contracts import Progress, Score, silent
 from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.reading import TableReading
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError, RecipeError
 from twinset.core.untrusted import parse_json
@@ -240,12 +241,19 @@ def read_recipe(recipe: Recipe | Path | str, overrides: Sequence[str]) -> Recipe
 
 
 def register_parts(
-    recipe: Recipe, catalog: Catalog, addresses: Mapping[str, str], progress: Progress = silent
+    recipe: Recipe,
+    catalog: Catalog,
+    addresses: Mapping[str, str],
+    progress: Progress = silent,
+    readings: list[TableReading] | None = None,
 ) -> Real | None:
-    """Return the registered real set with its split; None for a recipe without a source."""
+    """Return the registered real set with its split; None for a recipe without a source.
+
+    `readings` gets what the columns of a file are understood as, if it is read now.
+    """
     if recipe.source is None:
         return None
-    whole = register_real(recipe, catalog, addresses["source"], progress)
+    whole = register_real(recipe, catalog, addresses["source"], progress, readings)
     return register_split(recipe, catalog, whole, addresses["split"])
 
 
@@ -283,6 +291,8 @@ class RunResult:
         Name of the registered set -> reference, e.g. ``{"card-fraud": "card-fraud@1"}``.
     steps : tuple of Step
         What was made and what was kept from an earlier run.
+    reading : TableReading, optional
+        What the columns of the source were understood as, where this run read its file.
     """
 
     passed: bool
@@ -292,6 +302,7 @@ class RunResult:
     delivered: Path
     versions: dict[str, str]
     steps: tuple[Step, ...]
+    reading: TableReading | None = None
 
 
 def run(
@@ -359,6 +370,7 @@ class _Run:
     progress: Progress
     steps: list[Step] = field(default_factory=list)
     addresses: dict[str, str] = field(default_factory=dict)
+    readings: list[TableReading] = field(default_factory=list)  # of a source whose file is read
 
     def run(self) -> RunResult:
         self.addresses = step_addresses(self.recipe, self.catalog)
@@ -369,7 +381,7 @@ class _Run:
         real = self._register()
         versions = self._generate(real)
         delivered = [versions[name] for name in self.recipe.delivered_steps()]
-        candidate = self._merge_steps(delivered)
+        candidate = self._merge_steps(delivered, real)
         with self._sole("report"):
             report = self._report(real, delivered, candidate)
         settings = self.recipe.deliver.model_dump(mode="json", exclude={"to"})
@@ -385,6 +397,7 @@ class _Run:
             delivered=folder,
             versions={v.name: v.ref for v in registered},
             steps=tuple(self.steps),
+            reading=self.readings[0] if self.readings else None,
         )
 
     def _register(self) -> Real | None:
@@ -393,7 +406,9 @@ class _Run:
             return None
         with self._sole("source"):
             kept = {name: self.catalog.has_step(self.addresses[name]) for name in names}
-            real = register_parts(self.recipe, self.catalog, self.addresses, self.progress)
+            real = register_parts(
+                self.recipe, self.catalog, self.addresses, self.progress, self.readings
+            )
         for name in names:
             self._done(name, kept[name])
         return real
@@ -434,7 +449,7 @@ class _Run:
             raise RecipeError("the recipe makes nothing", todo="add a step under 'generate'")
         return versions
 
-    def _merge_steps(self, delivered: Sequence[Version]) -> Version:
+    def _merge_steps(self, delivered: Sequence[Version], real: Real | None) -> Version:
         """Return the rows of the delivered steps as one registered set; an earlier run's is kept."""
         catalog, names = self.catalog, self.recipe.delivered_steps()
         at = candidate_address(self.recipe, [self.addresses[name] for name in names])
@@ -451,6 +466,7 @@ class _Run:
             name=self.recipe.name,
             parents=tuple(version.digest for version in delivered),
             recipe_digest=at,
+            reading={} if real is None else catalog.card(real.whole).reading,
         )
         return catalog.register(self.recipe.name, chunks(), card, step=at)
 

@@ -33,7 +33,7 @@ from twinset.io.drafts import sole_draft
 from twinset.io.formats import writable_formats
 from twinset.io.formulas import ESCAPED
 from twinset.io.paths import check_output
-from twinset.io.reading.options import ReadOptions
+from twinset.io.reading.options import ReadOptions, read_options
 from twinset.measurement.leakage import require_clean_sets
 from twinset.report import Report
 from twinset.workflows.evaluate import (
@@ -143,6 +143,7 @@ def twin(
         where=condition.to_json() if condition else None,
         holdout_fraction=options.holdout_fraction,
         value_protection=options.value_protection,
+        reading=read_options(options.read).to_json(),
         notes=tuple(
             note
             for note in (

@@ -61,6 +61,8 @@ class Card:
         Citation, address, member, hash and the like of a real source.
     notes : tuple of str
         What a reader must know, e.g. "derived from real records: treat as the source data".
+    reading : mapping
+        How the real source was read, as far as that was requested: options of `--read`.
     """
 
     name: str
@@ -74,10 +76,11 @@ class Card:
     where: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain JSON values."""
-        return asdict(self)
+        return {key: value for key, value in asdict(self).items() if value or key != "reading"}
 
     @property
     def is_from_real(self) -> bool:

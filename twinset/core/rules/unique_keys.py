@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.rule import Rule
@@ -18,8 +19,40 @@ from twinset.core.rules.repair_rows import ColumnFacts, Floats
 from twinset.core.rules.violations import first_of
 from twinset.core.seeding import scramble
 
+# Repeats that so many integers of their range would have by chance: none at all is then by design. With 10
+# expected, chance leaves none once in 22,000 columns.
+_EXPECTED_REPEATS = 10
+_MIN_ROWS = 30  # as for keys that `discover` proposes
+
 Hashes = npt.NDArray[np.uint64]
 _BLOCK, _REDRAWS, _NUDGES, _MOST_INSIDE, _TRIES = 512, 3, 400, 24, 16
+
+
+def unique_integers(real: Dataset) -> tuple[str, ...]:
+    """Return the columns of integers that number the rows: no value repeats, though chance would repeat it.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> real = Dataset.from_arrow(
+    ...     pa.table({"row": np.arange(100, 150), "income": np.arange(50) * 10_000})
+    ... )
+    >>> unique_integers(real)
+    ('row',)
+    """
+    found = []
+    for field_ in real.schema.of_kind("integer"):
+        column, n = real.records.column(field_.name), len(real)
+        if n < _MIN_ROWS or column.null_count or field_.role == "target":
+            continue
+        ends = pc.min_max(column).as_py()
+        n_values = ends["max"] - ends["min"] + 1
+        if (
+            n * (n - 1) / (2 * n_values) >= _EXPECTED_REPEATS
+            and pc.count_distinct(column).as_py() == n
+        ):
+            found.append(field_.name)
+    return tuple(found)
 
 
 class SeenKeys:

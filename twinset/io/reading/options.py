@@ -99,6 +99,21 @@ class ReadOptions:
                 found[name] = value
         return cls().merge(found)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return what differs from the default as plain JSON values.
+
+        Examples
+        --------
+        >>> ReadOptions(decimal=",", text=("zip",)).to_json()
+        {'decimal': ',', 'text': ['zip']}
+        """
+        own = {
+            one.name: getattr(self, one.name)
+            for one in fields(self)
+            if one.default != getattr(self, one.name)
+        }
+        return {key: list(one) if isinstance(one, tuple) else one for key, one in own.items()}
+
     def merge(self, settings: Mapping[str, Any]) -> Self:
         """Return the options with some of them changed.
 
