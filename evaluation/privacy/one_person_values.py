@@ -174,11 +174,10 @@ class ColumnCounts:
         """Return the counts of values whose persons are given, train persons first."""
         is_train = unit < n_train
         hits = np.bincount(unit[is_kept], minlength=n).astype(np.float64)
-        sizes = (
-            int(part.sum())
-            for part in (is_train, is_train & is_kept, ~is_train, ~is_train & is_kept)
+        own, other = is_kept[is_train], is_kept[~is_train]
+        return cls(
+            len(own), int(own.sum()), len(other), int(other.sum()), hits[:n_train], hits[n_train:]
         )
-        return cls(*sizes, hits[:n_train], hits[n_train:])
 
     @property
     def expected(self) -> float:

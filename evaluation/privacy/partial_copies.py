@@ -207,8 +207,7 @@ def _near_views(
         scan = MatchScan(compared, n, own)
         reached = np.searchsorted(NEARNESS, nearness[own]) + 1
         scan.rarest = np.where(reached <= len(NEARNESS), reached, NEVER)
-        scale = persons.n_train / max(compared.n_train, 1) * n / len(among)
-        yield ScannedView(View.NEAR, scan, scale=scale)
+        yield ScannedView(View.NEAR, scan, scale=persons.n_train / max(compared.n_train, 1))
 
 
 def _some_blocks(p: int, size: int, limit: int, rng: np.random.Generator) -> list[Block]:
@@ -252,7 +251,6 @@ def _describe(
     """Return the findings of significant tests: disguised rows, and a block that singles people out."""
     findings: list[DisguisedRows | Fingerprints] = []
     whole = [test for test in found if test.view.is_whole]
-    persons = found[0].view.scan.persons
     if whole:
         largest = max(whole, key=lambda test: test.lower)
         # A small group is named where nearly all that is certain lies in it.
@@ -261,19 +259,19 @@ def _describe(
             for test in whole
             if test.group
             and test.lower >= _INSIDE * largest.lower
-            and test.n_train <= _MAX_GROUP * persons.n_train
+            and test.n_train <= _MAX_GROUP * test.view.scan.persons.n_train
         ]
-        group = min(inside, key=lambda test: test.n_train).group if inside else ""
+        group = min(inside, key=lambda test: test.n_train * test.view.scale).group if inside else ""
         share, low, high = largest.share
         findings.append(
             DisguisedRows(
-                largest.n_people, largest.matched, largest.unseen, persons.n_train, persons.n_unseen,
+                largest.n_people, largest.matched, largest.unseen, largest.n_train, largest.n_unseen,
                 share, (low, high), largest.view.view.value, group,
             )
         )  # fmt: skip
     blocks = [test for test in found if test.view.view == View.BLOCKS]
     # Blocks of disguised rows single out people, too; more people are another finding.
-    known = max((test.excess for test in whole), default=0.0)
+    known = max((test.excess * test.view.scale for test in whole), default=0.0)
     blocks = [test for test in blocks if test.lower > known]
     if blocks:
         single = [test for test in blocks if test.block is not None]
@@ -281,7 +279,7 @@ def _describe(
         columns = tuple(names[j] for j in worst.block or ())
         findings.append(
             Fingerprints(
-                worst.n_people, worst.matched, worst.unseen, persons.n_train, persons.n_unseen, columns
+                worst.n_people, worst.matched, worst.unseen, worst.n_train, worst.n_unseen, columns
             )
         )  # fmt: skip
     return findings

@@ -23,7 +23,8 @@ class DisguisedRows(Finding, headline=True, nothing_without=("n_people",)):
     """Train persons whose rows come back in synthetic rows but for a few columns or small changes."""
 
     n_people: int  # Matched train persons beyond what unseen ones let expect
-    # Persons that synthetic rows match, of the train set and of the holdout, and all persons
+    # Persons that synthetic rows match, of the train set and of the holdout, and all that were compared:
+    # those of the group, in large sets a sample
     n_matched: int
     n_unseen_matched: int
     n_train: int
