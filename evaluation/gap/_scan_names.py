@@ -29,14 +29,21 @@ _PREFERENCE: Mapping[DifferenceKind, float] = {
     DifferenceKind.NOISE: 0.8, DifferenceKind.TAIL: 0.6, DifferenceKind.DENSITY: 0.6,
     DifferenceKind.SHAPE: 0.5, DifferenceKind.ROUNDNESS: 0.5, DifferenceKind.REPEATS: 0.45,
 }  # fmt: skip
-_IN_SLICE = 0.75  # times the preference of a share within a slice
+_IN_SLICE = 0.6  # times the preference of a share within a slice
+_PER_CONDITION = 0.94  # for each condition: of two slices with about the same z, the wider is named
 _OF_ITSELF = 0.6  # times the preference of a column within a band of its own values
-# A slice is named in place of all rows if its difference has this part of their z, and is this
-# many times as large: what is alike in all rows is of the same size in any slice.
+# A slice is named in place of all rows if its difference has this part of their z ...
 _SPECIFIC = 0.5
+# ... and is this many times as large: what is alike in all rows is of the same size in any slice.
 _LARGER = 2.5
 # Part of the residual's z at which the plain mean is named in its place: it is easier to check
 _PLAIN = 0.55
+_SHAPES = (
+    DifferenceKind.TAIL,
+    DifferenceKind.SHAPE,
+    DifferenceKind.ROUNDNESS,
+    DifferenceKind.REPEATS,
+)
 # These follow from any other difference of their columns.
 _DERIVED = (DifferenceKind.RESIDUAL, DifferenceKind.NOISE, DifferenceKind.DENSITY)
 
@@ -52,11 +59,12 @@ class _Test:
     group: str  # The result that it is in
     place: tuple[int, int]
     is_of_itself: bool = False  # Whether the slice is a band of the column itself
+    n_conditions: int = 0  # Of the slice
 
     @property
     def rank(self) -> float:
         """Return how early the difference is named."""
-        factor = _OF_ITSELF if self.is_of_itself else 1.0
+        factor = (_OF_ITSELF if self.is_of_itself else 1.0) * _PER_CONDITION**self.n_conditions
         if self.slice > 0 and self.name.kind == DifferenceKind.SHARE:
             factor *= _IN_SLICE
         return abs(self.z) * _PREFERENCE[self.name.kind] * factor
@@ -122,7 +130,8 @@ def _significant(
             z, effect = float(found.z[i, j]), float(found.effect[i, j])
             own = group == "slices" and bool({*names[j].columns} & scan.slices.columns[i])
             is_own = own and names[j].kind != DifferenceKind.NOISE
-            yield _Test(names[j], int(i), z, effect, group, (int(i), int(j)), is_own)
+            n = len(scan.slices.columns[i])
+            yield _Test(names[j], int(i), z, effect, group, (int(i), int(j)), is_own, n)
     found, paired = results.pairs, scores.paired_names
     for i, j in np.argwhere((found.log_p < log_alpha) & (np.abs(found.effect) >= min_effect)):
         detail = " and ".join(filter(None, (paired[i].detail, paired[j].detail)))
@@ -154,18 +163,26 @@ def _explaining_slice(scan: Scan, best: _Test, tests: Sequence[_Test], log_alpha
 
 
 def _plainest(best: _Test, tests: Sequence[_Test]) -> _Test:
-    """Return the shifted mean of the same column and slice, where it is nearly as clear."""
-    if best.name.kind not in (DifferenceKind.RESIDUAL, DifferenceKind.NOISE):
+    """Return the shifted mean or changed spread of the same column and slice, where it is clear.
+
+    A shift also changes residuals, tails, and how round values are.
+    """
+    if best.name.kind in (DifferenceKind.RESIDUAL, DifferenceKind.NOISE):
+        least = _PLAIN * abs(best.z)
+    elif best.name.kind in _SHAPES:
+        least = 0.0
+    else:
         return best
     plain = (DifferenceKind.LOCATION, DifferenceKind.SPREAD)
     others = [
         test
         for test in tests
         if test.name.kind in plain
-        and (test.slice, test.name.columns) == (best.slice, best.name.columns)
-        and abs(test.z) >= _PLAIN * abs(best.z)
+        and test.name.columns == best.name.columns
+        and (test.slice == best.slice or (best.name.kind in _SHAPES and not test.is_of_itself))
+        and abs(test.z) >= least
     ]
-    return max(others, key=lambda test: abs(test.z), default=best)
+    return max(others, key=lambda test: test.rank, default=best)
 
 
 def _is_explained(test: _Test, named: _Test) -> bool:
