@@ -227,8 +227,11 @@ def print_scores(scores: Sequence[Score]) -> None:
 
 def print_notes(notes: Sequence[str]) -> None:
     """Print what must be read with care."""
+    width = max(shutil.get_terminal_size((100, 24)).columns, _MIN_WIDTH)
     for note in notes:
-        print_lines(f"Note: {note}")
+        # A file or another program gets one line a note, however long.
+        is_seen = sys.stdout.isatty()
+        print_lines(*(textwrap.wrap(f"Note: {note}", width) if is_seen else [f"Note: {note}"]))
 
 
 def print_paths(paths: Mapping[str, Path]) -> None:

@@ -304,6 +304,7 @@ class Report:
         return uses(
             self.scores,
             from_real=self._is_from_real,
+            has_target=bool(self.facts.get("target")),
             leak_allowed=any(
                 isinstance(note, Note) and note.kind == NoteKind.ALLOWED_LEAK for note in self.notes
             ),

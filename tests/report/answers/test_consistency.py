@@ -112,6 +112,7 @@ def test_nobody_is_asked_for_what_was_given() -> None:
     scores = [make_score("gap.texts", findings=(basis,))]
     assert uses(scores)[0].reason == "name a target column"
     assert "did not see" in uses([make_score("gap.texts")])[0].reason
+    assert "target" not in uses([make_score("gap.texts")], has_target=True)[0].reason
     tagger = make_score("utility.entity_labelling", findings=(models(), basis))
     assert uses([*scores, tagger])[0].answer == "yes"
 

@@ -14,6 +14,7 @@ from twinset.core.findings import (
     RegionShares,
     Verdict,
 )
+from twinset.core.integrity import IntegrityFaults
 from twinset.core.model_findings import Effect, ModelComparison, TrainingData
 from twinset.report.answers.disclosure import untested_columns
 from twinset.report.answers.phrases import (
@@ -67,12 +68,17 @@ class Use:
 
 
 def uses(
-    scores: Sequence[Score], *, from_real: bool = False, leak_allowed: bool = False
+    scores: Sequence[Score],
+    *,
+    from_real: bool = False,
+    leak_allowed: bool = False,
+    has_target: bool = False,
 ) -> tuple[Use, ...]:
     """Return what the set may be used for, in falling order of how often people ask.
 
     `from_real`: whether its rows are made of single real ones, as interpolating generators do.
     `leak_allowed`: whether train set and holdout share information, and the user allowed it.
+    `has_target`: whether a column to predict is named.
 
     >>> [use.answer for use in uses([])]
     ['not measured', 'not measured', 'not measured', 'not measured']
@@ -86,7 +92,10 @@ def uses(
     roles = Role.SUBSTITUTE_MODEL, Role.EXCHANGE_RATE
     models = [s for s in scores if has_role(s, *roles) or s.finding(ModelComparison)]
     evidence = TrainingEvidence.from_scores(models)
-    trained = [_assess_substitution(scores, evidence), _assess_addition(scores, evidence)]
+    trained = [
+        _assess_substitution(scores, evidence) or _no_models(scores, has_target),
+        _assess_addition(scores, evidence) or _no_models(scores, has_target),
+    ]
     if leak_allowed:
         doubt = "but a leak was allowed, so that these rows are no fair test"
         trained = [
@@ -143,7 +152,10 @@ def main_risk(scores: Sequence[Score], found: Sequence[Use], from_real: bool = F
     if from_real and measured:
         return "its rows are made of single real ones, and may point at persons"
     if "integrity" in by_family:
-        return "it has rows that no real row could be"
+        faults = [one for score in scores if (one := score.finding(IntegrityFaults)) is not None]
+        worst = max(faults, key=lambda one: one.n_faulty, default=None)
+        rows = f": {worst.n_faulty:,} of {worst.n_synthetic:,}" if worst and worst.n_faulty else ""
+        return f"it has rows that are not valid{rows}"
     if any(use.answer == "no" for use in found[:2]) or "utility" in by_family:
         return "models that are trained on it are worse than models of real rows"
     for family, words in (("gap", "it differs from real rows"), ("coverage", "cases are missing")):
@@ -155,10 +167,11 @@ def main_risk(scores: Sequence[Score], found: Sequence[Use], from_real: bool = F
     return "none was found; faults too small for so many rows may be there" if measured else ""
 
 
-def _assess_substitution(scores: Sequence[Score], evidence: TrainingEvidence) -> Assessment:
+def _assess_substitution(scores: Sequence[Score], evidence: TrainingEvidence) -> Assessment | None:
+    """Return whether models of synthetic rows replace those of real ones; None without models."""
     score, mixed = evidence.score, evidence.model(TrainingData.MIXED)
     if score is None:
-        return _no_models(scores)
+        return None
     if evidence.is_one_class:
         return "no", "all its rows are of one class"
     if evidence.is_chance:
@@ -185,10 +198,11 @@ def _assess_substitution(scores: Sequence[Score], evidence: TrainingEvidence) ->
     return "yes", numbers
 
 
-def _assess_addition(scores: Sequence[Score], evidence: TrainingEvidence) -> Assessment:
+def _assess_addition(scores: Sequence[Score], evidence: TrainingEvidence) -> Assessment | None:
+    """Return whether adding synthetic rows to real ones helps; None without models."""
     mixed, table = evidence.model(TrainingData.MIXED), evidence.table
     if table is None or mixed is None or mixed.effect is None:
-        return _no_models(scores)
+        return None
     if evidence.is_chance:
         return "cannot tell", evidence.chance_reason
     cell = mixed.scores[0]
@@ -265,10 +279,11 @@ def _assess_release(scores: Sequence[Score], from_real: bool) -> Assessment:
     return "no sign of leaking", reason
 
 
-def _no_models(scores: Sequence[Score]) -> Assessment:
+def _no_models(scores: Sequence[Score], has_target: bool) -> Assessment:
     """Return why no models were compared, and what a user can do about it."""
     if not _has_holdout(scores):
-        return "not measured", f"{_NEEDS_TARGET} and {_NEEDS_HOLDOUT}"
+        needs = _NEEDS_HOLDOUT if has_target else f"{_NEEDS_TARGET} and {_NEEDS_HOLDOUT}"
+        return "not measured", needs
     reasons = [score.reason for score in scores if score.family == "utility" and score.reason]
     return "not measured", reasons[0] if reasons else _NEEDS_TARGET
 

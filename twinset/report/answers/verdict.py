@@ -314,7 +314,7 @@ def _undecided(mark: Mark, worst: Score, counts: str, nothing: str, scores: Sequ
     measured = [score for score in scores if score.is_measured]
     is_open = [score for score in measured if score.verdict == Verdict.INCONCLUSIVE]
     if 2 * len(is_open) > len(measured):
-        return f"Cannot tell by {open_tests}."
+        return f"Cannot tell: undecided in {open_tests}."
     return f"{nothing} so far, but undecided in {open_tests}."
 
 
