@@ -15,7 +15,7 @@ from twinset.core.contracts import (
     NotMeasurable,
     Role,
 )
-from twinset.core.data.schema import KINDS
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.parameters import Margin
 from twinset.core.reading_faults import ReadingFaultKind, ReadingFaults
 
@@ -65,7 +65,7 @@ class Notation(Metric):
     roles: ClassVar[frozenset[Role]] = frozenset({Role.APPEARANCE})
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    kinds: ClassVar[frozenset[str]] = frozenset(KINDS)
+    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"id", "text"}
     has_floor: ClassVar[bool] = False
     known_baseline: ClassVar[float | None] = 0.0
     on_request: ClassVar[bool] = True  # `evaluate` and `compare` do: they read the file
@@ -78,7 +78,7 @@ class Notation(Metric):
         if faults is None:
             raise NotMeasurable("the rows were not read from a file or table of the user")
         shares = [
-            min(one.n_rows / n, 1.0) if one.n_rows else 1.0
+            min(one.n_rows / max(n, 1), 1.0) if one.n_rows else 1.0
             for one in faults
             if one.kind not in _FOR_INFORMATION
         ]

@@ -90,7 +90,7 @@ def example_comparison(kinds: Collection[str], *, rows: int = 80) -> Comparison:
         target="label" if has_target else None,
         positive="yes" if has_target else None,
         population={"colour": {"red": 0.5, "green": 0.3, "blue": 0.2}} if has_target else {},
-        context=ComparisonContext(refit=resampled),
+        context=ComparisonContext(refit=resampled, reading_faults=()),
     )
 
 

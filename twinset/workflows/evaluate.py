@@ -217,7 +217,9 @@ def measure_set(
         _require_rows(train, synthetic, task.request.where)
     kinds = (synthetic if train is None else train).schema.kinds
     metrics = _default_metrics(task.options, kinds) if task.metrics is None else task.metrics
-    if task.request.reading_faults is not None:
+    # Sets of images and spans are read as they are.
+    is_plain = not any(field.column_kind.is_nested for field in synthetic.schema.fields)
+    if task.request.reading_faults is not None and is_plain:
         metrics = [("integrity.notation", build("metric", "integrity.notation", {})), *metrics]
     hidden = [
         (n, m) for n, m in metrics if blind and m.needs_real and m.family in ("utility", "privacy")
