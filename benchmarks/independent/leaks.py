@@ -78,8 +78,11 @@ def outcome(case: dict[str, Any]) -> dict[str, Any]:
 def check(
     train: Path, test: Path, target: str | None, case: dict[str, Any]
 ) -> tuple[bool, list[str]]:
-    """Return whether `twinset evaluate` refuses the pair, and its sentence."""
+    """Return whether the guard finds a leak, and its kinds; where `leaks` is absent, what `evaluate` refuses."""
     options = {name: case[name] for name in ("time", "group") if name in case}
+    if hasattr(tw, "leaks"):
+        found = tw.leaks(train, test, target=target, **options)
+        return not found.passed, [str(leak.kind) for leak in found.leaks]
     with patch("twinset.workflows.evaluate.default_metrics", lambda *_, **__: []):
         try:
             tw.evaluate(train, train, holdout=test, target=target, **options)
