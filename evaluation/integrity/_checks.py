@@ -121,8 +121,12 @@ def _without_explained(found: Sequence[tuple[Check, float]], n: int) -> list[tup
     """Return the faults without those whose rows others explain: whole rows, one column, or surer."""
     kept: list[tuple[Check, float]] = []
 
-    def rank(pair: tuple[Check, float]) -> tuple[bool, bool, float]:
-        return pair[0].kind not in _OF_ROWS, len(pair[0].columns) > 1, pair[1]
+    def rank(pair: tuple[Check, float]) -> tuple[int, bool, float]:
+        one, p = pair
+        kind = len(_OF_ROWS) if one.kind not in _OF_ROWS else _OF_ROWS.index(one.kind)
+        # Rows that differ in one column say more than rows that differ somewhere.
+        is_vague = one.kind == FaultKind.NEAR_REPEATED_ROW and not one.columns
+        return kind, is_vague or len(one.columns) > 1, p
 
     for check, p in sorted(found, key=rank):
         explained = np.zeros(n, dtype=bool)
