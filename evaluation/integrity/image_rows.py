@@ -155,7 +155,7 @@ def _check_copies(name: str, facts: Sequence[ImageContents]) -> Iterator[Check]:
     places = [np.linspace(0, len(one) - 1, n).astype(np.int64) for one in (own, pooled)]
     repeats = [_is_repeated([one[i] for i in place]) for one, place in zip(keys, places)]
     found = _check_constant(
-        Fault(FaultKind.REPEATED_IMAGE, name, "equal"), *repeats, repeats[1][:0]
+        Fault(FaultKind.REPEATED_IMAGE, name, "equal"), repeats[0], repeats[1], repeats[1][:0]
     )
     yield replace(found, rows=places[0][found.rows])
     near = [_largest_earlier(one[place]) for one, place in zip((own, pooled), places)]

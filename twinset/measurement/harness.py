@@ -328,8 +328,8 @@ def measure(
                 train, synthetic, holdout, asked.embedders,
                 target=asked.target, seed=asked.seed, progress=asked.progress, cache=asked.cache,
             )  # fmt: skip
-        embedded = sets.train, sets.synthetic, sets.holdout
-        every_row = _integrity_sets(*map(_carry_images, given, embedded), asked)
+        parts = [*map(_carry_images, given, (sets.train, sets.synthetic, sets.holdout))]
+        every_row = _integrity_sets(parts[0], parts[1], parts[2], asked)
         harness = MetricHarness.from_sets(sets, asked, every_row)
         asked.progress("measure", 0, len(ordered))
         return _score_all(harness.score, ordered, asked.workers, asked.progress)
