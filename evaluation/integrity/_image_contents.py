@@ -55,7 +55,7 @@ class ImageContents:
         return cls(
             {name: [row["form"].get(name, "") for row in rows] for name in FORMS},
             [hash_image(data) if data else b"" for data in files],
-            np.stack([row["thumbnail"] for row in rows]),
+            np.array([row["thumbnail"] for row in rows]).reshape(-1, THUMBNAIL_SIDE**2),
             flags,
             table,
         )

@@ -369,8 +369,7 @@ def measure(
                 train, synthetic, holdout, asked.embedders,
                 target=asked.target, seed=asked.seed, progress=asked.progress, cache=asked.cache,
             )  # fmt: skip
-        embedded = sets.train, sets.synthetic, sets.holdout
-        parts = list(map(_carry_images, given, embedded))
+        parts = [*map(_carry_images, given, (sets.train, sets.synthetic, sets.holdout))]
         every_row = _integrity_sets(parts[0], parts[1], parts[2], asked)
         harness = MetricHarness.from_sets(sets, asked, every_row)
         asked.progress("measure", 0, len(ordered))
