@@ -14,87 +14,135 @@ from twinset.core.integrity import FaultKind, IntegrityFault, IntegrityFaults
 from .._samples import shown_count
 
 Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
-# Probability that any check calls fresh real rows faulty; all families together may in 5 % of sets
-FAULT_LEVEL = 0.005
+# Probability that checks of a kind call fresh real rows faulty; all families together may in 5 % of sets
+_LEVEL = 0.002
+# Level of the tests against train and holdout alone, which keep drift between them from being a fault
+_ALONE_LEVEL = 0.01
 _MAX_SHOWN_ROWS = (
     5  # positions in a finding: enough to look at, and the count says how many there are
 )
+_SAME_ROWS = (
+    0.7  # share of the rows of a fault that other faults explain, from which it adds nothing
+)
+_OF_ROWS = (FaultKind.REPEATED_ROW, FaultKind.NEAR_REPEATED_ROW)
 
 
 @dataclass(frozen=True)
 class Check:
     """Rows that something in the real rows rules out.
 
-    A check that is learnt from train alone counts only the holdout among `n_pooled`. One that is learnt on
-    train and counted on the holdout, and the reverse, counts both, which needs fewer synthetic rows.
+    What is learnt from real rows is learnt on train and counted on the holdout, and the reverse: both
+    counts are of rows that it was not learnt from.
     """
 
     kind: FaultKind
     columns: tuple[str, ...]
     rows: Rows  # Positions of the candidate's rows that show it, rising
-    n_unseen: int  # Rows of the holdout that show it
-    n_pooled: int  # Unseen real rows that show it, of `n_real`
-    n_real: int
+    # Rows of the holdout and of train that show it, and all of them
+    n_unseen: tuple[int, int]
+    n_real: tuple[int, int]
     detail: str = ""
-    # Share of real rows that a model of the real tail still expects to show it, where `n_pooled` is 0
+    n_tests: float = 1.0  # Tests of which this one is the most certain
+    # Share of rows that a model of real rows expects to show it, where no real row does
     expected_share: float | None = None
-    # Of a test of its own, e.g. of a score, already corrected for its thresholds
+    # Of a test of its own, e.g. of a score, already corrected for its choice of a threshold
     p_value: float | None = None
+    is_chosen: bool = False  # Whether it was chosen for its excess, or made where there was none
+
+    @property
+    def is_modelled(self) -> bool:
+        """Whether its expectation comes from a model, as no real row shows it."""
+        return self.expected_share is not None and not sum(self.n_unseen)
 
 
-def p_values(checks: Sequence[Check], n_synthetic: int) -> npt.NDArray[np.float64]:
-    """Return the p-value of each check by Fisher's exact test, or by a Poisson distribution, shape (k,)."""
-    from scipy.special import pdtrc
+def exact_p(hits: npt.ArrayLike, n: int, real_hits: npt.ArrayLike, n_real: int) -> Floats:
+    """Return the p-values of Fisher's exact test that `hits` of n are no more than `real_hits`."""
     from scipy.stats import hypergeom
 
-    hits = np.array([len(one.rows) for one in checks], dtype=float)
-    pooled, n_real = (np.array([getattr(one, n) for one in checks]) for n in ("n_pooled", "n_real"))
-    exact = hypergeom.sf(hits - 1, n_synthetic + n_real, hits + pooled, n_synthetic)
-    expected = np.array([one.expected_share or np.nan for one in checks]) * n_synthetic
-    tail = pdtrc(np.maximum(hits - 1, 0), np.nan_to_num(expected, nan=1.0))
-    is_tail = ~np.isnan(expected) & (pooled == 0)
-    found = np.where(hits == 0, 1.0, np.where(is_tail, tail, exact))
-    own = np.array([one.p_value for one in checks], dtype=float)
-    return np.asarray(np.where(np.isnan(own), found, own))
+    hits = np.asarray(hits)
+    return np.asarray(hypergeom.sf(hits - 1, n + n_real, hits + real_hits, n), dtype=np.float64)
 
 
-def find_faults(checks: Sequence[Check], n_synthetic: int) -> list[int]:
-    """Return which checks find a fault, the most certain first.
+def count_rivals(totals: npt.NDArray[np.int64], total: int, share: float) -> float:
+    """Return how many tests could have shown `total` rows of the candidate alone, by their weight.
 
-    Tests that could not reject, however their hits fell on the sets, take no part in the correction for
-    many tests (Tarone, "A modified Bonferroni method for discrete data", Biometrics 46, 1990).
+    Test v of `totals` rows does so by chance with probability share ** totals[v].
     """
-    if not checks:
-        return []
-    from scipy.stats import hypergeom
+    above = totals[totals >= total]
+    return max(1.0, float((share ** (above - total).astype(float)).sum()))
 
-    p = p_values(checks, n_synthetic)
-    hits = np.array([len(one.rows) for one in checks])
-    pooled, n_real = (np.array([getattr(one, n) for one in checks]) for n in ("n_pooled", "n_real"))
-    total = hits + pooled
-    best = hypergeom.sf(
-        np.minimum(total, n_synthetic) - 1, n_synthetic + n_real, total, n_synthetic
-    )
-    own = np.array([one.p_value for one in checks], dtype=float)
-    best = np.where(own < 1, 0.0, best)
-    n_tests = next(k for k in range(1, len(checks) + 2) if (best <= FAULT_LEVEL / k).sum() <= k)
-    found = np.flatnonzero(p <= FAULT_LEVEL / n_tests)
-    widths = np.array([len(one.columns) for one in checks])
-    order = np.lexsort((found, widths[found], p[found]))
-    return [int(i) for i in found[order]]
+
+def _p_value(check: Check, n: int) -> float:
+    """Return the p-value of a check, corrected for its own choice among tests."""
+    from scipy.special import pdtrc
+
+    hits = len(check.rows)
+    if check.p_value is not None or not hits:
+        return 1.0 if check.p_value is None else check.p_value
+    if check.is_modelled:
+        return min(1.0, check.n_tests * float(pdtrc(hits - 1, n * (check.expected_share or 0.0))))
+    sides = zip(check.n_unseen, check.n_real, strict=True)
+    if any(m and exact_p(hits, n, k, m) > _ALONE_LEVEL for k, m in sides):
+        return 1.0
+    return min(1.0, check.n_tests * float(exact_p(hits, n, sum(check.n_unseen), sum(check.n_real))))
+
+
+def _min_p(check: Check, n: int) -> float:
+    """Return the smallest p-value that the check could have had, whatever set its rows were in."""
+    if check.p_value is not None:
+        return 0.0 if check.p_value < 1 else 1.0
+    total = len(check.rows) + sum(check.n_unseen)
+    least = exact_p(min(total, n), n, max(total - n, 0), sum(check.n_real)) if total else 1.0
+    return check.n_tests * float(least)
+
+
+def find_faults(checks: Sequence[Check], n: int) -> list[tuple[Check, float]]:
+    """Return the checks of `n` rows that find a fault with their p-values, the most certain first.
+
+    Three kinds of checks are corrected apart for their number: those that a model decides, those chosen
+    for an excess, and all others. Of the last, tests that could not reject, however their hits fell on the
+    sets, do not count (Tarone, "A modified Bonferroni method for discrete data", Biometrics 46, 1990).
+    """
+    modelled = [one for one in checks if one.is_modelled]
+    chosen = [one for one in checks if one.is_chosen and not one.is_modelled]
+    others = [one for one in checks if not one.is_chosen and not one.is_modelled]
+    least = np.array([_min_p(one, n) for one in others])
+    n_tests = next(k for k in range(1, len(others) + 2) if (least <= _LEVEL / k).sum() <= k)
+    found = []
+    for own, k in ((modelled, len(modelled)), (chosen, len(chosen)), (others, n_tests)):
+        tested = [(one, _p_value(one, n)) for one in own]
+        found += [(one, p) for one, p in tested if p <= _LEVEL / max(k, 1)]
+    return sorted(found, key=lambda pair: (pair[1], len(pair[0].columns)))
+
+
+def _without_explained(found: Sequence[tuple[Check, float]], n: int) -> list[tuple[Check, float]]:
+    """Return the faults without those whose rows others explain: whole rows, one column, or surer."""
+    kept: list[tuple[Check, float]] = []
+
+    def rank(pair: tuple[Check, float]) -> tuple[bool, bool, float]:
+        return pair[0].kind not in _OF_ROWS, len(pair[0].columns) > 1, pair[1]
+
+    for check, p in sorted(found, key=rank):
+        explained = np.zeros(n, dtype=bool)
+        for other, _ in kept:
+            if other.kind in _OF_ROWS or set(other.columns) & set(check.columns):
+                explained[other.rows] = True
+        if explained[check.rows].mean() < _SAME_ROWS:
+            kept.append((check, p))
+    return sorted(kept, key=lambda pair: pair[1])
 
 
 def measure_checks(comparison: Comparison, checks: Sequence[Check]) -> Measurement:
     """Return the share of synthetic rows with a fault, and the faults."""
     n = len(comparison.synthetic)
     found = find_faults(checks, n)
-    p = p_values(checks, n) if checks else np.empty(0)
     faulty = np.zeros(n, dtype=bool)
-    for i in found:
-        faulty[checks[i].rows] = True
-    faults = tuple(_describe(comparison, checks[i], float(p[i])) for i in found)
-    finding = IntegrityFaults(faults, len(checks), int(faulty.sum()), n, len(comparison.reference))
+    for check, _ in found:
+        faulty[check.rows] = True
+    shown = tuple(_describe(comparison, check, p) for check, p in _without_explained(found, n))
+    finding = IntegrityFaults(shown, len(checks), int(faulty.sum()), n, len(comparison.reference))
     return Measurement(float(faulty.mean()), findings=(finding,))
 
 
@@ -105,7 +153,7 @@ def _describe(comparison: Comparison, check: Check, p_value: float) -> Integrity
         check.kind,
         check.columns,
         len(check.rows),
-        shown_count(check.n_unseen),
+        shown_count(check.n_unseen[0]),
         p_value,
         tuple(int(row) + 1 for row in places),
         check.detail,

@@ -17,10 +17,17 @@ from ._text_arrays import Hashes, Keys
 # Shares of unseen real rows that lie above a threshold of a score: a fault in few rows is seen far out,
 # one in many rows nearer to the middle.
 _TAILS = (0.0, 0.001, 0.01, 0.05, 0.2)
+_TAIL = 3.0  # inverse shape of the tail: heavier than those of lengths and of pixels
+_MIN_TAIL_ROWS = 50  # real rows: the largest five give its scale
+_MAX_BEYOND = 50  # rows beyond all real ones that are limits: of more, Fisher's test is certain
 _MIN_KEY_ROWS = 5  # rows with one key: fewer are chance in any set
 # A key counts where it is this many times as frequent as in real rows: a set with other shares of its
 # classes repeats the phrases of a class more often, and is no fault.
 _MIN_RATIO = 1.5
+
+
+Count = tuple[int, int]
+"""Rows with a fault, and all rows."""
 
 
 @dataclass(frozen=True)
@@ -31,31 +38,33 @@ class Fault:
     column: str
     detail: str = ""
 
-    def check(self, rows: Ints, real: Sequence[int], n_real: int, p: float | None = None) -> Check:
-        """Return the check of candidate rows beside counts of real rows, those of the holdout last."""
-        return Check(
-            self.kind, (self.column,), rows, real[-1], sum(real), n_real, self.detail, p_value=p
-        )
+    def check(self, rows: Ints, *real: Count, p_value: float | None = None) -> Check:
+        """Return the check of candidate rows beside the holdout, and train where it was not learnt from."""
+        (n_holdout, holdout), (n_train, train) = (*real, (0, 0))[:2]
+        counts, sizes = (n_holdout, n_train), (holdout, train)
+        return Check(self.kind, (self.column,), rows, counts, sizes, self.detail, p_value=p_value)
 
 
 def compare_flags(fault: Fault, candidate: Bools, *real: Bools) -> Check:
-    """Return the check of rows that have a fault or have not; of real rows the holdout is last."""
-    counts = [int(one.sum()) for one in real]
-    return fault.check(np.flatnonzero(candidate), counts, sum(map(len, real)))
+    """Return the check of rows that have a fault or have not, beside the holdout and maybe train."""
+    return fault.check(np.flatnonzero(candidate), *((int(one.sum()), len(one)) for one in real))
 
 
-def compare_scores(fault: Fault, candidate: Floats, real: Floats) -> Check:
+def compare_scores(
+    fault: Fault, candidate: Floats, real: Floats, *, is_smooth: bool = False
+) -> Check:
     """Return the check of the upper tail of a score, NaN where a row has none.
 
     The threshold is an order statistic of the real rows. Given that k real rows lie above it, the
     number of candidate rows above it is negative hypergeometric, whose tail is that of Fisher's test.
+    The tail of a smooth score is extrapolated as well, which a score with ties or gaps would mislead.
     """
     order = np.argsort(np.where(np.isnan(candidate), np.inf, -candidate), kind="stable")
     order = order[: int((~np.isnan(candidate)).sum())]
     high, real = candidate[order], np.sort(real[~np.isnan(real)])[::-1]
     best = 1.0, order[:0], 0
     if not len(high) or not len(real):
-        return fault.check(best[1], [0], len(real), 1.0)
+        return fault.check(best[1], (0, len(real)), p_value=1.0)
     # Beyond all real rows, then from a real row on: ties with it count in both sets.
     limits = [(np.nextafter(real[0], np.inf), 0)]
     at = sorted({int(tail * len(real)) for tail in _TAILS})
@@ -65,13 +74,40 @@ def compare_scores(fault: Fault, candidate: Floats, real: Floats) -> Check:
         p = min(1.0, excess_p(n, len(high), k, len(real)) * len(limits)) if n else 1.0
         if p < best[0]:
             best = p, order[:n], k
-    return fault.check(best[1], [best[2]], len(real), best[0])
+    p, n = _extrapolate(high, real) if is_smooth else (1.0, 0)
+    if p * (len(limits) + 1) < best[0]:
+        best = p * (len(limits) + 1), order[:n], 0
+    return fault.check(best[1], (best[2], len(real)), p_value=best[0])
+
+
+def _extrapolate(high: Floats, real: Floats) -> tuple[float, int]:
+    """Return the p-value and number of the candidate rows that lie far beyond all real rows.
+
+    Real rows of which the largest is x_max exceed t with the probability (1 + (t - x_max) / (3 s))^-3 / n,
+    a generalized Pareto tail of shape 1/3 whose scale s is the mean excess of the largest tenth. Of the
+    candidate rows beyond, each from the second on is a limit. 1 where the largest tenth are ties.
+
+    References
+    ----------
+    Pickands, "Statistical inference using extreme order statistics", Annals of Statistics 3, 1975.
+    """
+    from scipy.special import pdtrc
+
+    top = real[: max(len(real) // 10, 1)]
+    scale = float(top.mean() - top[-1])
+    beyond = high[high > real[0]][:_MAX_BEYOND]
+    if len(real) < _MIN_TAIL_ROWS or scale <= 0 or len(beyond) <= 1:
+        return 1.0, 0
+    expected = len(high) / len(real) * (1 + (beyond - real[0]) / (_TAIL * scale)) ** -_TAIL
+    p = pdtrc(np.arange(len(beyond)), expected)[1:] * len(beyond)
+    worst = int(np.argmin(p))
+    return float(min(p[worst], 1.0)), worst + 2
 
 
 def compare_keys(fault: Fault, candidate: Keys, n: int, real: Sequence[tuple[Keys, int]]) -> Check:
     """Return the check of the key, e.g. a phrase, that is most of all more frequent than in real rows.
 
-    `candidate` are the keys of `n` rows; `real` those of train and of the holdout, with their rows.
+    `candidate` are the keys of `n` rows; `real` those of the holdout and of train, with their rows.
     """
     from scipy.special import bdtrc
 
@@ -80,14 +116,15 @@ def compare_keys(fault: Fault, candidate: Keys, n: int, real: Sequence[tuple[Key
     known, uses = known[uses >= _MIN_KEY_ROWS], uses[uses >= _MIN_KEY_ROWS]
     m = sum(size for _, size in real)
     if not len(known):
-        return fault.check(rows[:0], [0], m, 1.0)
+        return fault.check(rows[:0], (0, m), p_value=1.0)
     counts = np.array([_count_rows(known, *own) for own, _ in real])
     side = _MIN_RATIO * n / (_MIN_RATIO * n + m)
     total = uses + counts.sum(axis=0)
     p = np.minimum(bdtrc(uses - 1, total, side) * len(known), 1.0)
     worst = int(np.argmin(p))
     faulty = np.unique(rows[keys == known[worst]])
-    return fault.check(faulty, counts[:, worst].tolist(), m, float(p[worst]))
+    found = [(int(k), size) for k, (_, size) in zip(counts[:, worst], real)]
+    return fault.check(faulty, *found, p_value=float(p[worst]))
 
 
 def _count_rows(known: Hashes, keys: Hashes, rows: Ints) -> Ints:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .._bootstrap_metric import Bools, Floats, Ints
+from .._samples import MIN_SHOWN
 from ._text_arrays import Hashes
 
 MAX_LABELS = 300  # more are names of things, not labels
+_MAX_TESTED = 20  # labels that are tested one by one: rarer ones have few rows
 _CELL_BITS = 14  # 16,000 counters a label: 300 labels take 20 MB
 _SMOOTHING = 0.3  # added to the counts, so that no word excludes a label
 _BLOCK = 50_000  # rows of which the scores of all labels are held at a time
+
+
+def frequent_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return the labels that are tested one by one: the most frequent ones that may be named."""
+    counts = Counter(labels).most_common(_MAX_TESTED)
+    return tuple(label for label, n in counts if n >= MIN_SHOWN and label)
 
 
 @dataclass(frozen=True)

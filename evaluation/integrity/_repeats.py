@@ -1,130 +1,122 @@
-"""Texts that repeat one another within a set, in whole, in part or in their skeleton."""
+"""Checks of rows that repeat others: exactly, in all columns but one, nearly; and of repeated keys."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import reduce
 
 import numpy as np
+import numpy.typing as npt
 
-from .._bootstrap_metric import Bools, Ints
-from ._sequence_model import look_up
-from ._text_arrays import SYMBOL, Hashes, Keys, TextArrays, chain, scramble
+from twinset.core.integrity import FaultKind
 
-_MIN_NEAR_WORDS = 5  # in a near copy: shorter texts often differ by one word only
-_COMMON_SHARE = 0.01  # of the texts that use a word of a skeleton; rarer words are its slots
-_SLOT = np.uint64(3)
-_OPENING = 3  # words at either end
-_PHRASE = 4  # words of a phrase within
+from ._checks import Check, Rows
+from ._columns import Column, PerSet, Values, repeat_checks
 
+Hashes = npt.NDArray[np.uint64]
 
-def whole_keys(texts: TextArrays) -> Hashes:
-    """Return a hash of the words of each text, whatever their case and blanks, shape (n,)."""
-    return _add_up(texts, chain(texts.words, texts.rank.astype(np.uint64)))
-
-
-def repeated_groups(texts: TextArrays) -> Ints:
-    """Return for each text the group of those with the same words, -1 where no other has them."""
-    return _group(whole_keys(texts))
+# Constants of the hash splitmix64, which mixes all bits of a number
+_STEP, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+_WORD = 2**64  # size of its numbers
+_BINS = 20  # in a standard deviation; numbers of nearly equal rows agree in them
+_MAX_NATURAL = 0.02  # share of real rows that repeat others, above which near repeats say nothing
+_MIN_KEYS = 30  # values of a key, fewer of which differ by chance
 
 
-def _group(keys: Hashes) -> Ints:
-    _, place, sizes = np.unique(keys, return_inverse=True, return_counts=True)
-    return np.where(sizes[place] > 1, place, -1)
+def row_checks(columns: Sequence[Column]) -> Iterator[Check]:
+    """Yield the checks of repeated rows and keys."""
+    for column in columns:
+        yield from _key_check(column)
+    compared = [column for column in columns if column.is_compared]
+    if len(compared) < 2:
+        return
+    own = [PerSet(*(_hash(part, i) for part in c.parts)) for i, c in enumerate(compared)]
+    whole = reduce(_add, own)
+    yield _repeat_check(whole, FaultKind.REPEATED_ROW, ())
+    for check in repeat_checks(whole, FaultKind.REPEATED_ROW, ()):
+        yield replace(check, detail="the same row")
+    real = np.concatenate([whole.train, whole.holdout])
+    if len(_find_later(real)) > _MAX_NATURAL * len(real):
+        return
+    for column, part in zip(compared, own, strict=True):
+        rest = PerSet(*(a - b for a, b in zip(whole, part)))
+        yield _repeat_check(rest, FaultKind.NEAR_REPEATED_ROW, (column.name,), whole)
+    binned = reduce(_add, (_hash_bins(column, i) for i, column in enumerate(compared)))
+    yield _repeat_check(binned, FaultKind.NEAR_REPEATED_ROW, (), whole)
 
 
-def near_groups(texts: TextArrays) -> Ints:
-    """Return for each text the group of texts that differ in one word from one of it, -1 if in none.
+def _add(one: PerSet[Hashes], other: PerSet[Hashes]) -> PerSet[Hashes]:
+    """Return the hashes of more columns: sums, so that one column can be taken away."""
+    return PerSet(*(a + b for a, b in zip(one, other)))
 
-    A text and one with another word in its place share the hash of all other words, added up.
+
+def _hash(values: Values, salt: int) -> Hashes:
+    """Return a hash of each value, shape (n,); `salt` is the place of the column."""
+    # -0.0 becomes 0.0; codes stay below 2**53
+    bits = (values.astype(np.float64) + 0.0).view(np.uint64) + np.uint64((salt + 1) * _STEP % _WORD)
+    for shift, factor in ((30, _FIRST), (27, _SECOND)):
+        bits ^= bits >> np.uint64(shift)
+        bits *= np.uint64(factor)
+    return bits ^ (bits >> np.uint64(31))
+
+
+def _hash_bins(column: Column, salt: int) -> PerSet[Hashes]:
+    """Return hashes of a column whose numbers are rounded to bins."""
+    width = 0.0
+    if column.is_numeric and len(column.sorted_real):
+        low, high = np.quantile(column.sorted_real, (0.16, 0.84))
+        width = float(high - low) / 2 / _BINS
+    parts = [np.rint(part / width) if width > 0 else part for part in column.parts]
+    return PerSet(*(_hash(part, salt) for part in parts))
+
+
+def _find_later(hashes: Hashes) -> Rows:
+    """Return the positions of rows that equal an earlier one, rising."""
+    order = np.argsort(hashes, kind="stable")
+    rising = hashes[order]
+    return np.sort(order[1:][rising[1:] == rising[:-1]])
+
+
+def _repeat_check(
+    parts: PerSet[Hashes],
+    kind: FaultKind,
+    columns: tuple[str, ...],
+    whole: PerSet[Hashes] | None = None,
+) -> Check:
+    """Return the check of rows that equal an earlier one.
+
+    Rows that equal a row of the real rows, or of the other real set, are frequent ones and do not count;
+    of nearly equal ones neither do those that are equal in `whole`.
     """
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
 
-    n = len(texts)
-    sums = _add_up(texts, scramble(texts.words))
-    is_long = texts.n_tokens >= _MIN_NEAR_WORDS
-    own = is_long[texts.owner]
-    owner = texts.owner[own]
-    less_one = sums[owner] - scramble(texts.words[own])
-    rows = np.concatenate([np.flatnonzero(is_long), owner])
-    keys = np.concatenate([sums[is_long], less_one])
-    _, place, sizes = np.unique(keys, return_inverse=True, return_counts=True)
-    shared = sizes[place] > 1
-    cells = coo_matrix(
-        (np.ones(int(shared.sum()), np.int8), (rows[shared], n + place[shared])),
-        shape=(n + len(sizes),) * 2,
-    )
-    groups = connected_components(cells, directed=False)[1][:n]
-    return _group(groups.astype(np.uint64))
+    def find(hashes: Hashes, others: Hashes, all_columns: Hashes | None) -> Rows:
+        later = _find_later(hashes)
+        if all_columns is not None:
+            later = np.setdiff1d(later, _find_later(all_columns), assume_unique=True)
+        return later[~np.isin(hashes[later], others)]
+
+    train, holdout, synthetic = parts
+    known = (None, None, None) if whole is None else tuple(whole)
+    rows = find(synthetic, np.concatenate([train, holdout]), known[2])
+    # Pairs grow with the square of the rows.
+    unseen = [
+        min(len(own), int(np.ceil(len(find(own, other, k)) * max(len(synthetic) / len(own), 1.0))))
+        for own, other, k in ((holdout, train, known[1]), (train, holdout, known[0]))
+    ]
+    n_real = len(holdout), len(train)
+    return Check(kind, columns, rows, (unseen[0], unseen[1]), n_real, is_chosen=True)
 
 
-def count_groups(groups: Ints) -> Bools:
-    """Return which texts are the first of their group: groups, not their texts, are independent."""
-    first = np.zeros(len(groups), dtype=bool)
-    there = np.flatnonzero(groups >= 0)
-    first[there[np.unique(groups[there], return_index=True)[1]]] = True
-    return first
-
-
-@dataclass(frozen=True)
-class PhraseKeys:
-    """What texts of one template share; common words are those of either set."""
-
-    common: Hashes  # sorted
-
-    @classmethod
-    def fit(cls, *sets: TextArrays) -> PhraseKeys:
-        """Return the keys for sets of which one may have words that the others lack."""
-        found = [np.zeros(0, np.uint64)]
-        for texts in sets:
-            words = np.unique(chain(texts.words, texts.owner.astype(np.uint64)), return_index=True)
-            known, uses = np.unique(texts.words[words[1]], return_counts=True)
-            found.append(known[uses >= max(_COMMON_SHARE * len(texts), 3)])
-        return cls(np.unique(np.concatenate(found)))
-
-    def keys(self, texts: TextArrays) -> Mapping[str, Keys]:
-        """Return the whole text, its opening and ending, its phrases and its skeleton as keys."""
-        n, owner = len(texts), texts.owner
-        rank: Ints = texts.rank
-        from_end: Ints = texts.n_tokens[owner] - rank
-        is_long, rows = texts.n_tokens > _OPENING, np.arange(n)
-        forward, backward = (chain(texts.words, k.astype(np.uint64)) for k in (rank, from_end))
-        opening = _add_up(texts, forward, rank < _OPENING)
-        ending = _add_up(texts, backward, from_end <= _OPENING)
-        return {
-            "one text": (whole_keys(texts), rows),
-            "one character": self._characters(texts),
-            "one opening": (opening[is_long], rows[is_long]),
-            "one ending": (ending[is_long], rows[is_long]),
-            "one phrase": texts.runs(_PHRASE),
-            "one template": (self._skeletons(texts)[is_long], rows[is_long]),
-        }
-
-    def _characters(self, texts: TextArrays) -> Keys:
-        """Return the marks of each text, e.g. one kind of quotes."""
-        places = np.flatnonzero(texts.classes == SYMBOL)
-        owner = np.searchsorted(texts.starts, places, side="right") - 1
-        return texts.raw[places].astype(np.uint64), owner
-
-    def _skeletons(self, texts: TextArrays) -> Hashes:
-        """Return the hash of the common words of each text with their slots, runs of slots as one."""
-        is_common = look_up(texts.words, self.common, np.ones(len(self.common), np.int64)) > 0
-        is_common &= texts.digits == 0
-        first = np.ones(len(is_common), dtype=bool)
-        first[1:] = texts.owner[1:] != texts.owner[:-1]
-        kept = is_common.copy()
-        kept[1:] |= is_common[:-1]
-        kept |= first
-        symbols = np.where(is_common, texts.words, _SLOT)
-        n_kept = np.cumsum(kept)
-        place: Ints = n_kept - np.maximum.accumulate(np.where(first, n_kept, 0))
-        return _add_up(texts, chain(symbols, place.astype(np.uint64)), kept)
-
-
-def _add_up(texts: TextArrays, hashes: Hashes, chosen: Bools | None = None) -> Hashes:
-    """Return the sum of the hashes of the chosen tokens of each text, shape (n,)."""
-    out = np.zeros(len(texts), dtype=np.uint64)
-    own = np.ones(len(hashes), dtype=bool) if chosen is None else chosen
-    np.add.at(out, texts.owner[own], hashes[own])
-    return out
+def _key_check(column: Column) -> Iterator[Check]:
+    """Yield the check of a column in which no value occurs twice in all real rows."""
+    real = column.sorted_real
+    if column.field.is_continuous or len(real) < _MIN_KEYS or (real[1:] == real[:-1]).any():
+        return
+    values = column.parts.synthetic
+    present = np.flatnonzero(column.is_present(values))
+    later = present[_find_later(_hash(values[present], 0))]
+    # None of the pairs of real rows is equal: chance may still show about one in as many pairs.
+    share = max(len(present), 1) / len(real) ** 2
+    n_real = len(column.parts.holdout), len(column.parts.train)
+    yield Check(FaultKind.REPEATED_KEY, (column.name,), later, (0, 0), n_real, expected_share=share)

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .._bootstrap_metric import Bools, Floats, Ints
-from ._label_model import LabelModel
+from ._label_model import LabelModel, frequent_labels
 from ._sequence_model import look_up
-from ._text_arrays import BLANK, SYMBOL, WORD, Hashes, TextArrays, scramble
+from ._text_arrays import BLANK, SYMBOL, WORD, Hashes, TextArrays, chain, scramble
 
 # Words that real texts nearly always mark, and words that they hardly ever mark: uses, share marked.
 _MENTION, _PLAIN = (3, 0.9), (10, 0.02)
@@ -60,6 +60,26 @@ class SpanArrays:
         """Return which texts have a span that is a hit, shape (n,)."""
         row = self.row if of_span is None else self.row[of_span]
         return np.bincount(row[hits], minlength=len(self.texts)) > 0
+
+    def largest(self, values: Floats) -> Floats:
+        """Return the largest number of the spans of each text, NaN without a span, shape (n,)."""
+        found = np.full(len(self.texts), np.nan)
+        np.fmax.at(found, self.row, values)
+        return found
+
+    def measure(self) -> dict[str, Floats]:
+        """Return the number of spans of each text, and the lengths of the longest and the shortest."""
+        first, last = self.places
+        length = np.full(len(self.row), np.nan)
+        starts = self.texts.tokens[0]
+        length[self.is_inside] = np.searchsorted(starts, last) - np.searchsorted(starts, first)
+        number = np.bincount(self.row, minlength=len(self.texts)).astype(float)
+        return {
+            "more spans": number,
+            "fewer spans": -number,
+            "a longer span": self.largest(length),
+            "a shorter span": self.largest(-length),
+        }
 
     def find_faults(self) -> dict[str, Bools]:
         """Return which texts have a span with each fault, and which have none at all."""
@@ -139,6 +159,8 @@ class SpanModel:
     known: Hashes  # words, sorted
     uses: Ints
     marked: Ints
+    frequent: tuple[str, ...]  # labels with the most spans
+    values: Hashes  # labels together with their words, sorted
 
     @classmethod
     def fit(cls, spans: SpanArrays) -> SpanModel:
@@ -146,7 +168,9 @@ class SpanModel:
         known, place = np.unique(spans.texts.words, return_inverse=True)
         uses = np.bincount(place, minlength=len(known))
         marked = np.bincount(place[spans.marked], minlength=len(known))
-        return cls(LabelModel.fit(*spans.clues, spans.labels), known, uses, marked)
+        frequent = frequent_labels(spans.labels)
+        labels = LabelModel.fit(*spans.clues, spans.labels)
+        return cls(labels, known, uses, marked, frequent, np.unique(_values(spans)))
 
     def find_faults(self, spans: SpanArrays) -> dict[str, Bools]:
         """Return which texts have a label or a mark that real train texts do not have."""
@@ -161,8 +185,29 @@ class SpanModel:
             "a span over words never marked": spans.texts.any_in(is_plain & spans.marked),
         }
 
-    def contradictions(self, spans: SpanArrays) -> Floats:
-        """Return by how much words speak against the label of a span, the worst of each text."""
-        found = np.full(len(spans.texts), np.nan)
-        np.fmax.at(found, spans.row, self.labels.contradictions(*spans.clues, spans.labels))
-        return found
+    def contradictions(self, spans: SpanArrays) -> dict[str, Floats]:
+        """Return by how much words speak against a span's label, the worst of each text, by label."""
+        odds = self.labels.contradictions(*spans.clues, spans.labels)
+        labels = np.array(spans.labels, dtype=object)
+        return {
+            "": spans.largest(odds),
+            **{one: spans.largest(np.where(labels == one, odds, np.nan)) for one in self.frequent},
+        }
+
+    def find_unknown_values(self, spans: SpanArrays) -> dict[str, Bools]:
+        """Return which texts have a value of a label that no train text has for it, by label."""
+        labels = np.array(spans.labels, dtype=object)[spans.is_inside]
+        is_known = np.isin(_values(spans), self.values)
+        return {
+            one: spans.rows_with((labels == one) & ~is_known, spans.is_inside)
+            for one in self.frequent
+        }
+
+
+def _values(spans: SpanArrays) -> Hashes:
+    """Return one hash for the label and the words of each span that is inside."""
+    labels = [one for one, own in zip(spans.labels, spans.is_inside) if own]
+    arrays = TextArrays.from_texts(labels)
+    return chain(
+        arrays.hash_ranges(arrays.starts, arrays.ends), spans.texts.hash_ranges(*spans.places)
+    )

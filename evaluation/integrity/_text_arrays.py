@@ -137,10 +137,11 @@ class TextArrays:
         return hashes, np.searchsorted(self.starts, first[own], side="right") - 1
 
     def without_a_letter(self, chosen: Bools) -> tuple[Hashes, Ints]:
-        """Return hashes of the chosen tokens without each one of their letters, and their tokens."""
+        """Return hashes of the chosen tokens without each letter but the last, and their tokens."""
         inverses, sums = self._prefixes
         token = np.flatnonzero(chosen)
-        sizes = (self.tokens[1] - self.tokens[0])[token]
+        # Forms of one word differ in the last letter: "card", "cards".
+        sizes = (self.tokens[1] - self.tokens[0])[token] - 1
         token = np.repeat(token, sizes)
         first, last = self.tokens[0][token], self.tokens[1][token]
         letter = first + np.arange(len(token)) - np.repeat(np.cumsum(sizes) - sizes, sizes)

@@ -17,14 +17,13 @@ from .._bootstrap_metric import Bools, Floats, Ints
 from ._checks import Check
 from ._copied_values import SingleValues
 from ._exact_tests import Fault, compare_flags, compare_keys, compare_scores
-from ._label_model import LabelModel
-from ._repeats import PhraseKeys, count_groups, near_groups, repeated_groups
+from ._label_model import LabelModel, frequent_labels
 from ._sequence_model import LetterModel, WordModel, look_up
 from ._spans import SpanArrays, SpanModel
 from ._text_arrays import NOTHING, Hashes, TextArrays
 from ._text_forms import find_repetitions, match_patterns, measure_forms
+from ._text_repeats import PhraseKeys, count_groups, near_groups, repeated_groups
 
-_MAX_TESTED_LABELS = 20  # that are tested one by one: of more, each has few rows
 _MAX_FIT = 20_000  # train texts that models are fitted on: their counters hold no more
 
 _KINDS = {
@@ -68,7 +67,7 @@ class TextSets:
     def find_checks(self) -> Iterator[Check]:
         """Yield the check of each kind of fault."""
         for kind, own in self.synthetic.flags.items():
-            real = self.train.flags[kind], self.holdout.flags[kind]
+            real = self.holdout.flags[kind], self.train.flags[kind]
             yield compare_flags(self._fault(kind, FaultKind.TEXT_FORM), own, *real)
         scorer = TextScorer.fit(self.train)
         own_scores, real_scores = (
@@ -99,11 +98,11 @@ class TextSets:
             n_unseen = int((find(self.holdout.texts) >= 0).sum())
             fault = Fault(FaultKind.REPEATED_TEXT, self.name, kind)
             p = excess_p(counts[0], n, counts[1], n) if counts[0] else 1.0
-            yield fault.check(rows, [n_unseen], len(self.holdout.values), p)
+            yield fault.check(rows, (n_unseen, len(self.holdout.values)), p_value=p)
 
     def _check_phrases(self) -> Iterator[Check]:
         """Yield the checks of one wording that occurs in far more texts than in real ones."""
-        sets = self.train.texts, self.holdout.texts
+        sets = self.holdout.texts, self.train.texts
         phrases = PhraseKeys.fit(self.synthetic.texts, *sets)
         real = [phrases.keys(texts) for texts in sets]
         for kind, keys in phrases.keys(self.synthetic.texts).items():
@@ -181,7 +180,7 @@ def check_spans(
     name: str, train: SpanArrays, synthetic: SpanArrays, holdout: SpanArrays
 ) -> Iterator[Check]:
     """Yield the check of each kind of fault of a column of spans."""
-    pooled = [train.find_faults(), holdout.find_faults()]
+    pooled = [holdout.find_faults(), train.find_faults()]
     for kind, found in synthetic.find_faults().items():
         fault = Fault(FaultKind.SPAN, name, kind)
         yield compare_flags(fault, found, *(one[kind] for one in pooled))
@@ -189,8 +188,16 @@ def check_spans(
     unseen = model.find_faults(holdout)
     for kind, found in model.find_faults(synthetic).items():
         yield compare_flags(Fault(FaultKind.SPAN, name, kind), found, unseen[kind])
-    scores = model.contradictions(synthetic), model.contradictions(holdout)
-    yield compare_scores(Fault(FaultKind.CONTRADICTED_LABEL, name), *scores)
+    values = model.find_unknown_values(holdout)
+    for label, found in model.find_unknown_values(synthetic).items():
+        fault = Fault(FaultKind.SPAN, name, f"an unknown value of {label}")
+        yield compare_flags(fault, found, values[label])
+    real_odds, real_sizes = model.contradictions(holdout), holdout.measure()
+    for label, odds in model.contradictions(synthetic).items():
+        fault = Fault(FaultKind.CONTRADICTED_LABEL, name, label)
+        yield compare_scores(fault, odds, real_odds[label])
+    for kind, sizes in synthetic.measure().items():
+        yield compare_scores(Fault(FaultKind.SPAN, name, kind), sizes, real_sizes[kind])
 
 
 def check_labels(
@@ -208,6 +215,6 @@ def check_labels(
     own, real = (model.contradictions(*f, given) for f, given in zip(features[1:], labels[1:]))
     yield compare_scores(Fault(FaultKind.CONTRADICTED_LABEL, name), own, real)
     given = [np.array(one, dtype=object) for one in labels[1:]]
-    for level in model.levels[:_MAX_TESTED_LABELS]:
+    for level in frequent_labels(labels[0]):
         parts = (np.where(g == level, s, np.nan) for s, g in zip((own, real), given))
         yield compare_scores(Fault(FaultKind.CONTRADICTED_LABEL, name, level), *parts)

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow.compute as pc
 
-from twinset.core.contracts import Comparison, Measurement, Metric, Role
+from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable, Role
 from twinset.core.data.dataset import Dataset
+from twinset.core.data.placeholders import WORDS
 from twinset.core.parameters import Margin
 
 from .._bootstrap_metric import text_columns
@@ -81,11 +83,13 @@ def _find_checks(comparison: Comparison) -> Iterator[Check]:
     schema = comparison.train.schema
     first: TextSets | None = None
     for field in schema.of_kind("text"):
+        if _are_placeholders(comparison.synthetic, field.name):
+            continue
         own = TextSets(field.name, *(TextColumn(s.records.column(field.name)) for s in sets))
         first = first or own
         yield from own.find_checks()
     if first is None:
-        return
+        raise NotMeasurable("all texts are placeholders, which no generator has learnt")
     texts = [column.texts for column in (first.train, first.synthetic, first.holdout)]
     for field in schema.of_kind("spans"):
         columns = (rows.records.column(field.name) for rows in sets)
@@ -95,6 +99,13 @@ def _find_checks(comparison: Comparison) -> Iterator[Check]:
     for name in names[:_MAX_LABEL_COLUMNS]:
         if 2 <= len(comparison.train.codes(name)[1]) <= MAX_LABELS:
             yield from check_labels(name, texts, [_labels(rows, name) for rows in sets])
+
+
+def _are_placeholders(rows: Dataset, name: str) -> bool:
+    """Return whether all texts are those that generators of tables write in the place of real ones."""
+    word = f"(?:{'|'.join(WORDS)})"
+    matched = pc.match_substring_regex(rows.records.column(name), f"(?i)^{word}(?: {word})*\\.$")
+    return bool(pc.all(matched).as_py())
 
 
 def _labels(rows: Dataset, name: str) -> list[str]:

@@ -32,6 +32,10 @@ class FaultKind(StrEnum):
     COPIED_VALUE = "copied value"
     CONTRADICTED_LABEL = "contradicted label"
     SPAN = "span"
+    IMAGE_FORM = "form of an image"
+    IMAGE_CONTENT = "content of an image"
+    IMAGE_OBJECTS = "objects of an image"
+    REPEATED_IMAGE = "repeated image"
 
 
 @dataclass(frozen=True)

@@ -358,7 +358,7 @@ def measure(
             chosen = None if asked.embedders is None else tuple(asked.embedders)
             facts = (str(asked.where), asked.target, asked.positive, repr(asked.population))
             asked.cache.depend_on(*real, *facts, chosen, asked.seed)
-        every_row = _integrity_sets(train, synthetic, holdout, asked)
+        given = train, synthetic, holdout
         if train is not None:
             hidden = StandIns.from_real(train, holdout, _named_levels(asked))
             train, synthetic = hidden.hide(train), hidden.hide(synthetic)
@@ -369,17 +369,33 @@ def measure(
                 train, synthetic, holdout, asked.embedders,
                 target=asked.target, seed=asked.seed, progress=asked.progress, cache=asked.cache,
             )  # fmt: skip
+        embedded = sets.train, sets.synthetic, sets.holdout
+        every_row = _integrity_sets(*map(_carry_images, given, embedded), asked)
         harness = MetricHarness.from_sets(sets, asked, every_row)
         asked.progress("measure", 0, len(ordered))
         return _score_all(harness.score, ordered, asked.workers, asked.progress)
 
 
+def _carry_images(given: Dataset | None, embedded: Dataset | None) -> Dataset | None:
+    """Return a set as it was given, with the vectors that its images have got."""
+    if given is None or embedded is None:
+        return given
+    records = given.records
+    for image in given.schema.of_kind("image"):
+        place = records.schema.get_field_index(image.name)
+        records = records.set_column(place, image.name, embedded.records.column(image.name))
+    return replace(given, records=records)
+
+
 def _integrity_sets(
-    train: Dataset | None, synthetic: Dataset, holdout: Dataset | None, request: MeasureRequest
+    train: Dataset | None,
+    synthetic: Dataset | None,
+    holdout: Dataset | None,
+    request: MeasureRequest,
 ) -> ComparisonSets | None:
     """Return the sets of integrity, with levels as they are spelt; None where a set has no rows."""
     where = request.where
-    if train is None:
+    if train is None or synthetic is None:
         return None
     parts = (train.where(where), synthetic.where(where))
     held = None if holdout is None else holdout.where(where)

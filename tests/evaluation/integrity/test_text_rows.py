@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from twinset.core.contracts import Comparison
+from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
 from twinset.core.integrity import FaultKind, IntegrityFault, IntegrityFaults
@@ -21,8 +21,19 @@ SCHEMA = Schema((Field(name="note", kind="text"), Field(name="intent", kind="cat
 N = 600
 DISHES = ["soup", "pasta", "bread", "salad", "curry", "toast", "rice", "stew", "pie", "fish"]
 PLACES = ["the old harbour", "my kitchen", "a quiet street", "our garden", "the small cafe"]
-FOREIGN = ["Ich möchte bitte einen Tisch reservieren", "Wir gehen heute nicht über die Brücke",
-           "Das Wetter war gestern sehr schlecht"]  # fmt: skip
+FOREIGN = [
+    "Ich möchte bitte",
+    "Wir gehen nicht",
+    "Das Wetter war sehr",
+    "Könnten Sie mir",
+    "Er hat gestern",
+]
+FOREIGN_ENDS = [
+    "einen Tisch reservieren",
+    "über die Brücke",
+    "ziemlich schlecht",
+    "noch etwas Brot bringen",
+]
 Row = tuple[str, str, list[dict]]
 
 
@@ -42,6 +53,11 @@ def write_row(rng: np.random.Generator) -> Row:
     place_at = start.index(place)
     span = {"start": place_at, "end": place_at + len(place), "label": "place", "value": place}
     return start + text, intent, [span]
+
+
+def write_foreign(text: str) -> str:
+    place = sum(map(ord, text))
+    return f"{FOREIGN[place % 5]} {FOREIGN_ENDS[place // 5 % 4]}."
 
 
 def rows(seed: int) -> list[Row]:
@@ -97,7 +113,7 @@ def test_fresh_real_texts_have_no_fault():
         (lambda t: t.replace(" in ", " in in ").replace(" we ", " we we "), FaultKind.TEXT_FORM, None),
         (lambda t: "", FaultKind.TEXT_FORM, "empty"),
         (str.upper, FaultKind.TEXT_FORM, "only capitals"),
-        (lambda t: FOREIGN[len(t) % 3], FaultKind.UNLIKELY_TEXT, None),
+        (write_foreign, FaultKind.UNLIKELY_TEXT, None),
         (lambda t: t.replace("o", "\u043e"), FaultKind.TEXT_FORM, "letters of two alphabets in a word"),
     ],
 )  # fmt: skip
@@ -164,3 +180,12 @@ def test_sets_without_labels_and_one_empty_column_are_measured():
     empty = Dataset.from_arrow(pa.table({"note": pa.nulls(50, pa.string())}), own[0].schema)
     found = TextRows().compute(Comparison(own[0], empty, own[1]), rng_for(0, "metric"))
     assert found.value == 1.0
+
+
+def test_placeholders_of_tables_are_not_measured():
+    real = as_dataset(rows(1)).select(["note"])
+    words = Dataset.from_arrow(
+        pa.table({"note": ["Lorem ipsum dolor.", "Sit amet."] * 40}), real.schema
+    )
+    with pytest.raises(NotMeasurable):
+        TextRows().compute(Comparison(real, words, real), rng_for(0, "metric"))

@@ -44,6 +44,10 @@ _FAULTS: Mapping[FaultKind, str] = {
     FaultKind.COPIED_VALUE: "{columns} with what one real train text alone has",
     FaultKind.CONTRADICTED_LABEL: "{columns} contradicted by the text",
     FaultKind.SPAN: "{columns} marked otherwise than in real texts",
+    FaultKind.IMAGE_FORM: "{columns} in a form that no real image has",
+    FaultKind.IMAGE_CONTENT: "{columns} with a property that real images seldom have",
+    FaultKind.IMAGE_OBJECTS: "{columns} with objects as real images seldom have them",
+    FaultKind.REPEATED_IMAGE: "{columns} that are copies",
 }
 """Kind of fault -> its name, before "in so many rows"."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +22,7 @@ WORDS = "words"
 TEXT_SIZE = 2_048  # buckets of hashed words: a dense row takes 8 KB, and few frequent words collide
 
 _MAX_CACHED = 200_000  # texts whose vectors are kept: 300 MB of the longest ones
+_MAX_CACHED_WORDS = 50_000  # texts whose buckets are kept: some 30 MB of short ones
 _MAX_TOKENS = 256  # what all-MiniLM-L6-v2 was trained on; later tokens are ignored
 _DTYPES = {"F16": np.float16, "F32": np.float32, "I64": np.int64}
 _TRUNCATION = {"strategy": "LongestFirst", "stride": 0, "direction": "Right"}
@@ -116,14 +118,40 @@ def hashed_words() -> TextEmbedding:
     """Return the default embedder of texts: hashed counts of words and pairs of words, length 1."""
     description = "hashed words and pairs of words"
     facts = {"kind": description, "of": "texts", "size": TEXT_SIZE}
-    return TextEmbedding(WORDS, TEXT_SIZE, _hash_words, facts)
+    return TextEmbedding(WORDS, TEXT_SIZE, _cached_words(), facts)
 
 
-def _hash_words(texts: Sequence[str]) -> Matrix:
+def _cached_words() -> Apply:
+    """Return the function from texts to hashed words, with a cache of the buckets that each text fills."""
+    known: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]] = {}
+
+    def apply(texts: Sequence[str]) -> Matrix:
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        found = dict(zip(new, _hash_words(new))) if new else {}
+        if len(known) + len(found) <= _MAX_CACHED_WORDS:
+            known.update(found)
+        filled = [found[text] if text in found else known[text] for text in texts]
+        out = np.zeros((len(texts), TEXT_SIZE), dtype=np.float32)
+        if filled:
+            rows = np.repeat(np.arange(len(texts)), [len(buckets) for buckets, _ in filled])
+            buckets, values = (np.concatenate(parts) for parts in zip(*filled))
+            out[rows, buckets] = values
+        return out
+
+    return apply
+
+
+def _hash_words(texts: Sequence[str]) -> list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+    """Return the buckets that each text fills, and their numbers."""
     from sklearn.feature_extraction.text import HashingVectorizer
 
     hashing = HashingVectorizer(n_features=TEXT_SIZE, ngram_range=(1, 2), alternate_sign=False)
-    return np.asarray(hashing.transform(texts).toarray(), dtype=np.float32)
+    filled = hashing.transform(texts)
+    values = filled.data.astype(np.float32)
+    return [
+        (filled.indices[first:last], values[first:last])
+        for first, last in pairwise(filled.indptr.tolist())
+    ]
 
 
 def _cached(apply: Apply) -> Apply:
