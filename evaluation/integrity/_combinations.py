@@ -24,8 +24,11 @@ Floats = npt.NDArray[np.float64]
 
 _SEARCHED_ROWS = 10_000  # real rows in which rules and combinations are searched; all rows decide
 _SAMPLED_ROWS = 2_000  # rows that show which numbers rise together
-_NEARLY = 0.01  # share of real rows that may break a rule that is still checked
+_NEARLY = 0.02  # share of real rows that may break a rule that is still checked
 _MIN_EXPECTED = 15.0  # rows that independent conditions would share, so that none is no chance
+_MAX_BROKEN = (
+    0.1  # of the rows that chance would put above, as a share, that real rows may have there
+)
 _MAX_SHARED = 0.02  # of them, as a share, that real rows may share all the same
 _MIN_SHARE = 0.005  # share of real rows with a condition, and without it
 _MIN_SHARE_NUMBER = 0.02  # the same of one value of a number
@@ -80,7 +83,7 @@ def order_checks(columns: Sequence[Column]) -> Iterator[Check]:
         if expected < _MIN_EXPECTED:
             continue
         strict = bool((a.real == b.real).sum() <= _MAX_SHARED * _MIN_EXPECTED)
-        if (a.real > b.real).sum() > min(_MAX_SHARED * expected, _NEARLY * n):
+        if (a.real > b.real).sum() > min(_MAX_BROKEN * expected, _NEARLY * n):
             continue
         broken = [x >= y if strict else x > y for x, y in zip(a.parts, b.parts)]
         sign = "<" if strict else "<="

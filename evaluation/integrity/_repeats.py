@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -21,6 +22,8 @@ _STEP, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB13311
 _WORD = 2**64  # size of its numbers
 _BINS = 20  # in a standard deviation; numbers of nearly equal rows agree in them
 _MAX_NATURAL = 0.02  # share of real rows that repeat others, above which near repeats say nothing
+_MIN_COLUMNS = 6  # of which two may differ; equal values in fewer others are no sign
+_MAX_SORTED = 2_000_000  # hashes that are sorted for all pairs of columns: about two CPU seconds
 _MIN_KEYS = 30  # values of a key, fewer of which differ by chance
 
 
@@ -33,7 +36,7 @@ def row_checks(columns: Sequence[Column]) -> Iterator[Check]:
         return
     own = [PerSet(*(_hash(part, i) for part in c.parts)) for i, c in enumerate(compared)]
     whole = reduce(_add, own)
-    yield _repeat_check(whole, FaultKind.REPEATED_ROW, ())
+    yield _repeat_check([whole], FaultKind.REPEATED_ROW, ())
     for check in repeat_checks(whole, FaultKind.REPEATED_ROW, ()):
         yield replace(check, detail="the same row")
     real = np.concatenate([whole.train, whole.holdout])
@@ -41,9 +44,18 @@ def row_checks(columns: Sequence[Column]) -> Iterator[Check]:
         return
     for column, part in zip(compared, own, strict=True):
         rest = PerSet(*(a - b for a, b in zip(whole, part)))
-        yield _repeat_check(rest, FaultKind.NEAR_REPEATED_ROW, (column.name,), whole)
+        yield _repeat_check([rest], FaultKind.NEAR_REPEATED_ROW, (column.name,), whole)
+    yield from _two_columns_check(own, whole)
     binned = reduce(_add, (_hash_bins(column, i) for i, column in enumerate(compared)))
-    yield _repeat_check(binned, FaultKind.NEAR_REPEATED_ROW, (), whole)
+    yield _repeat_check([binned], FaultKind.NEAR_REPEATED_ROW, (), whole)
+
+
+def _two_columns_check(own: Sequence[PerSet[Hashes]], whole: PerSet[Hashes]) -> Iterator[Check]:
+    """Yield the check of rows that repeat in all columns but any two."""
+    pairs = list(itertools.combinations(own, 2))
+    if len(own) >= _MIN_COLUMNS and len(pairs) * len(whole.synthetic) <= _MAX_SORTED:
+        rest = [PerSet(*(w - a - b for w, a, b in zip(whole, *pair))) for pair in pairs]
+        yield _repeat_check(rest, FaultKind.NEAR_REPEATED_ROW, (), whole)
 
 
 def _add(one: PerSet[Hashes], other: PerSet[Hashes]) -> PerSet[Hashes]:
@@ -79,33 +91,42 @@ def _find_later(hashes: Hashes) -> Rows:
 
 
 def _repeat_check(
-    parts: PerSet[Hashes],
+    several: Sequence[PerSet[Hashes]],
     kind: FaultKind,
     columns: tuple[str, ...],
     whole: PerSet[Hashes] | None = None,
 ) -> Check:
-    """Return the check of rows that equal an earlier one.
+    """Return the check of rows that equal an earlier one, by any of several hashes.
 
     Rows that equal a row of the real rows, or of the other real set, are frequent ones and do not count;
     of nearly equal ones neither do those that are equal in `whole`.
     """
+    again = (None, None, None) if whole is None else tuple(_find_later(part) for part in whole)
 
-    def find(hashes: Hashes, others: Hashes, all_columns: Hashes | None) -> Rows:
+    def find(hashes: Hashes, others: Hashes, equal: Rows | None) -> Rows:
         later = _find_later(hashes)
-        if all_columns is not None:
-            later = np.setdiff1d(later, _find_later(all_columns), assume_unique=True)
+        if equal is not None:
+            later = np.setdiff1d(later, equal, assume_unique=True)
         return later[~np.isin(hashes[later], others)]
 
-    train, holdout, synthetic = parts
-    known = (None, None, None) if whole is None else tuple(whole)
-    rows = find(synthetic, np.concatenate([train, holdout]), known[2])
+    found: list[PerSet[Rows]] = []
+    for train, holdout, synthetic in several:
+        real = np.concatenate([train, holdout])
+        found.append(
+            PerSet(
+                find(train, holdout, again[0]),
+                find(holdout, train, again[1]),
+                find(synthetic, real, again[2]),
+            )
+        )
+    rows = PerSet(*(np.unique(np.concatenate(own)) for own in zip(*found)))
+    n_real = len(several[0].holdout), len(several[0].train)
     # Pairs grow with the square of the rows.
     unseen = [
-        min(len(own), int(np.ceil(len(find(own, other, k)) * max(len(synthetic) / len(own), 1.0))))
-        for own, other, k in ((holdout, train, known[1]), (train, holdout, known[0]))
+        min(m, int(np.ceil(len(own) * max(len(several[0].synthetic) / m, 1.0))))
+        for own, m in zip((rows.holdout, rows.train), n_real)
     ]
-    n_real = len(holdout), len(train)
-    return Check(kind, columns, rows, (unseen[0], unseen[1]), n_real, is_chosen=True)
+    return Check(kind, columns, rows.synthetic, (unseen[0], unseen[1]), n_real, is_chosen=True)
 
 
 def _key_check(column: Column) -> Iterator[Check]:

@@ -60,6 +60,8 @@ def fault_sentence(fault: IntegrityFault, among: IntegrityFaults) -> str:
     '9 of 3,000 rows, the first in row 4, and in none of 1,500 unseen real ones'
     """
     name = _FAULTS[fault.kind].format(columns=joined(fault.columns, _MAX_SHOWN))
+    if fault.kind == FaultKind.NEAR_REPEATED_ROW and fault.columns:
+        name = f"rows repeated in all columns but {joined(fault.columns, _MAX_SHOWN)}"
     if fault.detail:
         comma = "," if name.endswith(",") else ""
         name = f"{name.removesuffix(',')} ({fault.detail}){comma}"
