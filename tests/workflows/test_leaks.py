@@ -42,8 +42,11 @@ def halves(columns: Columns, seed: int = 1) -> tuple[pa.Table, pa.Table]:
     return table.filter(pa.array(~test)), table.filter(pa.array(test))
 
 
-def kinds(train: pa.Table, test: pa.Table, **options: str) -> set[str]:
-    return {leak.kind for leak in leaks(train, test, target="fraud", **options).leaks}
+def kinds(
+    train: pa.Table, test: pa.Table, time: str | None = None, group: str | None = None
+) -> set[str]:
+    found = leaks(train, test, target="fraud", time=time, group=group)
+    return {leak.kind for leak in found.leaks}
 
 
 def replaced(table: pa.Table, name: str, values: object) -> pa.Table:
@@ -95,7 +98,7 @@ def test_groups_are_found_in_other_spelling() -> None:
 
 def level_means(columns: Columns, by: str, values: np.ndarray) -> np.ndarray:
     codes = np.unique(columns[by], return_inverse=True)[1]  # type: ignore[call-overload]
-    return (np.bincount(codes, weights=values) / np.bincount(codes))[codes]
+    return np.asarray((np.bincount(codes, weights=values) / np.bincount(codes))[codes])
 
 
 def test_encodings_and_scalings_of_all_rows_are_found() -> None:

@@ -25,7 +25,8 @@ Codes = npt.NDArray[np.int64]
 # A column is the target in disguise where it finds nearly all rows of a class and hardly others, or
 # most of them and no other. The best single columns of fifteen real tables find less of either.
 _NEARLY_ALL = (0.97, 0.97)  # recall and precision on test rows
-_HARDLY_WRONG = (0.6, 0.995)
+_HARDLY_WRONG = (0.6, 0.995)  # recall and precision, where most rows are found and no other
+_MIN_CELLS = 3  # other columns: with fewer the texts are what the target is about
 _MIN_ROWS = 25  # test rows of the class that are found: fewer could be an accident of a small class
 _MIN_LEVEL_ROWS = 5.0  # rows a level, on average: levels of single rows tell their own target
 _MIN_CORRELATION = 0.9995  # of ranks or values with a number to predict
@@ -84,6 +85,11 @@ def _list_readings(
         missing = joined.is_null().to_numpy(zero_copy_only=False)
         if missing.any():
             yield name, "whether a value is missing in", missing.astype(np.int64)
+        if (
+            field.column_kind.is_free_text
+            and len(columns.numbers) + len(columns.levels) < _MIN_CELLS
+        ):
+            continue
         if field.column_kind.is_time:
             yield name, "the column", np.concatenate([part.values(name) for part in (train, test)])
             continue

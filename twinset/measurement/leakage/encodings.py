@@ -22,6 +22,7 @@ from twinset.measurement.leakage.evidence import (
     Leak,
     first_rows,
     fit_line,
+    log_tail,
 )
 
 Codes = npt.NDArray[np.int64]
@@ -31,9 +32,10 @@ _PAIR_SHARE = 0.97  # of the pairs must agree: typing errors and missing values 
 _MIN_LEVELS = 8  # levels whose statistics differ between the sets: fewer may fit by accident
 _MIN_FITTED = 0.9  # of those levels that a statistic over all rows fits
 _MAX_TRAIN_FITTED = 0.5  # of those levels that the same statistic over train rows may fit as well
-_MAX_MODE = 0.2  # of the compared levels may have one number
+_N_SHIFTS = 6  # levels that are compared with the statistics of others, to count accidents
+_LOG_FIT = float(np.log(1e-9))  # level of the test: thousands of statistics are tried
 _TOLERANCE = 1e-3  # of the column's spread: encodings are written with four digits or more
-_MAX_LEVEL_COLUMNS = 6  # columns whose levels are tried, those with most levels first
+_MAX_LEVEL_COLUMNS = 10  # columns whose levels are tried, those with most levels first
 _MAX_VALUE_COLUMNS = 40  # numbers that may have been aggregated
 _LOG_LEVEL = float(np.log(1e-3))  # a level fits by accident that often, at most: see _TOLERANCE
 _MIN_TIES = 5  # distinct values of a column that may be an encoding of a column that was dropped
@@ -85,15 +87,25 @@ class SplitColumns:
 
     @property
     def level_columns(self) -> list[str]:
-        """The declared group, then the columns with most levels."""
+        """The declared group, then labels and whole numbers, those with most levels first."""
         sizes = {name: int(codes.max()) for name, codes in self.levels.items()}
-        order = sorted(sizes, key=lambda name: (name != self.group, -sizes[name]))
+        able = [name for name in sizes if name not in self.numbers or _is_whole(self.numbers[name])]
+        order = sorted(
+            able,
+            key=lambda name: (name != self.group, name not in self.entities, -sizes[name]),
+        )
         return order[:_MAX_LEVEL_COLUMNS]
 
     @property
     def value_columns(self) -> dict[str, Floats]:
         """Targets and numbers that may have been aggregated."""
         return {**self.targets, **dict(list(self.numbers.items())[:_MAX_VALUE_COLUMNS])}
+
+
+def _is_whole(values: Floats) -> bool:
+    """Return whether all numbers are whole."""
+    finite = values[np.isfinite(values)]
+    return np.array_equal(finite, np.rint(finite))
 
 
 def _join_codes(train: Dataset, test: Dataset, name: str) -> Codes:
@@ -252,7 +264,7 @@ def _agree(one: Floats, other: Floats) -> bool:
     one, other = one[finite], other[finite]
     scale = max(float(np.abs(one).max()), 1e-300)
     equal = np.abs(one - other) <= 1e-9 * np.maximum(np.abs(one), 1e-6 * scale)
-    return bool(equal.mean() >= _PAIR_SHARE and len(np.unique(one)) >= _MIN_TIES)
+    return bool(equal.mean() >= _PAIR_SHARE and len(np.unique(one)) > 1)
 
 
 def _fit_statistics(
@@ -338,36 +350,35 @@ def _compare_fits(
     """Return (levels fitted over all rows, levels compared), if train rows alone do not fit."""
     over_all, over_train = (np.where(np.isfinite(s), s, np.nan) for s in (over_all, over_train))
     usable = crossing & np.isfinite(over_all)
-    if usable.sum() < _MIN_LEVELS or len(np.unique(encoded[usable])) < _MIN_TIES:
+    if usable.sum() < _MIN_LEVELS or len(np.unique(encoded[usable])) < 2:
         return None
-    fits_all = _fits_line(encoded, over_all, usable)
-    fits_train = _fits_line(encoded, over_train, usable)
-    if fits_all is None:
+    line_all = _fit_statistic(encoded, over_all, usable)
+    line_train = _fit_statistic(encoded, over_train, usable)
+    if line_all is None:
         return None
     scale = float(np.std(over_all[usable])) or 1.0
     differs = usable & ~(np.abs(over_all - over_train) <= 2 * _TOLERANCE * scale)
-    # Levels with the most frequent number fit by accident.
-    levels, sizes = np.unique(encoded[differs], return_counts=True)
-    if len(sizes) and sizes.max() > _MAX_MODE * differs.sum():
-        differs &= encoded != levels[np.argmax(sizes)]
     n = int(differs.sum())
     if n < _MIN_LEVELS:
         return None
-    n_all = int(fits_all[differs].sum())
-    n_train = 0 if fits_train is None else int(fits_train[differs].sum())
-    if np.std(encoded[differs]) == 0 or np.std(over_all[differs]) == 0:
-        return None
+    tolerance = _TOLERANCE * float(np.std(encoded[usable]))
+    n_all = int((np.abs(encoded - line_all) <= tolerance)[differs].sum())
+    n_train = 0
+    if line_train is not None:
+        n_train = int((np.abs(encoded - line_train) <= tolerance)[differs].sum())
     if n_all < _MIN_FITTED * n or n_train > _MAX_TRAIN_FITTED * n:
         return None
-    # A level of one value fits by accident where the statistic takes few values.
-    frequency = np.unique(np.round(over_all[differs] / scale / _TOLERANCE), return_counts=True)[1]
-    if float(((frequency / n) ** 2).sum()) > _MAX_TRAIN_FITTED:
-        return None
-    return n_all, n
+    # Other levels show how many fit by accident, where both take few values.
+    others = np.concatenate([np.roll(line_all[differs], step) for step in range(1, _N_SHIFTS)])
+    by_accident = float(
+        (np.abs(np.tile(encoded[differs], _N_SHIFTS - 1) - others) <= tolerance).mean()
+    )
+    chance = log_tail(n_all, max(by_accident, 1 / n), n)
+    return (n_all, n) if chance < _LOG_FIT else None
 
 
-def _fits_line(encoded: Floats, statistic: Floats, usable: Bools) -> Bools | None:
-    """Return the levels that lie on the best line of a statistic; None where there is no line."""
+def _fit_statistic(encoded: Floats, statistic: Floats, usable: Bools) -> Floats | None:
+    """Return the best line of a statistic at each level; None where there is no line."""
     usable = usable & np.isfinite(statistic)
     if usable.sum() < 3:
         return None
@@ -382,7 +393,7 @@ def _fits_line(encoded: Floats, statistic: Floats, usable: Bools) -> Bools | Non
         error = np.abs(encoded - slope * statistic - base)
         error[~usable] = np.inf
         fitted = error <= max(_TOLERANCE * scale, float(np.quantile(error[usable], 0.8)))
-    return np.asarray(error <= _TOLERANCE * scale)
+    return np.asarray(slope * statistic + base)
 
 
 def _fit_without_own(
