@@ -78,7 +78,7 @@ def outcome(case: dict[str, Any]) -> dict[str, Any]:
 def check(
     train: Path, test: Path, target: str | None, case: dict[str, Any]
 ) -> tuple[bool, list[str]]:
-    """Return whether the guard finds a leak, and its kinds; where `leaks` is absent, what `evaluate` refuses."""
+    """Return whether the guard finds a leak, and its kinds; without `leaks`, what `evaluate` refuses."""
     options = {name: case[name] for name in ("time", "group") if name in case}
     if hasattr(tw, "leaks"):
         found = tw.leaks(train, test, target=target, **options)
