@@ -95,13 +95,19 @@ def edit(rows: Frame, n: int, rng: Any, columns: Sequence[str] = ()) -> Frame:
             if isinstance(cell, int | float) and not isinstance(cell, bool) and cell == cell:
                 digits = 0 if float(cell).is_integer() else len(str(cell).partition(".")[2])
                 step = 1 if digits == 0 else max(abs(cell) * 0.01, 10.0**-digits)
-                cell = round(float(cell + step * rng.choice([-1, 1])), digits)
+                sign = rng.choice([-1, 1]) if abs(cell) >= step else 1  # no amount falls below zero
+                cell = round(float(cell + step * sign), digits)
                 cell = cell if digits else int(cell)
             else:
                 others = before[name][(before[name] != cell) & before[name].notna()]
                 cell = others.iloc[rng.integers(len(others))] if len(others) else cell
             rows.iat[i, rows.columns.get_loc(name)] = cell
     return rows.infer_objects()
+
+
+def places(column: Any) -> int:
+    """Return the number of decimals of a column, at most 6."""
+    return next((n for n in range(6) if (column.dropna().round(n) == column.dropna()).all()), 6)
 
 
 def neighbours(rows: Frame, frame: Frame, k: int) -> Any:
@@ -130,7 +136,8 @@ def interpolate(frame: Frame, n: int, rng: Any, near: int = 5) -> Frame:
     for name in base.columns:
         if name in numbers(frame):
             moved = base[name] + weight * (other[name] - base[name])
-            base[name] = moved.round().astype(int) if frame[name].dtype.kind == "i" else moved
+            whole = frame[name].dtype.kind == "i"
+            base[name] = moved.round().astype(int) if whole else moved.round(places(frame[name]))
         else:
             base[name] = base[name].where(pd.Series(weight < 0.5), other[name])
     return base
