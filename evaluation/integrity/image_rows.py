@@ -21,6 +21,7 @@ from .._samples import check_not_empty, place_levels, require_rows
 from ._checks import Check, measure_checks
 from ._exact_tests import Fault, compare_flags, compare_scores
 from ._image_contents import FLAGS, FORM_FLAGS, FORMS, THUMBNAIL_SIDE, ImageContents
+from ._label_model import MAX_LABELS
 
 _MIN_ROWS = 20  # real images of each set: fewer rule nothing out
 _MIN_LABEL_ROWS = 10  # train images of a label: of fewer no nearest one is near
@@ -199,6 +200,8 @@ def _check_neighbors(
     fields = comparison.train.schema.fields
     for label in [f.name for f in fields if f.kind in ("category", "boolean")][:_MAX_LABEL_COLUMNS]:
         codes, levels = comparison.train.codes(label)
+        if not 2 <= len(levels) <= MAX_LABELS:
+            continue
         known: Ints = codes[: len(train)].astype(np.int64)
         sets = comparison.synthetic, comparison.reference
         scores = [
