@@ -373,7 +373,7 @@ def _compare_fits(
     by_accident = float(
         (np.abs(np.tile(encoded[differs], _N_SHIFTS - 1) - others) <= tolerance).mean()
     )
-    chance = log_tail(n_all, max(by_accident, 1 / n), n)
+    chance = log_tail(n_all, max(by_accident, 1 / len(others)), n)
     return (n_all, n) if chance < _LOG_FIT else None
 
 
