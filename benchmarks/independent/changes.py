@@ -1,4 +1,4 @@
-"""Changes of the candidate: the language of the case files, and mechanisms that cases share.
+"""Changes of the candidate: the language of the trial files, and mechanisms that cases share.
 
 A step is a mapping: `where` (a pandas query), `share` of the rows that meet it or `count`, and `set`,
 column -> expression; or `frame`, an expression for the whole candidate. Expressions are Python: run
@@ -17,12 +17,12 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from benchmarks.independent.sets import Frame, Parts
+from benchmarks.independent.sets import Splits, Table
 
 Step = Mapping[str, Any]
 
 
-def change(parts: Parts, steps: Sequence[Step], seed: int) -> tuple[Frame, list[int]]:
+def change(parts: Splits, steps: Sequence[Step], seed: int) -> tuple[Table, list[int]]:
     """Return the candidate after all steps, and the numbers of the rows that were chosen."""
     rng = np.random.default_rng([seed, 18])
     candidate, chosen = parts.candidate.copy(), set()
@@ -39,13 +39,13 @@ def change(parts: Parts, steps: Sequence[Step], seed: int) -> tuple[Frame, list[
     return candidate, sorted(chosen)
 
 
-def evaluate(text: str, parts: Parts, candidate: Frame, rng: Any, **more: Any) -> Any:
-    """Return the value of an expression of a case file."""
+def evaluate(text: str, parts: Splits, candidate: Table, rng: Any, **more: Any) -> Any:
+    """Return the value of an expression of a trial file."""
     names = {"train": parts.train, "holdout": parts.holdout, "spare": parts.spare, "c": candidate}
     return eval(text, {**globals(), **names, "rng": rng, **more})
 
 
-def choose(frame: Frame, step: Step, rng: Any) -> Any:
+def choose(frame: Table, step: Step, rng: Any) -> Any:
     """Return the numbers of the rows of a step, in random order."""
     rows = np.arange(len(frame))
     if "where" in step:
@@ -64,29 +64,29 @@ def _put(column: Any, rows: Any, cells: Any) -> Any:
     return pd.Series(values, index=column.index, dtype=object).infer_objects()
 
 
-def some(frame: Frame, n: int, rng: Any) -> Frame:
+def some(frame: Table, n: int, rng: Any) -> Table:
     """Return n random rows."""
     return frame.iloc[rng.permutation(len(frame))[:n]].reset_index(drop=True)
 
 
-def replace_rows(c: Frame, rows: Frame, rng: Any) -> Frame:
+def replace_rows(c: Table, rows: Table, rng: Any) -> Table:
     """Return the candidate with random rows replaced by others."""
     kept = c.iloc[rng.permutation(len(c))[len(rows) :]]
     return pd.concat([kept, rows[c.columns]], ignore_index=True).iloc[rng.permutation(len(c))]
 
 
-def permute(frame: Frame, columns: Sequence[str], rng: Any) -> Frame:
-    """Return the frame with a block of columns moved together to other rows."""
+def permute(frame: Table, columns: Sequence[str], rng: Any) -> Table:
+    """Return the table with a block of columns moved together to other rows."""
     moved = frame[list(columns)].iloc[rng.permutation(len(frame))].set_index(frame.index)
     return frame.assign(**{name: moved[name] for name in columns})
 
 
-def numbers(frame: Frame) -> list[str]:
+def numbers(frame: Table) -> list[str]:
     """Return the columns that hold numbers."""
     return [c for c in frame.columns if frame[c].dtype.kind in "if"]
 
 
-def edit(rows: Frame, n: int, rng: Any, columns: Sequence[str] = ()) -> Frame:
+def edit(rows: Table, n: int, rng: Any, columns: Sequence[str] = ()) -> Table:
     """Return rows with n cells changed: numbers by one step or 1 %, levels to those of another row."""
     rows, before = rows.astype(object), rows
     for i in range(len(rows)):
@@ -110,7 +110,7 @@ def places(column: Any) -> int:
     return next((n for n in range(6) if (column.dropna().round(n) == column.dropna()).all()), 6)
 
 
-def neighbours(rows: Frame, frame: Frame, k: int) -> Any:
+def neighbors(rows: Table, frame: Table, k: int) -> Any:
     """Return for each row the k nearest rows of a frame: ranks of numbers, equality of levels."""
     both, blocks = pd.concat([rows, frame], ignore_index=True), []
     for name in both.columns:
@@ -125,12 +125,12 @@ def neighbours(rows: Frame, frame: Frame, k: int) -> Any:
     return np.argsort(distance, axis=1, kind="stable")[:, :k]
 
 
-def interpolate(frame: Frame, n: int, rng: Any, near: int = 5) -> Frame:
+def interpolate(frame: Table, n: int, rng: Any, near: int = 5) -> Table:
     """Return n rows between a row and one of its nearest: numbers in between, levels of one of both."""
     base = some(frame, n, rng)
     if len(base) < n:
         base = pd.concat([base, some(frame, n - len(base), rng)], ignore_index=True)
-    mates = neighbours(base, frame, near + 1)[:, 1:]
+    mates = neighbors(base, frame, near + 1)[:, 1:]
     other = frame.iloc[mates[np.arange(len(base)), rng.integers(near, size=len(base))]]
     other, weight = other.reset_index(drop=True), rng.random(len(base))
     for name in base.columns:

@@ -24,11 +24,11 @@ import yaml
 
 import twinset as tw
 from benchmarks.datasets import DataAbsentError
-from benchmarks.independent import leaks
+from benchmarks.independent import leakage
 from benchmarks.independent.changes import change
 from benchmarks.independent.intervals import coverage, figures
-from benchmarks.independent.scoring import alarms, judge
-from benchmarks.independent.sets import Frame, Parts, draw, whole_columns, write
+from benchmarks.independent.scoring import findings, rate
+from benchmarks.independent.sets import Splits, Table, draw, whole_columns, write
 from twinset.registry import default_metrics
 
 Row = dict[str, Any]
@@ -39,13 +39,13 @@ AREAS = ("tables", "texts", "images", "copies", "nulls", "leaks")  # intervals o
 def read_cases(files: Sequence[Path], areas: Sequence[str], only: str) -> list[Row]:
     """Return the cases of YAML files, named by their area, that are asked for."""
     chosen = [
-        (path.stem, case) for path in files for case in yaml.safe_load(path.read_text("utf-8"))
+        (path.stem, trial) for path in files for trial in yaml.safe_load(path.read_text("utf-8"))
     ]
-    cases = [{"area": area, **case} for area, case in chosen if re.search(only, case["id"])]
-    return [case for case in cases if case["area"] in areas]
+    cases = [{"area": area, **trial} for area, trial in chosen if re.search(only, trial["id"])]
+    return [trial for trial in cases if trial["area"] in areas]
 
 
-def report(parts: Parts, candidate: Frame, families: Sequence[str]) -> Row:
+def report(parts: Splits, candidate: Table, families: Sequence[str]) -> Row:
     """Return the JSON of an evaluation with defaults, of some families of metrics or of all."""
 
     def chosen(*args: Any, **kwargs: Any) -> Any:
@@ -71,7 +71,7 @@ def code_stamp() -> int:
     return max(int(path.stat().st_mtime) for path in files)
 
 
-def clean_report(parts: Parts, seed: int, families: Sequence[str], out: Path) -> Row:
+def clean_report(parts: Splits, seed: int, families: Sequence[str], out: Path) -> Row:
     """Return the report on the candidate without a fault, measured once."""
     sizes = f"{len(parts.train)}-{seed}-{'+'.join(families) or 'all'}"
     path = out / "clean" / f"{parts.name}-{sizes}-{code_stamp()}.json"
@@ -81,39 +81,39 @@ def clean_report(parts: Parts, seed: int, families: Sequence[str], out: Path) ->
     return dict(json.loads(path.read_text("utf-8")))
 
 
-def run_case(case: Row, settings: argparse.Namespace) -> Row:
-    """Return the outcome of one case."""
+def run_case(trial: Row, settings: argparse.Namespace) -> Row:
+    """Return the outcome of one trial."""
     began = time.process_time()
-    row: Row = {key: case[key] for key in ("id", "area", "kind", "seed")}
+    row: Row = {key: trial[key] for key in ("id", "area", "kind", "seed")}
     try:
-        row |= leaks.outcome(case) if case["area"] == "leaks" else outcome(case, settings)
+        row |= leakage.outcome(trial) if trial["area"] == "leaks" else outcome(trial, settings)
     except DataAbsentError as error:
         row["skipped"] = str(error)
     except tw.TwinsetError as error:
         row |= {"found": False, "right": False, "refused": str(error)[:300]}
-    except Exception:  # noqa: BLE001  # a trial goes on where one case breaks, and says so
+    except Exception:  # noqa: BLE001  # a trial goes on where one trial breaks, and says so
         row["broken"] = traceback.format_exc()[-1500:]
     return {**row, "cpu": round(time.process_time() - began, 1)}
 
 
-def outcome(case: Row, settings: argparse.Namespace) -> Row:
+def outcome(trial: Row, settings: argparse.Namespace) -> Row:
     """Return what the report on one candidate says."""
     families = [name for name in settings.family.split(",") if name]
-    parts = draw(case["data"], case["seed"], settings.rows or case.get("rows"))
-    candidate, planted = change(parts, case.get("steps", ()), case["seed"])
+    parts = draw(trial["data"], trial["seed"], settings.rows or trial.get("rows"))
+    candidate, planted = change(parts, trial.get("steps", ()), trial["seed"])
     columns = list(parts.train.columns)
     measured = report(parts, candidate, families)
-    if case["area"] == "intervals":
+    if trial["area"] == "intervals":
         return {"found": True, "right": True, "figures": figures(measured)}
-    found = alarms(measured, columns)
+    found = findings(measured, columns)
     if settings.show:
         lines = (f"\n  {a.metric} | {a.place[:150]} | {a.sentence[:250]}" for a in found)
-        print(case["id"], *lines, flush=True)
-    if case["area"] == "nulls":
+        print(trial["id"], *lines, flush=True)
+    if trial["area"] == "nulls":
         by = [f"{a.metric}: {a.sentence[:200]}" for a in found]
         return {"found": bool(found), "right": not found, "by": by}
-    known = alarms(clean_report(parts, case["seed"], families, settings.out), columns)
-    return judge(case, found, known, planted)
+    known = findings(clean_report(parts, trial["seed"], families, settings.out), columns)
+    return rate(trial, found, known, planted)
 
 
 def summary(rows: Iterable[Row], hide: bool) -> str:
@@ -133,7 +133,7 @@ def summary(rows: Iterable[Row], hide: bool) -> str:
             )
             wrong = not row.get("found") if area == "copies" else not row.get("right")
             if (note or wrong) and not hide:
-                state = "alarm" if row.get("found") else "no alarm"
+                state = "finding" if row.get("found") else "no finding"
                 lines.append(
                     f"    {row['id']} seed {row['seed']}: {state} {row.get('by', '')} {note}"
                 )
@@ -151,18 +151,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--family", default="", help="families of metrics to measure, by default all"
     )
-    parser.add_argument("--repeat", type=int, default=1, help="seeds of every case")
+    parser.add_argument("--repeat", type=int, default=1, help="seeds of every trial")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rows", type=int, help="rows of each part, e.g. 9000")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("out/independent"))
     parser.add_argument("--hide", action="store_true", help="name kinds only")
-    parser.add_argument("--show", action="store_true", help="print every alarm")
+    parser.add_argument("--show", action="store_true", help="print every finding")
     settings = parser.parse_args(arguments)
     files = settings.cases or [HERE / f"{area}.yaml" for area in settings.area.split(",")]
     chosen = read_cases(files, settings.area.split(","), settings.only)
     seeds = range(settings.seed, settings.seed + settings.repeat)
-    cases = [{**case, "seed": seed} for case in chosen for seed in seeds]
+    cases = [{**trial, "seed": seed} for trial in chosen for seed in seeds]
     settings.out.mkdir(parents=True, exist_ok=True)
     rows = []
     with (settings.out / f"rows-{time.time_ns()}.jsonl").open("w", encoding="utf-8") as log:
@@ -178,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def outcomes(cases: Sequence[Row], settings: argparse.Namespace) -> Iterator[Row]:
-    """Yield the outcome of every case, in their order."""
+    """Yield the outcome of every trial, in their order."""
     run = partial(run_case, settings=settings)
     if settings.workers == 1:
         yield from map(run, cases)

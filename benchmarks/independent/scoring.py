@@ -21,7 +21,7 @@ NO_PLACE = (
 
 
 @dataclass(frozen=True)
-class Alarm:
+class Alert:
     """A test that calls the candidate different."""
 
     metric: str
@@ -32,20 +32,20 @@ class Alarm:
     rows: frozenset[int] = frozenset()  # row numbers that its findings name
 
 
-def alarms(report: Mapping[str, Any], columns: Sequence[str]) -> list[Alarm]:
-    """Return the alarms of a report in its order; failed gates count."""
-    found = [_alarm(s, columns) for s in report["scores"] if s["verdict"] not in QUIET]
+def findings(report: Mapping[str, Any], columns: Sequence[str]) -> list[Alert]:
+    """Return the findings of a report in its order; failed gates count."""
+    found = [_finding(s, columns) for s in report["scores"] if s["verdict"] not in QUIET]
     failed = [json.dumps(gate) for gate in report["gates"] if gate.get("passed") is False]
-    return found + [Alarm("gate", "gate", text) for text in failed]
+    return found + [Alert("gate", "gate", text) for text in failed]
 
 
-def _alarm(score: Mapping[str, Any], columns: Sequence[str]) -> Alarm:
+def _finding(score: Mapping[str, Any], columns: Sequence[str]) -> Alert:
     findings = [f for f in score.get("findings", ()) if f["type"] not in NO_PLACE]
     sentence = str(score.get("sentence", ""))
     texts = [json.dumps(unit, ensure_ascii=False) for f in findings for unit in _units(f)]
     place = next((text for text in texts if mentioned(text, columns)), sentence)
     rows = frozenset(row for finding in findings for row in _rows(finding))
-    return Alarm(score["metric"], score["family"], sentence, place, mentioned(place, columns), rows)
+    return Alert(score["metric"], score["family"], sentence, place, mentioned(place, columns), rows)
 
 
 def mentioned(text: str, columns: Sequence[str]) -> tuple[str, ...]:
@@ -79,38 +79,38 @@ def _rows(value: Any, key: str = "") -> Iterator[int]:
         yield value
 
 
-def judge(
-    case: Mapping[str, Any], found: Iterable[Alarm], clean: Iterable[Alarm], planted: Sequence[int]
+def rate(
+    trial: Mapping[str, Any], found: Iterable[Alert], clean: Iterable[Alert], planted: Sequence[int]
 ) -> dict[str, Any]:
-    """Return how well alarms fit a case; those that the clean candidate raises too do not count."""
+    """Return how well findings fit a trial; those that the clean candidate raises too do not count."""
     known = {(a.metric, a.names[:1]) for a in clean}
-    families = case.get("families") or {a.family for a in found}
+    families = trial.get("families") or {a.family for a in found}
     new = [a for a in found if (a.metric, a.names[:1]) not in known and a.family in families]
-    firsts: dict[str, Alarm] = {}
-    for alarm in new:
-        if alarm.names or alarm.rows or _is_worded(case, alarm):
-            firsts.setdefault(alarm.family, alarm)
-    hits = [a for a in new if _fits(case, a, planted)]
+    firsts: dict[str, Alert] = {}
+    for finding in new:
+        if finding.names or finding.rows or _is_worded(trial, finding):
+            firsts.setdefault(finding.family, finding)
+    hits = [a for a in new if _fits(trial, a, planted)]
     row = {
         "found": bool(new),
         "right": any(a in hits for a in firsts.values()),
         "named": bool(hits),
     }
-    if case.get("slice"):
-        row["slice_named"] = any(set(case["slice"]) & set(a.names) for a in hits)
+    if trial.get("slice"):
+        row["slice_named"] = any(set(trial["slice"]) & set(a.names) for a in hits)
     return {**row, "by": [a.metric for a in new]}
 
 
-def _is_worded(case: Mapping[str, Any], alarm: Alarm) -> bool:
-    text = f"{alarm.metric} {alarm.place} {alarm.sentence}".replace("_", " ")
-    return "words" in case and bool(re.search(rf"\b(?:{case['words']})", text, re.IGNORECASE))
+def _is_worded(trial: Mapping[str, Any], finding: Alert) -> bool:
+    text = f"{finding.metric} {finding.place} {finding.sentence}".replace("_", " ")
+    return "words" in trial and bool(re.search(rf"\b(?:{trial['words']})", text, re.IGNORECASE))
 
 
-def _fits(case: Mapping[str, Any], alarm: Alarm, planted: Sequence[int]) -> bool:
-    """Return whether an alarm names a planted column first, fitting words, or mostly planted rows."""
-    first = set(alarm.names[: 2 if case.get("slice") or len(alarm.names) == 2 else 1])
-    if first & {*case.get("place", ()), *case.get("slice", ())} & set(case.get("place", ())):
+def _fits(trial: Mapping[str, Any], finding: Alert, planted: Sequence[int]) -> bool:
+    """Return whether an finding names a planted column first, fitting words, or mostly planted rows."""
+    first = set(finding.names[: 2 if trial.get("slice") or len(finding.names) == 2 else 1])
+    if first & {*trial.get("place", ()), *trial.get("slice", ())} & set(trial.get("place", ())):
         return True
-    if alarm.rows and len(alarm.rows & set(planted)) * 2 >= len(alarm.rows):
+    if finding.rows and len(finding.rows & set(planted)) * 2 >= len(finding.rows):
         return True
-    return _is_worded(case, alarm)
+    return _is_worded(trial, finding)

@@ -18,20 +18,20 @@ import yaml
 from benchmarks import datasets
 from benchmarks.datasets import DATA, DataAbsentError
 
-Frame = Any  # a pandas frame; a row is a row of a table, a text or an image with its labels
+Table = Any  # a pandas frame; a row is a row of a table, a text or an image with its labels
 SETS: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("sets.yaml").read_text())
 CROP = 48  # pixels of an image of one cell
 
 
 @dataclass(frozen=True)
-class Parts:
+class Splits:
     """Rows of one real set, drawn without overlap; `spare` are rows of none of the three."""
 
     name: str
-    train: Frame
-    holdout: Frame
-    candidate: Frame
-    spare: Frame
+    train: Table
+    holdout: Table
+    candidate: Table
+    spare: Table
 
     @property
     def target(self) -> str | None:
@@ -45,7 +45,7 @@ def notes(n: int, rng: np.random.Generator) -> list[str]:
 
 
 @cache
-def load(name: str) -> Frame:
+def load(name: str) -> Table:
     """Return every row of a real set."""
     spec = SETS[name]
     if "reader" in spec:
@@ -62,16 +62,16 @@ def load(name: str) -> Frame:
     return d.reset_index(drop=True)
 
 
-def draw(name: str, seed: int, rows: int | None = None) -> Parts:
+def draw(name: str, seed: int, rows: int | None = None) -> Splits:
     """Return disjoint parts of a real set; without `rows` as many as the set's own size."""
     every, n = load(name), rows or SETS[name].get("rows", 3000)
     order = np.random.default_rng([seed, crc32(name.encode())]).permutation(len(every))
     cuts = (order[:n], order[n : 2 * n], order[2 * n : 3 * n], order[3 * n :])
     a, b, c, d = (every.iloc[cut].reset_index(drop=True) for cut in cuts)
-    return Parts(name, a, b, c, d)
+    return Splits(name, a, b, c, d)
 
 
-def _texts(rows: list[dict[str, Any]], label: str | None, spans: bool) -> Frame:
+def _texts(rows: list[dict[str, Any]], label: str | None, spans: bool) -> Table:
     columns: dict[str, Any] = {"text": [row["said"] for row in rows]}
     if label is not None:
         columns[label] = [row["about"] for row in rows]
@@ -100,7 +100,7 @@ def _tiles(pixels: Any, side: int) -> list[tuple[int, int, tuple[slice, slice]]]
     return [(y, x, (slice(y, y + side), slice(x, x + side))) for y in tops for x in lefts]
 
 
-def _cells() -> Frame:
+def _cells() -> Table:
     rng, rows = np.random.default_rng(1), []
     for pixels, marks in _smears():
         for x0, y0, x1, y1, label in marks:
@@ -111,7 +111,7 @@ def _cells() -> Frame:
     return pd.DataFrame(rows)
 
 
-def _blood(side: int = 120) -> Frame:
+def _blood(side: int = 120) -> Table:
     rows = []
     for pixels, marks in _smears():
         for y, x, part in _tiles(pixels, side):
@@ -124,7 +124,7 @@ def _blood(side: int = 120) -> Frame:
     return pd.DataFrame(rows)
 
 
-def _nuclei(side: int = 128) -> Frame:
+def _nuclei(side: int = 128) -> Table:
     rows = []
     for path in sorted(datasets.data_folder("vision", "nuclei", "images").glob("*.png")):
         label = next((path.parents[1] / "labels").glob(f"{path.stem}*.png"))
@@ -135,7 +135,7 @@ def _nuclei(side: int = 128) -> Frame:
     return pd.DataFrame(rows)
 
 
-READERS: dict[str, Callable[[], Frame]] = {
+READERS: dict[str, Callable[[], Table]] = {
     "snips": lambda: _texts(datasets.snips("train"), "intent", spans=True),
     "orders": lambda: _texts(datasets.snips("train"), None, spans=True),
     "banking": lambda: _texts(datasets.banking("train"), "intent", spans=False),
@@ -146,7 +146,7 @@ READERS: dict[str, Callable[[], Frame]] = {
 }
 
 
-def write(frame: Frame, path: Path, whole: frozenset[str] = frozenset()) -> Path:
+def write(frame: Table, path: Path, whole: frozenset[str] = frozenset()) -> Path:
     """Write rows as a CSV file, JSON Lines or a folder of images, and return its path.
 
     Integers of the columns in `whole` are written without a fraction where cells are missing.
@@ -166,13 +166,13 @@ def write(frame: Frame, path: Path, whole: frozenset[str] = frozenset()) -> Path
     return path.with_suffix(".csv")
 
 
-def whole_columns(frame: Frame) -> frozenset[str]:
+def whole_columns(frame: Table) -> frozenset[str]:
     """Return the columns of floats whose values are all whole numbers."""
     floats = frame.select_dtypes("float")
     return frozenset(c for c in floats if (floats[c].dropna() % 1 == 0).all())
 
 
-def _write_images(frame: Frame, path: Path) -> Path:
+def _write_images(frame: Table, path: Path) -> Path:
     """Write sub-folders of labels, COCO or id maps, as the columns ask for."""
     names = [f"{i:05d}.png" for i in range(len(frame))]
     folders = frame["label"].astype(str) if "label" in frame.columns else ["images"] * len(frame)
@@ -188,7 +188,7 @@ def _write_images(frame: Frame, path: Path) -> Path:
     return path
 
 
-def _coco(frame: Frame, names: list[str]) -> dict[str, Any]:
+def _coco(frame: Table, names: list[str]) -> dict[str, Any]:
     marks = [(i, *map(float, b[:4]), b[4]) for i, boxes in enumerate(frame["boxes"]) for b in boxes]
     labels = sorted({mark[5] for mark in marks})
     sizes = [dict(zip(("height", "width"), pixels.shape)) for pixels in frame["image"]]

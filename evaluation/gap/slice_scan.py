@@ -56,6 +56,17 @@ class SliceScan(Metric):
     max_rows : int
         Rows of each set that are used.
 
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> def rows(shift, seed):
+    ...     level = np.random.default_rng(seed).normal(size=600) + shift
+    ...     return Dataset.from_arrow(pa.table({"level": level}))
+    >>> sets = Comparison(rows(0, 1), rows(1, 2), rows(0, 3))
+    >>> found = SliceScan().compute(sets, np.random.default_rng(0))
+    >>> found.value >= 1
+    True
+
     References
     ----------
     Westfall, Young (1993), Resampling-Based Multiple Testing, Wiley (smallest p-value by permutation).

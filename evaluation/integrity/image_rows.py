@@ -46,6 +46,11 @@ class ImageRows(Metric):
     images; for its boxes and masks; and for a label that other images contradict. What real images have as
     well is a fault where more images have it than chance allows, by exact tests corrected for their number.
 
+    Parameters
+    ----------
+    margin : float
+        Largest acceptable share, 0 or more.
+
     Examples
     --------
     >>> import pyarrow as pa

@@ -40,6 +40,11 @@ class TextRows(Metric):
     unlikely letters and words are); Tarone, "A modified Bonferroni method for discrete data", Biometrics
     46, 1990.
 
+    Parameters
+    ----------
+    margin : float
+        Largest acceptable share, 0 or more.
+
     Examples
     --------
     >>> import pyarrow as pa

@@ -168,7 +168,8 @@ def read_holdout(source: object, real: Dataset, read: ReadChoice, real_source: o
                 allowed="the columns " + ", ".join(real.schema.names[:_MAX_NAMES]),
                 todo="give a table with the same columns",
             )
-    return replace(found, rows=found.rows.with_card(origin="real"))
+    origin = source.card.origin if isinstance(source, Dataset) else "real"
+    return replace(found, rows=found.rows.with_card(origin=origin))
 
 
 def named_columns(names: Sequence[str], schema: Schema) -> tuple[str, ...]:

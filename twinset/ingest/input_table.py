@@ -40,8 +40,9 @@ class RealSplit:
 
     @property
     def whole(self) -> Dataset:
-        """All rows, those of the train set first."""
-        return self.train if self.holdout is None else Dataset.concat([self.train, self.holdout])
+        """All rows without their lineage, those of the train set first."""
+        parts = [part for part in (self.train, self.holdout) if part is not None]
+        return Dataset.concat([part.without_reserved() for part in parts])
 
 
 def open_table(

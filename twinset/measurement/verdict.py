@@ -209,7 +209,11 @@ def compute_verdict(
         metric, measured.components, against.baseline.components, rows.n
     )
     reach = (interval[1] - interval[0]) / 2
-    is_absurd = math.inf in map(abs, metric.bounds) and reach > _MAX_REACH * metric.margin > 0
+    is_absurd = (
+        verdict == Verdict.INCONCLUSIVE
+        and math.inf in map(abs, metric.bounds)
+        and reach > _MAX_REACH * metric.margin > 0
+    )
     detectable = None if exact else metric.margin + (_NORMAL_QUANTILE + _POWER_QUANTILE) * error
     estimate = Estimate(value, base, against.floor, interval, detectable)
     findings: list[Finding] = [f for f in measured.findings if not isinstance(f, DecidingRows)]

@@ -12,11 +12,11 @@ import pandas as pd
 
 import twinset as tw
 from benchmarks.independent.changes import evaluate, numbers
-from benchmarks.independent.sets import Frame, draw, whole_columns, write
+from benchmarks.independent.sets import Table, draw, whole_columns, write
 from twinset.core.errors import LeakError
 
 
-def resample(frame: Frame, target: str, sampler: str, **settings: Any) -> Frame:
+def resample(frame: Table, target: str, sampler: str, **settings: Any) -> Table:
     """Return a frame grown by a sampler of imbalanced-learn; levels are coded where it needs numbers."""
     import imblearn.over_sampling as samplers
 
@@ -36,7 +36,7 @@ def resample(frame: Frame, target: str, sampler: str, **settings: Any) -> Frame:
     return grown.assign(**{target: np.asarray(labels)})
 
 
-def rose(frame: Frame, n: int, rng: Any, width: float = 0.3) -> Frame:
+def rose(frame: Table, n: int, rng: Any, width: float = 0.3) -> Table:
     """Return n rows of a smoothed bootstrap: numbers moved by a share of their spread, levels kept."""
     rows = frame.iloc[rng.integers(len(frame), size=n)].reset_index(drop=True)
     for name in (name for name in numbers(frame) if frame[name].nunique() > 2):
@@ -45,41 +45,41 @@ def rose(frame: Frame, n: int, rng: Any, width: float = 0.3) -> Frame:
     return rows
 
 
-def halves(frame: Frame, rng: Any) -> tuple[Frame, Frame]:
+def halves(frame: Table, rng: Any) -> tuple[Table, Table]:
     """Return a random half of the rows and the other one."""
     order = rng.permutation(len(frame))
     cut = len(frame) // 2
     return frame.iloc[order[:cut]], frame.iloc[order[cut:]]
 
 
-def twin(frame: Frame, target: str | None, use: str, **settings: Any) -> Frame:
+def twin(frame: Table, target: str | None, use: str, **settings: Any) -> Table:
     """Return the rows that a generator of twinset makes from a frame."""
     made = tw.twin(frame, target=target, use=use, settings=settings, holdout_fraction=0, seed=1)
     return made.synthetic.to_pandas()[list(frame.columns)]
 
 
-def outcome(case: dict[str, Any]) -> dict[str, Any]:
+def outcome(trial: dict[str, Any]) -> dict[str, Any]:
     """Return whether the guard refuses a pair, and whether that is right."""
-    parts = draw(case["data"], case["seed"], case.get("rows"))
-    rng = np.random.default_rng([case["seed"], 18])
+    parts = draw(trial["data"], trial["seed"], trial.get("rows"))
+    rng = np.random.default_rng([trial["seed"], 18])
     a, b = parts.train, parts.holdout
     both = pd.concat([a, b], ignore_index=True)
     names: dict[str, Any] = {f.__name__: f for f in (resample, rose, halves, twin)}
     names |= {"a": a, "b": b, "both": both, "target": parts.target}
-    pair = evaluate(case["pair"], parts, parts.candidate, rng, **names)
+    pair = evaluate(trial["pair"], parts, parts.candidate, rng, **names)
     with TemporaryDirectory() as folder:
         whole, root = whole_columns(both), Path(folder)
         train = write(pair[0].reset_index(drop=True), root / "train", whole)
         test = write(pair[1].reset_index(drop=True), root / "test", whole)
-        found, by = check(train, test, parts.target, case)
-    return {"found": found, "right": found == (case["expect"] == "found"), "by": by}
+        found, by = check(train, test, parts.target, trial)
+    return {"found": found, "right": found == (trial["expect"] == "found"), "by": by}
 
 
 def check(
-    train: Path, test: Path, target: str | None, case: dict[str, Any]
+    train: Path, test: Path, target: str | None, trial: dict[str, Any]
 ) -> tuple[bool, list[str]]:
     """Return whether the guard finds a leak, and its kinds; without `leaks`, what `evaluate` refuses."""
-    options = {name: case[name] for name in ("time", "group") if name in case}
+    options = {name: trial[name] for name in ("time", "group") if name in trial}
     if hasattr(tw, "leaks"):
         found = tw.leaks(train, test, target=target, **options)
         return not found.passed, [str(leak.kind) for leak in found.leaks]
