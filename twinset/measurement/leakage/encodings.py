@@ -37,6 +37,9 @@ _LOG_FIT = float(np.log(1e-9))  # level of the test: thousands of statistics are
 _TOLERANCE = 1e-3  # of the column's spread: encodings are written with four digits or more
 _MAX_LEVEL_COLUMNS = 10  # columns whose levels are tried, those with most levels first
 _MAX_VALUE_COLUMNS = 40  # numbers that may have been aggregated
+_MAX_OWN_COLUMNS = (
+    8  # targets and numbers whose mean in the other rows is tried: a pass over all rows each
+)
 _LOG_LEVEL = float(np.log(1e-3))  # a level fits by accident that often, at most: see _TOLERANCE
 _MIN_TIES = 5  # distinct values of a column that may be an encoding of a column that was dropped
 
@@ -405,7 +408,7 @@ def _fit_without_own(
     size_all, size_train = (rows.sum(part.astype(np.float64)) for part in (np.ones(n), train))
     is_crossing = ((size_train > 0) & (size_train < size_all)).astype(np.float64)
     crossing = rows.spread_over_rows(is_crossing, n) == 1
-    for value, x in columns.value_columns.items():
+    for value, x in list(columns.value_columns.items())[:_MAX_OWN_COLUMNS]:
         means = []
         for part in (None, train):
             mask = np.ones(n) if part is None else part.astype(np.float64)
