@@ -156,11 +156,12 @@ def test_numbers_out_of_range_are_refused(recipe: Path, tmp_path: Path) -> None:
 def test_tables_are_no_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("t.csv").write_text("a,b\n" + "".join(f"{k},{k % 3}\n" for k in range(60)))
+    Path("r.csv").write_text("a,b\n" + "".join(f"{k % 9},{k % 3}\n" for k in range(60)))
     text = """
         {name: t, brief: {task: other}, source: {path: t.csv, RULES},
          generate: [{use: tabular.trees, rows: 5}]}"""
     with pytest.raises(SchemaError, match="one column of images"):
-        make_shards(parse_recipe(text.replace(", RULES", "")), tmp_path / "s")
+        make_shards(parse_recipe(text.replace("t.csv, RULES", "r.csv")), tmp_path / "s")
     ruled = text.replace("RULES", "rules: [{kind: unique, columns: [a]}]")
     with pytest.raises(RecipeError, match="depend on each other"):
         make_shards(parse_recipe(ruled), tmp_path / "u")

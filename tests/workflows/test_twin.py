@@ -55,7 +55,9 @@ def people(rows: int = 240) -> pa.Table:
 
 
 def scores(report: Report) -> dict[str, object]:
-    return {score.metric: score.to_json() for score in report.scores}
+    # Only `evaluate` reads a file, whose notation it measures.
+    found = {score.metric: score.to_json() for score in report.scores}
+    return {name: score for name, score in found.items() if name != "integrity.notation"}
 
 
 @pytest.fixture

@@ -91,7 +91,9 @@ def test_a_rounded_column_is_named_first_and_alone(compare, rng) -> None:
     found = Classifier().compute(compare(rounded, linked(800, 2)), rng)
     assert found.value > 0.95
     assert found.finding(FeatureImportances).names == ("pay",)
-    assert found.finding(ConfidentRows).common == RegionShare("pay is a multiple of 100", 0.0, 1.0)
+    assert found.finding(ConfidentRows).common == RegionShare(
+        "pay is a multiple of 100", 0.0, 1.0, n_real=320, n_synthetic=320
+    )
 
 
 def test_a_discriminator_that_guesses_names_nobody(people, compare) -> None:

