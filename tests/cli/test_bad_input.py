@@ -257,13 +257,6 @@ def _(folder: Path) -> list[str]:
     return ["evaluate", "people.csv", "synthetic.csv"]
 
 
-@case("evaluate: text where numbers were", "age")
-def _(folder: Path) -> list[str]:
-    table = people(40).set_column(1, "age", pa.array(["old", "young"] * 20))
-    pyarrow.csv.write_csv(table, folder / "synthetic.csv")
-    return ["evaluate", "people.csv", "synthetic.csv"]
-
-
 @case("evaluate: note unreadable", "people.csv.twin.json")
 def _(folder: Path) -> list[str]:
     (folder / "people.csv.twin.json").write_text("{")

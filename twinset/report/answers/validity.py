@@ -109,8 +109,9 @@ def answer_validity(scores: Sequence[Score]) -> tuple[Mark, str, str]:
         reason = needed_rows(worst) or "too few rows"
         return mark, f"Cannot tell by {metric_title(worst.metric)}: {reason}.", ""
     n_checks = sum(one.n_checks for one in found)
-    if found and not n_checks:
-        text = "Not measurable: the train rows show no rule that could be checked."
-        return Mark.UNMEASURED, text, ""
+    if not n_checks:  # the notation of a file says nothing of its rows
+        reasons = [score.reason for score in scores if score.reason]
+        reason = reasons[0] if reasons else "the train rows show no rule that could be checked"
+        return Mark.UNMEASURED, f"Not measurable: {reason}.", ""
     n_rows = max((one.n_synthetic for one in found), default=0)
     return mark, f"No fault found in {n_rows:,} rows by {count(n_checks, 'check')}.", ""
