@@ -10,7 +10,6 @@ import json
 import re
 import sys
 import time
-import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
@@ -91,8 +90,6 @@ def run_case(trial: Row, settings: argparse.Namespace) -> Row:
         row["skipped"] = str(error)
     except tw.TwinsetError as error:
         row |= {"found": False, "right": False, "refused": str(error)[:300]}
-    except Exception:  # noqa: BLE001  # a trial goes on where one trial breaks, and says so
-        row["broken"] = traceback.format_exc()[-1500:]
     return {**row, "cpu": round(time.process_time() - began, 1)}
 
 
@@ -128,9 +125,7 @@ def summary(rows: Iterable[Row], hide: bool) -> str:
         found, right = (sum(row[key] for row in done) for key in ("found", "right"))
         lines.append(f"{area:8}{kind:24}{len(done):4} found {found:4} right {right:4}")
         for row in members if kind != "ALL" else ():
-            note = next(
-                (f"{k}: {row[k]}" for k in ("skipped", "refused", "broken") if k in row), ""
-            )
+            note = next((f"{k}: {row[k]}" for k in ("skipped", "refused") if k in row), "")
             wrong = not row.get("found") if area == "copies" else not row.get("right")
             if (note or wrong) and not hide:
                 state = "finding" if row.get("found") else "no finding"

@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable, Role
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.persons import shared_levels
 from twinset.core.features.embedders import DEFAULT_EMBEDDERS, read_embeddings
 from twinset.core.features.image_statistics import box_labels, image_properties
 from twinset.core.integrity import FaultKind
-from twinset.core.parameters import Margin
 from twinset.core.stats.hypothesis_tests import excess_p
 
 from .._bootstrap_metric import Bools, Floats, Ints
@@ -21,6 +20,7 @@ from .._samples import check_not_empty, place_levels, require_rows
 from ._checks import Check, measure_checks
 from ._exact_tests import Fault, compare_flags, compare_scores
 from ._image_contents import FLAGS, FORM_FLAGS, FORMS, THUMBNAIL_SIDE, ImageContents
+from ._integrity_metric import IntegrityMetric
 from ._label_model import MAX_LABELS
 
 _MIN_ROWS = 20  # real images of each set: fewer rule nothing out
@@ -38,7 +38,7 @@ _FLIPS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageRows(Metric):
+class ImageRows(IntegrityMetric):
     """Share of images with a fault: something that real images do not have, or more seldom.
 
     value = (images with a fault) / (images), in [0, 1]. Every image is checked for its size, channels,
@@ -66,23 +66,15 @@ class ImageRows(Metric):
     1.0
     """
 
-    family = "integrity"
     title = "images, boxes and masks"
     interpretation = (
         "The share of synthetic images with something that real images do not have: another size, one "
         "colour, copies, boxes outside, empty or contradicted labels; 0 is best, and any fault beyond "
         "chance counts."
     )
-    roles = frozenset({Role.APPEARANCE})
-    higher_is_better = False
-    bounds = (0.0, 1.0)
     kinds = frozenset({"image", "boxes", "mask", "category", "boolean"})
     needs = frozenset({"image"})
-    has_floor = False
-    known_baseline = 0.0
     extra = "image"
-
-    margin: Margin = 0.0
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the share of images with a fault; findings name each fault."""

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
 from twinset.core.contracts import (
     Comparison,
     Measurement,
-    Metric,
-    MetricFamily,
     NotMeasurable,
-    Role,
 )
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.parameters import Margin
 from twinset.core.reading_faults import ReadingFaultKind, ReadingFaults
+
+from ._integrity_metric import IntegrityMetric
 
 # Facts that no program which reads columns by their names has to know of
 _FOR_INFORMATION = frozenset(
@@ -30,7 +27,7 @@ _FOR_INFORMATION = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Notation(Metric):
+class Notation(IntegrityMetric):
     """Share of rows with a cell that is written otherwise than real cells, in the worst column.
 
     value = max_j (rows at fault in column j) / (rows), in [0, 1]; 1 for a missing or additional column.
@@ -56,21 +53,13 @@ class Notation(Metric):
     0.25
     """
 
-    family: ClassVar[MetricFamily] = "integrity"
-    title: ClassVar[str] = "notation of the file"
-    interpretation: ClassVar[str] = (
+    title = "notation of the file"
+    interpretation = (
         "The share of rows whose cells are written otherwise than real ones, in the worst column; 0 is "
         "best. What was understood is compared as if it were written like the real cells."
     )
-    roles: ClassVar[frozenset[Role]] = frozenset({Role.APPEARANCE})
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"id", "text"}
-    has_floor: ClassVar[bool] = False
-    known_baseline: ClassVar[float | None] = 0.0
-    on_request: ClassVar[bool] = True  # `evaluate` and `compare` do: they read the file
-
-    margin: Margin = 0.0
+    kinds = TABULAR_KINDS | {"id", "text"}
+    on_request = True  # `evaluate` and `compare` do: they read the file
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the share of rows at fault in the worst column; the finding names all faults."""

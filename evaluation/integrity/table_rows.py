@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twinset.core.contracts import Comparison, Measurement, Metric, Role
+from twinset.core.contracts import Comparison, Measurement
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.parameters import Margin
 
 from .._samples import check_not_empty, require_rows
 from ._checks import Check, measure_checks
 from ._columns import read_columns
 from ._combinations import combination_checks, order_checks, relation_checks, rule_checks
+from ._integrity_metric import IntegrityMetric
 from ._labels import label_checks
 from ._repeats import row_checks
 from ._values import value_checks
@@ -22,7 +22,7 @@ _MIN_ROWS = 50  # real rows of each set: fewer rule nothing out
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableRows(Metric):
+class TableRows(IntegrityMetric):
     """Share of rows with a fault: something that real rows rule out, or show more seldom.
 
     value = (rows with a fault) / (rows), in [0, 1]. Every row is checked for: cells that are missing where
@@ -49,20 +49,12 @@ class TableRows(Metric):
     0.0
     """
 
-    family = "integrity"
     title = "rows of the table"
     interpretation = (
         "The share of synthetic rows with something that real rows rule out: values beyond the range, "
         "unknown labels, broken rules, repeated rows; 0 is best, and any fault beyond chance counts."
     )
-    roles = frozenset({Role.APPEARANCE})
-    higher_is_better = False
-    bounds = (0.0, 1.0)
     kinds = TABULAR_KINDS | {"id", "text"}
-    has_floor = False
-    known_baseline = 0.0
-
-    margin: Margin = 0.0
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the share of rows with a fault; findings name each fault."""

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow.compute as pc
 
-from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable, Role
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.placeholders import WORDS
-from twinset.core.parameters import Margin
 
 from .._bootstrap_metric import text_columns
 from .._samples import check_not_empty, require_rows
 from ._checks import Check, measure_checks
+from ._integrity_metric import IntegrityMetric
 from ._label_model import MAX_LABELS
 from ._spans import SpanArrays
 from ._text_checks import TextColumn, TextSets, check_labels, check_spans
@@ -25,7 +25,7 @@ _MAX_LABEL_COLUMNS = 5  # beside a text: of a wide table, few columns are about 
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextRows(Metric):
+class TextRows(IntegrityMetric):
     """Share of texts with a fault: something that real texts do not have, or more seldom.
 
     value = (texts with a fault) / (texts), in [0, 1]. Every text is checked for its characters, letters,
@@ -58,22 +58,14 @@ class TextRows(Metric):
     1.0
     """
 
-    family = "integrity"
     title = "texts and spans"
     interpretation = (
         "The share of synthetic texts with something that real texts do not have: odd characters, "
         "another language, an end within a sentence, repeated wordings, copied values, shifted spans; 0 is "
         "best, and any fault beyond chance counts."
     )
-    roles = frozenset({Role.APPEARANCE})
-    higher_is_better = False
-    bounds = (0.0, 1.0)
     kinds = frozenset({"text", "spans", "category", "boolean"})
     needs = frozenset({"text"})
-    has_floor = False
-    known_baseline = 0.0
-
-    margin: Margin = 0.0
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the share of texts with a fault; findings name each fault."""

@@ -15,7 +15,7 @@ def fraud_like(rows: int, frauds: int) -> pa.Table:
     rng = rng_for(5, "fraud-like")
     label = np.zeros(rows, dtype=int)
     label[rng.permutation(rows)[:frauds]] = 1
-    table = {"Time": np.arange(rows, dtype=float)}
+    table = {"Time": np.arange(rows, dtype=float) // 2}  # several transactions in a second
     for i in range(1, 5):
         table[f"V{i}"] = rng.normal(size=rows) + 2.0 * label * (i < 3)
     table["Amount"] = np.round(rng.lognormal(3, 1, rows), 2)

@@ -216,25 +216,13 @@ class MetricHarness:
         n_rows = {name: len(part) for name, part in rows.items()}
         if metric.uses_all_rows:
             n_rows["reference"] += len(train)
-        embedders = {n: self.sets.facts[n] for n in columns.names if n in self.sets.facts}
-        basis = ComparisonBasis(
-            baseline=BaselineKind.TRAINED_ON_REAL
-            if is_utility and metric.known_baseline is None
-            else BaselineKind.REAL_ROWS,
-            reference=sets.reference_rows,
-            n_rows=n_rows,
-            excluded=columns.excluded,
-            is_later=sets.later,
-            embedders=embedders,
-            unused_embedders=self.sets.excluded if embedders else (),
-        )
+        basis = self._basis(metric, sets, columns, n_rows)
         n = len(reference) if is_utility else min(n_rows.values())
         against = Reference(real.baseline, real.floor, DecidingRows(n, "rows of each set"))
         measured = compute(synthetic)
         score = compute_verdict(name, metric, measured, against, basis)
-        if score.verdict not in (Verdict.DIFFERENT, Verdict.INCONCLUSIVE) or not _may_drift(
-            metric, sets, len(baseline)
-        ):
+        is_decided = score.verdict not in (Verdict.DIFFERENT, Verdict.INCONCLUSIVE)
+        if is_decided or not _may_drift(metric, sets, len(baseline)):
             return score
         of_train = cache.get(("train", *key), compute_on_train)
         drifted = subtract_drift(metric, real.baseline, of_train, n)
@@ -242,6 +230,22 @@ class MetricHarness:
             return score
         basis = replace(basis, train_value=float(of_train.value))
         return compute_verdict(name, metric, measured, replace(against, baseline=drifted), basis)
+
+    def _basis(
+        self, metric: Metric, sets: ComparisonSets, columns: MetricColumns, n_rows: dict[str, int]
+    ) -> ComparisonBasis:
+        """Return what a metric compares: the baseline, rows, columns and embedders."""
+        is_trained = metric.family == "utility" and metric.known_baseline is None
+        embedders = {n: self.sets.facts[n] for n in columns.names if n in self.sets.facts}
+        return ComparisonBasis(
+            baseline=BaselineKind.TRAINED_ON_REAL if is_trained else BaselineKind.REAL_ROWS,
+            reference=sets.reference_rows,
+            n_rows=n_rows,
+            excluded=columns.excluded,
+            is_later=sets.later,
+            embedders=embedders,
+            unused_embedders=self.sets.excluded if embedders else (),
+        )
 
     def _undecided_population(self) -> dict[str, Mapping[str, float]]:
         """Return the declared shares of columns that the condition does not select by."""

@@ -429,6 +429,29 @@ class Report:
         return "\n".join(lines)
 
 
+def _examples(
+    compared: Mapping[str, Dataset],
+    synthetic: Dataset,
+    scores: Sequence[Score],
+    cards: Sequence[Card],
+    show_real_rows: bool,
+) -> ReportExamples:
+    """Return the figures of columns and the rows that may be shown."""
+    by_column = [s.finding(ColumnDistances) for s in scores if s.family == "gap"]
+    # The finding with the most columns: a metric of some columns alone would leave the others last.
+    distances = max((found.distances for found in by_column if found), key=len, default={})
+    panels, n_left = column_panels(compared, distances)
+    examples = ReportExamples(panels=panels, n_panels_left=n_left)
+    synthetic_cards = [synthetic.card, *(card for card in cards if card.origin != "real")]
+    if show_real_rows:
+        shown = {name: rows for name, rows in compared.items() if name != "holdout"}
+        examples = replace(examples, rows=row_samples(shown))
+    elif any(card.is_from_real for card in synthetic_cards):
+        withheld = bool(synthetic.schema.of_kind("image", "text"))
+        examples = replace(examples, withheld=withheld)
+    return examples
+
+
 def build_report(
     *,
     title: str,
@@ -482,18 +505,7 @@ def build_report(
         "embedders": embedders,
         "plans": [plan.to_json() for plan in plans],
     }
-    by_column = [s.finding(ColumnDistances) for s in scores if s.family == "gap"]
-    # The finding with the most columns: a metric of some columns alone would leave the others last.
-    distances = max((found.distances for found in by_column if found), key=len, default={})
-    panels, n_left = column_panels(compared, distances)
-    examples = ReportExamples(panels=panels, n_panels_left=n_left)
-    synthetic_cards = [synthetic.card, *(card for card in cards if card.origin != "real")]
-    if show_real_rows:
-        shown = {name: rows for name, rows in compared.items() if name != "holdout"}
-        examples = replace(examples, rows=row_samples(shown))
-    elif any(card.is_from_real for card in synthetic_cards):
-        withheld = bool(synthetic.schema.of_kind("image", "text"))
-        examples = replace(examples, withheld=withheld)
+    examples = _examples(compared, synthetic, scores, cards, show_real_rows)
     texts = list(notes)
     if not examples.withheld:
         examples = _with_media(examples, compared, sets, scores, target, show_real_rows, texts)

@@ -108,15 +108,7 @@ def compare(
     prepared = prepare_real(plain, holdout, next(iter(notes.values()), None), task.options, real)
     parts = prepared.parts
     # All are read before the first is measured: a mistake in the last shall not cost the first hour.
-    read, whole = dict[str, Candidate](), parts.whole
-    for name, source in candidates.items():
-        with _naming(name):
-            read[name] = read_candidate(
-                source, whole, real_source=real, read=options.read, ignored=options.ignore
-            )
-        if name in notes:
-            rows = read[name].rows.with_card(notes=notes[name].notes)
-            read[name] = replace(read[name], rows=rows)
+    read = dict(_read_candidates(candidates, parts.whole, real, options, notes))
     sets = {name: one.rows for name, one in read.items()}
     columns = [f"{n}: {words}" for n, one in read.items() for words in note_columns(one, ())]
     remarks = [*columns, *note_ignored(options.ignore), *recorded, *remarks, *prepared.notes]
@@ -146,6 +138,24 @@ def compare(
         ),
         facts=_facts(prepared, sets, task, scores),
     )
+
+
+def _read_candidates(
+    candidates: Mapping[str, object],
+    whole: Dataset,
+    real: object,
+    options: EvaluateOptions,
+    notes: Notes,
+) -> Iterator[tuple[str, Candidate]]:
+    """Yield the name and the rows of each candidate, with the notes of the file beside it."""
+    for name, source in candidates.items():
+        with _naming(name):
+            found = read_candidate(
+                source, whole, real_source=real, read=options.read, ignored=options.ignore
+            )
+        if name in notes:
+            found = replace(found, rows=found.rows.with_card(notes=notes[name].notes))
+        yield name, found
 
 
 def _measure(

@@ -470,6 +470,26 @@ class _Run:
         )
         return catalog.register(self.recipe.name, chunks(), card, step=at)
 
+    def _measure(
+        self,
+        train: Dataset | None,
+        holdout: Dataset | None,
+        synthetic: Dataset,
+        task: EvaluationTask,
+    ) -> list[Score]:
+        """Return the scores of the delivered set: those of an earlier run where it has them."""
+        at = self.addresses["measure"]
+        saved = self.catalog.read_note(at)
+        self._done("measure", kept=saved is not None)
+        if saved is None:
+            refit = refit_from_recipe(self.recipe)
+            asked = replace(task.request, refit=refit, progress=self.progress)
+            found = measure_set(train, holdout, synthetic, replace(task, request=asked))
+            saved = json.dumps([score.to_json() for score in found]).encode()
+            self.catalog.note(at, "scores", saved)
+        # What a later run will read is what this run goes on with.
+        return [Score.from_json(score) for score in parse_json(saved)]
+
     def _report(
         self, real: Real | None, delivered: list[Version], candidate: Version
     ) -> dict[str, Any]:
@@ -493,16 +513,7 @@ class _Run:
             synthetic = synthetic.select(kept_names)
             train = None if train is None else train.select(kept_names)
             holdout = None if holdout is None else holdout.select(kept_names)
-        saved = catalog.read_note(self.addresses["measure"])
-        self._done("measure", kept=saved is not None)
-        if saved is None:
-            refit = refit_from_recipe(recipe)
-            asked = replace(task.request, refit=refit, progress=self.progress)
-            found = measure_set(train, holdout, synthetic, replace(task, request=asked))
-            saved = json.dumps([score.to_json() for score in found]).encode()
-            catalog.note(self.addresses["measure"], "scores", saved)
-        # What a later run will read is what this run goes on with.
-        scores = [Score.from_json(score) for score in parse_json(saved)]
+        scores = self._measure(train, holdout, synthetic, task)
         cards = [*([catalog.card(real.whole)] if real else []), *cards]
         report = build_report(
             title=recipe.name,

@@ -144,15 +144,7 @@ def twin(
         holdout_fraction=options.holdout_fraction,
         value_protection=options.value_protection,
         reading=read_options(options.read).to_json(),
-        notes=tuple(
-            note
-            for note in (
-                generator.note,
-                "" if options.value_protection else UNPROTECTED,
-                ESCAPED if escapes else "",
-            )
-            if note
-        ),
+        notes=_card_notes(generator, options, escapes),
         real_digest=seal.real_digest,
         holdout_digest=seal.holdout_digest(parts.holdout_rows),
         version=__version__,
@@ -182,6 +174,12 @@ def _place(out: Path, source: object) -> Path:
     if isinstance(source, str | Path) and out.exists() and out.samefile(source):
         raise RecipeError("the twin would overwrite its source", todo="name another file")
     return out
+
+
+def _card_notes(generator: Generator, options: TwinOptions, escapes: bool) -> tuple[str, ...]:
+    """Return what the card says beside the settings."""
+    unprotected = "" if options.value_protection else UNPROTECTED
+    return tuple(filter(None, (generator.note, unprotected, ESCAPED if escapes else "")))
 
 
 def _learner(use: str, settings: Mapping[str, object]) -> Generator:

@@ -11,7 +11,6 @@ from benchmarks.datasets import DATA
 from benchmarks.minority.leakage import CLEAN, KINDS, plant
 from benchmarks.minority.real_sets import real_set
 from twinset.measurement.leakage import find_leakage
-from twinset.measurement.leakage.evidence import ABOUT_COLUMNS
 
 pytestmark = [
     pytest.mark.slow,
@@ -67,5 +66,7 @@ def test_a_clean_cut_passes(name: str, kind: str) -> None:
     if cut is None:
         pytest.skip("the set has no such column")
     found = find_leakage(cut.train, cut.holdout, cut.synthetic, split_by=cut.split_by)
-    # Published sets may have been scaled as a whole, which is reported of columns.
-    assert not [one for one in found.leaks if one.kind not in ABOUT_COLUMNS]
+    # Columns of yeast were scaled to 0 and 1 before they were published, which some cuts show.
+    scaled = [leak for leak in found.leaks if name == "yeast_me2" and leak.kind == "preprocessing"]
+    assert {column for leak in scaled for column in leak.columns} <= {"mit", "nuc"}
+    assert found.leaks == tuple(scaled)

@@ -333,14 +333,14 @@ def _most_frequent(values: Floats, step: float) -> float | None:
     levels, counts = np.unique(cells, return_counts=True)
     if len(levels) < 3:
         return None
-    order = np.argsort(counts)
-    top = int(counts[order[-1]])
-    # The neighbouring bins of a constant hold its rounding errors.
-    far = np.abs(levels[order] - levels[order[-1]]) > 2
-    second = int(counts[order][far].max()) if far.any() else 0
-    if top < _MIN_SHIFTED or top < _SHIFT_TIMES * second:
+    best = int(np.argmax(counts))
+    if counts[best] < _MIN_SHIFTED:
         return None
-    near = values.ravel()[cells == levels[order[-1]]]
+    # The neighbouring bins of a constant hold its rounding errors.
+    far = np.abs(levels - levels[best]) > 2
+    if counts[best] < _SHIFT_TIMES * counts[far].max(initial=0):
+        return None
+    near = values.ravel()[cells == levels[best]]
     return float(np.median(near))
 
 
