@@ -19,24 +19,16 @@ class UntestedColumns(Finding, nothing_without=("identifiers", "texts", "quasi_i
 
 
 @dataclass(frozen=True)
-class _MatchedPersons:
-    """Train persons that synthetic rows match, beside those of the holdout.
-
-    Those of the group, where the finding is about one; in large sets a sample.
-    """
+class DisguisedRows(Finding, headline=True, nothing_without=("n_people",)):
+    """Train persons whose rows come back in synthetic rows but for a few columns or small changes."""
 
     n_people: int  # Matched train persons beyond what unseen ones let expect
-    # Persons that synthetic rows match, of the train set and of the holdout, and all that were compared
+    # Persons that synthetic rows match, of the train set and of the holdout, and all that were compared:
+    # those of the group, in large sets a sample
     n_matched: int
     n_unseen_matched: int
     n_train: int
     n_unseen: int
-
-
-@dataclass(frozen=True)
-class DisguisedRows(_MatchedPersons, Finding, headline=True, nothing_without=("n_people",)):
-    """Train persons whose rows come back in synthetic rows but for a few columns or small changes."""
-
     share: float = 0.0  # Estimated share of the synthetic rows that are train rows in disguise
     interval: tuple[float, float] | None = None  # Its 95 % interval
     # How they match: "exact" but for at most two columns, "similar" in numbers, or by "ranks" of numbers
@@ -45,7 +37,13 @@ class DisguisedRows(_MatchedPersons, Finding, headline=True, nothing_without=("n
 
 
 @dataclass(frozen=True)
-class Fingerprints(_MatchedPersons, Finding, headline=True, nothing_without=("n_people",)):
+class Fingerprints(Finding, headline=True, nothing_without=("n_people",)):
     """Train persons that synthetic rows match in a block of columns that only one person has so."""
 
+    n_people: int  # Matched train persons beyond what unseen ones let expect
+    # Persons that synthetic rows match, of the train set and of the holdout, and all persons
+    n_matched: int
+    n_unseen_matched: int
+    n_train: int
+    n_unseen: int
     columns: tuple[str, ...] = ()  # The worst block; empty where it takes several to show it
