@@ -92,12 +92,14 @@ FORMS = ("size in pixels", "channels", "bits", "file format", "turn by EXIF")
 FORM_FLAGS = ("unreadable", "one colour only", "a file that is cut off")
 FLAGS = (
     *FORM_FLAGS, "no object", "objects on one colour", "a box outside of the image",
-    "a box without area", "a whole box thinner than two pixels", "equal boxes",
+    "a mask without ground", "a box without area", "a whole box thinner than two pixels", "equal boxes",
     "an object without a label", "a mask of another size", "an unreadable mask",
 )  # fmt: skip
 """What no valid image has; whether real ones have it nevertheless is counted."""
 
-RARE_FLAGS = ("no object", "equal boxes", "a whole box thinner than two pixels")
+RARE_FLAGS = (
+    "no object", "equal boxes", "a whole box thinner than two pixels", "a mask without ground",
+)  # fmt: skip
 """Of these, what a valid image may have nevertheless."""
 
 _FORMATS = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"BM": "BMP", b"RIFF": "WebP"}
@@ -244,6 +246,7 @@ def _of_mask(data: bytes, grey: Grey | None) -> Facts:
     facts: Facts = {
         "an unreadable mask": 0.0,
         "no object": float(not len(own)),
+        "a mask without ground": float(bool(ids.all())),
         "a mask of another size": float(grey is not None and ids.shape != grey.shape),
     }
     if len(own):

@@ -28,6 +28,8 @@ _MIN_PIXELS = 16  # of ground and of figure: fewer have no typical level
 def measure_masks(grey: Grey, ids: npt.NDArray[np.generic]) -> Facts:
     """Return how far masks lie off the edges in the image, and what they leave out."""
     figure: Bools = ids != 0
+    if figure.all():
+        return {}
     steps = [np.abs(step) for step in _gradients(grey)]
     found: Facts = {}
     for word, axis in (("right of", 1), ("below", 0)):
@@ -104,17 +106,32 @@ def _centre(profile: Floats, reach: float) -> float:
 
 
 def measure_rest(grey: Grey, figure: Bools, noun: str) -> Facts:
-    """Return the shares of the figure that looks like ground, and of what looks like it unmarked."""
+    """Return how figure and ground differ, and which shares of each look like the other.
+
+    Where the figure fits better after a change, that change was made by mistake.
+    """
     ground = ~figure
     if min(figure.sum(), ground.sum()) < _MIN_PIXELS:
         return {}
     levels = [float(np.median(grey[part])) for part in (figure, ground)]
     middle = sum(levels) / 2
     looks = (grey > middle) == (levels[0] > levels[1])
+    contrast = _contrast(grey, figure)
+    exchanged = figure.T if figure.shape[0] == figure.shape[1] else figure
     return {
         f"ground within {noun}": float((figure & ~looks).sum() / figure.sum()),
         f"unmarked beside {noun}": float((ground & looks).sum() / max(looks.sum(), 1)),
+        f"contrast of {noun}": contrast,
+        f"better fit of mirrored {noun}": _contrast(grey, figure[:, ::-1]) - contrast,
+        f"better fit of {noun} with x and y exchanged": _contrast(grey, exchanged) - contrast,
     }
+
+
+def _contrast(grey: Grey, figure: Bools) -> float:
+    """Return by how much figure and ground differ in grey, in standard deviations of the image."""
+    spread = float(grey.std())
+    apart = float(grey[figure].mean()) - float(grey[~figure].mean())
+    return abs(apart) / spread if spread > 0 else 0.0
 
 
 def measure_keypoints(objects: Sequence[Mapping[str, Any]]) -> Facts:

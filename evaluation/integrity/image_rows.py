@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -63,9 +65,10 @@ _ROTATIONS: Mapping[str, Callable[[Floats], Floats]] = {
     "turned to the right": lambda t: np.rot90(t.reshape(-1, *_SQUARE), 1, (1, 2)).reshape(t.shape),
     "upside down": lambda t: t[:, ::-1],
 }
+# Of the thumbnails of a copy, after noise of 3 % of the range or a margin of 4 % cut off; the most similar
+# of 400 different round blood cells have 0.93 to 0.98.
+_MIN_SIMILARITY = 0.95
 _MIN_DISTANCE = 1e-4  # of two thumbnails: what one step of brightness changes in a copy
-# Steps along both axes: as it is, mirrored, upside down, turned by 180 degrees
-_FLIPS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +148,7 @@ def _find_checks(comparison: Comparison) -> Iterator[Check]:
     vectors = _read_vectors(sets, name)
     yield from _check_far(name, vectors, properties)
     yield from _check_neighbors(comparison, vectors)
-    yield from _check_box_labels(sets)
+    yield from _check_unknown_labels(sets)
 
 
 def _read_facts(rows: Dataset, columns: Mapping[str, str]) -> ImageContents:
@@ -222,15 +225,13 @@ def _check_copies(name: str, facts: Sequence[ImageContents]) -> Iterator[Check]:
     )
     yield replace(found, rows=places[0][found.rows])
     near = [_largest_earlier(one[place]) for one, place in zip((own, pooled), places)]
-    found = compare_scores(
-        Fault(FaultKind.REPEATED_IMAGE, name, "of the set"), *near, is_smooth=True
-    )
+    repeated = Fault(FaultKind.REPEATED_IMAGE, name, "of the set")
+    found = compare_scores(repeated, _only_copies(near[0]), near[1], is_smooth=True)
     yield replace(found, rows=places[0][found.rows])
-    known = train[:_MAX_IMAGES].reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
-    flipped = np.concatenate([known[:, ::a, ::b].reshape(len(known), -1) for a, b in _FLIPS])
-    copies = [_stretch(np.max(one @ flipped.T, axis=1)) for one in (own, holdout)]
+    known = train[:_MAX_IMAGES]
+    copies = [_stretch(_largest_similarities(one, known).max(axis=1)) for one in (own, holdout)]
     train_copies = Fault(FaultKind.REPEATED_IMAGE, name, "of the train set")
-    yield compare_scores(train_copies, *copies, is_smooth=True)
+    yield compare_scores(train_copies, _only_copies(copies[0]), copies[1], is_smooth=True)
 
 
 def _check_undone(name: str, facts: Sequence[ImageContents]) -> Iterator[Check]:
@@ -270,9 +271,26 @@ def _is_repeated(keys: Sequence[bytes]) -> Bools:
 
 def _largest_earlier(thumbnails: Floats) -> Floats:
     """Return the largest similarity of each image to an earlier one, so that a pair counts once."""
-    found = thumbnails @ thumbnails.T
+    found = _largest_similarities(thumbnails, thumbnails)
     found[np.triu_indices(len(found))] = -1.0
     return _stretch(found.max(axis=1))
+
+
+def _largest_similarities(rows: Floats, known: Floats) -> Floats:
+    """Return the similarity of each pair of thumbnails, the largest of all flips and quarter turns."""
+    square = known.reshape(-1, *_SQUARE)
+    found = np.full((len(rows), len(known)), -1.0)
+    for flipped in (square, square[:, :, ::-1]):
+        for k in range(4):
+            turned = np.rot90(flipped, k, (1, 2)).reshape(known.shape)
+            np.maximum(found, rows @ turned.T, out=found)
+    return found
+
+
+def _only_copies(stretched: Floats) -> Floats:
+    """Return stretched similarities, the least possible one where it is too small for a copy."""
+    least = _stretch(np.array([_MIN_SIMILARITY, -1.0]))
+    return np.where(stretched >= least[0], stretched, least[1])
 
 
 def _stretch(similarity: Floats) -> Floats:
@@ -292,17 +310,16 @@ def _check_far(
     parts = [slice(None), *(slice(a, b) for a, b in pairwise(ends))]
     for part in parts:
         train, own, real = (one[:, part] for one in vectors)
-        train = train[:_MAX_IMAGES]
+        train = train[~np.isnan(train).any(axis=1)][:_MAX_IMAGES]
+        if len(train) < _MIN_ROWS:
+            return
         within = _distances(train, train)
         np.fill_diagonal(within, np.inf)
         usual = within.min(axis=1)
-        usual = usual + np.median(usual)
+        usual = usual + np.median(usual) + _MIN_DISTANCE
         distances = [_distances(one, train) for one in (own, real)]
         near = [one.min(axis=1) for one in distances]
-        beside = [
-            np.where(np.isfinite(d), d / usual[one.argmin(axis=1)], d)
-            for d, one in zip(near, distances)
-        ]
+        beside = [d / usual[one.argmin(axis=1)] for d, one in zip(near, distances)]
         for values in (near, beside):
             values = [np.where(np.isfinite(one), one, np.nan) for one in values]
             found = compare_scores(Fault(FaultKind.IMAGE_CONTENT, name), *values)
@@ -386,16 +403,26 @@ def _read_vectors(sets: Sequence[Dataset], name: str) -> list[Floats]:
     return [fitted.embed(column).astype(np.float64) for column in columns]
 
 
-def _check_box_labels(sets: Sequence[Dataset]) -> Iterator[Check]:
-    """Yield the check of labels of objects that no train image has."""
-    for field in sets[0].schema.of_kind("boxes")[:1]:
+def _check_unknown_labels(sets: Sequence[Dataset]) -> Iterator[Check]:
+    """Yield the checks of labels of images and of objects that no train image has."""
+    schema = sets[0].schema
+    for field in (*schema.of_kind("boxes")[:1], *schema.of_kind("category")[:_MAX_LABEL_COLUMNS]):
         columns = [rows.records.column(field.name).to_pylist() for rows in sets]
-        held = [[{one["category"] for one in cell or ()} for cell in column] for column in columns]
-        known = set().union(*held[0])
+        held = [[_labels_of(cell) for cell in column] for column in columns]
+        uses = Counter(label for cell in held[0] for label in cell)
+        # Where labels occur once, further ones are to be expected (Good, Biometrika 40, 1953).
+        prior = _PRIOR_INVALID if min(uses.values(), default=0) > 1 else 1.0
         own, real = (
-            np.array([not one <= known for one in cells], dtype=bool) for cells in held[1:]
+            np.array([not one <= uses.keys() for one in cells], dtype=bool) for cells in held[1:]
         )
-        yield _check_constant(
-            Fault(FaultKind.IMAGE_OBJECTS, field.name, "an unknown label"), own,
-            real, np.zeros(len(held[0]), dtype=bool), _PRIOR_INVALID,
-        )  # fmt: skip
+        kind = FaultKind.IMAGE_OBJECTS if field.kind == "boxes" else FaultKind.LEVEL
+        nothing = np.zeros(len(held[0]), dtype=bool)
+        fault = Fault(kind, field.name, "an unknown label")
+        yield _check_constant(fault, own, real, nothing, prior)
+
+
+def _labels_of(cell: Any) -> set[str]:
+    """Return the labels in a cell of labels or of objects."""
+    if isinstance(cell, list):
+        return {one["category"] for one in cell}
+    return set() if cell is None else {cell}

@@ -18,6 +18,9 @@ def draw_disc() -> tuple[np.ndarray, np.ndarray]:
 
 def test_masks_that_fit_have_no_offset_and_leave_nothing_out():
     facts = measure_masks(*draw_disc())
+    assert facts.pop("contrast of masks") > 2
+    assert facts.pop("better fit of mirrored masks") < 0
+    assert facts.pop("better fit of masks with x and y exchanged") < 0
     assert all(abs(value) < 0.6 for value in facts.values())
 
 
