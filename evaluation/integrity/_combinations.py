@@ -105,7 +105,7 @@ def _pairs_in_order(columns: Sequence[Column]) -> Iterator[tuple[Column, Column]
     for i, column in enumerate(columns):
         for j in np.flatnonzero((values[i] > values).mean(axis=1) <= _MAX_ABOVE):
             if j != i:
-                yield column, columns[j]
+                yield column, columns[int(j)]
 
 
 def _joint_check(
