@@ -79,6 +79,8 @@ class ImageRows(IntegrityMetric):
     depth and format; its brightness, sharpness, noise and borders; for copies within the set and of train
     images; for its boxes and masks; and for a label that other images contradict. What real images have as
     well is a fault where more images have it than chance allows, by exact tests corrected for their number.
+    Faults that hardly any valid set has, e.g. cut-off files, are tested at a larger level (Genovese, Roeder
+    & Wasserman, "False discovery control with p-value weighting", Biometrika 93, 2006).
 
     Parameters
     ----------
