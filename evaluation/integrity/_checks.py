@@ -26,6 +26,7 @@ _MAX_SHOWN_ROWS = (
 _SAME_ROWS = (
     0.7  # share of the rows of a fault that other faults explain, from which it adds nothing
 )
+_MAX_SIGNS = 3  # other details of a fault: more would hide it
 _OF_ROWS = (FaultKind.REPEATED_ROW, FaultKind.NEAR_REPEATED_ROW)
 
 
@@ -145,12 +146,25 @@ def measure_checks(comparison: Comparison, checks: Sequence[Check]) -> Measureme
     faulty = np.zeros(n, dtype=bool)
     for check, _ in found:
         faulty[check.rows] = True
-    shown = tuple(_describe(comparison, check, p) for check, p in _without_explained(found, n))
+    kept = _without_explained(found, n)
+    shown = tuple(_describe(comparison, *pair, _other_signs(pair[0], found)) for pair in kept)
     finding = IntegrityFaults(shown, len(checks), int(faulty.sum()), n, len(comparison.reference))
     return Measurement(float(faulty.mean()), findings=(finding,))
 
 
-def _describe(comparison: Comparison, check: Check, p_value: float) -> IntegrityFault:
+def _other_signs(check: Check, found: Sequence[tuple[Check, float]]) -> tuple[str, ...]:
+    """Return the details of other checks of the same columns that mostly find the same rows."""
+    same = [
+        one.detail
+        for one, _ in found
+        if one.columns == check.columns and np.isin(one.rows, check.rows).mean() >= _SAME_ROWS
+    ]
+    return tuple(d for d in dict.fromkeys(same) if d and d != check.detail)[:_MAX_SIGNS]
+
+
+def _describe(
+    comparison: Comparison, check: Check, p_value: float, also: tuple[str, ...]
+) -> IntegrityFault:
     first = check.rows[:_MAX_SHOWN_ROWS]
     places = first if comparison.places is None else comparison.places[first]
     return IntegrityFault(
@@ -161,4 +175,5 @@ def _describe(comparison: Comparison, check: Check, p_value: float) -> Integrity
         p_value,
         tuple(int(row) + 1 for row in places),
         check.detail,
+        also,
     )

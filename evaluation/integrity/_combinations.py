@@ -34,6 +34,11 @@ _MIN_SHARE = 0.005  # share of real rows with a condition, and without it
 _MIN_SHARE_NUMBER = 0.02  # the same of one value of a number
 _MIN_SHARE_OTHERS = 0.03  # share of a value, from which the rows without it are a condition
 _MAX_VALUES = 24  # values of a column that are conditions
+# Conditions of a table: their pairs are held at once, 64 MB; from some 120 columns on, each has fewer
+_MAX_CONDITIONS = 4_000
+_MAX_RELATIONS = 1_000  # pairs of numbers that are related, the closest first: a few seconds
+_ORDER_ROWS = 300  # rows that rule most orders out, so that few pairs are looked at in all rows
+_MAX_ABOVE = 0.06  # share of these above, from which 2 % of all rows are ruled out: five deviations
 _MAX_LEVELS = 50  # distinct numbers of a column of levels
 _QUANTILES = (
     0.05,
@@ -74,7 +79,7 @@ def rule_checks(comparison: Comparison) -> Iterator[Check]:
 def order_checks(columns: Sequence[Column]) -> Iterator[Check]:
     """Yield the checks of pairs of numbers, or of times, of which one is never above the other."""
     ordered = [c for c in columns if c.is_numeric and c.is_compared and len(c.sorted_real)]
-    for a, b in itertools.permutations(ordered, 2):
+    for a, b in _pairs_in_order(ordered):
         if a.field.is_time != b.field.is_time or a.field.has_levels or b.field.has_levels:
             continue
         n = int((a.is_present(a.real) & b.is_present(b.real)).sum())
@@ -88,6 +93,19 @@ def order_checks(columns: Sequence[Column]) -> Iterator[Check]:
         broken = [x >= y if strict else x > y for x, y in zip(a.parts, b.parts)]
         sign = "<" if strict else "<="
         yield _joint_check(FaultKind.RULE, (a, b), broken, f"{a.name} {sign} {b.name}")
+
+
+def _pairs_in_order(columns: Sequence[Column]) -> Iterator[tuple[Column, Column]]:
+    """Yield the pairs of columns of which the first is hardly ever above the second in some rows."""
+    if not columns:
+        return
+    n = len(columns[0].real)
+    rows = np.linspace(0, n - 1, min(n, _ORDER_ROWS)).astype(np.int64)
+    values = np.stack([column.real[rows] for column in columns])
+    for i, column in enumerate(columns):
+        for j in np.flatnonzero((values[i] > values).mean(axis=1) <= _MAX_ABOVE):
+            if j != i:
+                yield column, columns[int(j)]
 
 
 def _joint_check(
@@ -142,7 +160,9 @@ def _conditions(column: Column) -> list[_Condition]:
 
 def combination_checks(columns: Sequence[Column]) -> Iterator[Check]:
     """Yield the checks of pairs of conditions that real rows never meet together, unlike chance."""
-    found = [one for column in columns if column.is_compared for one in _conditions(column)]
+    compared = [column for column in columns if column.is_compared]
+    most = _MAX_CONDITIONS // max(len(compared), 1)
+    found = [one for column in compared for one in _conditions(column)[:most]]
     if not found:
         return
     n_real = len(columns[0].real)
@@ -155,7 +175,7 @@ def combination_checks(columns: Sequence[Column]) -> Iterator[Check]:
     surprising = (expected >= _MIN_EXPECTED) & (owner[:, None] < owner[None, :])
     n, scale = len(columns[0].parts.synthetic), n_real / len(rows)
     # Rows that all sets together have of each pair, by the real rows
-    totals = np.sort(together[surprising]) * scale * (1 + n / n_real)
+    totals = np.sort(together[surprising]).astype(np.float64) * scale * (1 + n / n_real)
     pairs = np.argwhere(surprising & (together <= _MAX_SHARED * expected))
     parts = {i: [found[i].holds(p) for p in found[i].column.parts] for i in np.unique(pairs)}
     for i, j in pairs:
@@ -183,10 +203,11 @@ def relation_checks(columns: Sequence[Column]) -> Iterator[Check]:
     ]
     if len(numeric) < 2:
         return
-    correlation = _rank_correlation(numeric)
-    for i, j in itertools.combinations(range(len(numeric)), 2):
-        if correlation[i, j] >= _MIN_RANK_CORRELATION:
-            yield _relation_check(numeric[i], numeric[j])
+    correlation = np.triu(_rank_correlation(numeric), k=1)
+    pairs = np.argwhere(correlation >= _MIN_RANK_CORRELATION)
+    closest = np.argsort(-correlation[tuple(pairs.T)], kind="stable")[:_MAX_RELATIONS]
+    for i, j in pairs[closest]:
+        yield _relation_check(numeric[i], numeric[j])
 
 
 def _rank_correlation(columns: Sequence[Column]) -> Floats:

@@ -51,33 +51,42 @@ def compare_flags(fault: Fault, candidate: Bools, *real: Bools) -> Check:
 
 
 def compare_scores(
-    fault: Fault, candidate: Floats, real: Floats, *, is_smooth: bool = False
+    fault: Fault, candidate: Floats, *real: Floats, is_smooth: bool = False
 ) -> Check:
     """Return the check of the upper tail of a score, NaN where a row has none.
 
-    The threshold is an order statistic of the real rows. Given that k real rows lie above it, the
-    number of candidate rows above it is negative hypergeometric, whose tail is that of Fisher's test.
-    The tail of a smooth score is extrapolated as well, which a score with ties or gaps would mislead.
+    `real` are those of the holdout and of train, where the score was not learnt from it. The threshold is
+    an order statistic of the real rows. Given that k real rows lie above it, the number of candidate rows
+    above it is negative hypergeometric, whose tail is that of Fisher's test. The tail of a smooth score is
+    extrapolated as well, which a score with ties or gaps would mislead.
     """
     order = np.argsort(np.where(np.isnan(candidate), np.inf, -candidate), kind="stable")
     order = order[: int((~np.isnan(candidate)).sum())]
-    high, real = candidate[order], np.sort(real[~np.isnan(real)])[::-1]
-    best = 1.0, order[:0], 0
-    if not len(high) or not len(real):
-        return fault.check(best[1], (0, len(real)), p_value=1.0)
+    known = [one[~np.isnan(one)] for one in real]
+    high, pooled = candidate[order], np.sort(np.concatenate(known))[::-1]
+
+    def check(n: int, limit: float, p: float) -> Check:
+        counts = ((int((one >= limit).sum()), len(one)) for one in known)
+        return fault.check(order[:n], *counts, p_value=p)
+
+    if not len(high) or not len(pooled):
+        return check(0, np.inf, 1.0)
+    best = 0, np.inf, 1.0
     # Beyond all real rows, then from a real row on: ties with it count in both sets.
-    limits = [(np.nextafter(real[0], np.inf), 0)]
-    at = sorted({int(tail * len(real)) for tail in _TAILS})
-    limits += [(real[k], int(np.searchsorted(-real, -real[k], side="right"))) for k in at]
+    limits = [(float(np.nextafter(pooled[0], np.inf)), 0)]
+    at = sorted({int(tail * len(pooled)) for tail in _TAILS})
+    limits += [
+        (float(pooled[k]), int(np.searchsorted(-pooled, -pooled[k], side="right"))) for k in at
+    ]
     for limit, k in limits:
         n = int(np.searchsorted(-high, -limit, side="right"))
-        p = min(1.0, excess_p(n, len(high), k, len(real)) * len(limits)) if n else 1.0
-        if p < best[0]:
-            best = p, order[:n], k
-    p, n = _extrapolate(high, real) if is_smooth else (1.0, 0)
-    if p * (len(limits) + 1) < best[0]:
-        best = p * (len(limits) + 1), order[:n], 0
-    return fault.check(best[1], (best[2], len(real)), p_value=best[0])
+        p = min(1.0, excess_p(n, len(high), k, len(pooled)) * len(limits)) if n else 1.0
+        if p < best[2]:
+            best = n, limit, p
+    p, n = _extrapolate(high, pooled) if is_smooth else (1.0, 0)
+    if p * (len(limits) + 1) < best[2]:
+        best = n, limits[0][0], p * (len(limits) + 1)
+    return check(*best)
 
 
 def _extrapolate(high: Floats, real: Floats) -> tuple[float, int]:

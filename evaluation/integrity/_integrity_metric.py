@@ -24,5 +24,6 @@ class IntegrityMetric(Metric):
     bounds = (0.0, 1.0)
     has_floor = False
     known_baseline = 0.0
+    uses_learnt_embedders = False
 
     margin: Margin = 0.0

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from twinset import evaluate
 from twinset.core.errors import DataError, ParameterError, SchemaError
+from twinset.core.image.codec import encode_png
 from twinset.core.reading_faults import ReadingFault, ReadingFaults
 from twinset.core.reading_faults import ReadingFaultKind as Kind
 from twinset.ingest.candidate import (
@@ -178,3 +181,23 @@ def test_frames_are_read_alike() -> None:
         (Kind.LEVELS, "c"),
     ]
     assert found.rows.records.column("n").to_pylist() == [3, None]
+
+
+def test_boxes_outside_and_unknown_labels_of_a_candidate_are_kept(tmp_path: Path) -> None:
+    def lay_out(name: str, label: str, box: list[int]) -> Path:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").write_bytes(encode_png(np.zeros((20, 20, 3), np.uint8)))
+        content = {
+            "images": [{"id": 1, "file_name": "a.png"}],
+            "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": box}],
+            "categories": [{"id": 1, "name": label}],
+        }
+        (tmp_path / name / "annotations.json").write_text(json.dumps(content))
+        return tmp_path / name
+
+    real = open_table(lay_out("real", "cell", [2, 2, 5, 5]))
+    faulty = lay_out("made", "Cell", [15, 15, 9, 9])
+    (found,) = read_candidate(faulty, real).rows.records["objects"].to_pylist()[0]
+    assert (found["category"], found["box"]) == ("Cell", [15, 15, 24, 24])
+    with pytest.raises(DataError, match="leaves its image"):
+        read_holdout(faulty, real, None, None)

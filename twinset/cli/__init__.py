@@ -63,13 +63,16 @@ BARE = frozenset({"list", "sets", "schema"})
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; `argv` is by default that of the process."""
-    if argv is None:
-        _end_in_order()
+    requests = _end_in_order() if argv is None else []
     words = [str(word) for word in (sys.argv[1:] if argv is None else argv)]
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (for the whole process)
-    return _guarded(words)
+    try:
+        return _guarded(words)
+    finally:
+        if requests:  # whatever a library that was interrupted made of it
+            raise SystemExit(requests[0])
 
 
 def _answer(words: Sequence[str]) -> int:
@@ -89,16 +92,22 @@ def _answer(words: Sequence[str]) -> int:
     return _parsed(words) if words[1:] or words[0] not in BARE else _bare(words[0])
 
 
-def _end_in_order() -> None:
-    """Let a request to end (kill, a closed terminal) remove drafts like an interruption does."""
+def _end_in_order() -> list[int]:
+    """Let a request to end (kill, a closed terminal) remove drafts like an interruption does.
+
+    Returns the list that the exit codes of such requests are put into.
+    """
+    requests: list[int] = []
 
     def end(number: int, _: object) -> None:
-        raise SystemExit(128 + number)  # as shells report a process that a signal ended
+        requests.append(128 + number)  # as shells report a process that a signal ended
+        raise SystemExit(requests[0])
 
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, end)
+    return requests
 
 
 def _guarded(words: Sequence[str]) -> int:

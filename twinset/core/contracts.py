@@ -356,6 +356,8 @@ class Metric(ABC):
     uses_all_rows : bool
         Whether it compares all synthetic rows with all real ones, `train` and `reference` together, as
         one that needs no sets of equal size.
+    uses_learnt_embedders : bool
+        Whether it compares vectors of embedders that learn; where no metric does, none is trained.
     needs_same_time : bool
         Whether it takes train and holdout for draws from one distribution, which a later holdout is not.
     """
@@ -378,6 +380,7 @@ class Metric(ABC):
     whole_holdout: ClassVar[bool] = False
     reads_identifiers: ClassVar[bool] = False
     uses_all_rows: ClassVar[bool] = False
+    uses_learnt_embedders: ClassVar[bool] = True
     needs_same_time: ClassVar[bool] = False
     extra: ClassVar[str | None] = None
     margin: float

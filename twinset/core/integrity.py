@@ -49,6 +49,9 @@ class IntegrityFault:
     p_value: float  # By an exact test that synthetic rows show it no more often than real ones
     rows: tuple[int, ...] = ()  # First of the synthetic rows, positions in the given set from 1
     detail: str = ""  # The rule, level or limit, where no single real person holds it
+    also: tuple[
+        str, ...
+    ] = ()  # Details of other checks of the same columns that mostly find the same rows
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from twinset.core.errors import DataError, ParameterError, SchemaError
 from twinset.core.seeding import rng_for
 from twinset.ingest.table_reading import read_columns
 from twinset.io import read_dataset
+from twinset.io.faults import OnFault
 from twinset.io.formats import find_format
 from twinset.io.reading.options import ReadChoice, read_options
 from twinset.io.text.rows import TextColumns
@@ -53,12 +54,13 @@ def open_table(
     lineage: bool = False,
     read: ReadChoice = None,
     remarks: list[Remark] | None = None,
+    on_fault: OnFault = "stop",
 ) -> Dataset:
     """Return a table from a path, a set, or any object with an Arrow stream.
 
     The columns are inferred without a `schema`; `name` is that of a table without one. With
     `lineage` rows keep their origin, ids and parents. `read` says how to read a CSV file, `remarks` gets a
-    remark for each decision on its cells.
+    remark for each decision on its cells. `on_fault` is that of `read_dataset`.
     """
     if isinstance(source, Dataset) and schema is None:
         found = source.without_reserved()
@@ -67,7 +69,9 @@ def open_table(
         options = read_options(read)
         title = path.name.partition(".")[0] or name
         card = Card(name=title, origin="real", reading=options.to_json())
-        found = read_dataset(path, schema, card, options=options, remarks=remarks)
+        found = read_dataset(
+            path, schema, card, options=options, remarks=remarks, on_fault=on_fault
+        )
     else:
         found = Dataset.from_arrow(source, schema, Card(name=name, origin="real"))
         found = found if lineage else found.without_reserved()
@@ -113,9 +117,11 @@ def inspect_table(source: object, read: ReadChoice = None) -> InspectedTable:
 
 
 def same_columns(source: object, real: Dataset, name: str, read: ReadChoice = None) -> Dataset:
-    """Return the table read by the real one's schema."""
+    """Return the table read by the real one's schema; faults of objects stay, but for a holdout."""
+    keeps = name != "holdout" and bool(real.schema.of_kind("boxes"))
+    on_fault: OnFault = "keep" if keeps else "stop"
     try:
-        found = open_table(source, real.schema, name, lineage=True, read=read)
+        found = open_table(source, real.schema, name, lineage=True, read=read, on_fault=on_fault)
     except SchemaError as error:
         raise SchemaError(
             f"the {name} table does not fit the real one: {error.message}",

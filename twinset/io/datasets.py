@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.reading import Remark
-from twinset.core.data.schema import RESERVED, Field, Schema
+from twinset.core.data.schema import RESERVED, Field, Label, Schema, Taxonomy
 from twinset.core.errors import (
     DataError,
     FormatLossWarning,
@@ -58,9 +58,9 @@ def read_dataset(
         and columns of JSON text become boxes and spans.
     card : Card, optional
         The set's history; by default that of a real set named after the file.
-    on_fault : {"stop", "skip"}
+    on_fault : {"stop", "skip", "keep"}
         Whether faults of annotated images or texts end the reading, or the rows and objects with faults are
-        left out and noted.
+        left out and noted. With "keep", boxes outside of their image and labels that `schema` lacks stay.
     options : ReadOptions, optional
         How to read a CSV file whose cells allow several readings.
     remarks : list of Remark, optional
@@ -98,6 +98,8 @@ def read_dataset(
         found = _read_annotated(entry, place, name, on_fault)
         if card is not None:
             found = replace(found, card=replace(card, notes=(*card.notes, *found.card.notes)))
+        if schema is not None and on_fault == "keep":
+            schema = _with_labels(schema, found.schema)
         return found if schema is None else found.with_schema(schema)
     texts = [
         f.name
@@ -332,6 +334,17 @@ def _unknown_format(path: Path) -> DataError:
         got=path.suffix or "no ending",
         allowed=", ".join(endings) + ", or a folder of images",
     )
+
+
+def _with_labels(schema: Schema, own: Schema) -> Schema:
+    """Return the schema with further labels of boxes, those that a set has in its own schema."""
+    for field in schema.of_kind("boxes"):
+        known, given = field.taxonomy, own[field.name].taxonomy if field.name in own else None
+        if known is not None and given is not None:
+            new = [Label(one) for one in given.names if one not in known.names]
+            more = Taxonomy((*known.labels, *new))
+            schema = schema.with_field(replace(field, taxonomy=more))
+    return schema
 
 
 def _read_annotated(entry: Format, path: Path, name: str, on_fault: OnFault) -> Dataset:

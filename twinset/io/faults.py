@@ -8,7 +8,8 @@ from typing import Literal
 
 from twinset.core.errors import DataError, TwinsetError
 
-OnFault = Literal["stop", "skip"]
+OnFault = Literal["stop", "skip", "keep"]
+"""End with an error, leave out what has a fault, or keep what can be read so that it can be measured."""
 
 _MAX_SHOWN = 3  # faults in an error: more would not fit its paragraph
 
@@ -42,7 +43,7 @@ class Faults:
             return ()
         shown = "; ".join(self.found[:_MAX_SHOWN])
         more = len(self.found) - _MAX_SHOWN
-        if self.on_fault == "stop":
+        if self.on_fault != "skip":
             count = "one fault" if len(self.found) == 1 else f"{len(self.found)} faults"
             raise DataError(
                 f"{noun} holds {count}",

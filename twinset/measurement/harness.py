@@ -28,7 +28,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.value_protection import named_values
 from twinset.core.data.where import Where
 from twinset.core.errors import MissingExtraError
-from twinset.core.features.embedders import Embedder
+from twinset.core.features.embedders import Classical, Embedder
 from twinset.core.findings import (
     BaselineKind,
     ComparisonBasis,
@@ -357,6 +357,8 @@ def measure(
     asked = replace(request or MeasureRequest(), **settings)
     ordered = sorted(metrics, key=lambda pair: FAMILIES.index(pair[1].family))
     with threadpool_limits(limits=1):
+        if asked.embedders is None and not any(m.uses_learnt_embedders for _, m in ordered):
+            asked = replace(asked, embedders=(Classical(),))
         if asked.cache is not None:
             real = [None if part is None else part.digest for part in (train, holdout)]
             chosen = None if asked.embedders is None else tuple(asked.embedders)

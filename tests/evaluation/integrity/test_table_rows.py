@@ -13,6 +13,9 @@ from twinset.core.contracts import Comparison, ComparisonContext
 from twinset.core.data.dataset import Dataset
 from twinset.core.integrity import FaultKind, IntegrityFault, IntegrityFaults
 from twinset.core.seeding import rng_for
+from twinset.evaluation.integrity._checks import find_faults
+from twinset.evaluation.integrity._columns import read_columns
+from twinset.evaluation.integrity._combinations import combination_checks, order_checks
 from twinset.evaluation.integrity.table_rows import TableRows
 from twinset.measurement.harness import measure
 
@@ -202,3 +205,23 @@ def test_without_a_holdout_a_half_of_train_takes_its_place() -> None:
     assert faults is not None
     assert faults.faults[0].columns == ("age",)
     assert faults.n_real == N // 2
+
+
+def test_a_wide_table_is_checked_in_bounded_pairs() -> None:
+    n, n_columns = 400, 300
+    rng = np.random.default_rng(3)
+    values = rng.integers(0, 4, (3 * n, n_columns)).astype(float)
+    values[:, 7] = np.where(values[:, 2] == 1, 0.0, values[:, 7])  # never 1 and above 0 together
+    values[:, 9] += values[:, 8]  # never below its left column
+    values[2 * n : 2 * n + 40, [2, 7]] = 1.0, 3.0
+    values[2 * n + 50 : 2 * n + 80, 9] = values[2 * n + 50 : 2 * n + 80, 8] - 1
+    sets = [
+        Dataset.from_arrow(pa.table({f"c{j}": part[:, j] for j in range(n_columns)}))
+        for part in np.split(values, 3)
+    ]
+    columns = read_columns(Comparison(reference=sets[1], synthetic=sets[2], train=sets[0]))
+    checks = [*combination_checks(columns), *order_checks(columns)]
+    # Without a bound on the conditions it is 90,000 pairs; each column keeps its most frequent values.
+    assert len(checks) < 4_000
+    hit = {check.columns for check, _ in find_faults(checks, n)}
+    assert {("c2", "c7"), ("c8", "c9")} <= hit

@@ -181,12 +181,15 @@ def hash_image(data: bytes) -> bytes:
 
     An image that is copied and saved again without loss keeps its key, whatever the format.
     """
-    sink = hashlib.blake2b(digest_size=16)
     try:
-        pixels = decode_pixels(data)
+        return hash_pixels(decode_pixels(data))
     except DataError:
-        sink.update(data)
-        return sink.digest()
+        return hashlib.blake2b(data, digest_size=16).digest()
+
+
+def hash_pixels(pixels: Pixels) -> bytes:
+    """Return a key of 16 bytes that equal pixels of one depth and shape have."""
+    sink = hashlib.blake2b(digest_size=16)
     sink.update(f"{pixels.dtype}{pixels.shape}".encode())
     sink.update(np.ascontiguousarray(pixels).tobytes())
     return sink.digest()

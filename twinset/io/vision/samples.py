@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from os.path import isfile
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,7 @@ class Sample:
     objects: list[ObjectLabel] = field(default_factory=list)
     map_data: bytes | None = None
     extras: dict[str, Any] = field(default_factory=dict)
+    keeps_boxes: bool = False  # Whether boxes that leave the image or hold nothing are kept
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -86,7 +88,9 @@ class Sample:
         self, number: int, category: str, box: Sequence[float], area: float | None = None
     ) -> ObjectLabel:
         """Return the label of an object without an id map: nothing is known of its hidden part."""
-        x0, y0, x1, y1 = check_box(box, self.shape)
+        x0, y0, x1, y1 = (float(edge) for edge in box)
+        if not (self.keeps_boxes and all(map(isfinite, box))):
+            check_box(box, self.shape)
         if not category.strip():
             raise DataError("an object has no class name")
         return ObjectLabel(
@@ -111,7 +115,8 @@ def read_image(folder: Path, relative: str, faults: Faults) -> Sample | None:
         if not isfile(file):  # also of a name that is too long
             raise DataError("there is no such image file")
         data = read_whole(file)
-        return Sample(relative, data, check_image(data))
+        keeps_boxes = faults.on_fault == "keep"
+        return Sample(relative, data, check_image(data), keeps_boxes=keeps_boxes)
     return None
 
 

@@ -64,7 +64,8 @@ def fault_sentence(fault: IntegrityFault, among: IntegrityFaults) -> str:
         name = f"rows repeated in all columns but {joined(fault.columns, _MAX_SHOWN)}"
     if fault.detail:
         comma = "," if name.endswith(",") else ""
-        name = f"{name.removesuffix(',')} ({fault.detail}){comma}"
+        signs = "; ".join((fault.detail, *fault.also))
+        name = f"{name.removesuffix(',')} ({signs}){comma}"
     first = f", the first in row {fault.rows[0]:,}" if fault.rows else ""
     real = "none" if fault.n_real == 0 else FORMS["few"](fault.n_real)
     return (
