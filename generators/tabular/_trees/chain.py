@@ -349,7 +349,7 @@ def calibrate_chain(chain: Chain) -> Chain:
             seed = draw_seed(rng)
             if link.residuals is not None and at.expected is not None:
                 donors = link.tree.pick(at.leaves, rng, link.weight)
-                scores = link.residuals.scores(at.expected, donors)
+                scores = link.residuals.scores(at.expected, donors, link.tree.leaves, rng)
                 link = replace(link, residuals=link.residuals.matched(scores, numbers))
             elif len(link.tree.parent) > 1:
                 drawn = link.draw_at(at, parents, np.random.default_rng(seed), back_off)

@@ -206,8 +206,8 @@ class Link:
     def anonymous(self, rng: np.random.Generator) -> Link:
         """Return the link without the rows that its donors come from.
 
-        A donor and its residual would disclose the parent: residuals are shuffled inside leaves, and
-        donors with a forest's residual are separated from it.
+        A donor and its residual would disclose the parent: residuals of slopes, and donors with a
+        forest's residual, are shuffled inside leaves.
         """
         plain = replace(self, rows=np.empty(0, dtype=np.int32))
         if self.slopes is not None and self.bins is not None:
@@ -219,14 +219,12 @@ class Link:
         if self.residuals is None:
             return plain
         own = np.flatnonzero(~np.isnan(self.residuals.rest))
-        donors, weight, scores = self.donors.copy(), self.weight, self.residuals.rest.copy()
-        donors[own] = self.donors[own[np.lexsort((self.donors[own], self._leaf(own)))]]
-        scores[own] = self.residuals.rest[own[np.lexsort((rng.random(len(own)), self._leaf(own)))]]
+        donors, weight = self.donors.copy(), self.weight
+        donors[own] = self.donors[own[np.lexsort((rng.random(len(own)), self._leaf(own)))]]
         if weight is not None:  # a weight belongs to a value, which has another place now
             weight = weight.copy()
             weight[own] = 1.0
-        residuals = replace(self.residuals, rest=scores)
-        return replace(plain, donors=donors, residuals=residuals, weight=weight)
+        return replace(plain, donors=donors, weight=weight)
 
     def _leaf(self, donors: Codes) -> Nodes:
         return self.tree.leaves[donors]
@@ -269,7 +267,10 @@ class Link:
             drawn = np.where(shifted == moved, moved, bins.snap_to_shared(shifted))
         drawn = np.where(bins.atom[codes], values, bins.round(drawn))
         if self.residuals is not None and at.expected is not None:
-            numbers = self.residuals.numbers(self.residuals.scores(at.expected, picked))
+            scores = self.residuals.scores(at.expected, picked, self.tree.leaves, rng)
+            numbers = self.residuals.numbers(scores)
+            if not self.residuals.in_steps:
+                numbers = bins.snap_to_shared(bins.blurred(numbers, rng))
             drawn = np.where(np.isnan(numbers), drawn, bins.round(numbers))
         if self.mapping is not None and allowed is None:
             drawn = self.mapping.apply(drawn, bins, rng)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .table import Mask, Matrix, NumberBins
+from .table import Mask, Matrix, NumberBins, is_peak
 from .tree import Codes, DonorTree, Features, FlatTree, Nodes
 
 _FOLDS, _ROUNDS = 3, 6  # 18 trees, a third of them unfitted on any row; fewer: less fidelity
@@ -172,8 +172,7 @@ _MIN_VALUES = 33  # of a number in steps: fewer are better drawn by their own sh
 _MIN_FRACTION = 0.9
 # R² that an expectation must reach; in steps more, since donors have exact shares there.
 _MIN_R2, _MIN_R2_OF_STEPS = 0.1, 0.5
-_NEIGHBORS = 5  # values on either side of a spike that it is compared with
-_SPIKE, _SPIKE_FRACTION = 3.0, 0.01  # times their median, and share of all rows, of a spike
+_SPIKE_FRACTION = 0.01  # of all rows, which a spike has at least
 
 
 @dataclass(frozen=True)
@@ -192,13 +191,35 @@ class ResidualModel:
     edges: Matrix
     values: Matrix
 
-    def scores(self, expected: Matrix, donors: Codes) -> Matrix:
-        """Return the scores of rows with these donors, NaN for donors drawn as they are, (n,)."""
-        return np.asarray(expected + self.rest[donors])
+    @property
+    def in_steps(self) -> bool:
+        """Whether only values of the train set are drawn."""
+        return len(self.edges) < len(self.values)
+
+    def scores(
+        self, expected: Matrix, donors: Codes, leaves: Nodes, rng: np.random.Generator
+    ) -> Matrix:
+        """Return the scores of rows with these donors, NaN for donors drawn as they are, (k,).
+
+        `leaves` are those of all donors, shape (n,). A residual moves up to half-way to the next one of
+        its leaf: otherwise rows whose parents equal those of a train row would repeat its number.
+        """
+        side = rng.choice([-1, 1], len(donors))
+        gap = self._gaps(donors, side, leaves)
+        gap = np.where(np.isnan(gap), self._gaps(donors, -side, leaves), gap)
+        return np.asarray(
+            expected + self.rest[donors] + rng.random(len(donors)) / 2 * np.nan_to_num(gap)
+        )
+
+    def _gaps(self, donors: Codes, side: Codes, leaves: Nodes) -> Matrix:
+        """Return the distance to the residual before or after each one, NaN if its leaf has none."""
+        other = np.clip(donors + side, 0, len(self.rest) - 1)
+        is_other = (other != donors) & (leaves[other] == leaves[donors])
+        return np.where(is_other, self.rest[other] - self.rest[donors], np.nan)
 
     def numbers(self, scores: Matrix) -> Matrix:
         """Return the numbers at the scores, (n,); NaN for a score of NaN or out of range."""
-        if len(self.edges) < len(self.values):
+        if self.in_steps:
             found = self.values[np.searchsorted(self.edges, scores, side="right")]
             return np.where(np.isnan(scores), np.nan, found)
         inside = (scores >= self.edges[0]) & (scores <= self.edges[-1])
@@ -210,7 +231,7 @@ class ResidualModel:
         if len(scores) < _MIN_EXPECTED_ROWS:
             return self
         below = (np.arange(n) + 0.5) / n
-        if len(self.edges) < n:  # in steps: spikes are not among the values
+        if self.in_steps:  # spikes are not among the values
             known = np.sort(real[np.isin(real, self.values)])
             below = np.searchsorted(known, self.values[1:]) / len(known)
         return replace(self, edges=quantiles(scores, below))
@@ -294,7 +315,7 @@ def fit_expectation(
         if len(bins.values) < _MIN_VALUES:
             return None
         counts = np.bincount(codes, minlength=len(bins.values))
-        free = ~_spikes(counts)[codes]
+        free = ~(is_peak(counts) & (counts > _SPIKE_FRACTION * counts.sum()))[codes]
     rows = np.flatnonzero(free)
     min_rows = max(_MIN_EXPECTED_ROWS, _MIN_FRACTION * len(target))
     if len(rows) < min_rows or not features.shape[1]:
@@ -324,14 +345,6 @@ def quantiles(values: Matrix, at: Matrix) -> Matrix:
     part, width = place - below, high - low
     # From the nearer end, as numpy does, so that no rounding leads past either.
     return np.asarray(np.where(part >= 0.5, high - width * (1 - part), low + width * part))
-
-
-def _spikes(counts: Codes) -> Mask:
-    """Return which values have 1 % of the rows and thrice the median of 10 values around."""
-    width = 2 * _NEIGHBORS + 1
-    around = np.pad(counts, _NEIGHBORS, mode="reflect")
-    local = np.median(np.lib.stride_tricks.sliding_window_view(around, width), axis=1)
-    return np.asarray((counts > _SPIKE * local) & (counts > _SPIKE_FRACTION * counts.sum()))
 
 
 _MIN_R2_OF_SLOPE = 0.15  # of the variance in the leaf: a weaker slope moves donors by noise

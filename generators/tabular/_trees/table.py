@@ -211,9 +211,12 @@ def _zone(field: Field) -> str | None:
 Codes = npt.NDArray[np.int64]
 
 _WEEK = 7.0  # days move by whole weeks, so that weekdays stay
-# Rows from which on a value is a habit of the source and is drawn as it is; below, it may be one
-# individual's own value, which must not be repeated.
-_SHARED = 5
+# Rows from which on a value is drawn as it is: certainly (as many as value protection takes for a shared
+# value), or where it stands out among the values around it, as a price that ends in 95 does. Any other
+# may be one individual's own value, which must not come oftener than those that nobody has.
+_SHARED, _SHARED_PEAK = 11, 5
+_AROUND, _PEAK = 5, 3.0  # values on either side that it is compared with; times their median
+_BLUR = 10  # values on either side among which a number moves, as in value protection
 
 
 @dataclass(frozen=True)
@@ -221,8 +224,8 @@ class NumberBins:
     """The distinct values of a number in narrow bins of the same weight.
 
     A value that is frequent enough to fill a bin is an atom: it has a bin of its own and is drawn
-    as it is. Any other value represents its bin. Prices end in 95, sums are round: values that 5 or
-    more rows share come as often as in the source, and only values between them are blurred.
+    as it is. Any other value represents its bin. Prices end in 95, sums are round: values that many
+    rows share come as often as in the source, and only values between them are blurred.
     """
 
     values: Matrix  # distinct values, ascending, shape (k,)
@@ -277,8 +280,8 @@ class NumberBins:
         rank = np.clip(code + part, first, last)
         under = rank.astype(np.int64)
         over, part = np.minimum(under + 1, last), rank - under
-        blurred = (1 - part) * self.values[under] + part * self.values[over]
-        moved = np.where(self.counts[code] >= _SHARED, self.values[code], blurred)
+        between = (1 - part) * self.values[under] + part * self.values[over]
+        moved = np.where(self.shared[code], self.values[code], self.blurred(between, rng))
         if self.by_week:
             value = self.values[codes]
             moved = value + _WEEK * np.rint((moved - value) / _WEEK)
@@ -286,6 +289,32 @@ class NumberBins:
             fits = (self.values[at] == moved) & (at >= first) & (at <= last)
             return np.asarray(np.where(fits, moved, value))
         return np.asarray(moved)
+
+    def blurred(self, values: Matrix, rng: np.random.Generator) -> Matrix:
+        """Return numbers moved by up to the distance of the tenth value on their nearer side, shape (n,).
+
+        Numbers between two neighboring values are nearer to these than a fresh number is: rounded, they
+        would often be the number of one row.
+        """
+        reach = np.interp(values, self.values, self._reach)
+        return np.asarray(values + (2 * rng.random(len(values)) - 1) * reach)
+
+    @cached_property
+    def shared(self) -> Mask:
+        """Values that are drawn as they are: many rows have them, or they are peaks, shape (k,)."""
+        return (self.counts >= _SHARED) | (is_peak(self.counts) & (self.counts >= _SHARED_PEAK))
+
+    @cached_property
+    def _reach(self) -> Matrix:
+        """How far a number at each value is blurred, shape (k,): not beyond one with a bin of its own."""
+        at = np.arange(len(self.values))
+        alone = self.first == self.last
+        ends = np.flatnonzero(alone)
+        low = np.append(-1, ends)[np.searchsorted(ends, at)] + 1
+        high = np.append(ends, len(at))[np.searchsorted(ends, at)] - 1
+        below = self.values - self.values[np.minimum(np.maximum(at - _BLUR, low), at)]
+        above = self.values[np.maximum(np.minimum(at + _BLUR, high), at)] - self.values
+        return np.where(alone, 0.0, np.minimum(below, above))
 
     def snap_to_shared(self, values: Matrix) -> Matrix:
         """Return arbitrary numbers with some moved to the shared values of their bins, shape (n,)."""
@@ -296,7 +325,7 @@ class NumberBins:
         low, high = self.below[first], self.below[last + 1]
         share = (np.clip(rank, first, last) - first + 0.5) / (last - first + 1)
         code = self._code(low + share * (high - low), first, last)
-        shared = (self.counts[code] >= _SHARED) & (first < last)
+        shared = self.shared[code] & (first < last)
         return np.asarray(np.where(shared, self.values[code], values))
 
     def _code(self, place: Matrix, first: Codes, last: Codes) -> Codes:
@@ -307,6 +336,13 @@ class NumberBins:
         """Return the values rounded to the step and clipped to the range."""
         rounded = values if self.step is None else round_to_step(values, self.step)
         return np.clip(rounded, self.values[0], self.values[-1])
+
+
+def is_peak(counts: Codes) -> Mask:
+    """Return which values have more than thrice the median of the rows of 10 values around, shape (k,)."""
+    around = np.pad(counts, _AROUND, mode="reflect" if len(counts) > _AROUND else "edge")
+    local = np.median(np.lib.stride_tricks.sliding_window_view(around, 2 * _AROUND + 1), axis=1)
+    return np.asarray(counts > _PEAK * local)
 
 
 def quantile_bins(counts: Codes, n_bins: int) -> tuple[Codes, Mask]:

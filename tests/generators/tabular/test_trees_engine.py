@@ -41,11 +41,24 @@ def test_values_move_inside_their_bins_and_atoms_stay_put() -> None:
     bins = NumberBins.from_values(column, 10, 0.1)
     codes = np.tile(np.arange(len(bins.values)), 200)
     moved = bins.moved(codes, np.random.default_rng(0))
-    assert np.all(moved >= bins.values[bins.first[codes]])
-    assert np.all(moved <= bins.values[bins.last[codes]])
+    # Out of its bin by the blur of ten values at most: neither beyond the range nor onto the atom.
+    assert np.all(moved >= bins.values[bins.first[codes]] - 1)
+    assert np.all(moved <= np.minimum(bins.values[bins.last[codes]] + 1, 10))
     assert np.all(moved[codes == 0] == 0)
+    assert moved[codes > 0].min() >= 0.1
     assert bins.atom.tolist() == [True] + [False] * 100
     assert len(np.unique(np.round(moved, 6))) > 1000
+
+
+def test_rounded_numbers_are_no_oftener_values_of_the_rows_than_fresh_ones_are() -> None:
+    column, fresh = np.random.default_rng(0).lognormal(3, 1, (2, 4_000)).round(2)
+    bins = NumberBins.from_values(column, 256, 0.01)
+    moved = bins.round(bins.moved(bins.codes(column), np.random.default_rng(1)))
+    shares = [np.isin(part.round(2), column).mean() for part in (moved, fresh)]
+    assert shares[0] < shares[1] + 0.1  # values of the rows themselves were in 68 %
+    assert np.quantile(moved, [0.01, 0.5, 0.99]) == pytest.approx(
+        np.quantile(column, [0.01, 0.5, 0.99]), rel=0.03
+    )
 
 
 def test_days_move_by_whole_weeks_to_days_that_are_there() -> None:

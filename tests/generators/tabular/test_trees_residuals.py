@@ -176,6 +176,20 @@ def test_atoms_of_a_number_that_leans_are_as_frequent_as_they_are(in_steps: bool
     assert (made == y.max()).mean() < 0.01
 
 
+def test_rows_with_equal_parents_do_not_repeat_a_number() -> None:
+    """Three parents of few levels: the expectation of most rows is that of a train row, too."""
+    rng = np.random.default_rng(0)
+    parents = rng.integers(0, 4, (4_000, 3))
+    y = (20 * np.exp(parents.sum(1) / 4 + 0.5 * rng.normal(size=4_000))).round(2)
+    real, fresh = y[:2_000], y[2_000:]
+    columns = {name: parents[:2_000, i].astype(str) for i, name in enumerate("abc")}
+    fitted = Trees().fit(Dataset.from_arrow(pa.table(columns | {"y": real})), rng_for(0, "fit"))
+    assert any(link.residuals is not None for link in fitted._chain.links)
+    made = fitted.sample(2_000, rng_for(0, "draw")).values("y").round(2)
+    assert np.isin(made, real).mean() < np.isin(fresh, real).mean() + 0.04
+    assert len(np.unique(made)) > 0.95 * len(np.unique(real))
+
+
 def test_a_private_chain_parts_donors_from_their_rests() -> None:
     x, y = waves(4000)
     _, fitted = twin_of(x, y)
