@@ -212,10 +212,8 @@ class MetricHarness:
             return compute(train.at_most(len(baseline), rng))
 
         real = cache.get(("real", *key), compute_on_real)
-        rows = {"synthetic": synthetic, "baseline": baseline, "reference": reference}
-        n_rows = {name: len(part) for name, part in rows.items()}
-        if metric.uses_all_rows:
-            n_rows["reference"] += len(train)
+        n_reference = len(reference) + (len(train) if metric.uses_all_rows else 0)
+        n_rows = {"synthetic": len(synthetic), "baseline": len(baseline), "reference": n_reference}
         basis = self._basis(metric, sets, columns, n_rows)
         n = len(reference) if is_utility else min(n_rows.values())
         against = Reference(real.baseline, real.floor, DecidingRows(n, "rows of each set"))
