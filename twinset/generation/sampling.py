@@ -64,6 +64,45 @@ class OpenSet:
         return self.ledger is not None and bool(self.ledger.rules)
 
 
+# Rows of the first chunk at most: few rows must not cost a whole chunk of 32,768.
+_FIRST_ROWS = 2_048
+
+
+@dataclass(frozen=True)
+class ChunkRows:
+    """The rows of each chunk: the first ones are short and double until they have `size` rows.
+
+    Examples
+    --------
+    >>> rows = ChunkRows(5_000)
+    >>> [rows.first(index) for index in range(5)], rows.index_of(9_999), rows.index_of(10_000)
+    ([0, 2048, 4096, 5000, 10000], 3, 4)
+    """
+
+    size: int
+
+    def first(self, index: int) -> int:
+        """Return the position of the first row of a chunk."""
+        short = self._n_short
+        if 0 < index <= short:
+            return _FIRST_ROWS << (index - 1)
+        return max(index - short, 0) * self.size
+
+    def index_of(self, row: int) -> int:
+        """Return the chunk that the row at this position is in."""
+        if row >= self.size:
+            return self._n_short + row // self.size
+        return (row // _FIRST_ROWS).bit_length()
+
+    def length(self, index: int) -> int:
+        """Return the number of rows of a chunk."""
+        return self.first(index + 1) - self.first(index)
+
+    @property
+    def _n_short(self) -> int:
+        return ((self.size - 1) // _FIRST_ROWS).bit_length()
+
+
 @dataclass(frozen=True)
 class _Request:
     n: int
@@ -141,15 +180,15 @@ class RowSource:
             enforced = self._enforced(request, index, shared.whole)
             return enforced if in_turn else self._trimmed(enforced, request, index)
 
-        first = 0 if in_turn else skip // self.chunk_rows
-        wanted_chunks = range(first, -(-n // self.chunk_rows))
-        done = first * self.chunk_rows
+        first = 0 if in_turn else self._chunks.index_of(skip)
+        wanted_chunks = range(first, self._chunks.index_of(n - 1) + 1 if n else 0)
+        done = self._chunks.first(first)
         for index, enforced in zip(wanted_chunks, _in_order(chunk, wanted_chunks, workers)):
             if shared.whole is not None:
                 enforced = self._admitted(enforced, request, index, shared.whole)
             if shared.ledger is not None and shared.has_keys:
                 rng = rng_for(self.seed, *self.path, part, f"chunk-{index}", "keys")
-                numbers = min(self.chunk_rows, n - index * self.chunk_rows)
+                numbers = min(self._chunks.length(index), n - self._chunks.first(index))
                 redraw = self._redraw(rng, where)
                 enforced = shared.ledger.admit(enforced, numbers, rng, where, redraw)
             if in_turn:
@@ -161,16 +200,21 @@ class RowSource:
             if done > skip:
                 yield made.slice(max(0, len(made) - (done - skip)), len(made))
 
+    @property
+    def _chunks(self) -> ChunkRows:
+        return ChunkRows(self.chunk_rows)
+
     def _redraw(self, rng: np.random.Generator, where: Where | None) -> Redraw:
         return lambda more: self.fitted.sample(more, rng, where)
 
     def _enforced(self, request: _Request, index: int, whole: WholeSet | None) -> EnforcedRows:
         """Draw one whole chunk, in which all rules but keys hold."""
         rng = rng_for(self.seed, *self.path, request.part, f"chunk-{index}")
+        first, count = self._chunks.first(index), self._chunks.length(index)
         if whole is None:
-            made = self.fitted.sample(self.chunk_rows, rng, request.where)
+            made = self.fitted.sample(count, rng, request.where)
         else:
-            made = whole.place(index * self.chunk_rows, self.chunk_rows, rng, request.where)
+            made = whole.place(first, count, rng, request.where)
         if self.enforcer is None:
             return EnforcedRows.untouched(made)
         return self.enforcer.enforce(made, rng, request.where, self._redraw(rng, request.where))
@@ -179,16 +223,16 @@ class RowSource:
         self, enforced: EnforcedRows, request: _Request, index: int, whole: WholeSet
     ) -> EnforcedRows:
         """Return the requested rows, repaired where they clash with earlier chunks."""
-        first = index * self.chunk_rows
+        first = self._chunks.first(index)
         rng = rng_for(self.seed, *self.path, request.part, f"chunk-{index}", "set")
-        kept = min(self.chunk_rows, request.n - first)
+        kept = min(self._chunks.length(index), request.n - first)
         repaired = whole.admit(enforced.dataset, first, kept, rng, request.where)
         return replace(enforced.slice(kept), dataset=repaired)
 
     def _trimmed(self, enforced: EnforcedRows, request: _Request, index: int) -> EnforcedRows:
         """Keep the rows that were asked for, with their fresh columns."""
-        first = index * self.chunk_rows
-        kept = enforced.slice(min(self.chunk_rows, request.n - first))
+        first = self._chunks.first(index)
+        kept = enforced.slice(min(self._chunks.length(index), request.n - first))
         return replace(kept, dataset=self._with_fresh(kept.dataset, request.start + first))
 
     def _with_fresh(self, rows: Dataset, start: int) -> Dataset:

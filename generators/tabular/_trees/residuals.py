@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from .table import Mask, Matrix, NumberBins, is_peak
-from .tree import Codes, DonorTree, Features, FlatTree, Nodes
+from .tree import Codes, DonorTree, Features, FlatForest, Nodes
 
 _FOLDS, _ROUNDS = 3, 6  # 18 trees, a third of them unfitted on any row; fewer: less fidelity
 _MIN_LEAF = 3  # rows; larger leaves of the forest cost fidelity and gain no privacy (decision 0011)
@@ -65,10 +64,11 @@ class Expectation:
 
     def predict(self, features: Features) -> Matrix:
         """Return the mean over all trees in each row, shape (n,)."""
+        n_trees = len(self.roots)
         total = np.zeros(len(features))
-        for tree, mean in self._trees:
-            total += mean[tree.route(features)]
-        return total / len(self.roots)
+        for nodes in self._forest.route(features, range(n_trees)):
+            total += self.mean[nodes]
+        return total / n_trees
 
     def with_others(
         self, out_of_fold: Matrix, rows: Codes, features: Features, rng: np.random.Generator
@@ -81,20 +81,15 @@ class Expectation:
         for first in range(0, n_rounds * _FOLDS, _FOLDS):
             fold = rng.integers(0, _FOLDS, len(others))
             for k in range(_FOLDS):
-                own = others[fold == k]
-                tree, mean = self._trees[first + k]
-                all_rows[own] += mean[tree.route(features[own])] / n_rounds
+                own, tree = others[fold == k], first + k
+                (nodes,) = self._forest.route(features[own], range(tree, tree + 1))
+                all_rows[own] += self.mean[nodes] / n_rounds
         return all_rows
 
     @cached_property
-    def _trees(self) -> tuple[tuple[FlatTree, npt.NDArray[np.float32]], ...]:
-        trees = []
-        for first, end in pairwise([*self.roots.tolist(), len(self.mean)]):
-            nodes = slice(first, end)
-            children = self.children[nodes] - np.int32(first)
-            flat = FlatTree.from_nodes(self.feature[nodes], self.threshold[nodes], children)
-            trees.append((flat, self.mean[nodes]))
-        return tuple(trees)
+    def _forest(self) -> FlatForest:
+        roots = self.roots.tolist()
+        return FlatForest.from_nodes(self.feature, self.threshold, self.children, roots)
 
 
 class FittedExpectation(NamedTuple):

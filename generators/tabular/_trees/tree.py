@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -137,11 +138,11 @@ class DonorTree:
 
     def route(self, features: Features) -> Nodes:
         """Return the leaf that each row reaches, shape (n,)."""
-        return self._flat.route(features)
+        return np.asarray(self._flat.route(features)[0])
 
     @cached_property
-    def _flat(self) -> FlatTree:
-        return FlatTree.from_nodes(self.feature, self.threshold, self.children)
+    def _flat(self) -> FlatForest:
+        return FlatForest.from_nodes(self.feature, self.threshold, self.children)
 
     def back_off(
         self, nodes: Nodes, strength: float, rng: np.random.Generator, certain: Mask | None = None
@@ -272,22 +273,24 @@ def sum_upwards(parent: Nodes, counts: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 @dataclass(frozen=True)
-class FlatTree:
-    """The nodes of a tree, renumbered so that a right child comes next after the left one."""
+class FlatForest:
+    """The nodes of one or more trees, renumbered so that a right child comes next after the left one."""
 
     feature: Places  # shape (m,)
     threshold: Features  # infinite in leaves, (m,)
     left: Places  # left child; a leaf is its own, (m,)
     is_leaf: Mask  # (m,)
-    node: Nodes  # number of the node in the tree itself, (m,)
+    node: Nodes  # number of the node in the trees themselves, (m,)
     depth: int  # steps to the farthest leaf
 
     @classmethod
-    def from_nodes(cls, feature: Nodes, threshold: Features, children: Nodes) -> FlatTree:
-        """Return the flat tree of the arrays of a `DonorTree`."""
+    def from_nodes(
+        cls, feature: Nodes, threshold: Features, children: Nodes, roots: Sequence[int] = (0,)
+    ) -> FlatForest:
+        """Return the flat trees of the arrays of a `DonorTree`, or of several one after the other."""
         own = np.arange(len(feature))
         is_leaf = children[:, 0] == own
-        level, levels = np.zeros(1, dtype=np.intp), []
+        level, levels = np.asarray(roots, dtype=np.intp), []
         while len(level):
             levels.append(level)
             level = children[level[~is_leaf[level]]].ravel().astype(np.intp)
@@ -299,25 +302,34 @@ class FlatTree:
         nodes = order.astype(np.int32)
         return cls(feature[order].astype(np.intp), limit, left, is_leaf[order], nodes, depth)
 
-    def route(self, features: Features) -> Nodes:
-        """Return the leaf that each row reaches, shape (n,)."""
-        reached = np.zeros(len(features), dtype=np.intp)
-        for first in range(0, len(features) if self.depth else 0, ROWS_AT_ONCE):
-            block = features[first : first + ROWS_AT_ONCE]
-            # All places are in range: "wrap" is merely numpy's fastest way to take.
-            flat, start = block.T.ravel(), self.feature * len(block)
-            rows, at = np.arange(len(block)), np.zeros(len(block), dtype=np.intp)
-            for level in range(1, self.depth + 1):
-                value = flat.take(start.take(at, mode="wrap") + rows, mode="wrap")
-                is_right = value > self.threshold.take(at, mode="wrap")
-                at = self.left.take(at, mode="wrap") + is_right
-                if level > _CHECK_EVERY and level % _CHECK_EVERY == 0:
-                    has_arrived = self.is_leaf.take(at, mode="wrap")
-                    if np.count_nonzero(has_arrived) >= _MIN_ARRIVED * len(rows):
-                        reached[first + rows[has_arrived]] = at[has_arrived]
-                        rows, at = rows[~has_arrived], at[~has_arrived]
-            reached[first + rows] = at
-        return self.node[reached]
+    def route(self, features: Features, trees: range = range(1)) -> Nodes:
+        """Return the leaf that each row reaches in some of the trees, shape (t, n)."""
+        n, reached = len(features), np.empty((len(trees), len(features)), dtype=np.int32)
+        size = max(1, ROWS_AT_ONCE // len(trees))
+        for first in range(0, n, size):
+            block = features[first : first + size]
+            reached[:, first : first + size] = self._route(block, trees)
+        return reached
+
+    def _route(self, features: Features, trees: range) -> Nodes:
+        # All places are in range: "wrap" is merely numpy's fastest way to take.
+        n, flat, start = len(features), features.T.ravel(), self.feature * len(features)
+        places = np.arange(n * len(trees))
+        rows = np.tile(np.arange(n), len(trees))
+        # The roots have the first numbers, in their order.
+        at = np.repeat(np.arange(trees.start, trees.stop), n)
+        reached = at.copy()
+        for level in range(1, self.depth + 1):
+            value = flat.take(start.take(at, mode="wrap") + rows, mode="wrap")
+            is_right = value > self.threshold.take(at, mode="wrap")
+            at = self.left.take(at, mode="wrap") + is_right
+            if level > _CHECK_EVERY and level % _CHECK_EVERY == 0:
+                has_arrived = self.is_leaf.take(at, mode="wrap")
+                if np.count_nonzero(has_arrived) >= _MIN_ARRIVED * len(rows):
+                    reached[places[has_arrived]] = at[has_arrived]
+                    places, rows, at = (part[~has_arrived] for part in (places, rows, at))
+        reached[places] = at
+        return self.node[reached].reshape(len(trees), n)
 
 
 def evenly_spread(
