@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from twinset.core.contracts import Metric, NotMeasurable
 from twinset.core.errors import MissingExtraError
 from twinset.core.features.embedders import handcrafted
+from twinset.generators.minority._engine import filter as filter_module
 from twinset.registry import ComponentKind, component_class, component_names
 from twinset.testing import (
     check_augmenter,
@@ -78,6 +80,13 @@ def features_of_equal_images_are_computed_once(monkeypatch: pytest.MonkeyPatch) 
         return FEATURES[key].copy()
 
     monkeypatch.setattr(handcrafted, "classical_vector", cached)
+
+
+@pytest.fixture(autouse=True)
+def filters_have_few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fit few trees where a filter has no setting of their number."""
+    few = partial(filter_module.fit_discriminator, iterations=5)
+    monkeypatch.setattr(filter_module, "fit_discriminator", few)
 
 
 @pytest.mark.parametrize(("kind", "name"), COMPONENTS, ids=str)
