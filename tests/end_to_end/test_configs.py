@@ -12,7 +12,7 @@ from twinset.recipe import load_recipe
 from twinset.workflows.run import RunResult
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-OWN_FILE = ["source.path=transactions.csv", "source.licence=CC0-1.0", "brief.want={1: 120}"]
+OWN_FILE = ["source.path=transactions.csv", "source.licence=CC0-1.0", "brief.want={1: 80}"]
 OWN_CELLS = ["source.path=cells", "source.licence=CC0-1.0", "generate.0.rows=8"]
 TINY: dict[str, list[str]] = {
     "cells_rare.yaml": [*OWN_CELLS, "generate.0.with.masks_from_boxes=refuse"],
@@ -42,7 +42,7 @@ def test_a_config_runs_to_its_delivery(
     config: str, fraud_csv: Path, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(fraud_csv.parent)
-    monkeypatch.setattr("twinset.io.simulated._N_ROWS", 1_200)
+    monkeypatch.setattr("twinset.io.simulated._N_ROWS", 600)
     Path("payments.csv").write_bytes(simulated_payments())
     overrides = [*TINY[config], "deliver.to=delivered"]
     result = twinset.run(CONFIGS / config, root=tmp_path / "catalogue", overrides=overrides)
@@ -70,7 +70,7 @@ def assert_frauds_are_compared_with_frauds(result: RunResult) -> None:
     assert set(made.column("Class").to_pylist()) == {1}
     assert set(made.column("_origin").to_pylist()) == {"synthetic"}
     whole = pyarrow.parquet.read_table(result.delivered / "training_set.parquet")
-    assert whole.column("Class").to_pylist().count(1) == 120
+    assert whole.column("Class").to_pylist().count(1) == 80
     name = "utility.train_synthetic_test_real"
     utility = next(s for s in result.report["scores"] if s["metric"] == name)
     (models,) = [one for one in utility["findings"] if one["type"] == "ModelComparison"]

@@ -148,8 +148,8 @@ def test_three_verbatim_rows_among_many_fresh_ones_are_caught() -> None:
 
 
 def test_scores_do_not_depend_on_workers_or_on_the_other_metrics() -> None:
-    made, metrics = people(300, 4), quick()
-    real = {"train": people(400, 1), "holdout": people(400, 2)}
+    made, metrics = people(150, 4), quick()
+    real = {"train": people(200, 1), "holdout": people(220, 2)}
     one = scores_of(made, metrics=metrics, workers=1, **real)
     three = scores_of(made, metrics=metrics[::-1], workers=3, **real)
     alone = scores_of(made, metrics=metrics[:1], **real)
