@@ -3,7 +3,9 @@
 import gc
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,6 +20,16 @@ settings.register_profile(
 settings.load_profile("busy")
 
 REPOSITORY = Path(__file__).parent.parent
+WITH_SMALL_MODELS = (
+    "cli",
+    "end_to_end",
+    "generation",
+    "ingest",
+    "recipe",
+    "report",
+    "workflows",
+)  # folders of tests
+FEW_TREES = 10
 SLOW_TESTS = Path(__file__).parent / "slow_tests.txt"
 
 
@@ -61,3 +73,19 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no ../shared/data beside the repository: real data sets are not distributed")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_models(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fit few trees where the question is what commands and recipes do, not how well models learn."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.relative_to(REPOSITORY / "tests").parts[0] in WITH_SMALL_MODELS:
+            from twinset.core.features import models  # loads numpy
+
+            build = models.build_boosted_trees
+
+            def build_few(*args: Any, max_iter: int = 100, **settings: Any) -> Any:
+                return build(*args, max_iter=min(max_iter, FEW_TREES), **settings)
+
+            patch.setattr(models, "build_boosted_trees", build_few)
+        yield

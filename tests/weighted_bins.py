@@ -24,11 +24,22 @@ class PercentilesAtOnce:
     def __call__(self, column: Any, weight: Any, rank: float, average: bool = False) -> Any:
         if self.rows[0] is not column or self.rows[1] is not weight:
             ranks = np.linspace(0, 100, 256)[1:-1]
-            found = self.original(column, weight, ranks, average=True)
-            self.rows, self.found = (column, weight), dict(zip(ranks, found, strict=True))
+            self.rows = column, weight
+            self.found = dict(zip(ranks, self._find(column, weight, ranks), strict=True))
         if not average or rank not in self.found:
             return self.original(column, weight, rank, average=average)
         return self.found[rank]
+
+    def _find(self, column: Any, weight: Any, ranks: Any) -> Any:
+        if not (weight > 0).all() or np.isnan(column).any():
+            return self.original(column, weight, ranks, average=True)
+        order = np.argsort(column)
+        values, reached = column[order], np.cumsum(weight[order])
+        wanted, last = ranks / 100 * reached[-1], len(order) - 1
+        places = np.clip(np.searchsorted(reached, wanted), 0, last)
+        is_between = reached[places] - wanted > np.finfo(float).eps
+        next_ones = values[np.clip(places + 1, 0, last)]
+        return np.where(is_between, values[places], (values[places] + next_ones) / 2)
 
 
 def find_percentiles_at_once() -> None:

@@ -90,7 +90,7 @@ def _attempt(
     known = {field.name: field for field in _fields(cls)}
     faults: list[tuple[str, TwinsetError]] = []
     values = {}
-    hints = get_type_hints(cls)
+    hints = get_type_hints(cls) if settings else {}  # takes longer than the rest
     for key, value in settings.items():
         if key not in known:
             error = ParameterError(

@@ -25,7 +25,7 @@ from twinset.core.integrity import FaultKind
 from twinset.core.stats.hypothesis_tests import excess_p
 
 from .._bootstrap_metric import Bools, Floats, Ints
-from .._samples import check_not_empty, place_levels, require_rows
+from .._samples import cached, check_not_empty, place_levels, require_rows
 from ._checks import Check, measure_checks
 from ._exact_tests import Fault, compare_flags, compare_keys, compare_scores
 from ._image_contents import (
@@ -126,10 +126,16 @@ def _find_checks(comparison: Comparison) -> Iterator[Check]:
     first = {kind: comparison.train.schema.of_kind(kind)[:1] for kind in OBJECT_KINDS}
     columns = {kind: found[0].name for kind, found in first.items() if found}
     name = columns["image"]
-    facts = [_read_facts(rows, columns) for rows in sets]
-    yield from _check_forms(columns, facts)
     labels = box_labels(comparison.train)
-    properties = [image_properties(rows, labels) for rows in sets]
+
+    def read(rows: Dataset) -> tuple[ImageContents, Dataset]:
+        return _read_facts(rows, columns), image_properties(rows, labels)
+
+    # The images of train set and holdout are the same beside every candidate.
+    train, holdout = cached(comparison, "real images", lambda: (read(sets[0]), read(sets[2])))
+    own = read(sets[1])
+    facts, properties = (train[0], own[0], holdout[0]), (train[1], own[1], holdout[1])
+    yield from _check_forms(columns, facts)
     for found in properties[0].schema.names:
         kind = "image" if found in PIXEL_PROPERTIES else "boxes"
         kind = "mask" if found in MASK_PROPERTIES else kind

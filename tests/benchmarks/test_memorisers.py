@@ -17,7 +17,7 @@ def draws() -> list[Draw]:
         every = adult()
     except DataAbsentError as absent:
         pytest.skip(str(absent))
-    return [Draw(*every, seed) for seed in range(100, 120)]
+    return [Draw(*every, seed) for seed in range(100, 110)]
 
 
 @pytest.mark.slow
@@ -29,8 +29,7 @@ def test_verbatim_outliers_are_flagged_and_fresh_rows_are_not(draws: list[Draw])
         for name, made in (("with", memorisers.with_outliers(draw)), ("fresh", draw.fresh)):
             found = scores(draw, made, ("privacy.outliers",), cache=kept)["privacy.outliers"]
             flagged[name] += found.verdict == "different"
-    assert flagged["with"] >= 19
-    assert flagged["fresh"] <= 1
+    assert flagged == {"with": 10, "fresh": 0}
 
 
 @pytest.mark.slow

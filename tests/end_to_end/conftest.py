@@ -25,9 +25,9 @@ def fraud_like(rows: int, frauds: int) -> pa.Table:
 
 @pytest.fixture
 def fraud_csv(tmp_path: Path) -> Path:
-    """1,200 rows, 90 of them frauds, as a CSV file."""
+    """600 rows, 60 of them frauds, as a CSV file."""
     path = tmp_path / "transactions.csv"
-    pyarrow.csv.write_csv(fraud_like(1_200, 90), path)
+    pyarrow.csv.write_csv(fraud_like(600, 60), path)
     return path
 
 

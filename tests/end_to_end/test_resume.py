@@ -33,7 +33,6 @@ MOMENTS = {
     "registering the real set": ("os", "", "replace", 1),
     "generation, second chunk": ("twinset.generation.sampling", "RowSource", "_with_fresh", 2),
     "catalogue write, in a file": ("pyarrow.parquet", "ParquetWriter", "write_table", 3),
-    "catalogue write, before the last rename": ("os", "", "replace", 6),
     "evaluation": ("twinset.evaluation.gap.marginals", "Marginals", "compute", 2),
     "delivery": ("twinset.io.delivery", "", "_checksums", 1),
 }

@@ -1,4 +1,4 @@
-"""Rules hold in every row of every generator: 200 random rule sets, on random and on real tables."""
+"""Rules hold in every row of every generator: random rule sets on random and on real tables."""
 
 from __future__ import annotations
 
@@ -52,10 +52,9 @@ def assert_held(real: Dataset, made: Dataset, n: int, where: Where | None = None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("use", ["tabular.marginals", "tabular.copula"])
-@pytest.mark.parametrize("batch", range(2))
-def test_random_rule_sets_hold_on_random_tables(batch: int, use: str) -> None:
-    # Two generators x 2 batches x 20 sets. Independent columns break nearly every rule.
-    for seed in range(20 * batch, 20 * batch + 20):
+def test_random_rule_sets_hold_on_random_tables(use: str) -> None:
+    # Independent columns break nearly every rule.
+    for seed in range(20):
         rng = rng_for(seed, "rule sets", use)
         data = random_table(rng, int(rng.integers(60, 800)))
         real = with_rules(data, random_rules(data, rng, int(rng.integers(2, 11))))
@@ -81,7 +80,7 @@ def test_random_rule_sets_hold_on_real_tables(file: str) -> None:
     rows = np.sort(rng.choice(len(table), 3_000, replace=False))
     data = Dataset.from_arrow(table.take(pa.array(rows)))
     for use in ("tabular.marginals", "tabular.copula"):
-        for _ in range(8):
+        for _ in range(4):
             real = with_rules(data, random_rules(data, rng, int(rng.integers(2, 11))))
             assert_held(real, drawn(source(real, use), 600), 600)
 

@@ -1,5 +1,6 @@
 """Slices of annotated images that a set lacks, filled by pasting or by drawing scenes."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -44,18 +45,36 @@ def share(data: Dataset, where: Where) -> float:
     return float(with_object_counts(data, ["bolt", "nut"]).mask(where).mean())
 
 
-@pytest.fixture
-def sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Dataset, Dataset]:
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write `real` and `made`, which lost nearly all images of two bolts or more, as COCO folders."""
-    monkeypatch.chdir(tmp_path)
+    folder = tmp_path_factory.mktemp("written")
     real = photos()
     crowded = with_object_counts(real, ["bolt", "nut"]).mask(CROWDED)
     assert 0.15 < crowded.mean() < 0.5
     keep = ~crowded | (np.arange(len(real)) % 16 == 0)
     lacking = real.filter(keep)
     for name, data in (("real", real), ("made", lacking)):
-        write_dataset([data], Path(name), "coco")
-    return read_dataset(Path("real")), read_dataset(Path("made"))
+        write_dataset([data], folder / name, "coco")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def read(written: Path) -> tuple[Dataset, Dataset]:
+    return read_dataset(written / "real"), read_dataset(written / "made")
+
+
+@pytest.fixture
+def sets(
+    written: Path,
+    read: tuple[Dataset, Dataset],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> tuple[Dataset, Dataset]:
+    """Copy both folders into the working folder, and return their images."""
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return read
 
 
 def test_running_the_fragment_raises_the_coverage_of_the_slice(sets) -> None:

@@ -75,9 +75,10 @@ def delivered(tmp_path_factory: pytest.TempPathFactory) -> TwinResult:
 
 
 @pytest.fixture
-def one_metric(monkeypatch: pytest.MonkeyPatch) -> None:
+def few_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure little where the question is what rows and files are made."""
-    chosen = [pair for pair in default_metrics({"number"}) if pair[0] == "gap.marginals"]
+    names = ("gap.marginals", "privacy.exact_copies")
+    chosen = [pair for pair in default_metrics({"number"}) if pair[0] in names]
     monkeypatch.setattr("twinset.workflows.evaluate._default_metrics", lambda *_: chosen)
 
 
@@ -94,7 +95,7 @@ def test_a_fifth_is_held_out_and_every_label_keeps_its_share() -> None:
     assert split_holdout(table, 0.2, seed=5).holdout_rows.tolist() != parts.holdout_rows.tolist()
 
 
-@pytest.mark.usefixtures("one_metric")
+@pytest.mark.usefixtures("few_metrics")
 def test_the_generator_never_sees_a_locked_row(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Dataset] = []
     original = twinset.workflows.twin.fit_source
@@ -112,7 +113,7 @@ def test_the_generator_never_sees_a_locked_row(real: Path, monkeypatch: pytest.M
     assert not ids & set(locked.records["customer"].to_pylist())
 
 
-@pytest.mark.usefixtures("one_metric")
+@pytest.mark.usefixtures("few_metrics")
 def test_identifiers_and_text_are_made_again_and_nothing_else_is_lost(real: Path) -> None:
     made = twin(real, real.with_name("t.csv"), rows=300).synthetic
     source = people()
@@ -130,7 +131,7 @@ def test_each_format_comes_out_as_it_went_in(
     ending: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     if ending != "csv":  # every metric has seen these kinds once
-        request.getfixturevalue("one_metric")
+        request.getfixturevalue("few_metrics")
     rng = rng_for(1, "formats")
     table = pa.table(
         {
@@ -175,19 +176,19 @@ def test_the_same_seed_gives_the_same_three_files(
     two = twin(real, real.with_name("t.csv"), seed=3, target="label", workers=2).paths
     for key in ("data", "report", "note"):
         assert one[key].read_bytes() == two[key].read_bytes(), key
-    request.getfixturevalue("one_metric")
+    request.getfixturevalue("few_metrics")
     other = twin(real, real.with_name("two.csv"), seed=10, target="label").paths
     assert other["data"].read_bytes() != one["data"].read_bytes()
 
 
-@pytest.mark.usefixtures("one_metric")
+@pytest.mark.usefixtures("few_metrics")
 def test_more_rows_begin_with_the_same_rows(real: Path) -> None:
     few = twin(real, rows=20, holdout_fraction=0).synthetic.to_arrow()
     more = twin(real, rows=50, holdout_fraction=0).synthetic.to_arrow()
     assert more.slice(0, 20).equals(few)
 
 
-@pytest.mark.usefixtures("one_metric")
+@pytest.mark.usefixtures("few_metrics")
 def test_every_row_meets_the_condition(real: Path) -> None:
     result = twin(real, where="label = yes", rows=70)
     assert set(result.synthetic.records["label"].to_pylist()) == {"yes"}
@@ -196,6 +197,7 @@ def test_every_row_meets_the_condition(real: Path) -> None:
     assert len(twin(real, where={"label": "yes"}).synthetic) == count
 
 
+@pytest.mark.usefixtures("few_metrics")
 def test_smote_makes_rows_of_the_rare_class(tmp_path: Path) -> None:
     pytest.importorskip("imblearn")
     pa.csv.write_csv(people(300).drop_columns(["customer", "remark"]), tmp_path / "real.csv")
@@ -225,6 +227,7 @@ def test_evaluate_without_note_or_holdout_cannot_speak_of_leaks(
     assert {score.verdict for score in privacy} == {"not measurable"}
 
 
+@pytest.mark.usefixtures("few_metrics")
 def test_a_note_of_another_real_file_is_left_aside_and_said_so(
     delivered: TwinResult, tmp_path: Path
 ) -> None:
@@ -234,6 +237,7 @@ def test_a_note_of_another_real_file_is_left_aside_and_said_so(
     assert any("belongs to another real table" in note for note in report.notes)
 
 
+@pytest.mark.usefixtures("few_metrics")
 def test_without_a_lock_leaks_are_not_measurable(real: Path) -> None:
     out = real.with_name("t.csv")
     result = twin(real, out, holdout_fraction=0)
@@ -251,6 +255,7 @@ def test_a_holdout_file_makes_leaks_measurable(real: Path) -> None:
     assert report.notes == ()
 
 
+@pytest.mark.usefixtures("few_metrics")
 def test_a_holdout_that_was_seen_is_refused_or_reported_on_the_report(real: Path) -> None:
     table = people(200)
     with pytest.raises(LeakError, match="is not independent"):
@@ -260,7 +265,7 @@ def test_a_holdout_that_was_seen_is_refused_or_reported_on_the_report(real: Path
     assert any("100 of 100 holdout rows also stand" in note for note in report.notes)
 
 
-@pytest.mark.usefixtures("one_metric")
+@pytest.mark.usefixtures("few_metrics")
 def test_frames_of_every_library_are_taken() -> None:
     pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
     table = people(120)
@@ -365,6 +370,7 @@ def test_a_quick_look_leaves_out_what_takes_a_while_and_says_so() -> None:
         evaluate(real, real, quick=True, gates={"gap.conditionals": {"max": 0.1}})
 
 
+@pytest.mark.usefixtures("few_metrics")
 def test_rows_of_one_label_are_reported_to_be_compared_with_their_like() -> None:
     rng = np.random.default_rng(0)
     label = np.where(rng.random(400) < 0.3, "yes", "no")

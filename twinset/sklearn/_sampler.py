@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
+from functools import cache
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -34,7 +35,20 @@ def sampler_tags(*, sample_indices: bool) -> Any:
     imbalanced-learn extends scikit-learn's tags by `sampler_tags` and `input_tags.dataframe`. It
     need not be installed, so its fields are added here.
     """
-    from sklearn.utils import InputTags, Tags, TargetTags
+    from sklearn.utils import TargetTags
+
+    all_tags, frame_tags = _tag_classes()
+    return all_tags(
+        estimator_type="sampler",
+        target_tags=TargetTags(required=True),
+        input_tags=frame_tags(allow_nan=True, string=True, categorical=True),
+        sampler_tags=SamplerTags(sample_indices),
+    )
+
+
+@cache
+def _tag_classes() -> tuple[Any, Any]:
+    from sklearn.utils import InputTags, Tags
 
     @dataclass(slots=True)
     class FrameTags(InputTags):  # type: ignore[misc]  # sklearn ships no types
@@ -44,12 +58,7 @@ def sampler_tags(*, sample_indices: bool) -> Any:
     class AllTags(Tags):  # type: ignore[misc]
         sampler_tags: SamplerTags | None = field(default=None)
 
-    return AllTags(
-        estimator_type="sampler",
-        target_tags=TargetTags(required=True),
-        input_tags=FrameTags(allow_nan=True, string=True, categorical=True),
-        sampler_tags=SamplerTags(sample_indices),
-    )
+    return AllTags, FrameTags
 
 
 class Sampler(OneToOneFeatureMixin, BaseEstimator):  # type: ignore[misc]  # sklearn has no types

@@ -237,9 +237,11 @@ def measure_set(
 
 def note_excluded_metrics(train: Dataset, options: EvaluateOptions) -> list[str]:
     """Return a note that names what a quick look excludes."""
+    if not options.quick:
+        return []
     full, quick = (
         {name for name, _ in default_metrics(train.schema.kinds, quick=quick)}
-        for quick in (False, options.quick)
+        for quick in (False, True)
     )
     named = ", ".join(sorted(full - quick))
     return [f"A quick look, without {named}; a full one measures these too."] if named else []

@@ -4,7 +4,14 @@ import pytest
 
 from tests.weighted_bins import PercentilesAtOnce
 from twinset.core.data.dataset import Dataset
-from twinset.core.features.models import build_discriminator_table, fit_discriminator
+from twinset.core.data.schema import Field, Schema
+from twinset.core.features.models import (
+    build_discriminator_table,
+    build_linear_model,
+    fit_discriminator,
+    word_features,
+    word_model,
+)
 from twinset.core.seeding import rng_for
 
 
@@ -41,6 +48,23 @@ def test_numbers_are_predicted_too() -> None:
     x = rng_for(2, "numbers").normal(size=(500, 2))
     judge = fit_discriminator(x, 3 * x[:, 0], np.zeros(2, bool), task="regression", seed=0)
     assert judge.score(x, 3 * x[:, 0]) == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_a_model_of_words_is_the_one_of_all_columns(task) -> None:
+    texts = [f"{word} number {i % 7}" for i, word in enumerate(["play", "stop", "", "later"] * 10)]
+    fresh = ["play words that training never had", "stop", "", *texts]
+    said = [Dataset.from_arrow(pa.table({"said": one})) for one in (texts, fresh, [""] * 4)]
+    text_field = Schema((Field(name="said", kind="text"),))
+    said = [Dataset(part.records, text_field, part.card) for part in said]
+    x, other, empty = word_features(said, ["said"])
+    y = np.arange(len(texts)) % 2
+    settings = {"solver": "lsqr", "C": 10.0, "max_iter": 200, "tol": 1e-3}
+    whole, used = build_linear_model(task, **settings).fit(x, y), word_model(task).fit(x, y)
+    method = "predict" if task == "regression" else "predict_proba"
+    assert getattr(used, method)(other) == pytest.approx(getattr(whole, method)(other))
+    nothing = word_model(task).fit(empty, np.array([0, 1, 0, 1]))
+    assert getattr(nothing, method)(other).mean() == pytest.approx(0.5)
 
 
 def test_the_weighted_bins_of_the_suite_are_those_of_scikit_learn() -> None:

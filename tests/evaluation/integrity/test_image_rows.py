@@ -59,10 +59,11 @@ def as_dataset(own: list[Row]) -> Dataset:
 
 EMBEDDING = Classical().fit(as_images(rows(1)), None, 0)
 REAL = as_dataset(rows(1)), as_dataset(rows(2))
+FACTS_OF_REAL: dict[str, Any] = {}
 
 
 def find_faults(own: list[Row]) -> tuple[IntegrityFault, ...]:
-    comparison = Comparison(REAL[0], as_dataset(own), REAL[1])
+    comparison = Comparison(REAL[0], as_dataset(own), REAL[1], cache=FACTS_OF_REAL)
     found = ImageRows().compute(comparison, rng_for(0, "metric")).findings[0]
     assert isinstance(found, IntegrityFaults)
     return found.faults

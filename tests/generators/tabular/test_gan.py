@@ -443,7 +443,7 @@ def test_adult_is_learnt_better_than_independent_columns(shared_data: Path) -> N
     )
     real = Dataset.from_arrow(table)
     real = real.with_schema(real.schema.with_target("income"))
-    made = Gan(steps=150).fit(real, rng_for(0)).sample(5_000, rng_for(1))
+    made = Gan(steps=110).fit(real, rng_for(0)).sample(5_000, rng_for(1))
     for first, second in (("relation", "sex"), ("marital", "income")):
         joint = [_joint(data, first, second) for data in (real, made)]
         alone = np.outer(joint[0].sum(1), joint[0].sum(0))

@@ -47,7 +47,7 @@ def _auc(rows: Dataset) -> float:
 
 @pytest.fixture(scope="module")
 def refined_fit() -> FittedGenerator:
-    return Trees().fit(_sums(6_000, _rng(3)), _rng(4))
+    return Trees().fit(_sums(4_000, _rng(3)), _rng(4))
 
 
 @given(st.integers(2, 5), st.integers(0, 10**6))
@@ -73,9 +73,9 @@ def test_equal_shares_change_no_label() -> None:
 
 
 def test_what_many_columns_tell_a_little_of_is_not_lost(refined_fit: FittedGenerator) -> None:
-    real = _sums(6_000, _rng(3))
-    plain = Trees(refine=False).fit(real, _rng(4)).sample(6_000, _rng(5))
-    refined = refined_fit.sample(6_000, _rng(5))
+    real = _sums(4_000, _rng(3))
+    plain = Trees(refine=False).fit(real, _rng(4)).sample(4_000, _rng(5))
+    refined = refined_fit.sample(4_000, _rng(5))
 
     best = _auc(real)
     assert best - _auc(refined) < (best - _auc(plain)) / 2
@@ -83,7 +83,7 @@ def test_what_many_columns_tell_a_little_of_is_not_lost(refined_fit: FittedGener
 
 
 def test_a_condition_on_the_target_holds_with_refinement() -> None:
-    fitted = Trees().fit(_sums(3_000, _rng(6)), _rng(7))
+    fitted = Trees().fit(_sums(2_000, _rng(6)), _rng(7))
 
     made = fitted.sample(400, _rng(8), Where({"label": "yes"}))
 
@@ -91,7 +91,7 @@ def test_a_condition_on_the_target_holds_with_refinement() -> None:
 
 
 def test_rows_that_lack_their_target_keep_lacking_it() -> None:
-    dataset = _sums(3_000, _rng(9))
+    dataset = _sums(2_000, _rng(9))
     real = dataset.to_arrow()
     labels = [None if i % 5 == 0 else v for i, v in enumerate(_labels(dataset))]
     real = real.set_column(real.column_names.index("label"), "label", pa.array(labels))
@@ -151,14 +151,14 @@ def test_a_checkpoint_draws_the_same_refined_rows(refined_fit: FittedGenerator) 
 
 
 def test_other_temperatures_are_not_undone() -> None:
-    real = _sums(3_000, _rng(21))
+    real = _sums(2_000, _rng(21))
     _, meta = replace(Trees(), temperature=1.5).fit(real, _rng(22)).to_arrays()
 
     assert not any(meta["refinement"].values())
 
 
 def test_a_level_that_few_rows_have_gives_no_grounds_for_a_correction() -> None:
-    real = _sums(3_000, _rng(23)).to_arrow()
+    real = _sums(2_000, _rng(23)).to_arrow()
     labels = real.column("label").to_pylist()
     labels[:5] = ["zz"] * 5
     real = real.set_column(real.column_names.index("label"), "label", pa.array(labels))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Condition, Where
 from twinset.core.errors import ParameterError, SchemaError
 from twinset.core.seeding import rng_for
-from twinset.generators.tabular.trees import FittedTrees, Trees
+from twinset.generators.tabular.trees import Trees
 from twinset.io import read_dataset
 
 ROWS = 2500
@@ -67,32 +66,18 @@ def random_where(data: Dataset, rng: np.random.Generator) -> Where:
     return Where({str(name): one_condition(data, str(name), rng) for name in names})
 
 
-@cache
-def table_and_fit(folder: Path, name: str) -> tuple[Dataset, FittedTrees]:
-    data = real_table(folder, name)
-    return data, Trees().fit(data, rng_for(0, "fit"))
-
-
-def assert_conditions_hold(data: Dataset, fitted: FittedTrees, sets: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    for _ in range(sets):
+@pytest.mark.parametrize("name", ["adult", "shoppers", "thyroid"])
+def test_random_conditions_on_real_tables(shared_data: Path, name: str) -> None:
+    """Random sets of conditions over three tables: exact counts, all met, none hangs."""
+    data = real_table(shared_data, name)
+    fitted = Trees().fit(data, rng_for(0, "fit"))
+    rng = np.random.default_rng(1)
+    for _ in range(12):
         where, n = random_where(data, rng), int(rng.integers(1, 60))
-        made = fitted.sample(n, rng_for(seed, "draw"), where)
+        made = fitted.sample(n, rng_for(1, "draw"), where)
         assert len(made) == n
         assert made.mask(where).all(), str(where)
     assert len(fitted._orders) <= 16
-
-
-@pytest.mark.parametrize("name", ["adult", "shoppers", "thyroid"])
-def test_random_conditions_on_real_tables(shared_data: Path, name: str) -> None:
-    assert_conditions_hold(*table_and_fit(shared_data, name), 6, seed=1)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["adult", "shoppers", "thyroid"])
-def test_many_random_conditions(shared_data: Path, name: str) -> None:
-    """120 sets of conditions over three tables: exact counts, all met, none hangs."""
-    assert_conditions_hold(*table_and_fit(shared_data, name), 40, seed=2)
 
 
 def mixed(n: int = 2000) -> Dataset:

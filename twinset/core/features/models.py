@@ -215,4 +215,28 @@ def stacked(parts: Sequence[Any]) -> Any:
 
 def word_model(task: Task) -> Any:
     """Return a linear model of sparse features: logistic, or ridge where numbers are predicted."""
-    return build_linear_model(task, solver="lsqr", C=_STRENGTH, max_iter=200, tol=1e-3)
+    return _LinearWordModel(
+        build_linear_model(task, solver="lsqr", C=_STRENGTH, max_iter=200, tol=1e-3)
+    )
+
+
+@dataclass
+class _LinearWordModel:
+    """A linear model of the columns that are not empty in training: the penalty keeps the others at 0."""
+
+    model: Any
+
+    def fit(self, x: Any, y: Any, weight: Floats | None = None) -> _LinearWordModel:
+        self.columns = np.union1d(x.indices, 0)  # one at least, where no text has a word
+        self.model.fit(x[:, self.columns], y, weight)
+        return self
+
+    @property
+    def classes_(self) -> npt.NDArray[Any]:
+        return np.asarray(self.model.classes_)
+
+    def predict(self, x: Any) -> Any:
+        return self.model.predict(x[:, self.columns])
+
+    def predict_proba(self, x: Any) -> Floats:
+        return np.asarray(self.model.predict_proba(x[:, self.columns]))
