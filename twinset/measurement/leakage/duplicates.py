@@ -30,6 +30,7 @@ from twinset.measurement.leakage.evidence import (
     split_probabilities,
     sum_cells,
 )
+from twinset.measurement.leakage.nearness import compare_nearness
 
 _MIN_NUMERIC = 2  # a grid over one number puts unrelated rows into one cell
 # Width and offset of the grids: the offsets differ so that a pair near a border meets in one of two.
@@ -265,7 +266,6 @@ _MIN_FINE, _FINE_SHARE = 3, 0.2  # columns in which a fifth of the rows or more 
 _K_NEAR = 5  # the distance to the nearest row is compared with that to the fifth
 # A copy is nearer than the next rows by these ratios; natural pairs are divided by chance
 _RATIOS = (0.02, 0.05, 0.1, 0.2, 0.4)
-_NEAR_SHARE = 0.005  # of the rows may be that near by nature: in few control rows none may be seen
 
 
 def find_near_duplicates(
@@ -327,20 +327,16 @@ def _find_near_rows(
         for part, skip in zip(parts, (0, 1), strict=True)
     ]
     more = max(1.0, len(parts[0]) / len(parts[1]))
-    for ratio in _RATIOS:
-        near, control = (int((found < ratio).sum()) for found in ratios)
-        natural = min(1.0, max(_NEAR_SHARE, more * control / len(query)))
-        # The control is a sample itself: its error is that of a comparison of two shares.
-        share = more / (1 + more)
-        chance = max(log_tail(near, natural, len(query)), log_tail(near, share, near + control))
-        if chance < LOG_ALPHA:
-            expected = natural * len(query)
-            message = (
-                f"{near / len(query):.1%} of the holdout rows{subject} are {1 / ratio:.0f} times nearer to "
-                f"one train row than to others, of each other {control / len(query):.1%}"
-            )
-            return [Leak("near_copies", message, near, chance, expected=expected)]
-    return []
+    # The ratio falls as rows come nearer: its negative is a similarity.
+    found = compare_nearness(-ratios[0], -ratios[1], more, [-ratio for ratio in _RATIOS])
+    if found is None:
+        return []
+    limit, near, expected, chance = found
+    message = (
+        f"{near / len(query):.1%} of the holdout rows{subject} are {-1 / limit:.0f} times nearer to "
+        f"one train row than to others, of each other {(ratios[1] <= -limit).mean():.1%}"
+    )
+    return [Leak("near_copies", message, near, chance, expected=expected)]
 
 
 def _count_fine(points: npt.NDArray[np.floating]) -> int:

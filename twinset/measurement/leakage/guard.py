@@ -19,6 +19,7 @@ from twinset.measurement.leakage.encodings import SplitColumns, find_fitted_enco
 from twinset.measurement.leakage.events import find_divided_events
 from twinset.measurement.leakage.evidence import Findings, Leak, SplitRows, first_rows, format_count
 from twinset.measurement.leakage.future import find_future_columns
+from twinset.measurement.leakage.image_copies import find_image_copies, note_unsearched_images
 from twinset.measurement.leakage.normalisation import find_filled_by_class, find_normalised_columns
 
 _SINGLE_SHARE = 0.9  # of the rows in groups of their own: the column numbers rows
@@ -232,6 +233,7 @@ def find_leakage(
     """
     leaks = [*find_synthetic_rows(holdout), *find_parents(holdout, train, [])]
     remarks = [*note_shared_ids(holdout, train), *note_single_groups(holdout, train)]
+    remarks += note_unsearched_images(train)
     groups = find_shared_groups(holdout, train)
     if split_by == "time":
         leaks += find_future_rows(holdout, train, split_on)
@@ -341,6 +343,8 @@ def _find_in_values(train: Dataset, holdout: Dataset, target: str | None, seed: 
         or interpolation.find_linear_copies(split, rng_for(seed, "leaks", "lines"))
         or interpolation.find_shifted_rows(split, rng_for(seed, "leaks", "steps"))
     )
+    if not leaks:
+        leaks += find_image_copies(train, holdout, rng_for(seed, "leaks", "images"))
     if not leaks and split.features:
         near = rng_for(seed, "leaks", "near")
         leaks += duplicates.find_near_duplicates(train, holdout, split, near)
