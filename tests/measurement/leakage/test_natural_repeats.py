@@ -167,3 +167,24 @@ def test_few_rows_by_hand() -> None:
     assert has_few_rows({**three, "c": thrice // np.uint64(2)})
     many = np.tile(np.arange(51, dtype=np.uint64), 2)
     assert not has_few_rows({"a": many})
+
+
+def coded_people(seed: int, n: int) -> dict[str, np.ndarray]:
+    """Return columns that depend on each other: many frequent rows, each of them natural, and rare ones."""
+    rng = np.random.default_rng(seed)
+    kind = np.minimum(rng.pareto(1.0, n), 3_000).astype(int)
+    return {name: (kind * factor) % 3_001 for name, factor in zip("abcd", (1, 7, 11, 13))} | {
+        "e": rng.integers(0, 2, n)
+    }
+
+
+@pytest.mark.parametrize("drawn_again", [False, True])
+def test_rows_drawn_with_replacement_are_refused_and_frequent_rows_pass(drawn_again: bool) -> None:
+    columns = coded_people(0, 800)
+    rng = np.random.default_rng(1)
+    if drawn_again:
+        columns["weight"] = rng.integers(10_000, 10**7, 800)
+    rows = rng.integers(0, 800, 800) if drawn_again else rng.permutation(800)
+    data = Dataset.from_arrow(pa.table({name: values[rows] for name, values in columns.items()}))
+    found = find_leakage(data.slice(0, 400), data.slice(400, 400))
+    assert [leak.kind for leak in found.leaks] == ["oversampled"] * drawn_again
