@@ -24,11 +24,14 @@ Codes = npt.NDArray[np.int64]
 
 # A column is the target in disguise where it finds nearly all rows of a class and hardly others, or
 # most of them and no other. The best single columns of fifteen real tables find less of either.
-_NEARLY_ALL = (0.95, 0.95)  # recall and precision on test rows
+_NEARLY_ALL = (0.95, 0.95)  # recall and precision
 _HARDLY_WRONG = (0.6, 0.995)  # recall and precision, where most rows are found and no other
 _MIN_CELLS = 3  # other columns: with fewer the texts are what the target is about
 _MIN_ROWS = 25  # test rows of the class that are found: fewer could be an accident of a small class
 _MIN_LEVEL_ROWS = 5.0  # rows a level, on average: levels of single rows tell their own target
+_MANY_LEVEL_ROWS = (
+    50.0  # rows a level: from there on, train rows are predicted no better than others
+)
 _MAX_WORDS = 400  # of a text, the most frequent ones: each costs a pass over the rows
 _MIN_CORRELATION = 0.9995  # of ranks or values with a number to predict
 _MIN_REGRESSION_ROWS = 50  # test rows before a number can be called determined
@@ -143,10 +146,14 @@ def _test_class(
     """Return (rows found, log chance, rows) if a class is determined by levels or by one bound."""
     train = ~in_test & np.isfinite(y)
     test = in_test & np.isfinite(y)
+    # Both sets, where the rule is too simple to be better on the rows that it is made of.
+    measured = test | train
     if values.dtype == np.int64:
         n_levels = int(values.max()) + 1
         if n_levels < 2 or len(y) < _MIN_LEVEL_ROWS * len(np.unique(values)):
             return None
+        if len(y) < _MANY_LEVEL_ROWS * n_levels:
+            measured = test
         size = np.bincount(values[train], minlength=n_levels)
         inside = np.bincount(values[train], weights=y[train], minlength=n_levels)
         predictions = [(inside > 0.5 * size)[values]]
@@ -159,7 +166,8 @@ def _test_class(
             base = n_label / max(1, int(test.sum()))
             if hits < _MIN_ROWS or base > 0.5:
                 continue
-            recall, precision = hits / n_label, hits / n_positive
+            found = int((positive & label & measured).sum())
+            recall, precision = (found / int((part & measured).sum()) for part in (label, positive))
             determined = any(
                 recall >= limits[0] and precision >= limits[1]
                 for limits in (_NEARLY_ALL, _HARDLY_WRONG)
