@@ -178,13 +178,18 @@ def coded_people(seed: int, n: int) -> dict[str, np.ndarray]:
     }
 
 
-@pytest.mark.parametrize("drawn_again", [False, True])
-def test_rows_drawn_with_replacement_are_refused_and_frequent_rows_pass(drawn_again: bool) -> None:
-    columns = coded_people(0, 800)
+@pytest.mark.parametrize("method", ["drawn with replacement", "added once more", "natural"])
+def test_multiplied_rows_are_refused_and_frequent_rows_pass(method: str) -> None:
+    columns = coded_people(0, 1_000)
     rng = np.random.default_rng(1)
-    if drawn_again:
-        columns["weight"] = rng.integers(10_000, 10**7, 800)
-    rows = rng.integers(0, 800, 800) if drawn_again else rng.permutation(800)
+    rows = {
+        "drawn with replacement": rng.integers(0, 1_000, 1_000),
+        "added once more": rng.permutation(np.append(np.arange(1_000), np.arange(250))),
+        "natural": rng.permutation(1_000),
+    }[method]
+    if method != "natural":
+        columns["weight"] = rng.integers(10_000, 10**7, 1_000)
     data = Dataset.from_arrow(pa.table({name: values[rows] for name, values in columns.items()}))
-    found = find_leakage(data.slice(0, 400), data.slice(400, 400))
-    assert [leak.kind for leak in found.leaks] == ["oversampled"] * drawn_again
+    half = len(rows) // 2
+    found = find_leakage(data.slice(0, half), data.slice(half, half))
+    assert [leak.kind for leak in found.leaks] == ["oversampled"] * (method != "natural")
