@@ -55,3 +55,32 @@ def test_frauds_of_terminals_that_occur_once_or_twice(over_both: bool) -> None:
     found = find_leakage(data.slice(0, 2_000), data.slice(2_000, 2_000), target="fraud")
     kinds = {leak.kind for leak in found.leaks}
     assert ("preprocessing" in kinds) == over_both
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_scaling_over_both_sets_is_found_and_counts_with_unit_quartiles_pass(scaled: bool) -> None:
+    rng = np.random.default_rng(5)
+    if scaled:
+        values = rng.lognormal(0, 1, 1_000)
+        low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+        values = (values - middle) / (high - low)
+    else:
+        values = rng.choice([-1.0, 0.0, 1.0, 60.0], 1_000, p=[0.252, 0.3, 0.252, 0.196])
+        values[:500] = rng.choice([-1.0, 0.0, 1.0, 60.0], 500, p=[0.26, 0.3, 0.2, 0.24])
+        values *= np.where(rng.random(1_000) < 0.1, rng.uniform(0.99, 1.01, 1_000), 1.0)
+    table = pa.table({"x": values, "other": rng.normal(size=1_000)})
+    data = Dataset.from_arrow(table)
+    found = find_leakage(data.slice(0, 500), data.slice(500, 500))
+    assert [leak.columns for leak in found.leaks] == [("x",)] * scaled
+
+
+def test_ranks_over_both_sets_are_found_and_rounded_shares_pass() -> None:
+    rng = np.random.default_rng(6)
+    scores = np.round(rng.lognormal(0, 1, 5_000), 2)
+    order = np.argsort(np.argsort(scores, kind="stable"), kind="stable") / 5_000
+    shares = np.round(rng.beta(2, 3, 5_000), 4)
+    for values, expected in ((order, [("x",)]), (shares, [])):
+        data = Dataset.from_arrow(pa.table({"x": values, "other": rng.normal(size=len(values))}))
+        half = len(values) // 2
+        found = find_leakage(data.slice(0, half), data.slice(half, half))
+        assert [leak.columns for leak in found.leaks] == expected

@@ -188,8 +188,15 @@ def test_multiplied_rows_are_refused_and_frequent_rows_pass(method: str) -> None
         "natural": rng.permutation(1_000),
     }[method]
     if method != "natural":
-        columns["weight"] = rng.integers(10_000, 10**7, 1_000)
+        columns |= {name: rng.integers(10_000, 10**7, 1_000) for name in ("weight", "fee")}
     data = Dataset.from_arrow(pa.table({name: values[rows] for name, values in columns.items()}))
     half = len(rows) // 2
     found = find_leakage(data.slice(0, half), data.slice(half, half))
     assert [leak.kind for leak in found.leaks] == ["oversampled"] * (method != "natural")
+
+
+def test_prices_that_sell_often_are_no_multiplied_rows() -> None:
+    """Each price has its count: the rows repeat as often as prices do, rare prices as often as others."""
+    price = np.random.default_rng(8).integers(0, 600, 2_000)
+    data = Dataset.from_arrow(pa.table({"count": price % 9, "price": price * 10}))
+    assert find_leakage(data.slice(0, 1_000), data.slice(1_000, 1_000)).is_clean

@@ -221,7 +221,8 @@ def find_multiplied_rows(split: SplitRows, rng: np.random.Generator) -> list[Lea
         if log_tail(k, limit, n) >= LOG_ALPHA:
             continue
         cells = {name: split.keys.cells[name] for name in names}
-        rare = _find_rare_rows(cells, key)
+        rare, identified = _find_rare_rows(cells, key)
+        k = int((repeated & identified).sum())
         shares = [repeated[held & part].mean() for part in (rare, ~rare) if (held & part).any()]
         if len(shares) < 2 or shares[0] < _EVEN_SHARE * shares[1] or has_few_rows(cells):
             continue
@@ -245,14 +246,21 @@ def _are_pairs(key: Keys) -> bool:
     return len(sizes) >= _MIN_PAIRS and float((sizes == 2).mean()) >= _PAIR_SHARE
 
 
-def _find_rare_rows(cells: Mapping[str, Keys], key: Keys) -> Bools:
-    """Return the half of the rows with the rarest values; repeats of a row do not make them frequent."""
+def _find_rare_rows(cells: Mapping[str, Keys], key: Keys) -> tuple[Bools, Bools]:
+    """Return the half of the rows with the rarest values, and rows that no other would equal by chance.
+
+    The latter holds without their rarest value too: a price that sells often makes rows of few columns
+    equal. Repeats of a row do not make its values frequent.
+    """
     _, first, place = np.unique(key, return_index=True, return_inverse=True)
-    information = np.zeros(len(first))
+    total, best = np.zeros((2, len(first)))
     for cell in cells.values():
         _, level, sizes = np.unique(cell[first], return_inverse=True, return_counts=True)
-        information -= np.log(sizes[level])
-    return np.asarray((information > np.median(information))[place])
+        information = np.log(len(first) / np.maximum(1, sizes[level] - 1))
+        total += information
+        best = np.maximum(best, information)
+    is_rare, is_identified = total > np.median(total), total - best > np.log(len(first))
+    return np.asarray(is_rare[place]), np.asarray(is_identified[place])
 
 
 def simulate_copy_share(

@@ -16,6 +16,9 @@ _FACTOR = 30.0  # times as far, at least, lies the same statistic of the train r
 _LOG_EXACT = float(np.log(1e-5))  # a statistic is that near to zero, or to one, by accident
 _MIN_FILLED = 10  # rows with one value before it may be a filled one
 _N_FILLED = 3  # most frequent values that are examined: the mean, and that of each of two classes
+_MAX_WHOLE = (
+    0.5  # whole numbers in a scaled column: counts have quartiles at whole numbers by nature
+)
 _RANK_SHARE = 0.3  # of the rows have distinct ranks
 _RANK_ERROR = 0.01  # of a step between two ranks: they are written with many digits
 
@@ -74,7 +77,7 @@ def _describe_scaling(whole: Floats, own: Floats) -> str:
     quartiles = np.quantile(whole, [0.25, 0.5, 0.75])
     mine = np.quantile(own, [0.25, 0.5, 0.75])
     if (
-        not is_whole
+        float((whole == np.rint(whole)).mean()) < _MAX_WHOLE
         and abs(quartiles[1]) <= _EXACT
         and abs(quartiles[2] - quartiles[0] - 1) <= _EXACT
         and max(abs(mine[1]), abs(mine[2] - mine[0] - 1)) > _FACTOR * _EXACT
