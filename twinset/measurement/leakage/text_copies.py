@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from twinset.core.data.dataset import Dataset
 from twinset.measurement.leakage.evidence import Floats, Leak, first_rows, format_count
@@ -79,6 +78,9 @@ def measure_text_similarity(train: list[str], test: list[str]) -> tuple[Floats, 
     >>> bool(near[0, 0] > 0.7), float(among[0])
     (True, 0.0)
     """
+    # Imported here: it takes half a second, and few tables hold texts.
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     encoder = TfidfVectorizer(analyzer=str.split, sublinear_tf=True, dtype=np.float32)
     words = encoder.fit_transform([*train, *test])
     own, other = words[: len(train)].T.tocsr(), words[len(train) :]
