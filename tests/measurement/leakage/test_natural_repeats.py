@@ -167,3 +167,36 @@ def test_few_rows_by_hand() -> None:
     assert has_few_rows({**three, "c": thrice // np.uint64(2)})
     many = np.tile(np.arange(51, dtype=np.uint64), 2)
     assert not has_few_rows({"a": many})
+
+
+def coded_people(seed: int, n: int) -> dict[str, np.ndarray]:
+    """Return columns that depend on each other: many frequent rows, each of them natural, and rare ones."""
+    rng = np.random.default_rng(seed)
+    kind = np.minimum(rng.pareto(1.0, n), 3_000).astype(int)
+    return {name: (kind * factor) % 3_001 for name, factor in zip("abcd", (1, 7, 11, 13))} | {
+        "e": rng.integers(0, 2, n)
+    }
+
+
+@pytest.mark.parametrize("method", ["drawn with replacement", "added once more", "natural"])
+def test_multiplied_rows_are_refused_and_frequent_rows_pass(method: str) -> None:
+    columns = coded_people(0, 1_000)
+    rng = np.random.default_rng(1)
+    rows = {
+        "drawn with replacement": rng.integers(0, 1_000, 1_000),
+        "added once more": rng.permutation(np.append(np.arange(1_000), np.arange(250))),
+        "natural": rng.permutation(1_000),
+    }[method]
+    if method != "natural":
+        columns |= {name: rng.integers(10_000, 10**7, 1_000) for name in ("weight", "fee")}
+    data = Dataset.from_arrow(pa.table({name: values[rows] for name, values in columns.items()}))
+    half = len(rows) // 2
+    found = find_leakage(data.slice(0, half), data.slice(half, half))
+    assert [leak.kind for leak in found.leaks] == ["oversampled"] * (method != "natural")
+
+
+def test_prices_that_sell_often_are_no_multiplied_rows() -> None:
+    """Each price has its count: the rows repeat as often as prices do, rare prices as often as others."""
+    price = np.random.default_rng(8).integers(0, 600, 2_000)
+    data = Dataset.from_arrow(pa.table({"count": price % 9, "price": price * 10}))
+    assert find_leakage(data.slice(0, 1_000), data.slice(1_000, 1_000)).is_clean

@@ -8,7 +8,8 @@ import pytest
 
 from twinset.core.data.dataset import Dataset
 from twinset.measurement.leakage import find_leakage
-from twinset.measurement.leakage.interpolation import log_between
+from twinset.measurement.leakage.evidence import SplitRows
+from twinset.measurement.leakage.interpolation import _select_rounded_numbers, log_between
 
 N_REAL, N_RARE, N_MADE = 1_500, 500, 1_000
 
@@ -67,3 +68,22 @@ def test_a_place_between_two_neighbours_by_hand() -> None:
     # Two steps off in one column, or beyond the farther one: no place between them.
     assert log_between(third + [0, 2, 0], near)[0] == 0
     assert log_between(np.array([[120.0, 60.0, 240.0]]), near)[0] == 0
+
+
+def test_missing_numbers_fit_and_coarse_ones_have_wide_steps() -> None:
+    near = np.array([[[0, 0, 0, np.nan], [100, 50, 200, 5], [90, 10, 150, 7]]], dtype=float)
+    third = np.array([[33.0, 16.0, 66.0, 9.0]])
+    whole = log_between(third[:, :3], near[:, :, :3])[0]
+    assert log_between(third, near)[0] == pytest.approx(whole)
+    # Steps of ten in each column say less than steps of one.
+    assert whole < log_between(third[:, :3], near[:, :, :3], np.full((1, 3), 10.0))[0] < 0
+
+
+def test_rows_with_more_decimals_than_others_are_scaled_by_column() -> None:
+    values = np.array([0.25, 1.5, 3.0, 7.75, 2.0, np.nan])
+    data = Dataset.from_arrow(pa.table({"x": values, "y": list("aabbab")}))
+    split = SplitRows.from_datasets((data, data.slice(0, 2)), "y")
+    assert split is not None
+    points, steps = _select_rounded_numbers(split)
+    assert points[:5, 0].tolist() == [25, 150, 300, 775, 200]
+    assert steps[:5, 0].tolist() == [1, 10, 100, 1, 100]

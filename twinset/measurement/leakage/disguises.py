@@ -1,4 +1,4 @@
-"""Columns that are the target in disguise, by a level, a bound, a missing cell or a part of a code."""
+"""Columns that are the target in disguise: by a level, bound, missing cell, word or part of a code."""
 
 from __future__ import annotations
 
@@ -24,11 +24,15 @@ Codes = npt.NDArray[np.int64]
 
 # A column is the target in disguise where it finds nearly all rows of a class and hardly others, or
 # most of them and no other. The best single columns of fifteen real tables find less of either.
-_NEARLY_ALL = (0.95, 0.95)  # recall and precision on test rows
+_NEARLY_ALL = (0.95, 0.95)  # recall and precision
 _HARDLY_WRONG = (0.6, 0.995)  # recall and precision, where most rows are found and no other
 _MIN_CELLS = 3  # other columns: with fewer the texts are what the target is about
 _MIN_ROWS = 25  # test rows of the class that are found: fewer could be an accident of a small class
 _MIN_LEVEL_ROWS = 5.0  # rows a level, on average: levels of single rows tell their own target
+_MANY_LEVEL_ROWS = (
+    50.0  # rows a level: from there on, train rows are predicted no better than others
+)
+_MAX_WORDS = 400  # of a text, the most frequent ones: each costs a pass over the rows
 _MIN_CORRELATION = 0.9995  # of ranks or values with a number to predict
 _MIN_REGRESSION_ROWS = 50  # test rows before a number can be called determined
 
@@ -65,7 +69,7 @@ def find_disguised_labels(
 def _list_readings(
     train: Dataset, test: Dataset, columns: SplitColumns, target: str
 ) -> Iterator[tuple[str, str, Floats | Codes]]:
-    """Yield (column, what of it, values): numbers, levels, missing cells, ends and lengths of texts."""
+    """Yield (column, what of it, values): numbers, levels, missing cells; words, ends, lengths of texts."""
     n = len(columns.in_test)
     for name, values in columns.numbers.items():
         yield name, "the column", values
@@ -101,6 +105,9 @@ def _list_readings(
             "the last two signs of": pc.utf8_slice_codeunits(joined, -2, None),
             "the length of": pc.cast(pc.utf8_length(joined), pa.string()),
         }
+        if field.column_kind.is_free_text:
+            for present in _list_words(joined):
+                yield name, "a word in", present
         for method, texts in readings.items():
             codes = pc.fill_null(pc.dictionary_encode(texts).indices, -1)
             yield name, method, codes.to_numpy(zero_copy_only=False).astype(np.int64) + 1
@@ -115,16 +122,38 @@ def _list_readings(
             )
 
 
+def _list_words(texts: pa.Array) -> Iterator[Codes]:
+    """Yield for each word that many texts hold and many lack: 1 for a text that holds it, else 0."""
+    plain = pc.utf8_lower(pc.fill_null(texts, ""))
+    lists = pc.split_pattern(pc.replace_substring_regex(plain, r"[^\pL\pN]+", " "), " ")
+    words = pc.dictionary_encode(pc.list_flatten(lists))
+    codes = words.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    owners = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False).astype(np.int64)
+    n_words = max(1, len(words.dictionary))
+    places = np.unique(owners * n_words + codes)
+    owners, codes = places // n_words, places % n_words
+    sizes = np.bincount(codes, minlength=n_words)
+    able = np.flatnonzero((sizes >= 2 * _MIN_ROWS) & (len(texts) - sizes >= 2 * _MIN_ROWS))
+    for code in able[np.argsort(-sizes[able], kind="stable")][:_MAX_WORDS]:
+        present = np.zeros(len(texts), dtype=np.int64)
+        present[owners[codes == code]] = 1
+        yield present
+
+
 def _test_class(
     values: Floats | Codes, y: Floats, in_test: Bools
 ) -> tuple[int, float, Bools] | None:
     """Return (rows found, log chance, rows) if a class is determined by levels or by one bound."""
     train = ~in_test & np.isfinite(y)
     test = in_test & np.isfinite(y)
+    # Both sets, where the rule is too simple to be better on the rows that it is made of.
+    measured = test | train
     if values.dtype == np.int64:
         n_levels = int(values.max()) + 1
         if n_levels < 2 or len(y) < _MIN_LEVEL_ROWS * len(np.unique(values)):
             return None
+        if len(y) < _MANY_LEVEL_ROWS * n_levels:
+            measured = test
         size = np.bincount(values[train], minlength=n_levels)
         inside = np.bincount(values[train], weights=y[train], minlength=n_levels)
         predictions = [(inside > 0.5 * size)[values]]
@@ -137,7 +166,8 @@ def _test_class(
             base = n_label / max(1, int(test.sum()))
             if hits < _MIN_ROWS or base > 0.5:
                 continue
-            recall, precision = hits / n_label, hits / n_positive
+            found = int((positive & label & measured).sum())
+            recall, precision = (found / int((part & measured).sum()) for part in (label, positive))
             determined = any(
                 recall >= limits[0] and precision >= limits[1]
                 for limits in (_NEARLY_ALL, _HARDLY_WRONG)

@@ -27,6 +27,8 @@ from twinset.measurement.leakage.evidence import (
 
 Codes = npt.NDArray[np.int64]
 
+# Levels a row, at most: of numbers, and of persons or devices, most of which may occur once
+_MAX_LEVEL_SHARE = (0.5, 0.9)
 _N_PAIRS = 400  # pairs of rows of one level: they show within a millisecond what is constant in it
 _PAIR_SHARE = 0.97  # of the pairs must agree: typing errors and missing values take the rest
 _N_FIRST_PAIRS = 24  # of these: enough to rule out nearly all columns, for all of them at once
@@ -35,6 +37,7 @@ _FIRST_TOLERANCE = 1e-6  # of the values, a thousand times that of all pairs
 _MIN_LEVELS = 8  # levels whose statistics differ between the sets: fewer may fit by accident
 _MIN_FITTED = 0.9  # of those levels that a statistic over all rows fits
 _MAX_TRAIN_FITTED = 0.5  # of those levels that the same statistic over train rows may fit as well
+_MIN_RARE_FITTED = 0.95  # of the levels with another value than most have: few may be typing errors
 _N_SHIFTS = 6  # levels that are compared with the statistics of others, to count accidents
 _LOG_FIT = float(np.log(1e-9))  # level of the test: thousands of statistics are tried
 _TOLERANCE = 1e-3  # of the column's spread: encodings are written with four digits or more
@@ -83,7 +86,8 @@ class SplitColumns:
             if name == target:
                 targets = _list_targets(name, codes, numbers.pop(name, None), n_levels)
                 continue
-            if 2 <= n_levels <= len(codes) // 2 and not kind.is_time and field.role != "time":
+            most = _MAX_LEVEL_SHARE[name not in numbers] * len(codes)
+            if 2 <= n_levels <= most and not kind.is_time and field.role != "time":
                 levels[name] = codes
                 if field.role == "group" or name not in numbers:
                     entities.append(name)
@@ -390,12 +394,36 @@ def _compare_fits(
     if n_all < _MIN_FITTED * n or n_train > _MAX_TRAIN_FITTED * n:
         return None
     # Other levels show how many fit by accident, where both take few values.
-    others = np.concatenate([np.roll(line_all[differs], step) for step in range(1, _N_SHIFTS)])
-    by_accident = float(
-        (np.abs(np.tile(encoded[differs], _N_SHIFTS - 1) - others) <= tolerance).mean()
-    )
-    chance = log_tail(n_all, max(by_accident, 1 / len(others)), n)
+    chance = _log_accident(encoded, line_all, differs, differs, n_all, tolerance)
+    if _fits_rare_values(encoded, line_all, usable, tolerance):
+        chance = min(chance, _log_accident(encoded, line_all, differs, usable, n_all, tolerance))
     return (n_all, n) if chance < _LOG_FIT else None
+
+
+def _log_accident(
+    encoded: Floats, line: Floats, differs: Bools, others: Bools, n_fitted: int, tolerance: float
+) -> float:
+    """Return the log chance of so many fitted levels, where each meets the statistic of other levels."""
+    own, pool, places = encoded[differs], line[others], np.flatnonzero(differs[others])
+    steps = np.arange(1, _N_SHIFTS) * max(1, len(pool) // _N_SHIFTS)
+    shifted = np.concatenate([pool[(places + step) % len(pool)] for step in steps])
+    by_accident = float((np.abs(np.tile(own, len(steps)) - shifted) <= tolerance).mean())
+    return log_tail(n_fitted, max(by_accident, 1 / len(shifted)), len(own))
+
+
+def _fits_rare_values(encoded: Floats, line: Floats, usable: Bools, tolerance: float) -> bool:
+    """Return whether the levels fit in which column or statistic differ from their most frequent value.
+
+    Such as frauds of a terminal, of which most have none: that few levels fit by accident only where the
+    column is wrong in other levels.
+    """
+    values = [part[usable] for part in (encoded, line)]
+    rare = np.zeros(len(values[0]), dtype=bool)
+    for part in values:
+        levels, counts = np.unique(part, return_counts=True)
+        rare |= np.abs(part - levels[np.argmax(counts)]) > tolerance
+    fitted = np.abs(values[0] - values[1]) <= tolerance
+    return bool(rare.sum() >= _MIN_LEVELS and fitted[rare].mean() >= _MIN_RARE_FITTED)
 
 
 def _fit_statistic(encoded: Floats, statistic: Floats, usable: Bools) -> Floats | None:

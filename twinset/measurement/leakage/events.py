@@ -1,4 +1,4 @@
-"""One event in two rows, such as authorisation and capture, of which each set holds one."""
+"""One event in two rows, such as authorisation and capture or booking and refund, one in each set."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ _MIN_SHARE = 0.01  # of the test rows: fewer do not change a score
 _MIN_ROWS = 11  # events, at least: fewer are not disclosed
 _TIMES = 8.0  # as many as rows of the group that lie farther apart share as much
 _MAX_CONTROL = 200_000  # pairs of one group at random
-_GROUP_ROWS = (2.0, 0.05)  # rows a group, on average, at least; share of all rows, at most
+_MIN_CONTROL = 100  # pairs of one group that lie apart, before they show what is natural
+_GROUP_ROWS = (1.2, 0.05)  # rows a group, on average, at least; share of all rows, at most
 _MAX_GROUPS = 3  # columns that may name a card or person
 
 
@@ -43,7 +44,8 @@ def find_divided_events(
     """Return the leak of test rows that repeat an event of the train set; or none.
 
     Pairs of rows of one group that follow each other within minutes or days are compared with pairs of the
-    same group at random: what both rows share counts by its rarity.
+    same group that lie farther apart: what both rows share counts by its rarity. Rows of one time count
+    where a number of one is that of the other with the opposite sign, as of a refund.
     """
     time = columns.time if columns.time is not None else _only_time(train, test)
     if time is None:
@@ -94,17 +96,30 @@ def _test_group(
     left, right = (np.concatenate(part) for part in zip(*near))
     same = codes[left] == codes[right]
     left, right = left[same], right[same]
-    control = _draw_control(rows, codes, rng)
-    if len(control[0]) < _MIN_ROWS or len(left) < _MIN_ROWS:
-        return None
-    information, natural = _shared_information((left, right), control, levels, numbers)
     gap = np.abs(time[right] - time[left])
+    apart = gap > _SPANS[-1]
+    drawn = _draw_control(rows, codes, rng)
+    control = np.append(left[apart], drawn[0]), np.append(right[apart], drawn[1])
+    if len(control[0]) < _MIN_CONTROL or len(left) < _MIN_ROWS:
+        return None
+    information, natural = _shared_information(
+        ((left, right), control, _list_strangers(rows, time, codes)), levels, numbers
+    )
     crossing = in_test[left] != in_test[right]
-    # A share of zero in the control is known no better than one in its size.
-    share = max(float((natural >= _MIN_INFORMATION).mean()), 1 / len(natural))
-    for span in _SPANS:
-        # Rows of one time are copies, which other tests compare with natural repeats.
-        close = crossing & (gap > 0) & (gap <= span)
+    # Rows of one time are copies, which other tests compare with natural repeats, unless one cancels
+    # the other.
+    crossing &= (gap > 0) | _is_reversed(left, right, numbers)
+    # Small groups may share more by nature, so each control counts. A share of zero is known no better
+    # than one in the control's size.
+    similar = natural >= _MIN_INFORMATION
+    shares = [
+        part.mean()
+        for part in (similar[: apart.sum()], similar[apart.sum() :])
+        if len(part) >= _MIN_CONTROL
+    ]
+    share = max([*map(float, shares), 1 / len(natural)])
+    for span in reversed(_SPANS):
+        close = crossing & (gap <= span)
         hits = close & (information >= _MIN_INFORMATION)
         touched = np.zeros(len(in_test), dtype=bool)
         touched[left[hits]] = touched[right[hits]] = True
@@ -114,6 +129,21 @@ def _test_group(
         if n >= max(_MIN_ROWS, _MIN_SHARE * in_test.sum()) and chance < LOG_ALPHA:
             return n, expected, chance, first_rows(touched[in_test])
     return None
+
+
+def _list_strangers(rows: Rows, time: Floats, codes: Codes) -> tuple[Rows, Rows]:
+    """Return pairs of rows of different groups that follow each other in time."""
+    order = rows[np.argsort(time[rows], kind="stable")]
+    strange = codes[order[:-1]] != codes[order[1:]]
+    return order[:-1][strange], order[1:][strange]
+
+
+def _is_reversed(left: Rows, right: Rows, numbers: dict[str, Floats]) -> Bools:
+    """Return which pairs have a number and the same one with the opposite sign."""
+    found = np.zeros(len(left), dtype=bool)
+    for values in numbers.values():
+        found |= (values[left] == -values[right]) & (values[left] != 0)
+    return found
 
 
 def _draw_control(rows: Rows, codes: Codes, rng: np.random.Generator) -> tuple[Rows, Rows]:
@@ -131,27 +161,26 @@ def _draw_control(rows: Rows, codes: Codes, rng: np.random.Generator) -> tuple[R
 
 
 def _shared_information(
-    pairs: tuple[Rows, Rows],
-    control: tuple[Rows, Rows],
-    levels: dict[str, Codes],
-    numbers: dict[str, Floats],
+    pairs: tuple[tuple[Rows, Rows], ...], levels: dict[str, Codes], numbers: dict[str, Floats]
 ) -> tuple[Floats, Floats]:
-    """Return how much each pair shares beyond chance, in natural units; for near pairs and control."""
-    found = [np.zeros(len(pairs[0])), np.zeros(len(control[0]))]
-    agreements = [
-        [codes[one] == codes[other] for one, other in (pairs, control)] for codes in levels.values()
-    ]
+    """Return how much each pair shares beyond chance, in natural units; for near pairs and control.
+
+    `pairs`: near pairs of one group; pairs of one group that lie apart, the control; and rows of different
+    groups that follow each other, which share what depends on the time alone.
+    """
+    found = [np.zeros(len(pairs[0][0])), np.zeros(len(pairs[1][0]))]
+    agreements = [[codes[one] == codes[other] for one, other in pairs] for codes in levels.values()]
+    agreements.append([_is_reversed(one, other, numbers) for one, other in pairs])
     for values in numbers.values():
         finite = values[np.isfinite(values)]
         if len(finite) < 2:
             continue
         spread = float(np.subtract(*np.quantile(finite, [0.9, 0.1])))
         with np.errstate(invalid="ignore"):
-            agreements.append(
-                [np.abs(values[a] - values[b]) <= _NEAR * spread for a, b in (pairs, control)]
-            )
-    for near, natural in agreements:
-        share = max(float(natural.mean()), 1 / len(natural))
+            agreements.append([np.abs(values[a] - values[b]) <= _NEAR * spread for a, b in pairs])
+    for near, natural, strange in agreements:
+        share = max(float(part.mean()) for part in (natural, strange) if len(part))
+        share = max(share, 1 / len(natural))
         if share > 0.99:
             continue
         # Agreement counts for one event, disagreement against it.

@@ -1,11 +1,12 @@
 """Rows that were interpolated between real rows before the split, as SMOTE does, by the traces they leave.
 
 Three traces are tested, in this order: numbers with more decimals than the source writes; rows on a
-straight line through two others; rows of whole numbers that lie, step for step, between two near rows.
+straight line through two others; rows of rounded numbers that lie, step for step, between two near rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,7 +91,7 @@ def find_finer_numbers(split: SplitRows) -> list[Leak]:
 
 _MAX_PAIRS = 6_000_000  # pairs of a holdout row and another row: about a second of CPU
 _MAX_POOL = 20_000  # rows that lines may go through
-_MIN_QUERIES, _MAX_QUERIES = 60, 400  # holdout rows that are examined, within the budget of pairs
+_MIN_QUERIES, _MAX_QUERIES = 60, 1_000  # holdout rows that are examined, within the budget of pairs
 _MIN_ROWS = 12  # of a class, in train and holdout: fewer decide nothing
 _MIN_COLUMNS = 3  # in two columns any three rows nearly lie on a line
 _MAX_PRECISION = 1e-3  # of a spread: columns with coarser steps are left to `find_shifted_rows`
@@ -100,8 +101,9 @@ _LOG_LINE = (
     -27.0
 )  # of a direction by accident: a holdout row sees up to 1e8 pairs, none may agree so
 # columns that must change along a line: rows that differ in one column always lie on one
-_MIN_MIXED = 2.5
-_LINE_SHARE, _LINE_TIMES = 0.04, 3.0  # natural: 4 % of the rows, or three times the control's share
+_MIN_MIXED = 1.5
+# natural: 2 % of the rows, or three times the control's share; in 29 real tables no row lies on a line
+_LINE_SHARE, _LINE_TIMES = 0.02, 3.0
 _LINE_EXCESS = 0.15  # beyond the control's share, for classes of equal size, which were made so
 
 
@@ -273,8 +275,8 @@ _MIN_POOL = 50  # other rows of a class: with fewer, neighbours are too far to b
 _MIN_VALUES = 3  # a column of two values has no place between them
 _MIN_STEPS = 8  # parents nearer than that have too few points between them
 _LOG_BETWEEN = -8.0  # log chance below which a place between two rows is no accident
-# natural: 5 % of the rows, or three times the control's share
-_BETWEEN_SHARE, _BETWEEN_TIMES = 0.05, 3.0
+# natural: 3 % of the rows, or three times the control's share; in 29 real tables 0 to 2 % do
+_BETWEEN_SHARE, _BETWEEN_TIMES = 0.03, 3.0
 
 
 def find_shifted_rows(split: SplitRows, rng: np.random.Generator) -> list[Leak]:
@@ -284,52 +286,78 @@ def find_shifted_rows(split: SplitRows, rng: np.random.Generator) -> list[Leak]:
     one fraction of the way explains all its numbers to within one step. The largest other class shows
     how often that happens by accident.
     """
-    points = _select_whole_numbers(split)
+    points, steps = _select_rounded_numbers(split)
     if split.labels is None or points.shape[1] < _MIN_COLUMNS:
         return []
-    key = hash_points(points)
-    for code in split.list_enlarged_classes():
-        own, control = (
-            _select_rows(split, key, which) for which in (code, split.largest_other_class(code))
-        )
+    key = hash_points(np.nan_to_num(points))
+    for name, own_class, other_class in _list_class_pairs(split):
+        own, control = (_select_rows(split, key, rows) for rows in (own_class, other_class))
         # Pools of equal size: more rows have more places between them.
         n_pool = min(len(own[1]), len(control[1]), _MAX_POOL)
         if n_pool < _MIN_POOL or min(len(own[0]), len(control[0])) < _MIN_ROWS:
             continue
-        found, natural = (_lie_between(points, *sets, n_pool, rng) for sets in (own, control))
+        found = _lie_between(points, steps, *own, n_pool, rng)
+        if log_tail(int(found.sum()), _BETWEEN_SHARE, len(found)) >= LOG_ALPHA:
+            continue
+        natural = _lie_between(points, steps, *control, n_pool, rng)
         share = max(_BETWEEN_SHARE, _BETWEEN_TIMES * float(natural.mean()))
         chance = log_tail(int(found.sum()), share, len(found))
         if chance < LOG_ALPHA:
             message = (
-                f"{found.mean():.0%} of the holdout rows of the class '{split.names[code]}' lie step for "
-                f"step between two near rows of it, of other rows {natural.mean():.0%}: rows were "
-                "interpolated and rounded before the split"
+                f"{found.mean():.0%} of the holdout rows of {name} lie step for step between two near rows "
+                f"of it, of other rows {natural.mean():.0%}: rows were interpolated and rounded before the "
+                "split"
             )
             return [Leak("interpolated", message, int(found.sum()), chance)]
     return []
 
 
-def _select_whole_numbers(split: SplitRows) -> Floats:
-    """Return the columns of whole numbers, shape (n, d); missing ones take the median."""
-    columns = []
+def _list_class_pairs(split: SplitRows) -> Iterator[tuple[str, Bools, Bools]]:
+    """Yield the name and rows of each class that may have been enlarged, with those of the largest other.
+
+    Where there are several, all but the largest class come last, as one: each of them may be too small.
+    """
+    codes = split.list_enlarged_classes()
+    for code in codes:
+        own, other = (
+            np.asarray(split.labels == i) for i in (code, split.largest_other_class(code))
+        )
+        yield f"the class '{split.names[code]}'", own, other
+    if len(codes) > 1:
+        largest = np.asarray(split.labels == int(np.argmax(split.class_sizes)))
+        yield "all but the largest class", ~largest, largest
+
+
+def _select_rounded_numbers(split: SplitRows) -> tuple[Floats, Floats]:
+    """Return rounded numbers in units of their column's last decimal, and the step of each, shape (n, d).
+
+    Steps differ where rows are written with more decimals than others.
+    """
+    columns, steps = [], []
     for name in split.features:
         values = split.keys.numbers.get(name, np.zeros(0))
-        finite = values[np.isfinite(values)]
-        if np.array_equal(finite, np.rint(finite)) and len(np.unique(finite)) >= _MIN_VALUES:
-            columns.append(np.where(np.isfinite(values), values, np.median(finite)))
-    return np.column_stack(columns) if columns else np.zeros((len(split.part), 0))
+        finite = np.isfinite(values)
+        if not finite.any() or len(np.unique(values[finite])) < _MIN_VALUES:
+            continue
+        needed = count_decimals(values)
+        decimals = int(np.quantile(needed[finite], _RULE_QUANTILE, method="inverted_cdf"))
+        if decimals <= MAX_DECIMALS:
+            columns.append(values * 10.0**decimals)
+            steps.append(10.0 ** np.maximum(0, decimals - needed))
+    if not columns:
+        return np.zeros((len(split.part), 0)), np.zeros((len(split.part), 0))
+    return np.column_stack(columns), np.column_stack(steps)
 
 
-def _select_rows(split: SplitRows, key: Keys, code: int) -> tuple[Rows, Rows]:
+def _select_rows(split: SplitRows, key: Keys, own: Bools) -> tuple[Rows, Rows]:
     """Return the holdout rows of a class that equal no other one of it, and the others, each once."""
-    own = split.labels == code
     pool, held = np.flatnonzero(own & ~split.in_holdout), np.flatnonzero(own & split.in_holdout)
     pool = pool[np.unique(key[pool], return_index=True)[1]]
     return held[~np.isin(key[held], key[pool])], pool
 
 
 def _lie_between(
-    points: Floats, rows: Rows, pool: Rows, n_pool: int, rng: np.random.Generator
+    points: Floats, steps: Floats, rows: Rows, pool: Rows, n_pool: int, rng: np.random.Generator
 ) -> Bools:
     """Return which of a sample of the rows lie between two rows of the pool."""
     if len(pool) > n_pool:
@@ -337,21 +365,24 @@ def _lie_between(
     if len(rows) > _MAX_SHIFTED:
         rows = rng.choice(rows, _MAX_SHIFTED, replace=False)
     chance = np.zeros(len(rows))
+    filled = np.where(np.isfinite(points), points, np.nanmedian(points, axis=0))
     # Samplers search neighbours in the numbers as they are, or in units of their spread.
-    for unit in (np.ones(points.shape[1]), np.maximum(points.std(axis=0), 1e-9)):
-        near = nearest(points[rows] / unit, points[pool] / unit, _N_NEIGHBORS)[1]
-        np.minimum(chance, log_between(points[rows], points[pool[near]]), out=chance)
+    for unit in (np.ones(points.shape[1]), np.maximum(filled.std(axis=0), 1e-9)):
+        near = nearest(filled[rows] / unit, filled[pool] / unit, _N_NEIGHBORS)[1]
+        found = log_between(points[rows], points[pool[near]], steps[rows])
+        np.minimum(chance, found, out=chance)
     return np.asarray(chance < _LOG_BETWEEN)
 
 
-def log_between(rows: Floats, near: Floats) -> Floats:
+def log_between(rows: Floats, near: Floats, steps: Floats | float = 1.0) -> Floats:
     """Return the log chance of each row's best place between two of its neighbours, shape (n,).
 
     The column in which two neighbours differ most gives the fraction of the way. Each other column
     agrees by accident with the probability that a value as scattered as the neighbours' falls that near.
 
-    `rows`, shape (n, d): whole numbers. `near`, shape (n, k, d): neighbours of each row. It
-    is 0 for a row that lies between no two of them.
+    `rows`, shape (n, d): whole numbers, NaN where missing, which fits any. `near`, shape (n, k, d):
+    neighbours of each row. `steps`, shape (n, d): of each number, 1 or more. It is 0 for a row that lies
+    between no two of them.
 
     >>> near = np.array([[[0.0, 0.0, 0.0], [100.0, 50.0, 200.0], [9.0, 77.0, 30.0]]])
     >>> row, other = np.array([[30.0, 15.0, 60.0]]), np.array([[30.0, 40.0, 60.0]])
@@ -361,18 +392,23 @@ def log_between(rows: Floats, near: Floats) -> Floats:
     n, k, _ = near.shape
     every = np.arange(n)
     best = np.zeros(n)
-    scatter = 2 * np.abs(near - rows[:, None]).mean(axis=1)
+    steps = np.broadcast_to(steps, rows.shape)
+    away = np.abs(near - rows[:, None])
+    scatter = 2 * np.nansum(away, axis=1) / np.maximum(1, np.isfinite(away).sum(axis=1))
     for i, j in zip(*np.triu_indices(k, 1), strict=True):
         offset = near[:, j] - near[:, i]
-        column = np.abs(offset).argmax(axis=1)
+        size = np.nan_to_num(np.abs(offset) + 0 * rows)
+        column = size.argmax(axis=1)
         length = offset[every, column]
-        far = np.abs(length) >= _MIN_STEPS
+        far = size[every, column] >= _MIN_STEPS * steps[every, column]
         length = np.where(far, length, 1.0)
         way = (rows - near[:, i])[every, column] / length
-        tolerance = 1 + np.abs(offset) / np.abs(length)[:, None]
+        tolerance = steps + np.abs(offset / length[:, None]) * steps[every, column][:, None]
         error = np.abs(rows - near[:, i] - way[:, None] * offset)
-        fits = far & (way > 0) & (way < 1) & (error < tolerance).all(axis=1)
-        chance = np.log(2 * tolerance / (scatter + 2 * tolerance))
+        fits = far & (way > 0) & (way < 1) & ~(error >= tolerance).any(axis=1)
+        # A value that both of them share is frequent by nature: it says nothing about a place between.
+        part = np.log(2 * tolerance / (scatter + 2 * tolerance))
+        chance = np.where(np.nan_to_num(offset) == 0, 0.0, np.nan_to_num(part))
         chance[every, column] = 0.0
         np.minimum(best, np.where(fits, chance.sum(axis=1), 0.0), out=best)
     return best

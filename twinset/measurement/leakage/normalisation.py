@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from twinset.measurement.leakage.encodings import SplitColumns
-from twinset.measurement.leakage.evidence import Bools, Floats, Leak, first_rows
+from twinset.measurement.leakage.evidence import Bools, Floats, Leak, first_rows, fit_line
 
 _MIN_VALUES = (
     50  # distinct values of a column that was scaled: fewer meet round numbers by accident
@@ -15,7 +15,11 @@ _FACTOR = 30.0  # times as far, at least, lies the same statistic of the train r
 _LOG_EXACT = float(np.log(1e-5))  # a statistic is that near to zero, or to one, by accident
 _MIN_FILLED = 10  # rows with one value before it may be a filled one
 _N_FILLED = 3  # most frequent values that are examined: the mean, and that of each of two classes
+_MAX_WHOLE = (
+    0.5  # whole numbers in a scaled column: counts have quartiles at whole numbers by nature
+)
 _RANK_SHARE = 0.3  # of the rows have distinct ranks
+_RANK_ERROR = 0.01  # of a step between two ranks: they are written with many digits
 
 
 def find_normalised_columns(columns: SplitColumns) -> list[Leak]:
@@ -72,7 +76,8 @@ def _describe_scaling(whole: Floats, own: Floats) -> str:
     quartiles = np.quantile(whole, [0.25, 0.5, 0.75])
     mine = np.quantile(own, [0.25, 0.5, 0.75])
     if (
-        abs(quartiles[1]) <= _EXACT
+        float((whole == np.rint(whole)).mean()) < _MAX_WHOLE
+        and abs(quartiles[1]) <= _EXACT
         and abs(quartiles[2] - quartiles[0] - 1) <= _EXACT
         and max(abs(mine[1]), abs(mine[2] - mine[0] - 1)) > _FACTOR * _EXACT
     ):
@@ -84,17 +89,28 @@ def _describe_ranks(whole: Floats, own: Floats) -> str:
     """Return in words that a column holds ranks over all rows; else nothing."""
     if len(np.unique(whole)) < _RANK_SHARE * len(whole) or whole.min() < 0 or whole.max() > 1:
         return ""
-    for shift in (0, -1, 1):
-        fits = [_share_on_steps(whole, len(part) + shift) for part in (whole, own)]
-        if fits[0] > 0.99 and fits[1] < 0.9:
-            return "ranked"
+    if _are_ranks(whole) and not _are_ranks(own):
+        return "ranked"
     return ""
 
 
-def _share_on_steps(values: Floats, n: int) -> float:
-    """Return the share of values that are multiples of half of 1 / n."""
-    scaled = values * 2 * n
-    return float((np.abs(scaled - np.rint(scaled)) < 1e-4).mean())
+def _are_ranks(values: Floats) -> bool:
+    """Return whether numbers lie on one line with their own ranks, whatever the rank of ties.
+
+    >>> scores = np.random.default_rng(0).normal(size=500).round(1)
+    >>> places = np.sort(scores).searchsorted(scores) / 500
+    >>> _are_ranks(places), _are_ranks(places[:400]), _are_ranks(scores)
+    (True, False, False)
+    """
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts).astype(np.float64)
+    for ranks_of_levels in (last - counts / 2, last - counts, last):
+        ranks = ranks_of_levels[place]
+        slope, base = fit_line(ranks, values)
+        fits = np.abs(values - slope * ranks - base) <= _RANK_ERROR * slope
+        if fits.mean() > 0.99:
+            return True
+    return False
 
 
 def _is_bounded_by_test(whole: Floats, own: Floats) -> bool:
