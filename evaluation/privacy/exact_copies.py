@@ -18,7 +18,7 @@ from twinset.core.data.schema import TABULAR_KINDS, TILE_COLUMNS
 from twinset.core.findings import CopyCounts
 from twinset.core.parameters import Interval, Margin
 from twinset.core.seeding import spread
-from twinset.core.stats.hypothesis_tests import excess_p
+from twinset.core.stats.hypothesis_tests import METRIC_LEVEL, excess_p
 
 Keys = npt.NDArray[np.uint64]
 
@@ -43,8 +43,9 @@ class ExactCopies(Metric):
 
     - it agrees with some: the excess counts where Fisher's exact test (one-sided) says that chance does
       not explain it;
-    - it agrees with none, and a copied row has three different values that no other real row has, which
-      no real row shares with an equal one: every copy counts, as every one of images and texts does;
+    - it agrees with none, and a column holds numbers that are not rounded, or a copied row has three
+      different values that no other real row has, which no real row shares with an equal one: every copy
+      counts, as every one of images and texts does;
     - it agrees with none, and copied rows are not that rich: the excess counts where copies are more
       than equal rows among the real ones let expect (a binomial test).
 
@@ -76,7 +77,7 @@ class ExactCopies(Metric):
     reads_identifiers: ClassVar[bool] = True
 
     margin: Margin = 0.0
-    significance: Annotated[float, Interval(gt=0, le=0.5)] = 0.002
+    significance: Annotated[float, Interval(gt=0, le=0.5)] = METRIC_LEVEL
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the share of copies beyond chance, 0 to 1; facts count them part by part."""
@@ -99,10 +100,16 @@ class ExactCopies(Metric):
             names = [field.name for field in rows]
             keys = [row_keys(part, names) for part in sets]
             copied = np.intersect1d(keys[0], keys[1])
-            is_rich = len(copied) > 0 and are_rich(
-                np.concatenate([keys[0], keys[2]]),
-                [np.concatenate([column_keys(sets[i], name) for i in (0, 2)]) for name in names],
-                copied,
+            is_rich = len(copied) > 0 and (
+                any(never_agrees(sets[0], name) for name in names)
+                or are_rich(
+                    np.concatenate([keys[0], keys[2]]),
+                    [
+                        np.concatenate([column_keys(sets[i], name) for i in (0, 2)])
+                        for name in names
+                    ],
+                    copied,
+                )
             )
             parts["rows"] = count_copies(*keys, significance=level, is_rich=is_rich)
         for field in contents:
@@ -123,7 +130,7 @@ def count_copies(
     synthetic: Keys,
     holdout: Keys,
     *,
-    significance: float = 0.002,
+    significance: float = METRIC_LEVEL,
     is_rich: bool = True,
 ) -> dict[str, float]:
     """Return the numbers of synthetic and holdout keys among the train keys, and the excess share.
@@ -183,6 +190,13 @@ def are_rich(real: Keys, columns: Sequence[Keys], copied: Keys) -> bool:
     rich = (ordered > 0).sum(axis=0) - repeats.sum(axis=0) >= _MIN_OWN_VALUES
     is_rich_copy, is_rich_pair = rich & is_copied[looked_at], rich & (times[group] > 1)[looked_at]
     return bool(is_rich_copy.any() and not is_rich_pair.any())
+
+
+def never_agrees(rows: Dataset, name: str) -> bool:
+    """Return whether a column holds numbers that are not rounded, all of them different."""
+    field = rows.schema[name]
+    is_unrounded = field.is_continuous and field.decimals is None
+    return is_unrounded and len(np.unique(column_keys(rows, name))) == len(rows)
 
 
 def row_keys(dataset: Dataset, names: Sequence[str]) -> Keys:

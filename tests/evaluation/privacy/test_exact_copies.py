@@ -59,12 +59,12 @@ def test_where_rows_can_agree_by_chance_so_can_a_copy_or_two() -> None:
 def test_rich_columns_make_every_copy_count(compare) -> None:
     rng = rng_for(1, "rich")
 
-    def rows(n: int, digits: int) -> Dataset:
-        columns = {f"x{i}": rng.normal(size=n).round(digits) for i in range(4)}
+    def rows(n: int, width: int, digits: int) -> Dataset:
+        columns = {f"x{i}": rng.normal(size=n).round(digits) for i in range(width)}
         return Dataset.from_arrow(pa.table(columns))
 
-    for digits, counts in ((12, True), (4, True), (1, False)):
-        train, made, holdout = rows(200, digits), rows(100, digits), rows(100, digits)
+    for width, digits, counts in ((2, 16, True), (4, 4, True), (2, 4, False), (4, 1, False)):
+        train, made, holdout = (rows(n, width, digits) for n in (200, 100, 100))
         made = Dataset.concat([made.take(range(99)), train.take([7])])
         found = ExactCopies().compute(compare(made, holdout, train), rng)
         assert (found.value > 0) == counts
