@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 MIN_ROWS = 20  # of a set; with fewer nothing is decided: an interval from so few is not reliable
 
 _DRIFT_RATE = (
-    0.05  # false discovery rate, over all components, of drift that is not held against a candidate
+    0.05  # false discovery rate over all components, of drift between train set and holdout
 )
 _DEGREES = 49  # degrees of freedom of a standard error from a bootstrap of 50 groups of rows
 _NORMAL_QUANTILE = 1.96  # two-sided 95 % interval of a normal distribution
