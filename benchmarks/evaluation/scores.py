@@ -60,6 +60,6 @@ def classifier_differs(scores: Sequence[Score]) -> bool | None:
     """Return whether a classifier's AUC lies above 0.5 with its 95 % interval; None if not measured."""
     for score in scores:
         if score.metric == "gap.classifier" and score.value is not None and score.detectable:
-            error = (score.detectable - score.margin) / 2.8  # 1.96 + 0.84 standard errors
+            error = (score.detectable - score.margin) / 3.72  # 2.88 + 0.84 standard errors
             return bool(score.facts["auc"] - 1.96 * error > 0.5)
     return None

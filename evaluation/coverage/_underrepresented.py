@@ -10,15 +10,14 @@ from math import comb
 import numpy as np
 import numpy.typing as npt
 
+from twinset.core.stats.hypothesis_tests import COMPONENT_LEVEL
+
 from .._bootstrap_metric import Bools, Floats
 
 Codes = npt.NDArray[np.int32]
 Cells = npt.NDArray[np.int64]
 Tuple = tuple[int, ...]
 
-# Chance that any combination of an equal set is called, in one direction or the other: real rows
-# must score exactly 1 nearly always.
-_ALPHA = 0.02
 _POWER_Z = 0.84  # standard errors beyond a bar of a number that exceeds it four times in five
 _SHARES = np.geomspace(1e-6, 1.0, 2_000)  # tried for the smallest region that shows, 0.7 % apart
 _MAX_ROWS = 10**12  # more rows than any set has: end of a search
@@ -114,7 +113,7 @@ def find_underrepresented_rows(
     """Return the real rows in a combination that is under-represented in the synthetic set, shape (n,).
 
     Its synthetic share is below `less_than` times the real one, beyond chance. Each number of factors,
-    and each direction, has an equal part of the 2 % by which any may be called by chance: single levels
+    and each direction, has an equal part of the level at which any may be called by chance: single levels
     are few, and are tested at a lower bar than the many triples.
     """
     tested = list_tested_cells(real, sizes, tuples, min_rows)
@@ -155,10 +154,10 @@ def count_tests(tested: Mapping[Tuple, Cells]) -> dict[int, int]:
 
 
 def compute_critical_z(n_tests: int) -> float:
-    """Return the standard errors beyond chance in the worst of `n_tests` (Bonferroni, 2 %)."""
+    """Return the standard errors beyond chance in the worst of `n_tests` (Bonferroni)."""
     from scipy.special import ndtri
 
-    return -float(ndtri(_ALPHA / max(n_tests, 1)))
+    return -float(ndtri(COMPONENT_LEVEL / max(n_tests, 1)))
 
 
 def compute_min_share(n: int, m: int, bar: float) -> float:

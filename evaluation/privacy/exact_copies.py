@@ -18,14 +18,15 @@ from twinset.core.data.schema import TABULAR_KINDS, TILE_COLUMNS
 from twinset.core.findings import CopyCounts
 from twinset.core.parameters import Interval, Margin
 from twinset.core.seeding import spread
-from twinset.core.stats.hypothesis_tests import excess_p
+from twinset.core.stats.hypothesis_tests import METRIC_LEVEL, excess_p
 
 Keys = npt.NDArray[np.uint64]
 
 _MISSING = 0x9E3779B97F4A7C15  # key of a missing cell: no value hashes to it but by chance
-_DEPENDENCE = (
-    1e4  # times that dependence may make agreement likelier; in census data it is a thousand
-)
+# Different values of a row that no other real row has, from which on a copy of it is no chance. Of fresh
+# rows of eleven real tables, those that equal a train row have fewer, but for rows that were entered twice;
+# equal zeros and equal sums in many columns are one value.
+_MIN_OWN_VALUES = 3
 _MIN_COLUMNS = 2  # beside images or texts: one label is shared by many and identifies nobody
 
 
@@ -40,23 +41,25 @@ class ExactCopies(Metric):
     Holdout rows, too, agree with a train row now and then, in tables of few categories often. So the
     holdout is tested likewise, and only the share beyond the holdout's counts:
 
-    - it agrees with some: the excess counts where Fisher's exact test (one-sided, at
-      `significance`) says that chance does not explain it;
-    - it agrees with none, and columns are so rich that rows hardly can agree by chance, even if
-      dependence made that ten thousand times likelier: every copy counts;
-    - it agrees with none, but columns are not that rich: the excess counts where copies are more
-      than pairs of equal rows among the real ones let expect (a binomial test).
+    - it agrees with some: the excess counts where Fisher's exact test (one-sided) says that chance does
+      not explain it;
+    - it agrees with none, and a column holds numbers that are not rounded, or a copied row has three
+      different values that no other real row has, which no real row shares with an equal one: every copy
+      counts, as every one of images and texts does;
+    - it agrees with none, and copied rows are not that rich: the excess counts where copies are more
+      than equal rows among the real ones let expect (a binomial test).
 
     All this is done for copies of any training row and, sharper, for copies of training rows that
-    occur only once. The value is the largest excess, 0 to 1. All rows are looked at, so
-    it has no sampling error, and the gate ``max: 0`` means: nothing copied beyond chance.
+    occur only once. `significance` is the level of all these tests together. The value is the largest
+    excess, 0 to 1. All rows are looked at, so it has no sampling error, and the gate ``max: 0`` means:
+    nothing copied beyond chance.
 
     Parameters
     ----------
     margin : float
         Largest share that still counts as equivalent.
     significance : float
-        Level of the test, in (0, 0.5].
+        Level of all tests together, in (0, 0.5].
     """
 
     family: ClassVar[MetricFamily] = "privacy"
@@ -74,7 +77,7 @@ class ExactCopies(Metric):
     reads_identifiers: ClassVar[bool] = True
 
     margin: Margin = 0.0
-    significance: Annotated[float, Interval(gt=0, le=0.5)] = 0.01
+    significance: Annotated[float, Interval(gt=0, le=0.5)] = METRIC_LEVEL
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the share of copies beyond chance, 0 to 1; facts count them part by part."""
@@ -89,19 +92,30 @@ class ExactCopies(Metric):
             for f in schema.of_kind(*TABULAR_KINDS)
             if f.name not in TILE_COLUMNS and f.role != "identifier"
         ]
+        contents = schema.of_kind("image", "text")
         # A label or two beside images or texts are shared by many and identify nobody.
-        if rows and not (len(rows) < _MIN_COLUMNS and schema.of_kind("image", "text")):
+        has_rows = bool(rows) and not (len(rows) < _MIN_COLUMNS and contents)
+        level = self.significance / max(len(contents) + has_rows, 1)
+        if has_rows:
             names = [field.name for field in rows]
             keys = [row_keys(part, names) for part in sets]
-            expected = expected_by_chance(*sets[:2], names)
-            parts["rows"] = count_copies(
-                *keys, significance=self.significance, by_chance=expected * _DEPENDENCE
+            copied = np.intersect1d(keys[0], keys[1])
+            is_rich = len(copied) > 0 and (
+                any(never_agrees(sets[0], name) for name in names)
+                or are_rich(
+                    np.concatenate([keys[0], keys[2]]),
+                    [
+                        np.concatenate([column_keys(sets[i], name) for i in (0, 2)])
+                        for name in names
+                    ],
+                    copied,
+                )
             )
-        for field in comparison.reference.schema.of_kind("image", "text"):
-            contents = [content_keys(part, field.name) for part in sets]
-            if all(len(keys) for keys in contents):
-                counted = count_copies(*contents, significance=self.significance)
-                parts[f"{field.kind} '{field.name}'"] = counted
+            parts["rows"] = count_copies(*keys, significance=level, is_rich=is_rich)
+        for field in contents:
+            found = [content_keys(part, field.name) for part in sets]
+            if all(map(len, found)):
+                parts[f"{field.kind} '{field.name}'"] = count_copies(*found, significance=level)
         if not parts:
             raise NotMeasurable("there is no column whose values could be copied")
         worst = max(parts, key=lambda name: float(parts[name]["excess"]))
@@ -116,13 +130,12 @@ def count_copies(
     synthetic: Keys,
     holdout: Keys,
     *,
-    significance: float = 0.01,
-    by_chance: float = 0.0,
+    significance: float = METRIC_LEVEL,
+    is_rich: bool = True,
 ) -> dict[str, float]:
     """Return the numbers of synthetic and holdout keys among the train keys, and the excess share.
 
-    Where at least `significance` copies are expected `by_chance`, the excess must be significant even where
-    the holdout has no copy.
+    Where copied rows are not rich, the excess must be significant even where the holdout has no copy.
 
     Examples
     --------
@@ -133,30 +146,57 @@ def count_copies(
     known, times = np.unique(train, return_counts=True)
     out: dict[str, float] = {"synthetic_rows": len(synthetic), "holdout_rows": len(holdout)}
     excess = 0.0
-    real = np.concatenate([train, holdout])
-    for name, among in (("", known), ("unique_", known[times == 1])):
+    tests = {"": known, "unique_": known[times == 1]}
+    level = significance / len(tests)
+    for name, among in tests.items():
         copied = int(np.isin(synthetic, among).sum())
         others = int(np.isin(holdout, among).sum())
         out[f"{name}copies"], out[f"holdout_{name}copies"] = copied, others
-        beyond = _beyond_chance(copied, len(synthetic), others, len(holdout), significance)
-        if beyond and not others and by_chance >= significance:
+        beyond = copied / len(synthetic) - others / len(holdout)
+        if others:
+            is_chance = excess_p(copied, len(synthetic), others, len(holdout)) >= level
+        else:
             pairs = len(synthetic) * len(train)
-            beyond *= _beyond_coincidence(copied, pairs, real) < significance
-        excess = max(excess, beyond)
+            real = np.concatenate([train, holdout])
+            is_chance = not is_rich and _p_of_coincidence(copied, pairs, real) >= level
+        excess = max(excess, 0.0 if is_chance else beyond)
     return {**out, "excess": excess}
 
 
-def expected_by_chance(train: Dataset, synthetic: Dataset, names: Sequence[str]) -> float:
-    """Return the expected number of equal pairs of a synthetic and a train row with independent columns."""
-    chance = 1.0
-    for name in names:
-        _, counts = np.unique(column_keys(train, name), return_counts=True)
-        equal = (counts * (counts - 1) // 2).sum() + 1
-        if equal == 1 and train.schema[name].is_continuous and train.schema[name].decimals is None:
-            return 0.0  # numbers that are not rounded never agree by chance
-        # One pair more: an equal pair that was not seen may exist.
-        chance *= float(equal) / (len(train) * (len(train) - 1) // 2 + 1)
-    return chance * len(train) * len(synthetic)
+def are_rich(real: Keys, columns: Sequence[Keys], copied: Keys) -> bool:
+    """Return whether a copied row has so many values of its own that chance does not explain it.
+
+    `real` and `copied` are keys of rows, `columns` the keys of each column of the real rows. False where
+    as rich real rows are equal, too: in tables with rows that were entered twice.
+
+    Examples
+    --------
+    >>> keys = lambda *values: np.array(values, dtype=np.uint64)
+    >>> columns = [keys(10 * j + 1, 10 * j + 2, 10 * j + 2) for j in range(3)]
+    >>> are_rich(keys(5, 6, 7), columns, keys(5)), are_rich(keys(5, 6, 7), columns, keys(6))
+    (True, False)
+    """
+    is_copied = np.isin(real, copied)
+    _, group, times = np.unique(real, return_inverse=True, return_counts=True)
+    looked_at = is_copied | (times[group] > 1)
+    own = []
+    for values in columns:
+        _, where, holders = np.unique(values, return_inverse=True, return_counts=True)
+        # All rows of one key have its values, so that equal counts mean: no other row has this one.
+        is_own = (holders[where] == times[group]) & (values != np.uint64(_MISSING))
+        own.append(np.where(is_own, values, 0)[looked_at])
+    ordered = np.sort(np.array(own), axis=0)
+    repeats = (ordered[1:] == ordered[:-1]) & (ordered[1:] > 0)
+    rich = (ordered > 0).sum(axis=0) - repeats.sum(axis=0) >= _MIN_OWN_VALUES
+    is_rich_copy, is_rich_pair = rich & is_copied[looked_at], rich & (times[group] > 1)[looked_at]
+    return bool(is_rich_copy.any() and not is_rich_pair.any())
+
+
+def never_agrees(rows: Dataset, name: str) -> bool:
+    """Return whether a column holds numbers that are not rounded, all of them different."""
+    field = rows.schema[name]
+    is_unrounded = field.is_continuous and field.decimals is None
+    return is_unrounded and len(np.unique(column_keys(rows, name))) == len(rows)
 
 
 def row_keys(dataset: Dataset, names: Sequence[str]) -> Keys:
@@ -174,24 +214,14 @@ def content_keys(dataset: Dataset, name: str) -> Keys:
     return np.array([_digest(value.as_py()) for value in present], dtype=np.uint64)
 
 
-def _beyond_chance(copied: int, n: int, by_chance: int, n_holdout: int, level: float) -> float:
-    excess = copied / n - by_chance / n_holdout
-    if excess <= 0:
-        return 0.0
-    if by_chance and excess_p(copied, n, by_chance, n_holdout) >= level:
-        return 0.0
-    return float(excess)
-
-
-def _beyond_coincidence(copied: int, pairs: int, real: Keys) -> float:
+def _p_of_coincidence(copied: int, pairs: int, real: Keys) -> float:
     """Return the probability of so many copies if synthetic rows agree with train as real rows do.
 
-    Equal real pairs and copies are then distributed by the numbers of pairs that could agree.
+    Equal real rows and copies are then distributed by the numbers of pairs that could agree.
     """
     from scipy.stats import binom
 
-    _, times = np.unique(real, return_counts=True)
-    coincidences = int((times * (times - 1) // 2).sum())
+    coincidences = len(real) - len(np.unique(real))
     share = pairs / (pairs + len(real) * (len(real) - 1) / 2)
     return float(binom.sf(copied - 1, copied + coincidences, share))
 

@@ -17,7 +17,7 @@ from twinset.core.disclosure import DisguisedRows, Fingerprints
 from twinset.core.features.discretize import infer_factors
 from twinset.core.findings import DecidingRows
 from twinset.core.parameters import Ge, Interval, Margin
-from twinset.core.stats.hypothesis_tests import excess_p_values
+from twinset.core.stats.hypothesis_tests import METRIC_LEVEL, excess_p_values
 
 from ._canonical import CanonicalColumn, Codes, canonical_columns, subtract_one
 from ._excess_tests import Block, ExcessTest, ScannedView, View
@@ -103,7 +103,7 @@ class PartialCopies(Metric):
     needs_same_time: ClassVar[bool] = True
 
     margin: Margin = 0.0
-    significance: Annotated[float, Interval(gt=0, le=0.5)] = 0.002
+    significance: Annotated[float, Interval(gt=0, le=0.5)] = METRIC_LEVEL
     max_rows: Annotated[int, Ge(1)] = 50_000
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:

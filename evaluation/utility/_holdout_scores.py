@@ -18,6 +18,7 @@ from twinset.core.model_findings import (
     TrainingData,
 )
 from twinset.core.parameters import Margin, Replicates
+from twinset.core.stats.hypothesis_tests import METRIC_QUANTILE
 
 Floats = npt.NDArray[np.float64]
 Scorer = Callable[[Floats], Floats]
@@ -131,12 +132,17 @@ def bootstrap_models(
 def find_effect(low: float, high: float, margin: float = 0.0) -> Effect:
     """Return the effect that the 95 % interval of a difference shows; above 0 is better.
 
+    It hurts where it is worse by more than the margin at the level of a verdict, `METRIC_LEVEL`.
+
     >>> [find_effect(low, high, 0.05).value for low, high in ((-0.2, -0.1), (-0.02, -0.01), (-0.1, 0.1))]
     ['hurts', 'worse', 'no evidence']
     """
     if low <= 0 <= high:
         return Effect.NOT_SHOWN
-    return Effect.HELPS if low > 0 else Effect.HURTS if high < -margin else Effect.WORSE
+    if low > 0:
+        return Effect.HELPS
+    middle, reach = (low + high) / 2, (high - low) / 2 * METRIC_QUANTILE / _NORMAL_QUANTILE
+    return Effect.HURTS if middle + reach < -margin else Effect.WORSE
 
 
 def beats_chance(predicted: Floats, truth: Floats) -> bool:

@@ -14,7 +14,7 @@ from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.models import build_discriminator_table
 from twinset.core.findings import ColumnLimit
 from twinset.core.parameters import Ge, Margin
-from twinset.core.seeding import draw_seed
+from twinset.core.seeding import draw_seed, rng_for
 from twinset.core.stats.bootstrap import Groups
 
 from ._holdout_scores import Floats, UtilityMetric
@@ -25,6 +25,10 @@ _MIN_ROWS = 60  # of each set: with fewer, forests explain noise
 _MIN_VARYING = 20
 _MIN_EXPLAINED = 0.05  # by real rows, of a column in the global utility: below, ratios are noise
 _N_TREES, _MIN_LEAF, _MAX_FEATURES = 24, 5, 0.5  # small forests, since there is one for each column
+# Parts of the train rows, each with a forest of as many times fewer trees. The variance over them, by their
+# number, is that of the forest of all rows, since it falls with rows and with trees. Four take a quarter of
+# that forest's time.
+_N_PARTS = 4
 _MAX_LEVELS = 8  # of a category that are predicted by themselves; the others are one outcome
 
 
@@ -36,7 +40,8 @@ class EveryColumn(UtilityMetric):
     where f_j is a forest that predicts column j from all others. 1 is all, 0 what a constant explains,
     less is worse than that; the baseline is that of forests of real rows. For a set without one known
     target, this says what it is good for. Numbers and dates count by their rank among real ones, so that
-    no large one decides; labels by indicators (Brier's skill score).
+    no large one decides; labels by indicators (Brier's skill score). The interval holds the chance of the
+    holdout rows, and that of the rows and trees of the forests.
 
     Parameters
     ----------
@@ -98,12 +103,17 @@ class EveryColumn(UtilityMetric):
         real: ColumnLosses = comparison.cache[key]
         if not real.names:
             raise NotMeasurable("no column varies enough among the holdout rows")
-        found = real
+        found, synthetic = real, comparison.synthetic.at_most(self.max_rows, rng)
         if comparison.synthetic is not comparison.train:
-            synthetic = comparison.synthetic.at_most(self.max_rows, rng)
             found = compute_column_losses(train, synthetic, holdout, names, seed)
         values, drawn = found.explained(groups)
         by_real, _ = real.explained(groups)
+        if found is not real and not comparison.value_only:
+            parts_key = f"{key}, parts"
+            if parts_key not in comparison.cache:
+                comparison.cache[parts_key] = explain_by_parts(train, holdout, names, seed)
+            wider = np.sqrt(1 + len(train) / len(synthetic))  # both forests are drawn
+            drawn = drawn + wider * draw_training(comparison.cache[parts_key], len(drawn), rng)
         usable = by_real >= _MIN_EXPLAINED
         if not usable.any():
             raise NotMeasurable("models of real rows predict no column from the others either")
@@ -140,8 +150,36 @@ class ColumnLosses:
         return np.asarray(1 - own[0] / constant[0]), np.asarray(drawn)
 
 
+def explain_by_parts(train: Dataset, holdout: Dataset, names: Sequence[str], seed: int) -> Floats:
+    """Return the share of variance that forests of parts of the train rows explain, (parts, columns)."""
+    order, found = rng_for(seed, "parts").permutation(len(train)), []
+    for i in range(_N_PARTS):
+        part = train.take(np.sort(order[i::_N_PARTS]))
+        losses = compute_column_losses(
+            train, part, holdout, names, seed + i, n_trees=_N_TREES // _N_PARTS
+        )
+        found.append(1 - losses.own.mean(axis=0) / losses.constant.mean(axis=0))
+    return np.array(found)
+
+
+def draw_training(by_parts: Floats, b: int, rng: np.random.Generator) -> Floats:
+    """Return `b` deviations by chance of a forest of all parts, (b, columns), given each part's numbers.
+
+    A bootstrap of n parts underestimates their spread by sqrt((n - 1) / n), and is widened by the inverse.
+    """
+    n = len(by_parts)
+    drawn = by_parts[rng.integers(0, n, (b, n))].mean(axis=1)
+    return np.asarray((drawn - by_parts.mean(axis=0)) * np.sqrt(n / (n - 1)))
+
+
 def compute_column_losses(
-    real: Dataset, learn_from: Dataset, holdout: Dataset, names: Sequence[str], seed: int
+    real: Dataset,
+    learn_from: Dataset,
+    holdout: Dataset,
+    names: Sequence[str],
+    seed: int,
+    *,
+    n_trees: int = _N_TREES,
 ) -> ColumnLosses:
     """Return the losses of forests of `learn_from` on each column of the holdout.
 
@@ -157,7 +195,8 @@ def compute_column_losses(
         present = truth[~np.isnan(truth[:, 0])]
         if _count_varying(present) < _MIN_VARYING:
             continue
-        predicted = _predict(np.delete(x, i, axis=1), outcomes, np.delete(held, i, axis=1), seed)
+        others = np.delete(x, i, axis=1), np.delete(held, i, axis=1)
+        predicted = _predict(others[0], outcomes, others[1], seed, n_trees)
         kept.append(name)
         own.append(_squared(truth, predicted))
         constant.append(_squared(truth, np.nanmean(truth, axis=0)))
@@ -177,7 +216,7 @@ def _squared(outcomes: Floats, predicted: Floats) -> Floats:
     return np.asarray(np.nan_to_num((outcomes - predicted) ** 2).sum(axis=1))
 
 
-def _predict(x: Floats, outcomes: Floats, other: Floats, seed: int) -> Floats:
+def _predict(x: Floats, outcomes: Floats, other: Floats, seed: int, n_trees: int) -> Floats:
     """Return the predictions of a forest for `other`, shape (n, k); zeros where no outcome is known."""
     from sklearn.ensemble import ExtraTreesRegressor
 
@@ -186,7 +225,7 @@ def _predict(x: Floats, outcomes: Floats, other: Floats, seed: int) -> Floats:
         return np.zeros((len(other), outcomes.shape[1]))
     # Shares of labels are means of indicators: one forest of regression trees predicts them all.
     forest = ExtraTreesRegressor(
-        _N_TREES, min_samples_leaf=_MIN_LEAF, max_features=_MAX_FEATURES, random_state=seed
+        n_trees, min_samples_leaf=_MIN_LEAF, max_features=_MAX_FEATURES, random_state=seed
     ).fit(x[known], outcomes[known] if outcomes.shape[1] > 1 else outcomes[known, 0])
     return np.asarray(forest.predict(other)).reshape(len(other), -1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, ClassVar
@@ -18,14 +18,13 @@ from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.features.models import Task, build_boosted_trees, build_linear_model
 from twinset.core.model_findings import ModelChoice
 from twinset.core.parameters import Ge, Margin
-from twinset.core.seeding import draw_seed
+from twinset.core.seeding import draw_seed, rng_for
 
 from ._holdout_scores import Floats, Scorer, UtilityMetric, bootstrap_models
 from ._models import predict_target, score_predictions
 from ._task import PredictionTask
 
-_MIN_ROWS = 60  # synthetic rows: 40 to train seven models on, 20 to rank them by
-_TEST_SHARE = 1 / 3  # of the synthetic rows, by which models are ranked
+_MIN_ROWS = 60  # synthetic rows: 30 to train seven models on, 30 to rank them by, and the reverse
 _ALERT_RATE = 0.01  # of the recall beside the average precision, which is not used
 
 
@@ -34,10 +33,12 @@ class ModelRanking(UtilityMetric):
     """Cost, on real rows, of the model that synthetic rows rank first.
 
     value = max_m s_real(m) - s_real(argmax_m s_syn(m)), 0 for the right choice. Seven kinds of models are
-    trained on two thirds of the synthetic rows and scored on the others (s_syn), as without real rows; the
-    same kinds are trained on the real rows and scored on the real holdout (s_real). The score is the
-    average precision of the positive label (several classes: their mean; a number: R2). Facts hold all
-    scores and the rank correlation of both orders.
+    trained on each half of the synthetic rows and scored on the other one (s_syn, the mean of both), as
+    without real rows; the same kinds are trained on each half of the real rows and scored on the real
+    holdout (s_real). Replicates draw the rows that models are scored on and, of each kind, the two models:
+    chance in training, too, makes another kind the best. The score is the average precision of the positive
+    label (several classes: their mean; a number: R2). Facts hold all scores and the rank correlation of
+    both orders.
 
     Parameters
     ----------
@@ -88,19 +89,15 @@ class ModelRanking(UtilityMetric):
             raise NotMeasurable(f"it needs {_MIN_ROWS} synthetic rows whose target is known")
         seed = draw_seed(rng)
         if "ranking" not in comparison.cache:
-            comparison.cache["ranking"] = fit_models(task, train, holdout, seed)
-        by_real = comparison.cache["ranking"]
-        order = rng.permutation(len(synthetic))
-        first = round(len(synthetic) * _TEST_SHARE)
-        tests, fits = (synthetic.take(np.sort(part)) for part in (order[:first], order[first:]))
-        if any(len(np.unique(task.truth(part))) < 2 for part in (tests, fits)):
-            raise NotMeasurable(
-                "the synthetic rows hold too few cases of a class to rank models by"
-            )
-        by_synthetic = fit_models(task, fits, tests, seed)
-        real, real_drawn = _bootstrap(by_real, task.strata(holdout), self.replicates, rng)
-        own, own_drawn = _bootstrap(by_synthetic, task.strata(tests), self.replicates, rng)
-        names = list(by_real)
+            comparison.cache["ranking"] = HalfModels.fit(task, train, holdout, seed)
+        of_real = of_synthetic = comparison.cache["ranking"]
+        if comparison.synthetic is not comparison.train:
+            of_synthetic = HalfModels.fit(task, synthetic, None, seed)
+        real, real_drawn = _bootstrap(
+            of_real.on_holdout, task.strata(holdout), self.replicates, rng
+        )
+        own, own_drawn = _bootstrap(of_synthetic.on_rows, of_synthetic.strata, self.replicates, rng)
+        names = list(of_real.on_holdout)
         picked, best = int(own.argmax()), int(real.argmax())
         scores = ({"real": float(a), "synthetic": float(b)} for a, b in zip(real, own))
         facts = {
@@ -114,24 +111,63 @@ class ModelRanking(UtilityMetric):
         return Measurement(cost, drawn, (choice,), facts=facts)
 
 
+@dataclass(frozen=True)
+class HalfModels:
+    """Scorers of two models of each kind, each trained on one half of the same rows."""
+
+    on_rows: dict[str, list[Scorer]]  # of weights of these rows; each uses the half it has not seen
+    strata: npt.NDArray[np.int64]  # (n,): half and class of these rows
+    on_holdout: dict[str, list[Scorer]]  # of weights of the holdout rows; empty without a holdout
+
+    @classmethod
+    def fit(
+        cls, task: PredictionTask, rows: Dataset, holdout: Dataset | None, seed: int
+    ) -> HalfModels:
+        """Return the models of the halves, which hold as many rows of each class."""
+        order = rng_for(seed, "halves").permutation(len(rows))
+        order = order[np.argsort(task.truth(rows)[order], kind="stable")]
+        halves = [np.sort(order[i::2]) for i in range(2)]
+        parts = [rows.take(half) for half in halves]
+        if any(len(np.unique(task.truth(part))) < 2 for part in parts):
+            raise NotMeasurable("the rows hold too few cases of a class to rank models by")
+        strata = 2 * task.strata(rows)
+        strata[halves[1]] += 1
+        found = cls({}, strata, {})
+        for i in range(2):
+            tests = [parts[1 - i], *([] if holdout is None else [holdout])]
+            for name, scorers in fit_models(task, parts[i], tests, seed).items():
+                within = partial(_score_within, scorers[0], halves[1 - i])
+                found.on_rows.setdefault(name, []).append(within)
+                if holdout is not None:
+                    found.on_holdout.setdefault(name, []).append(scorers[1])
+        return found
+
+
+def _score_within(scorer: Scorer, places: npt.NDArray[np.int64], weights: Floats) -> Floats:
+    """Return the scores by the weights of the rows at these places."""
+    return scorer(weights[places])
+
+
 def fit_models(
-    task: PredictionTask, train: Dataset, test: Dataset, seed: int
+    task: PredictionTask, train: Dataset, tests: Sequence[Dataset], seed: int
 ) -> dict[str, list[Scorer]]:
-    """Return the scorer on `test` of each kind of model, trained on `train`."""
+    """Return the scorers on each of `tests` of each kind of model, trained on `train`."""
     names = list(task.features)
     encoder = FeatureEncoder.fit(train.select(names))
-    x, held = (encoder.transform(part.select(names)).astype(np.float64) for part in (train, test))
-    y, truth = task.truth(train), task.truth(test)
+    x, *held = (
+        encoder.transform(part.select(names)).astype(np.float64) for part in (train, *tests)
+    )
+    y, truths = task.truth(train), [task.truth(test) for test in tests]
+    found = {}
     # Two threads on a busy machine made one fit a hundred times slower than one thread.
     with threadpool_limits(limits=1):
-        return {
-            name: [
-                score_predictions(
-                    predict_target(build(seed).fit(x, y), held, task), truth, task, _ALERT_RATE
-                )
+        for name, build in list_model_kinds(task.name, len(y)).items():
+            model = build(seed).fit(x, y)
+            found[name] = [
+                score_predictions(predict_target(model, part, task), truth, task, _ALERT_RATE)
+                for part, truth in zip(held, truths, strict=True)
             ]
-            for name, build in list_model_kinds(task.name, len(y)).items()
-        }
+    return found
 
 
 def list_model_kinds(task: Task, n: int) -> Mapping[str, Callable[[int], Any]]:
@@ -174,7 +210,10 @@ def rank_correlation(a: Floats, b: Floats) -> float | None:
 
 
 def _bootstrap(
-    models: dict[str, list[Scorer]], strata: npt.NDArray[np.int64], b: int, rng: np.random.Generator
+    models: Mapping[str, Sequence[Scorer]],
+    strata: npt.NDArray[np.int64],
+    b: int,
+    rng: np.random.Generator,
 ) -> tuple[Floats, Floats]:
     """Return the deciding score of each model, and its replicates, shapes (models,) and (b, models)."""
     values, drawn = bootstrap_models(models, strata, b, rng)

@@ -73,11 +73,11 @@ def test_other_parts_cannot_be_compared() -> None:
 
 
 def test_many_parts_are_seldom_different_by_chance() -> None:
-    """Each part lies right on its margin: at 5 % a test each, 95 % of 60 would name one."""
+    """Each part lies right on its margin: at 1 % a test each, 45 % of 60 would name one."""
     rng = np.random.default_rng(0)
     names = tuple(f"c{i}" for i in range(60))
     named = 0
-    for _ in range(200):
+    for _ in range(500):
         error = rng.normal(size=(200, 60)) * 0.02
         values = 0.1 + rng.normal(size=60) * 0.02
         measured = ComponentResults("column", names, values, values + error, 0.1)
@@ -85,4 +85,4 @@ def test_many_parts_are_seldom_different_by_chance() -> None:
         found = find_different_components(Distance(), measured, baseline, 1000)
         assert found is not None
         named += bool(found.names)
-    assert named <= 20
+    assert named <= 10

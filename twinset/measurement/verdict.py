@@ -20,16 +20,18 @@ from twinset.core.findings import (
     Verdict,
 )
 from twinset.core.model_findings import ModelComparison
-from twinset.core.stats.hypothesis_tests import discoveries
+from twinset.core.stats.hypothesis_tests import COMPONENT_LEVEL, METRIC_QUANTILE, discoveries
 
 Floats = npt.NDArray[np.float64]
 
 MIN_ROWS = 20  # of a set; with fewer nothing is decided: an interval from so few is not reliable
 
-_FALSE_DISCOVERY_RATE = 0.05  # the usual level, over all components of one metric
+_DRIFT_RATE = (
+    0.05  # false discovery rate over all components, of drift between train set and holdout
+)
 _DEGREES = 49  # degrees of freedom of a standard error from a bootstrap of 50 groups of rows
 _NORMAL_QUANTILE = 1.96  # two-sided 95 % interval of a normal distribution
-_POWER_QUANTILE = 0.84  # 80 % power, to detect a difference of 1.96 + 0.84 standard errors
+_POWER_QUANTILE = 0.84  # 80 % power, to detect a difference of 2.88 + 0.84 standard errors
 # A number without bounds, such as a ratio, says nothing where half of its interval is more margins: with a
 # quarter of the rows an interval is only twice as wide.
 _MAX_REACH = 100
@@ -46,8 +48,8 @@ def find_different_components(
 
     Each component is tested one-sidedly against a degradation of at most the margin, by Student's t
     since errors are those of a bootstrap of 50 groups of rows, and the false discovery rate over all
-    components is kept at 5 %. Components that only one of the two measurements has, such as a group
-    that is large enough in one set, are excluded.
+    components is kept at `COMPONENT_LEVEL`. Components that only one of the two measurements has, such as
+    a group that is large enough in one set, are excluded.
 
     References
     ----------
@@ -60,7 +62,7 @@ def find_different_components(
         return None
     measured, baseline = _select_components(measured, shared), _select_components(baseline, shared)
     degradation, error = _degrade_components(metric, measured, baseline, n_rows)
-    found = _find_degraded(degradation, error, measured.margin)
+    found = _find_degraded(degradation, error, measured.margin, COMPONENT_LEVEL)
     found = found[np.argsort(-degradation[found], kind="stable")]
     certain = (degradation - _NORMAL_QUANTILE * error)[found] / max(measured.margin, 1e-12)
     return DifferentComponents(
@@ -83,12 +85,14 @@ def _degrade_components(
     return degradation, np.maximum(error, min_standard_error(metric, n_rows))
 
 
-def _find_degraded(degradation: Floats, error: Floats, margin: float) -> npt.NDArray[np.int64]:
-    """Return the components that are worse by more than the margin, at a false discovery rate of 5 %."""
+def _find_degraded(
+    degradation: Floats, error: Floats, margin: float, rate: float
+) -> npt.NDArray[np.int64]:
+    """Return the components that are worse by more than the margin, at this false discovery rate."""
     from scipy.special import stdtr
 
     p_values = np.asarray(stdtr(_DEGREES, -(degradation - margin) / error))
-    return np.flatnonzero(discoveries(p_values, _FALSE_DISCOVERY_RATE))
+    return np.flatnonzero(discoveries(p_values, rate))
 
 
 def subtract_drift(
@@ -113,9 +117,8 @@ def subtract_drift(
     if not shared:
         return found
     ours, own = _select_components(ours, shared), _select_components(theirs, shared)
-    drifted = {
-        shared[i]: i for i in _find_degraded(*_degrade_components(metric, ours, own, n_rows), 0)
-    }
+    worse_parts = _find_degraded(*_degrade_components(metric, ours, own, n_rows), 0, _DRIFT_RATE)
+    drifted = {shared[i]: i for i in worse_parts}
     if not drifted:
         return found
     places = [i for i, name in enumerate(theirs.names) if name in drifted]
@@ -176,11 +179,11 @@ def compute_verdict(
     """Return the score of `measured` compared with its baseline.
 
     Only a degradation counts: better than real is equivalent. The verdict is EQUIVALENT when the whole
-    95 % interval of the degradation lies within the margin, DIFFERENT when all of it lies outside, else
-    INCONCLUSIVE. Two guards keep small samples from passing: below 20 rows nothing is decided, and no
-    standard error counts as smaller than that of a share that was seen 0 times in n rows. Where the
-    measurement has components, one that is different makes the whole different: see
-    `find_different_components`.
+    95 % interval of the degradation lies within the margin, DIFFERENT when the degradation is beyond
+    the margin at `METRIC_LEVEL`, because a report holds the verdicts of many metrics, else INCONCLUSIVE.
+    Two guards keep small samples from passing: below 20 rows nothing is decided, and no standard error
+    counts as smaller than that of a share that was seen 0 times in n rows. Where the measurement has
+    components, one that is different makes the whole different: see `find_different_components`.
 
     A number without bounds whose interval is wider than any answer needs is withheld, and the reason is
     a finding: it is inconclusive, however far off it seems.
@@ -203,7 +206,7 @@ def compute_verdict(
     if exact or rows.n >= MIN_ROWS:
         if degradation[1] <= metric.margin + _ROUNDING:
             verdict = Verdict.EQUIVALENT
-        elif degradation[0] > metric.margin + _ROUNDING:
+        elif sum(degradation) / 2 - METRIC_QUANTILE * error > metric.margin + _ROUNDING:
             verdict = Verdict.DIFFERENT
     different = find_different_components(
         metric, measured.components, against.baseline.components, rows.n
@@ -214,7 +217,7 @@ def compute_verdict(
         and math.inf in map(abs, metric.bounds)
         and reach > _MAX_REACH * metric.margin > 0
     )
-    detectable = None if exact else metric.margin + (_NORMAL_QUANTILE + _POWER_QUANTILE) * error
+    detectable = None if exact else metric.margin + (METRIC_QUANTILE + _POWER_QUANTILE) * error
     estimate = Estimate(value, base, against.floor, interval, detectable)
     findings: list[Finding] = [f for f in measured.findings if not isinstance(f, DecidingRows)]
     if different is not None and different.names:
@@ -251,11 +254,13 @@ def estimate_required_rows(
     `n_rows`: rows there are. `degradation`: 95 % interval of the degradation. `margin`: largest
     degradation that is equivalent.
 
-    >>> estimate_required_rows(100, (-0.02, 0.06), 0.04)
-    400
+    >>> estimate_required_rows(100, (-0.02, 0.06), 0.04), estimate_required_rows(100, (0.02, 0.1), 0.04)
+    (400, 870)
     """
     middle, reach = (degradation[0] + degradation[1]) / 2, (degradation[1] - degradation[0]) / 2
     away = abs(margin - middle)
+    if middle > margin:
+        reach *= METRIC_QUANTILE / _NORMAL_QUANTILE  # a difference takes more than the interval
     # 30 times closer to the margin than the interval is wide would take 900 times the rows.
     if away * 30 <= reach:
         return None

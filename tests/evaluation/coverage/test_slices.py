@@ -79,7 +79,7 @@ def test_few_single_levels_are_compared_with_a_lower_bar_than_many_triples() -> 
     rng = rng_for(3, "bars")
     real = rng.integers(0, 4, (3_000, 20), dtype=np.int32)
     made = rng.integers(0, 4, (3_000, 20), dtype=np.int32)
-    rare, thin = np.arange(3_000) < 66, np.arange(3_000) < 26
+    rare, thin = np.arange(3_000) < 72, np.arange(3_000) < 26
     real[:, 0], made[:, 0] = np.where(rare, 0, 1), np.where(thin, 0, 1)
     singles = [(i,) for i in range(20)]
     triples = [t for t in combinations(range(20), 3) if 0 not in t]
@@ -199,11 +199,11 @@ def test_few_rows_cannot_pass(compare) -> None:
     for seed in range(5):
         score = verdict_of(1_800, seed, 0.012, compare)
         assert score.verdict != "as good as real"
-        assert score.finding(DetectableRegion).n_rows_needed == 7_100
+        assert score.finding(DetectableRegion).n_rows_needed == 7_500
 
 
 def test_enough_rows_pass(compare) -> None:
-    score = verdict_of(7_400, 1, 0.03, compare)
+    score = verdict_of(7_800, 1, 0.03, compare)
     assert score.verdict == "as good as real"
     assert score.finding(DetectableRegion) is None
 
@@ -211,7 +211,7 @@ def test_enough_rows_pass(compare) -> None:
 def test_as_many_rows_as_it_asks_for_show_what_was_thinned(compare) -> None:
     found = [
         Slices(replicates=20).compute(
-            compare(lots(7_100, 2 * seed, 0.012), lots(7_100, 2 * seed + 1)), rng_for(seed, "s")
+            compare(lots(7_500, 2 * seed, 0.012), lots(7_500, 2 * seed + 1)), rng_for(seed, "s")
         )
         for seed in range(8)
     ]

@@ -145,9 +145,9 @@ def _incomes(n: int, seed: int) -> np.ndarray:
 
 
 def test_a_tail_that_was_cut_off_is_a_different_part(compare) -> None:
-    """Cut at the 96th percentile: the whole distance moves by .04, within chance of 1,500 rows."""
+    """Cut at the 95th percentile: the whole distance moves by .05, within chance of 1,500 rows."""
     train, real, fresh = (_incomes(1_500, seed) for seed in (1, 2, 3))
-    cut = np.minimum(fresh, np.quantile(fresh, 0.96))
+    cut = np.minimum(fresh, np.quantile(fresh, 0.95))
     found = {}
     for name, made in (("real", _incomes(1_500, 4)), ("cut", cut)):
         sets = [Dataset.from_arrow(pa.table({"x": v})) for v in (made, real, train)]

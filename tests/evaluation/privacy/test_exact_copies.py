@@ -12,8 +12,8 @@ from twinset.core.findings import CopyCounts
 from twinset.core.seeding import rng_for
 from twinset.evaluation.privacy.exact_copies import (
     ExactCopies,
+    are_rich,
     count_copies,
-    expected_by_chance,
     row_keys,
 )
 
@@ -48,28 +48,36 @@ def test_where_rows_can_agree_by_chance_so_can_a_copy_or_two() -> None:
     for copied in range(1, 8):
         made = keys(*range(copied), *range(200, 212 - copied))
         assert count_copies(train, made, holdout)["excess"] == pytest.approx(copied / 12)
-        found = count_copies(train, made, holdout, by_chance=0.5)["excess"]
-        assert (found > 0) == (share**copied < 0.01)
+        found = count_copies(train, made, holdout, is_rich=False)["excess"]
+        assert (found > 0) == (share**copied < 0.001)
     # Two equal real rows: copies must be more.
     train = keys(*range(24), 0)
     made = keys(*range(5), *range(200, 207))
-    assert count_copies(train, made, holdout, by_chance=0.5)["excess"] == 0
+    assert count_copies(train, made, holdout, is_rich=False)["excess"] == 0
 
 
 def test_rich_columns_make_every_copy_count(compare) -> None:
     rng = rng_for(1, "rich")
 
-    def rows(n: int, digits: int) -> Dataset:
-        columns = {f"x{i}": rng.normal(size=n).round(digits) for i in range(3)}
+    def rows(n: int, width: int, digits: int) -> Dataset:
+        columns = {f"x{i}": rng.normal(size=n).round(digits) for i in range(width)}
         return Dataset.from_arrow(pa.table(columns))
 
-    for digits, counts in ((12, True), (3, True), (1, False)):
-        train, made, holdout = rows(200, digits), rows(100, digits), rows(100, digits)
+    for width, digits, counts in ((2, 16, True), (4, 4, True), (2, 4, False), (4, 1, False)):
+        train, made, holdout = (rows(n, width, digits) for n in (200, 100, 100))
         made = Dataset.concat([made.take(range(99)), train.take([7])])
-        expected = expected_by_chance(train, made, ["x0", "x1", "x2"])
-        assert (expected * 1e4 < 0.01) == counts
         found = ExactCopies().compute(compare(made, holdout, train), rng)
         assert (found.value > 0) == counts
+
+
+def test_equal_amounts_in_many_columns_are_one_value_and_rows_entered_twice_are_chance() -> None:
+    real = keys(1, 2, 3, 4)
+    columns = [keys(11, 12, 13, 14), keys(21, 22, 23, 24), keys(31, 32, 33, 34)]
+    assert are_rich(real, columns, keys(1, 99))
+    assert not are_rich(real, columns[:1] * 5, keys(1, 99))
+    assert not are_rich(real, columns, keys(98, 99))
+    twice = [np.append(column, column[2]) for column in columns]
+    assert not are_rich(keys(1, 2, 3, 4, 3), twice, keys(1, 99))
 
 
 @given(st.integers(1, 30), st.integers(31, 60), st.integers(1, 20), st.integers(21, 60))
@@ -80,7 +88,7 @@ def test_the_excess_counts_exactly_when_fishers_test_says_so(
     made, holdout = keys(*[1] * copied, *[9] * n)[:n], keys(*[1] * by_chance, *[9] * n_holdout)
     holdout = holdout[:n_holdout]
     table = [[copied, n - copied], [by_chance, n_holdout - by_chance]]
-    significant = fisher_exact(table, alternative="greater").pvalue < 0.01
+    significant = fisher_exact(table, alternative="greater").pvalue < 0.001
     found = count_copies(keys(1, 1), made, holdout)["excess"]
     assert (found > 0) == significant
 

@@ -20,6 +20,7 @@ from twinset.evaluation.utility.every_column import (
     _outcomes,
     _squared,
     compute_column_losses,
+    draw_training,
 )
 from twinset.measurement.verdict import find_different_components
 
@@ -97,6 +98,14 @@ def test_real_rows_are_as_good_and_a_shuffled_column_is_named() -> None:
     assert next(iter(broken.facts["explained"])) == "kind"
     assert fresh.facts["global_utility"] == pytest.approx(1.0, abs=0.05)
     assert broken.facts["global_utility"] < 0.8
+
+
+def test_chance_in_training_is_that_of_the_mean_of_the_parts() -> None:
+    by_parts = np.array([[0.9, 0.5], [0.7, 0.5], [0.8, 0.5], [0.6, 0.5]])
+    drawn = draw_training(by_parts, 20_000, rng_for(0))
+    assert drawn.mean(axis=0) == pytest.approx([0, 0], abs=0.003)
+    error = by_parts[:, 0].std(ddof=1) / 2
+    assert drawn.std(axis=0) == pytest.approx([error, 0], rel=0.03)
 
 
 def test_real_forests_are_grown_once_for_all_comparisons(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,9 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.model_findings import ModelChoice
+from twinset.evaluation.utility._task import PredictionTask
 from twinset.evaluation.utility.model_ranking import (
+    HalfModels,
     ModelRanking,
     compute_regrets,
     list_model_kinds,
@@ -63,6 +65,26 @@ def test_numbers_are_reported_too() -> None:
     assert found.value == 0
     assert found.facts["measure"] == "R2"
     assert len(list_model_kinds("regression", 400)) == 7
+
+
+def test_each_half_is_ranked_by_a_model_that_has_not_seen_it(monkeypatch) -> None:
+    """A tree of pure noise is right in every row that it was grown on, and guesses the others."""
+    from sklearn.tree import DecisionTreeClassifier
+
+    def one_kind(task: str, n: int) -> dict[str, object]:
+        return {"tree": lambda seed: DecisionTreeClassifier(random_state=seed)}
+
+    monkeypatch.setattr("twinset.evaluation.utility.model_ranking.list_model_kinds", one_kind)
+    rng = np.random.default_rng(0)
+    x, label = rng.normal(size=(2, 400)), np.where(np.arange(400) % 2, "yes", "no")
+    noise = Dataset.from_arrow(pa.table({"a": x[0], "b": x[1], "label": label}))
+    task = PredictionTask.from_comparison(Comparison(noise, noise, noise, target="label"))
+    found = HalfModels.fit(task, noise, noise, 0)
+    own = [score(np.ones(400))[0] for score in found.on_rows["tree"]]
+    everywhere = [score(np.ones(400))[0] for score in found.on_holdout["tree"]]
+    assert max(own) < 0.57
+    assert min(everywhere) > 0.6
+    assert np.unique(found.strata, return_counts=True)[1].tolist() == [100] * 4
 
 
 def test_what_cannot_be_ranked_is_said() -> None:

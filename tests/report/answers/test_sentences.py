@@ -179,6 +179,16 @@ def page(people, *scores: Score) -> str:
     ).to_html()
 
 
+def test_an_interval_beyond_the_margin_that_decides_nothing_says_why(score) -> None:
+    rows = (DecidingRows(500, "rows"),)
+    beyond, across = (
+        score("gap.pairs", "cannot tell", interval=(low, 0.2), findings=rows)
+        for low in (0.06, 0.04)
+    )
+    assert "99.8 %" in reasons(beyond)[-1]
+    assert not any("99.8 %" in text for text in reasons(across))
+
+
 def test_components_that_are_different_stand_beside_their_score(people, score) -> None:
     many = components("column", *[f"c{i}" for i in range(8)], "<b>")
     text = " ".join(page(people, score("gap.a", "different", findings=(many,))).split())

@@ -89,6 +89,8 @@ def _reasons(score: Score) -> list[str]:
         if rows is None or rows.n >= MIN_ROWS:
             ends = f"{short(low)} and {short(high)}"
             found.append(f"the degradation is between {ends}, {margin}")
+            if low > score.margin:
+                found.append("a verdict takes 99.8 % certainty, since a report has many")
     return [*filter(None, found)]
 
 
