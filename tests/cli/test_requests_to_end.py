@@ -12,7 +12,15 @@ _COMMAND = """
 import os, signal, sys
 import twinset.cli as cli
 
+class Removed:
+    def __del__(self):
+        os.kill(os.getpid(), getattr(signal, {name!r}))
+        str()  # the request arrives here
+
 def answer(words):
+    if {is_lost}:
+        Removed()
+        return 0
     try:
         os.kill(os.getpid(), getattr(signal, {name!r}))
     except SystemExit as request:
@@ -28,11 +36,11 @@ sys.exit(cli.main())
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGHUP", 129), ("SIGTERM", 143)])
-@pytest.mark.parametrize("fails", [True, False])
+@pytest.mark.parametrize(("fails", "is_lost"), [(True, False), (False, False), (False, True)])
 def test_a_request_keeps_its_exit_code_whatever_a_library_makes_of_it(
-    name: str, code: int, fails: bool
+    name: str, code: int, fails: bool, is_lost: bool
 ) -> None:
-    source = _COMMAND.format(name=name, fails=fails)
+    source = _COMMAND.format(name=name, fails=fails, is_lost=is_lost)
     ended = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
     assert ended.returncode == code
     assert "Traceback" not in ended.stderr

@@ -101,6 +101,8 @@ def _end_in_order() -> list[int]:
 
     def end(number: int, _: object) -> None:
         requests.append(128 + number)  # as shells report a process that a signal ended
+        # Where an object is being removed, Python prints a traceback of the request and goes on.
+        sys.unraisablehook = lambda _: None
         raise SystemExit(requests[0])
 
     for name in ("SIGTERM", "SIGHUP"):
